@@ -1,0 +1,55 @@
+# Targets for operators trying ccbridge and for developers. Nothing but Python 3.11+ is needed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test test-all dev format lint types imports check bench lock docs clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/dev.txt setup.cfg
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+dev: $(STAMP) ## make .venv with everything developers need
+
+demo: $(STAMP) ## run the main job on a sandbox; DEMO_SECONDS=20 ends it by itself
+	$(BIN)/ccbridge demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+test: $(STAMP) lint types imports ## what CI runs: checks and all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP) ## every test, the slow ones too
+	$(BIN)/python -m pytest
+
+format: $(STAMP) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP) ## ruff, format included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy strict
+	$(BIN)/mypy
+
+imports: $(STAMP) ## the layers of the rooms
+	PYTHONPATH=. $(BIN)/lint-imports
+
+check: lint types imports ## all static checks
+
+bench: $(STAMP) ## measure; one JSON line a figure
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP) ## renew requirements/dev.txt from setup.cfg
+	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --no-header --output-file requirements/dev.txt setup.cfg
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,171 @@
+"""Committed changes, as columns: what readers yield and everything else consumes.
+
+A `ChangeBatch` holds whole committed transactions of one system; inside it each table has one
+Polars frame. Values are the source's own values as *text* in one canonical form per type (see
+`SourceType`), so nothing is rounded or retyped on the way; types are applied by the mapping rules.
+
+A frame has the columns of `META_SCHEMA`, then `before.<column>` and `after.<column>` (String) for
+each column of the table. SQL NULL is null. A column whose value the log does not hold is *absent*,
+which is not NULL: `before_shape` and `after_shape` index `TableChanges.shapes`, where each shape is
+the set of absent columns; shape 0 is always the empty set. The value of an absent cell is null and
+must not be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+
+from cdc.positions import Position
+
+
+class Operation(StrEnum):
+    """What happened to a row; `READ` comes from a snapshot, `TRUNCATE` empties the table."""
+
+    CREATE = "c"
+    UPDATE = "u"
+    DELETE = "d"
+    READ = "r"
+    TRUNCATE = "t"
+
+
+class SourceType(StrEnum):
+    """Kinds of source column, with the canonical text of their values.
+
+    NUMBER: plain decimal, no exponent, no leading plus (`-0.01`, `1200`; `NaN` from PostgreSQL only).
+    TEXT: as is (CHAR keeps its padding). BOOLEAN: `t` or `f`. DATE: `2024-02-29`.
+    TIMESTAMP: `2024-02-29 10:11:12` with fraction if not zero, no zone (Oracle DATE too).
+    TIMESTAMP_TZ: the same in UTC followed by `+00`. BINARY: lower-case hexadecimal.
+    OTHER: the source's own text.
+    """
+
+    NUMBER = "number"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    TIMESTAMP_TZ = "timestamp_tz"
+    BINARY = "binary"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, order=True)
+class TableName:
+    """A table of a source, spelled as its database spells it."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of a captured table; `length` in characters, None where it has no bound."""
+
+    name: str
+    type: SourceType
+    declared: str
+    nullable: bool = True
+    length: int | None = None
+    scale: int | None = None
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A captured table as the source describes it; `key` are its primary key columns in order."""
+
+    name: TableName
+    columns: tuple[SourceColumn, ...]
+    key: tuple[str, ...]
+
+    def column(self, name: str) -> SourceColumn | None:
+        """The column of that name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names in table order."""
+        return tuple(column.name for column in self.columns)
+
+
+META_SCHEMA: Mapping[str, Any] = {
+    "operation": pl.String,
+    "position": pl.Int64,
+    "ordinal": pl.Int64,
+    "transaction_id": pl.String,
+    "committed_at": pl.Datetime("us", "UTC"),
+    "ours": pl.Boolean,
+    "before_shape": pl.Int16,
+    "after_shape": pl.Int16,
+}
+"""Columns every frame starts with.
+
+`position` is the commit position of the transaction (the snapshot's position for READ); `ordinal`
+orders the changes that share a position, over all tables. (position, ordinal) grows strictly along
+the stream and is the same when the stream is read again. `ours` marks our own writes read back.
+"""
+
+BEFORE = "before."
+AFTER = "after."
+ALL_PRESENT: frozenset[str] = frozenset()
+
+
+def frame_schema(table: SourceTable) -> dict[str, Any]:
+    """Column names and types of a frame of `table`, in order."""
+    sides = [f"{side}{column.name}" for side in (BEFORE, AFTER) for column in table.columns]
+    return {**META_SCHEMA, **dict.fromkeys(sides, pl.String)}
+
+
+@dataclass(frozen=True)
+class TableChanges:
+    """Changes of one table in stream order; see the module text for the frame's columns."""
+
+    table: SourceTable
+    frame: pl.DataFrame
+    shapes: tuple[frozenset[str], ...] = (ALL_PRESENT,)
+
+    def absent(self, side: str, column: str) -> pl.Expr:
+        """Expression: True where the log does not hold `column` on that side (BEFORE or AFTER)."""
+        holding = [index for index, shape in enumerate(self.shapes) if column in shape]
+        if not holding:
+            return pl.lit(False)
+        return pl.col(f"{side}shape".replace(".", "_")).is_in(holding)
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+
+@dataclass(frozen=True)
+class ChangeBatch:
+    """Whole committed transactions of one system in commit order, or a slice of a very large one.
+
+    Args:
+        system: name of the source system in the configuration.
+        position: all changes up to and including this position are in this batch or earlier ones;
+            a batch without tables only moves the position on.
+        tables: changes by table; tables without a change are left out.
+        resume: what the reader needs to go on after this batch, JSON types only; opaque to others.
+        continues: True for a slice whose transaction goes on in the next batch. Nothing of it may
+            become visible before the batch that ends it.
+        snapshot_done: tables whose snapshot at `position` ends with this batch: rows that it did
+            not hold no longer exist.
+    """
+
+    system: str
+    position: Position
+    tables: Mapping[TableName, TableChanges]
+    resume: Mapping[str, Any]
+    continues: bool = False
+    snapshot_done: tuple[TableName, ...] = ()
+    suppressed: Mapping[TableName, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Number of changes over all tables."""
+        return sum(len(changes) for changes in self.tables.values())

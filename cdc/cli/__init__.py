@@ -1,0 +1,1 @@
+"""The `ccbridge` command: one module a verb; parse, call one function, print, exit."""

@@ -1,0 +1,156 @@
+"""What can go wrong, sorted by what happens next.
+
+Three kinds: `TransientError` (try again later), `OperatorError` (the flow stops until a person
+acts) and `RowError` (one row is set aside, the rest flows). Read next: `cdc.postgres.errors` and
+`cdc.oracle.errors`, which turn driver errors into these.
+
+Each class has a stable `code`; `docs/errors.md` lists them all. Messages name the object, what was
+found and what was expected; they never hold row values, passwords or whole connection strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    DIFFERENCES = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    OPERATOR = 4
+
+
+class CcbridgeError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: which object, what happened, found and expected; lower case, no full stop.
+        hint: what to do, a command if there is one.
+    """
+
+    code = "CDC-000"
+    exit_code = ExitCode.OPERATOR
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class TransientError(CcbridgeError):
+    """The same call may succeed later: retried with back-off."""
+
+    code = "CDC-001"
+    exit_code = ExitCode.UNREACHABLE
+
+
+class OperatorError(CcbridgeError):
+    """Nothing goes on here until a person acts."""
+
+    code = "CDC-002"
+    exit_code = ExitCode.OPERATOR
+
+
+class RowError(CcbridgeError):
+    """One row cannot be taken; it is set aside with its reason and its key waits."""
+
+    code = "CDC-003"
+    exit_code = ExitCode.DIFFERENCES
+
+
+class ConfigurationError(OperatorError):
+    """The configuration cannot be used; every fault found is listed, one a line."""
+
+    code = "CDC-010"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, faults: Sequence[str], *, hint: str = "") -> None:
+        super().__init__("\n".join(faults), hint=hint)
+        self.faults = tuple(faults)
+
+
+class DatabaseUnreachable(TransientError):
+    """No connection could be made, or the one in use was lost."""
+
+    code = "CDC-020"
+
+
+class LoginRefused(OperatorError):
+    """User or password was refused; never retried, because a retry can lock the account."""
+
+    code = "CDC-021"
+    exit_code = ExitCode.UNREACHABLE
+
+
+class NotGranted(OperatorError):
+    """The database user lacks a right that the call needs."""
+
+    code = "CDC-022"
+
+
+class PreflightFailed(OperatorError):
+    """One or more findings of `ccbridge check` must be mended before data may flow."""
+
+    code = "CDC-030"
+
+
+class SourceChanged(OperatorError):
+    """The source is not the one the saved position belongs to."""
+
+    code = "CDC-101"
+
+
+class SlotMissing(OperatorError):
+    """The replication slot that holds our position is gone or was invalidated."""
+
+    code = "CDC-102"
+
+
+class TableChanged(OperatorError):
+    """A captured table no longer has the columns that the rules need."""
+
+    code = "CDC-103"
+
+
+class RedoNotAvailable(OperatorError):
+    """The redo needed to resume is in no online or archived log."""
+
+    code = "CDC-104"
+
+
+class RedoUnreadable(OperatorError):
+    """LogMiner gave a row that cannot be understood, so going on would lose a change."""
+
+    code = "CDC-105"
+
+
+class StagingRevision(OperatorError):
+    """The staging schema is at another revision than this release needs."""
+
+    code = "CDC-201"
+
+
+class LeaseLost(OperatorError):
+    """Another process has taken over; this one may write no more."""
+
+    code = "CDC-202"
+
+
+class RuleFaults(OperatorError):
+    """The rule set has faults; each is one line `file:line:column: text`."""
+
+    code = "CDC-301"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, faults: Sequence[str], *, hint: str = "run: ccbridge rules check") -> None:
+        super().__init__("\n".join(faults), hint=hint)
+        self.faults = tuple(faults)
+
+
+class ReceiptMismatch(OperatorError):
+    """CC&B holds something else under a receipt's keys than what we sent."""
+
+    code = "CDC-401"

@@ -1,0 +1,1 @@
+"""Where the parts meet: read, map, stage, deliver. Start at `cdc.flows.replicate`."""

@@ -1,0 +1,1 @@
+"""Oracle at the edge: connections and the table of errors."""

@@ -1,0 +1,48 @@
+"""Connections to Oracle by the python-oracledb thin driver, all the same way."""
+
+from __future__ import annotations
+
+import oracledb
+
+from cdc.config import OracleSystem
+from cdc.oracle.errors import oracle_errors
+
+SESSION_FORMATS = (
+    "alter session set nls_date_format = 'YYYY-MM-DD HH24:MI:SS' "
+    "nls_timestamp_format = 'YYYY-MM-DD HH24:MI:SS.FF9' "
+    "nls_timestamp_tz_format = 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM' "
+    "nls_numeric_characters = '.,' time_zone = '00:00'"
+)
+"""The text of SQL_REDO follows the session, so every session fixes its formats."""
+
+
+def connect(settings: OracleSystem, *, module: str) -> oracledb.Connection:
+    """Open a session with fixed NLS formats, no float for NUMBER, no LOB locators.
+
+    Args:
+        settings: where and as whom.
+        module: shown in V$SESSION.MODULE, for example `ccbridge reader ccb`.
+
+    Raises:
+        DatabaseUnreachable: no listener, unknown service, connection lost.
+        LoginRefused: user or password refused.
+    """
+    subject = f"{settings.user}@{settings.dsn}"
+    with oracle_errors(subject):
+        connection = oracledb.connect(
+            user=settings.user,
+            password=settings.secret(),
+            dsn=settings.dsn,
+            wallet_location=str(settings.wallet) if settings.wallet else None,
+            tcp_connect_timeout=settings.connect_timeout_s,
+            expire_time=2,  # minutes; below the idle limit of common load balancers
+        )
+        connection.module = module
+        connection.client_identifier = "ccbridge"
+        with connection.cursor() as cursor:
+            cursor.execute(SESSION_FORMATS)
+    return connection
+
+
+oracledb.defaults.fetch_decimals = True
+oracledb.defaults.fetch_lobs = False

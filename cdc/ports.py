@@ -1,0 +1,119 @@
+"""What a flow needs from the outside world.
+
+`cdc.readers` and `sinks` implement these ports; `cdc.flows` knows nothing else of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cdc.changes import ChangeBatch, SourceTable, TableName
+
+Resume = Mapping[str, Any]
+"""Where a reader goes on; JSON types only, meaningful to the reader that made it."""
+
+StopAsked = Callable[[], bool]
+"""True once the process was asked to end; polled at least twice a second."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault found by a preflight check, with the exact statement or setting that mends it."""
+
+    subject: str
+    found: str
+    expected: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class SnapshotProgress:
+    """How far a snapshot is; `total_rows` is the source's own estimate, None if it has none."""
+
+    table: TableName
+    rows: int
+    total_rows: int | None
+
+
+class ChangeReader(Protocol):
+    """Reads the committed changes of one source in commit order.
+
+    Delivery is at least once: after a restart, changes later than the last stored `resume` come
+    again with the same position and ordinal, so whoever stages them must be idempotent.
+    One reader, one thread; every call may raise `TransientError` (reopen and call again) or
+    `OperatorError` (stop).
+    """
+
+    system: str
+
+    def preflight(self) -> list[Finding]:
+        """Everything that would keep this reader from reading, all at once; read only."""
+
+    def identity(self) -> Mapping[str, str]:
+        """What the saved position is bound to (DBID and resetlogs; system identifier, timeline, slot)."""
+
+    def describe(self) -> Mapping[TableName, SourceTable]:
+        """The captured tables as the source describes them now."""
+
+    def snapshot(self, *, max_rows: int, stop: StopAsked) -> Iterator[ChangeBatch]:
+        """Read every captured table at one position, in batches of READ changes.
+
+        The last batch's `resume` lets `read` go on without gap or copy. If the iteration is left
+        early, nothing was promised: the next call starts a new snapshot at a newer position.
+        `snapshot_done` names each table in the batch that completes it.
+        """
+
+    def read(self, resume: Resume, *, max_changes: int, stop: StopAsked) -> Iterator[ChangeBatch]:
+        """Yield batches of whole transactions later than `resume`, each about `max_changes` rows.
+
+        Yields at once what is there, and an empty batch when only the position moved (at most one a
+        second). Ends when `stop()` is true, after the current batch.
+        """
+
+    def acknowledge(self, resume: Resume) -> None:
+        """Everything up to `resume` is durably staged: the source may discard older log."""
+
+    def source_lag(self) -> Mapping[str, float | int]:
+        """Distance to the source's end: `lag_bytes` or `lag_scn`, and what the source retains."""
+
+    def close(self) -> None:
+        """Release connections; safe to call twice."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What one delivery round did."""
+
+    staged_seq: int
+    written: int
+    unchanged: int
+    held: int
+
+
+class Sink(Protocol):
+    """Brings one target system to what staging says.
+
+    A sink follows `staged_seq`; its mark lies in the target and moves in the transaction that
+    writes the rows, so delivery is effectively once. One sink, one thread.
+    """
+
+    name: str
+    system: str
+
+    def preflight(self) -> list[Finding]:
+        """Everything that would keep this sink from writing, all at once; read only."""
+
+    def deliver(self, *, max_rows: int) -> Delivery:
+        """Take the keys changed since the mark, at most about `max_rows`, and write what differs.
+
+        Returns with `written == unchanged == held == 0` and the same `staged_seq` when there was
+        nothing to do.
+        """
+
+    def close(self) -> None:
+        """Release connections; safe to call twice."""
+
+
+Captured = Sequence[TableName]

@@ -1,0 +1,1 @@
+"""PostgreSQL at the edge: connections, COPY and the table of errors."""

@@ -1,0 +1,62 @@
+"""Connections to PostgreSQL: staging, sources and targets, all the same way."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from cdc.config import PostgresConnection
+from cdc.postgres.errors import postgres_errors
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def conninfo(settings: PostgresConnection, *, application: str, replication: bool = False) -> str:
+    """The libpq connection string, password included: never log it."""
+    options: dict[str, str | int] = {
+        "host": settings.host,
+        "port": settings.port,
+        "dbname": settings.database,
+        "user": settings.user,
+        "sslmode": settings.sslmode,
+        "connect_timeout": settings.connect_timeout_s,
+        "application_name": application,
+        "client_encoding": "UTF8",
+        # half-open connections are noticed in under a minute
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 50_000,
+    }
+    if settings.sslrootcert is not None:
+        options["sslrootcert"] = str(settings.sslrootcert)
+    if replication:
+        options["replication"] = "database"
+    password = settings.secret()
+    if password is not None:
+        options["password"] = password
+    return make_conninfo("", **options)
+
+
+def connect(settings: PostgresConnection, *, application: str, autocommit: bool = False) -> Connection:
+    """Open a session with pinned search_path, UTC and ISO dates.
+
+    Args:
+        settings: where and as whom.
+        application: shown as application_name in pg_stat_activity, for example `ccbridge sink prepaid`.
+        autocommit: each statement its own transaction; otherwise the caller commits.
+
+    Raises:
+        DatabaseUnreachable: no connection.
+        LoginRefused: user or password refused.
+        OperatorError: no such database.
+    """
+    subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
+    with postgres_errors(subject):
+        connection = psycopg.connect(conninfo(settings, application=application), autocommit=True)
+        connection.execute(
+            sql.SQL("set search_path = pg_catalog; set time zone 'UTC'; set datestyle = 'ISO, YMD'")
+        )
+        connection.autocommit = autocommit
+    return connection

@@ -1,0 +1,1 @@
+"""Reads an Oracle database through LogMiner."""

@@ -1,0 +1,1 @@
+"""The shared staging schema: what happened, what is so, and how far we are."""

@@ -1,0 +1,1 @@
+"""The rule language: source columns to entities to target columns."""

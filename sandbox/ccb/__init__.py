@@ -1,0 +1,1 @@
+"""A synthetic CC&B on the Oracle stand-in."""

@@ -1,0 +1,1 @@
+"""The store, its SQL, dictionary and redo journal."""

@@ -1,0 +1,1 @@
+"""The Oracle Net and TTC side of the stand-in."""

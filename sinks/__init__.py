@@ -1,0 +1,1 @@
+"""Writers of target systems: compare and set, effectively once."""
