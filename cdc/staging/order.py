@@ -1,0 +1,36 @@
+"""The one order of staged versions over all flows: `staged_seq`.
+
+Several flows stage at the same time, sinks follow one number. A flow takes the lock as late in its
+transaction as it can, takes its numbers, and commits: so numbers become visible in growing order,
+and a sink that has seen `n` never misses a row with a smaller number. Used by `cdc.staging.stage`
+and `cdc.staging.receipts`; sinks read the highest number from `cdc.staging.desired`.
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+NEXT_STAGED_SEQ = "nextval('staging.staged_seq')"
+"""SQL for one more number; only valid after `lock_order` in the same transaction."""
+
+_LOCK_KEY = 7_221_653_001  # any number nobody else of this database uses
+
+
+def lock_order(cursor: psycopg.Cursor[tuple[object, ...]]) -> None:
+    """Wait for the right to give numbers; held until the transaction ends, so commit soon."""
+    cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+
+
+def reserve_numbers(cursor: psycopg.Cursor[tuple[object, ...]], count: int) -> int:
+    """Take `count` numbers in a row; the order lock must be held.
+
+    Returns:
+        The first one. Numbers that are not used leave a gap, which means nothing.
+    """
+    # setval and nextval are two steps: safe only because of the lock
+    cursor.execute(
+        "select setval('staging.staged_seq', nextval('staging.staged_seq') + %s::bigint - 1)", [max(count, 1)]
+    )
+    row = cursor.fetchone()
+    assert row is not None and isinstance(row[0], int)  # noqa: S101 - for the type checker
+    return row[0] - max(count, 1) + 1

@@ -1,0 +1,303 @@
+"""The fixed tables of schema `staging`, as SQLAlchemy metadata.
+
+Alembic (`migrations/`) creates them; a test holds both equal. Entity tables come from the rule set,
+see `cdc.staging.entities`. What each table is for, with example queries: `docs/staging.md`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Sequence,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA = "staging"
+NAMING = {
+    "pk": "pk_%(table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+NOW = text("now()")
+metadata = MetaData(schema=SCHEMA, naming_convention=NAMING)
+
+staged_seq_sequence = Sequence("staged_seq", metadata=metadata)
+batch_id_sequence = Sequence("batch_id", metadata=metadata)
+
+
+def column(name: str, type_: Any, comment: str, *, null: bool = False, **options: Any) -> Column[Any]:
+    """A column with its comment; not null unless said."""
+    return Column(name, type_, nullable=null, comment=comment, **options)
+
+
+def moment(name: str, comment: str, *, null: bool = False, **options: Any) -> Column[Any]:
+    """A `timestamptz` column."""
+    return column(name, DateTime(timezone=True), comment, null=null, **options)
+
+
+def trailing_columns() -> list[Column[Any]]:
+    """What every entity row and every earlier version of it carries, in this order."""
+    return [
+        column("source_system", Text, "System the values come from, by its configured name"),
+        column("source_position", BigInteger, "Position (SCN or LSN) up to which this row is known to hold"),
+        column("source_ordinal", BigInteger, "Order among the changes at that position"),
+        column("operation", Text, "c create, u update, d delete, r read from a snapshot"),
+        moment("committed_at", "When the source committed this version, never before the one it replaced"),
+        moment("staged_at", "When this version was staged", server_default=NOW),
+        column("rule_set_id", Integer, "Rule set that mapped it, see staging.rule_set", null=True),
+        column("staged_seq", BigInteger, "Grows in commit order over all tables; what sinks follow"),
+        column("tombstone", Boolean, "True once the row was deleted or left the entity"),
+    ]
+
+
+def history_columns() -> list[Column[Any]]:
+    """What an earlier version carries after the columns of its entity row."""
+    return [
+        column("superseded_seq", BigInteger, "staged_seq of the version that replaced this one"),
+        moment("valid_from", "This version held from here, included"),
+        moment("valid_to", "and up to here, excluded"),
+    ]
+
+
+change = Table(
+    "change",
+    metadata,
+    column("system", Text, "System the change was read from"),
+    column("schema_name", Text, "Schema of the changed table, as the source spells it"),
+    column("table_name", Text, "Changed table, as the source spells it"),
+    column("operation", Text, "c create, u update, d delete, r read from a snapshot, t truncate"),
+    column("key", JSONB, "Key columns and their values after the change (before it for a delete)", null=True),
+    column("before", JSONB, "Row before the change; columns the log does not hold are left out", null=True),
+    column("after", JSONB, "Row after the change; columns the log does not hold are left out", null=True),
+    column("source_position", BigInteger, "Commit position: SCN or LSN"),
+    column("source_ordinal", BigInteger, "Order among the changes at that position"),
+    column("transaction_id", Text, "The source's own transaction id", null=True),
+    moment("committed_at", "When the source committed it"),
+    column("batch_id", BigInteger, "Batch that staged it, see staging.batch"),
+    moment("staged_at", "When it was staged", server_default=NOW),
+    PrimaryKeyConstraint("system", "source_position", "source_ordinal", "committed_at"),
+    Index(None, "batch_id"),
+    Index(None, "key", postgresql_using="hash"),
+    comment="Append-only log of every captured change, raw; one partition a month of committed_at",
+    postgresql_partition_by="range (committed_at)",
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    column("batch_id", BigInteger, "Number of the batch; grows per system", autoincrement=False),
+    column("system", Text, "System it was read from"),
+    column("reader", Text, "Reader that read it: logminer, pgoutput"),
+    column("run_id", Uuid, "The run of ccbridge that staged it"),
+    column("from_position", BigInteger, "Position up to which all was staged before", null=True),
+    column("to_position", BigInteger, "Position up to which all is staged with it"),
+    column("change_count", BigInteger, "Rows it added to staging.change"),
+    column("counts", JSONB, "By table: rows logged, suppressed echoes of our own writes"),
+    column("rule_set_id", Integer, "Rule set that mapped it"),
+    column("rows_digest", LargeBinary, "BLAKE2b of its rows in staging.change"),
+    column("previous_digest", LargeBinary, "Digest of the system's batch before it", null=True),
+    column("digest", LargeBinary, "BLAKE2b over previous_digest, what this row says, and rows_digest"),
+    moment("staged_at", "When it was staged", server_default=NOW),
+    PrimaryKeyConstraint("batch_id"),
+    Index(None, "system", "batch_id"),
+    comment="Each committed batch, chained by digests: a removed or altered change breaks the chain",
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    column("delivery_id", BigInteger, "Number of the record", autoincrement=False, identity=Identity(True)),
+    column("sink", Text, "Sink that wrote the row"),
+    column("target_table", Text, "Table written, with its schema"),
+    column("key", JSONB, "Key of the target row"),
+    column("decision", Text, "insert, update, delete, deactivate; void if it was never committed"),
+    column("before", JSONB, "Target row before, the columns written", null=True),
+    column("after", JSONB, "Target row after, the columns written", null=True),
+    column("staged_seq", BigInteger, "Staged version that asked for it"),
+    column("target_transaction", Text, "Transaction id in the target", null=True),
+    moment("recorded_at", "When it was recorded, just before the target's commit", server_default=NOW),
+    PrimaryKeyConstraint("delivery_id"),
+    CheckConstraint("decision in ('insert', 'update', 'delete', 'deactivate', 'void')", name="decision"),
+    Index(None, "sink", "staged_seq"),
+    Index(None, "sink", "target_transaction"),
+    Index(None, "key", postgresql_using="hash"),
+    comment="Append-only: each target row written, with what it was before",
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    column(
+        "dead_letter_id", BigInteger, "Number of the record", autoincrement=False, identity=Identity(True)
+    ),
+    column("stage", Text, "map: could not be mapped; deliver: the target refused it"),
+    column("system", Text, "Source system (map) or sink (deliver)"),
+    column("table_name", Text, "Source table (map) or target table (deliver)"),
+    column("rule", Text, "Rule that was at work"),
+    column("key", JSONB, "Key of the source row (map) or of the target row (deliver)"),
+    column("entity", Text, "Entity whose row waits", null=True),
+    column("entity_key", JSONB, "Key of the entity row that waits, if it could be mapped", null=True),
+    column("raw", JSONB, "The row that was refused", null=True),
+    column("reason_code", Text, "Stable name of the reason"),
+    column("reason", Text, "What was found and expected, without the value"),
+    column("source_position", BigInteger, "Position of the change refused last", null=True),
+    column("source_ordinal", BigInteger, "Its order at that position", null=True),
+    moment("first_seen", "When the key was first refused", server_default=NOW),
+    moment("last_seen", "When it was last refused", server_default=NOW),
+    column("retries", Integer, "How often it was refused again", server_default=text("0")),
+    moment("resolved_at", "When it was settled; null while it waits", null=True),
+    column("resolution", Text, "superseded, delivered, dropped", null=True),
+    PrimaryKeyConstraint("dead_letter_id"),
+    CheckConstraint("stage in ('map', 'deliver')", name="stage"),
+    Index(
+        "uq_dead_letter_open", "stage", "system", "rule", "key",
+        unique=True, postgresql_where=text("resolved_at is null"),
+    ),
+    comment="Rows set aside with their reason; a row without resolved_at waits",
+)  # fmt: skip
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    column("system", Text, "System that is read"),
+    column("reader", Text, "Reader that made the position"),
+    column("identity", JSONB, "What the position is bound to: database, log lineage, slot"),
+    column("source_position", BigInteger, "All up to here is durably staged"),
+    column("source_ordinal", BigInteger, "Order of the last staged change at that position, -1 for none"),
+    column("resume", JSONB, "What the reader needs to go on"),
+    column("snapshot_complete", Boolean, "True once the first load was done"),
+    column("batch_id", BigInteger, "Last batch of that system", null=True),
+    moment("updated_at", "When it last moved", server_default=NOW),
+    PrimaryKeyConstraint("system"),
+    comment="Where each source is read on; moves in the transaction that stages the rows",
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    column("name", Text, "What is leased: a flow"),
+    column("holder", Text, "Process that holds it"),
+    column("token", BigInteger, "Fencing token; grows with each new holder"),
+    moment("acquired_at", "When the holder got it"),
+    moment("renewed_at", "When the holder last renewed it"),
+    moment("expires_at", "When another process may take it over, by this database's clock"),
+    PrimaryKeyConstraint("name"),
+    comment="Who is active; a process without the current token can write nothing",
+)
+
+rule_set = Table(
+    "rule_set",
+    metadata,
+    column("rule_set_id", Integer, "Number of the rule set", autoincrement=False, identity=Identity(True)),
+    column("digest", Text, "SHA-256 over all its files"),
+    column("name", Text, "Name of the rule set"),
+    column("files", JSONB, "File name to text: the rules as they were"),
+    moment("loaded_at", "When it was first used", server_default=NOW),
+    PrimaryKeyConstraint("rule_set_id"),
+    UniqueConstraint("digest"),
+    comment="Every rule set ever used, in full",
+)
+
+operator_action = Table(
+    "operator_action",
+    metadata,
+    column("action_id", BigInteger, "Number of the action", autoincrement=False, identity=Identity(True)),
+    moment("at", "When it was done", server_default=NOW),
+    column("who", Text, "Person or service account"),
+    column("action", Text, "What was done, for example migrate"),
+    column("object", Text, "To what", null=True),
+    column("detail", JSONB, "Arguments and outcome", null=True),
+    PrimaryKeyConstraint("action_id"),
+    comment="Append-only: what people did with ccbridge",
+)
+
+flow_state = Table(
+    "flow_state",
+    metadata,
+    column("flow", Text, "Name of the flow"),
+    column("status", Text, "starting, snapshot, running, retrying, waiting, stopped, failed"),
+    column("position", BigInteger, "Source position it has reached", null=True),
+    column("staged_seq", BigInteger, "Staged version it has reached", null=True),
+    column("rows", BigInteger, "Rows since the process started", server_default=text("0")),
+    column("held", BigInteger, "Keys set aside and tried again", server_default=text("0")),
+    column("detail", Text, "What it is doing, for example the table being read", null=True),
+    column("error_code", Text, "Code of the error it met, null while it runs", null=True),
+    column("error_text", Text, "The error in words", null=True),
+    column("hint", Text, "What to do about it", null=True),
+    column("run_id", Uuid, "The run of ccbridge that reports", null=True),
+    moment("reported_at", "When it last reported", server_default=NOW),
+    PrimaryKeyConstraint("flow"),
+    comment="What each flow said last, for ccbridge status; no part of the record",
+)
+
+
+def _receipt_columns() -> list[Column[Any]]:
+    return [
+        column("recharge_id", Text, "The recharge, by its id in prepaid"),
+        column("account_id", Text, "CC&B account that is credited", null=True),
+        column("amount", Numeric(15, 2), "Amount in the currency's units", null=True),
+        column("currency", Text, "ISO 4217 code", null=True),
+        column("tender_type", Text, "CC&B tender type sent", null=True),
+        column("accounting_date", Date, "Accounting date sent", null=True),
+        column("external_source", Text, "EXT_SOURCE_ID sent", null=True),
+        column("transmission_id", Text, "EXT_TRANSMIT_ID sent; derived, so it is the same again", null=True),
+        column("batch_id", Text, "EXT_BATCH_ID sent", null=True),
+        column("state", Text, "built, sent, accepted, posted, suspense, error, reversed"),
+        column("state_reason", Text, "Why, where the state needs a reason", null=True),
+        column("tender_id", Text, "PAY_TENDER_ID given by CC&B", null=True),
+        column("payment_event_id", Text, "PAY_EVENT_ID given by CC&B", null=True),
+        column("payment_id", Text, "PAY_ID given by CC&B", null=True),
+        moment("built_at", "When the receipt was made from the recharge", null=True),
+        moment("sent_at", "When CC&B's upload tables held it", null=True),
+        moment("accepted_at", "When CC&B's upload took it", null=True),
+        moment("posted_at", "When CC&B had posted the payment", null=True),
+    ]
+
+
+RECEIPT_STATES = "'built', 'sent', 'accepted', 'posted', 'suspense', 'error', 'reversed'"
+
+receipt = Table(
+    "receipt",
+    metadata,
+    *_receipt_columns(),
+    *trailing_columns(),
+    PrimaryKeyConstraint("recharge_id"),
+    CheckConstraint(f"state in ({RECEIPT_STATES})", name="state"),
+    Index(None, "staged_seq"),
+    Index(None, "account_id"),
+    Index(None, "transmission_id"),
+    Index(None, "state"),
+    comment="Each recharge's way into CC&B",
+)
+
+receipt_history = Table(
+    "receipt_history",
+    metadata,
+    *_receipt_columns(),
+    *trailing_columns(),
+    *history_columns(),
+    Index(None, "recharge_id", "valid_from"),
+    Index(None, "superseded_seq"),
+    Index(None, "account_id"),
+    comment="Earlier versions of staging.receipt",
+)
