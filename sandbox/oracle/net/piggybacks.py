@@ -1,0 +1,87 @@
+"""Calls that ride in front of another call and have no answer of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.oracle.interface import Client, Session
+from sandbox.oracle.net.execute import Executor
+from sandbox.oracle.net.lob import LOCATOR_SIZE
+from sandbox.oracle.net.wire import Reader, WireError
+
+_CLOSE_CURSORS, _SCHEMA, _END_TO_END, _FREE_LOBS = 105, 152, 135, 96
+_CONTEXT, _SESSION_STATE, _BEGIN_PIPELINE, _ALTER_SESSION, _RELEASE = 154, 176, 199, 204, 163
+
+
+@dataclass
+class PiggybackTarget:
+    """What piggybacks act on."""
+
+    session: Session
+    executor: Executor
+    client: Client
+
+
+def handle(function: int, reader: Reader, target: PiggybackTarget) -> None:
+    """Read a piggyback behind its header and do what it says.
+
+    Raises:
+        WireError: an unknown one, which cannot be skipped.
+        OracleFault: from the engine.
+    """
+    if function == _CLOSE_CURSORS:
+        reader.u8()
+        for number in [reader.ub() for _ in range(reader.ub())]:
+            target.executor.cursors.close(number)
+    elif function == _SCHEMA:
+        reader.u8()
+        schema = (reader.long_text() or b"").decode("utf-8", "replace")
+        target.session.set_current_schema(schema)
+    elif function == _END_TO_END:
+        _identify(reader, target)
+    elif function == _FREE_LOBS:
+        reader.u8()
+        total = reader.ub()
+        reader.skip("1vvv111" + "v1vvv1" + "1v1v1v")
+        target.executor.lobs.free(reader.raw(total // LOCATOR_SIZE * LOCATOR_SIZE))
+    elif function == _CONTEXT:
+        reader.skip("1v1")
+        count = reader.ub()
+        reader.skip("v1t")
+        for _ in range(count):
+            reader.long_text()
+            reader.long_text()
+            reader.ub()
+    elif function == _SESSION_STATE:
+        reader.ub()
+    elif function == _BEGIN_PIPELINE:
+        reader.skip("v11")
+    elif function == _ALTER_SESSION:
+        reader.skip("v1")
+        for _ in range(reader.ub()):
+            reader.long_text()
+            reader.long_text()
+            reader.ub()
+    elif function == _RELEASE:
+        reader.skip("11v")
+    else:
+        raise WireError(f"piggyback {function}")
+
+
+def _identify(reader: Reader, target: PiggybackTarget) -> None:
+    reader.skip("11v")
+    given = [(reader.u8(), reader.ub()) for _ in range(3)]
+    reader.skip("1v1v")
+    given.append((reader.u8(), reader.ub()))
+    reader.skip("1v1v")
+    given.append((reader.u8(), reader.ub()))
+    texts = [
+        ((reader.text() or b"").decode("utf-8", "replace") if length else "") if present else None
+        for present, length in given
+    ]
+    client = target.client
+    identifier, module, action = texts[:3]
+    client.identifier = client.identifier if identifier is None else identifier
+    client.module = client.module if module is None else module
+    client.action = client.action if action is None else action
+    target.session.identify(client)
