@@ -32,5 +32,7 @@ def reserve_numbers(cursor: psycopg.Cursor[tuple[object, ...]], count: int) -> i
         "select setval('staging.staged_seq', nextval('staging.staged_seq') + %s::bigint - 1)", [max(count, 1)]
     )
     row = cursor.fetchone()
-    assert row is not None and isinstance(row[0], int)  # noqa: S101 - for the type checker
-    return row[0] - max(count, 1) + 1
+    last = row[0] if row is not None else None
+    if not isinstance(last, int):
+        raise TypeError("setval gave no number")
+    return last - max(count, 1) + 1

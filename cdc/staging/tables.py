@@ -45,14 +45,23 @@ staged_seq_sequence = Sequence("staged_seq", metadata=metadata)
 batch_id_sequence = Sequence("batch_id", metadata=metadata)
 
 
-def column(name: str, type_: Any, comment: str, *, null: bool = False, **options: Any) -> Column[Any]:
+def column(
+    name: str, type_: Any, comment: str, *, null: bool = False, server_default: Any = None
+) -> Column[Any]:
     """A column with its comment; not null unless said."""
-    return Column(name, type_, nullable=null, comment=comment, **options)
+    return Column(
+        name, type_, nullable=null, comment=comment, server_default=server_default, autoincrement=False
+    )
 
 
-def moment(name: str, comment: str, *, null: bool = False, **options: Any) -> Column[Any]:
+def number(name: str, comment: str, type_: Any = BigInteger) -> Column[Any]:
+    """A column whose numbers the database gives."""
+    return Column(name, type_, Identity(always=True), nullable=False, comment=comment)
+
+
+def moment(name: str, comment: str, *, null: bool = False, server_default: Any = None) -> Column[Any]:
     """A `timestamptz` column."""
-    return column(name, DateTime(timezone=True), comment, null=null, **options)
+    return column(name, DateTime(timezone=True), comment, null=null, server_default=server_default)
 
 
 def trailing_columns() -> list[Column[Any]]:
@@ -105,7 +114,7 @@ change = Table(
 batch = Table(
     "batch",
     metadata,
-    column("batch_id", BigInteger, "Number of the batch; grows per system", autoincrement=False),
+    column("batch_id", BigInteger, "Number of the batch; grows per system"),
     column("system", Text, "System it was read from"),
     column("reader", Text, "Reader that read it: logminer, pgoutput"),
     column("run_id", Uuid, "The run of ccbridge that staged it"),
@@ -126,7 +135,7 @@ batch = Table(
 delivery = Table(
     "delivery",
     metadata,
-    column("delivery_id", BigInteger, "Number of the record", autoincrement=False, identity=Identity(True)),
+    number("delivery_id", "Number of the record"),
     column("sink", Text, "Sink that wrote the row"),
     column("target_table", Text, "Table written, with its schema"),
     column("key", JSONB, "Key of the target row"),
@@ -147,9 +156,7 @@ delivery = Table(
 dead_letter = Table(
     "dead_letter",
     metadata,
-    column(
-        "dead_letter_id", BigInteger, "Number of the record", autoincrement=False, identity=Identity(True)
-    ),
+    number("dead_letter_id", "Number of the record"),
     column("stage", Text, "map: could not be mapped; deliver: the target refused it"),
     column("system", Text, "Source system (map) or sink (deliver)"),
     column("table_name", Text, "Source table (map) or target table (deliver)"),
@@ -208,7 +215,7 @@ lease = Table(
 rule_set = Table(
     "rule_set",
     metadata,
-    column("rule_set_id", Integer, "Number of the rule set", autoincrement=False, identity=Identity(True)),
+    number("rule_set_id", "Number of the rule set", Integer),
     column("digest", Text, "SHA-256 over all its files"),
     column("name", Text, "Name of the rule set"),
     column("files", JSONB, "File name to text: the rules as they were"),
@@ -221,7 +228,7 @@ rule_set = Table(
 operator_action = Table(
     "operator_action",
     metadata,
-    column("action_id", BigInteger, "Number of the action", autoincrement=False, identity=Identity(True)),
+    number("action_id", "Number of the action"),
     moment("at", "When it was done", server_default=NOW),
     column("who", Text, "Person or service account"),
     column("action", Text, "What was done, for example migrate"),

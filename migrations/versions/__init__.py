@@ -1,0 +1,1 @@
+"""One module a revision, in order; released ones are never edited."""
