@@ -1,0 +1,153 @@
+"""Loading a rule set: a folder of YAML files to checked data, or every fault at once.
+
+Read next: `mapping_rules.model` for what comes out, `mapping_rules.inbound` and
+`mapping_rules.outbound` for what it is compiled to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from cdc.errors import RuleFaults
+from mapping_rules.checks import check_entities, check_inbound
+from mapping_rules.entity_files import read_entity, read_lookup, read_systems
+from mapping_rules.faults import Faults, Place, nearest
+from mapping_rules.grammar import FOLDERS, SYSTEMS_FILE
+from mapping_rules.inbound_files import read_inbound
+from mapping_rules.model import Entity, Inbound, Lookup, Outbound, RuleSet, SystemRules
+from mapping_rules.outbound_checks import check_outbound
+from mapping_rules.outbound_files import read_outbound
+from mapping_rules.tree import MapNode, parse
+
+SHIPPED = Path(__file__).parent
+MAX_FILES = 2_000
+
+_Named = TypeVar("_Named", Entity, Lookup)
+_Rule = TypeVar("_Rule", Inbound, Outbound)
+
+
+def shipped_sets() -> tuple[str, ...]:
+    """Names of the rule sets that come with ccbridge."""
+    return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{SYSTEMS_FILE}")))
+
+
+def load(path: str | Path, *, schemas: Mapping[str, str] | None = None) -> RuleSet:
+    """Read and check a rule set.
+
+    Args:
+        path: a folder, or the name of a shipped set such as `ccb_prepaid`.
+        schemas: system -> schema of its tables, in place of the one in `systems.yaml` (sites name
+            the CC&B schema differently).
+
+    Raises:
+        RuleFaults: with every fault found, each as `file:line:column: text`.
+    """
+    return from_files(*read_files(path), schemas=schemas)
+
+
+def read_files(path: str | Path) -> tuple[str, dict[str, str]]:
+    """Name and files (path inside the folder -> text) of a rule set.
+
+    Raises:
+        RuleFaults: no such folder or shipped set, or a file that is no UTF-8 text.
+    """
+    folder = SHIPPED / path if str(path) in shipped_sets() else Path(path)
+    if not folder.is_dir():
+        near = nearest(str(path), shipped_sets())
+        raise RuleFaults(
+            [f"{path}: no such folder or shipped rule set{near}"],
+            hint="set rules.path in the configuration to a folder or a shipped set",
+        )
+    files, faults = {}, Faults()
+    for found in sorted(folder.rglob("*.yaml"))[: MAX_FILES + 1]:
+        name = found.relative_to(folder).as_posix()
+        try:
+            files[name] = found.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            faults.add(Place(name), f"cannot be read as UTF-8 text: {type(exc).__name__}")
+    if len(files) > MAX_FILES:
+        faults.add(Place(str(path)), f"more than {MAX_FILES} files")
+    faults.raise_any()
+    return folder.resolve().name, files
+
+
+def from_files(name: str, files: Mapping[str, str], *, schemas: Mapping[str, str] | None = None) -> RuleSet:
+    """The rule set made of these files, for example those that staging keeps by digest.
+
+    Raises:
+        RuleFaults: with every fault found.
+    """
+    faults = Faults()
+    trees: dict[str, dict[str, MapNode]] = {folder: {} for folder in FOLDERS}
+    systems: dict[str, SystemRules] = {}
+    for file, text in sorted(files.items()):
+        folder, _, stem = file.removesuffix(".yaml").rpartition("/")
+        if file != SYSTEMS_FILE and folder not in FOLDERS:
+            known = [SYSTEMS_FILE, *(f"{one}/{stem}.yaml" for one in FOLDERS)]
+            faults.add(Place(file), f"unknown place for a rule file{nearest(file, known)}")
+            continue
+        root = parse(file, text, faults)
+        if root is None:
+            continue
+        if file == SYSTEMS_FILE:
+            systems = _with_schemas(read_systems(root, faults), schemas or {})
+        else:
+            trees[folder][stem] = root
+    if SYSTEMS_FILE not in files:
+        faults.add(Place(SYSTEMS_FILE), "missing: it names the systems and how their vendors write values")
+    entities = _by_name(trees["entities"], read_entity, "entity", faults)
+    lookups = _by_name(trees["lookups"], read_lookup, "lookup", faults)
+    inbound = _rules(trees["inbound"], read_inbound, systems, faults)
+    outbound = _rules(trees["outbound"], read_outbound, systems, faults)
+    check_entities(entities, lookups, faults)
+    check_inbound(inbound, entities, lookups, faults)
+    check_outbound(outbound, systems, entities, lookups, faults)
+    faults.raise_any()
+    return RuleSet(name, digest(files), dict(files), systems, entities, lookups, inbound, outbound)
+
+
+def digest(files: Mapping[str, str]) -> str:
+    """SHA-256 over names and texts, in order of name, each with its length in front."""
+    sha = hashlib.sha256()
+    for name, text in sorted(files.items()):
+        for part in (name.encode(), text.encode()):
+            sha.update(len(part).to_bytes(8, "big") + part)
+    return sha.hexdigest()
+
+
+def _with_schemas(systems: dict[str, SystemRules], schemas: Mapping[str, str]) -> dict[str, SystemRules]:
+    return {
+        name: SystemRules(name, system.conventions, schemas.get(name, system.schema), system.place)
+        for name, system in systems.items()
+    }
+
+
+def _by_name(
+    trees: Mapping[str, MapNode],
+    read: Callable[[MapNode, Faults], _Named | None],
+    what: str,
+    faults: Faults,
+) -> dict[str, _Named]:
+    found: dict[str, _Named] = {}
+    for root in trees.values():
+        one = read(root, faults)
+        if one is None:
+            continue
+        if one.name in found:
+            faults.add(one.place, f"{what} {one.name} is defined in {found[one.name].place.file} too")
+        else:
+            found[one.name] = one
+    return found
+
+
+def _rules(
+    trees: Mapping[str, MapNode],
+    read: Callable[[str, MapNode, Mapping[str, SystemRules], Faults], _Rule | None],
+    systems: Mapping[str, SystemRules],
+    faults: Faults,
+) -> tuple[_Rule, ...]:
+    rules = (read(stem, root, systems, faults) for stem, root in trees.items())
+    return tuple(rule for rule in rules if rule is not None)
