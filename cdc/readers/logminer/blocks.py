@@ -1,0 +1,363 @@
+"""Redo texts that are no insert, update or delete: LOB and extended-string blocks, XML, DDL.
+
+LOB work comes as PL/SQL: a block that selects the locator, then writes and trims. Each function
+reads the text of one row and refuses what it does not know, because a LOB operation that was
+overlooked leaves a wrong value behind. Read next: `cdc.readers.logminer.lobs`, which applies them.
+
+Source: Oracle Database Utilities 19c, "Using LogMiner"; package DBMS_LOB.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from cdc.readers.logminer.cells import Bind, Call, Cell, Hex, RedoSyntaxError
+from cdc.readers.logminer.scanner import Scanner, read_statement
+
+LobData = str | Hex
+
+_LOCATOR_KINDS = {"LOC_C": "CLOB", "LOC_B": "BLOB", "LOC_NC": "NCLOB"}
+_BUFFERS = frozenset(("BUF_C", "BUF_B", "BUF_NC"))
+_DECLARED_LOB = re.compile(r"(\w+)\s+(clob|blob|nclob)\s*;", re.IGNORECASE)
+_BEGIN = re.compile(r"(?:\A|\s|;)begin(?=\s)", re.IGNORECASE)
+_STATEMENT_HEAD = re.compile(
+    r"\s*(select|buf_n?[cb]|dbms_lob\s*\.\s*(\w+)|xml_redo|if|end|\w+)", re.IGNORECASE
+)
+_TEXT_ASSIGNED = re.compile(r"\s*:=\s*(?:'|hextoraw\s*\()", re.IGNORECASE)
+_OPEN_ASKED = re.compile(r"\s*:=\s*dbms_lob\s*\.\s*isopen\b", re.IGNORECASE)
+_HARMLESS = frozenset(("OPEN", "CLOSE", "ISOPEN", "CREATETEMPORARY", "FREETEMPORARY"))
+_VARIABLE = re.compile(r"[^\W\d]\w*(?=\s*[,)])")
+_TO_SEMICOLON = re.compile(r"[^;']*(?:'(?:[^']|'')*'[^;']*)*(?:;|\Z)")
+
+
+@dataclass(frozen=True)
+class LobWrite:
+    """Characters or bytes written from a 1-based offset on; `length` as the text states it."""
+
+    offset: int
+    length: int
+    data: LobData | None
+
+
+@dataclass(frozen=True)
+class LobText:
+    """What one LOB row says; `column` is None where the locator is in an earlier row."""
+
+    owner: str | None = None
+    table: str | None = None
+    column: str | None = None
+    kind: str | None = None
+    binary: bool = False
+    where: Mapping[str, Cell] = field(default_factory=dict)
+    rowid: str | None = None
+    writes: tuple[LobWrite, ...] = ()
+    trim: int | None = None
+
+
+@dataclass(frozen=True)
+class XmlBegin:
+    """Start of an XML document: pieces follow, `binary` (hexadecimal) or as text."""
+
+    owner: str | None
+    table: str
+    column: str
+    binary: bool
+    where: Mapping[str, Cell]
+    rowid: str | None = None
+
+
+@dataclass(frozen=True)
+class Ddl:
+    """A DDL text: verb and kind in upper case; owner is None where the text does not name it."""
+
+    verb: str
+    kind: str | None
+    owner: str | None
+    name: str | None
+
+
+class _Block(Scanner):
+    """The statements of one PL/SQL block or fragment."""
+
+    def locator(self) -> tuple[str, str, str | None, str, Mapping[str, Cell], str | None]:
+        column = self.identifier()
+        if not self.keyword("into"):
+            raise self.fail("no select .. into")
+        variable = self.identifier()
+        if not self.keyword("from"):
+            raise self.fail("locator without from")
+        owner, table = self.table()
+        self.alias("where", "for")
+        where: Mapping[str, Cell] = {}
+        rowid: str | None = None
+        if self.keyword("where"):
+            where, rowid, _ = self.conditions()
+        if self.keyword("for") and not self.keyword("update"):
+            raise self.fail("for without update")
+        self.close()
+        return column, variable, owner, table, where, rowid
+
+    def close(self) -> None:
+        self.blank()
+        if self.at < len(self.text):
+            self.need(";", "statement without semicolon")
+
+    def buffer(self) -> LobData | None:
+        self.need(":=", "buffer without assignment")
+        value = self.value()
+        if value is not None and not isinstance(value, str | Hex):
+            raise self.fail("unknown buffer expression")
+        self.close()
+        return value
+
+    def call_arguments(self) -> tuple[list[Cell], str]:
+        """Arguments of a DBMS_LOB call: variables as `Bind`, numbers, literals."""
+        self.need("(", "bad argument list")
+        arguments: list[Cell] = []
+        while True:
+            self.blank()
+            match = _VARIABLE.match(self.text, self.at)
+            if match:
+                self.at = match.end()
+                arguments.append(Bind(match.group().upper()))
+            else:
+                arguments.append(self.value())
+            if not self.take(","):
+                break
+        self.need(")", "bad argument list")
+        self.close()
+        locator = arguments[0]
+        return arguments[1:], locator.name if isinstance(locator, Bind) else ""
+
+
+def read_lob(text: str) -> LobText:
+    """Read a SELECT_LOB_LOCATOR, LOB_WRITE or LOB_TRIM row, whole blocks or fragments.
+
+    Raises:
+        RedoSyntaxError: anything unknown; a write before the locator inside a block; LOB_ERASE.
+    """
+    return _LobReading(text).read()
+
+
+class _LobReading:
+    """What the statements of one LOB text have said so far."""
+
+    def __init__(self, text: str) -> None:
+        declared = _DECLARED_LOB.findall(text.partition("'")[0])
+        self.kinds = dict(_LOCATOR_KINDS) | {name.upper(): kind.upper() for name, kind in declared}
+        begin = _BEGIN.search(text)
+        self.in_block = begin is not None
+        self.temporary = "TEMPLOB" in text.upper()
+        self.block = _Block(text)
+        self.block.at = begin.end() if begin else 0
+        self.lob = LobText()
+        self.buffer: LobData | None = None
+        self.buffered = self.seen = False
+
+    def read(self) -> LobText:
+        """All statements of the text as one `LobText`."""
+        block = self.block
+        while match := _STATEMENT_HEAD.match(block.text, block.at):
+            start, block.at = match.start(1), match.end()
+            self._statement(match.group(1).upper(), (match.group(2) or "").upper(), start)
+        block.blank()
+        if block.at < len(block.text):
+            raise block.fail("not a LOB operation")
+        if not self.seen:
+            raise RedoSyntaxError("no LOB operation in the text", 0)
+        return self.lob
+
+    def _statement(self, head: str, call: str, start: int) -> None:
+        if head == "SELECT":
+            self._locator()
+        elif call in ("WRITE", "WRITEAPPEND", "TRIM"):
+            if self.in_block and not self.seen and not self.temporary:
+                raise RedoSyntaxError("LOB write before its locator", start)
+            self._operation(call)
+        elif call == "ERASE":
+            raise RedoSyntaxError("LOB_ERASE is not supported", start)
+        elif head in _BUFFERS or _TEXT_ASSIGNED.match(self.block.text, self.block.at):
+            self.buffer, self.buffered = self.block.buffer(), True
+            binary = self.lob.binary or (isinstance(self.buffer, Hex) and head == "BUF_B")
+            self.lob = replace(self.lob, binary=binary)
+        elif head in ("IF", "END") or call in _HARMLESS or _OPEN_ASKED.match(self.block.text, self.block.at):
+            skipped = _TO_SEMICOLON.match(self.block.text, self.block.at)
+            self.block.at = skipped.end() if skipped else len(self.block.text)
+        else:
+            reason = "no select .. into a locator" if self.in_block else "not a LOB operation"
+            raise RedoSyntaxError(reason, start)
+
+    def _locator(self) -> None:
+        column, variable, owner, table, where, rowid = self.block.locator()
+        kind = self.kinds.get(variable)
+        binary = self.lob.binary or kind == "BLOB"
+        self.lob = LobText(owner, table, column, kind, binary, where, rowid)
+        self.seen = True
+
+    def _operation(self, call: str) -> None:
+        arguments, locator = self.block.call_arguments()
+        binary = self.lob.binary or self.kinds.get(locator) == "BLOB"
+        self.seen = True
+        if call == "TRIM":
+            self.lob = replace(self.lob, binary=binary, trim=_count(arguments, 0, self.block))
+            return
+        write = _write(call, arguments, self.buffer, buffered=self.buffered, block=self.block)
+        self.lob = replace(self.lob, binary=binary, writes=(*self.lob.writes, write))
+
+
+def _write(
+    call: str, arguments: list[Cell], buffer: LobData | None, *, buffered: bool, block: _Block
+) -> LobWrite:
+    """`write(locator, length, offset, data)` or `writeappend(locator, length, data)`."""
+    wanted = 3 if call == "WRITE" else 2
+    if len(arguments) != wanted:
+        raise block.fail("bad argument list")
+    length = _count(arguments, 0, block)
+    offset = _count(arguments, 1, block) if call == "WRITE" else 0
+    data = arguments[-1]
+    if isinstance(data, Bind):
+        if not buffered:
+            raise block.fail("LOB write without data")
+        data = buffer
+    if data is not None and not isinstance(data, str | Hex):
+        raise block.fail("unknown buffer expression")
+    return LobWrite(max(offset, 1) if call == "WRITE" else -1, length, data)
+
+
+def _count(arguments: list[Cell], index: int, block: _Block) -> int:
+    cell = arguments[index] if index < len(arguments) else None
+    text = getattr(cell, "text", "")
+    if not text.isdigit():
+        raise block.fail("bad argument list")
+    return int(text)
+
+
+def read_extended_begin(text: str) -> LobText:
+    """Read a 32K BEGIN row: the update of one extended string, its text one level deeper.
+
+    Raises:
+        RedoSyntaxError: no such update.
+    """
+    match = re.compile(r"\bstmt\s*:=\s*(?=')", re.IGNORECASE).search(text)
+    if not match:
+        raise RedoSyntaxError("no statement in the 32K block", 0)
+    scanner = Scanner(text)
+    scanner.at = match.end()
+    statement = read_statement(scanner.string())
+    bound = [name for name, cell in statement.values.items() if isinstance(cell, Bind)]
+    if statement.operation != "UPDATE" or len(bound) != 1:
+        raise RedoSyntaxError("the 32K block does not update one column", match.end())
+    return LobText(
+        statement.owner, statement.name, bound[0], "EXTENDED_STRING", False, statement.where, statement.rowid
+    )
+
+
+_XML_BINARY = re.compile(r"\s*XML DOC BEGIN:\s+select\s", re.IGNORECASE)
+_XML_PIECE = re.compile(
+    r"\s*XML_REDO\s*:=\s*(?:(null)|hextoraw\('([0-9A-Fa-f]*)'?\))\s*(?::\s*(\d+))?\s*;?\s*\Z", re.IGNORECASE
+)
+
+
+def read_xml_begin(text: str) -> XmlBegin:
+    """Read an XML DOC BEGIN row.
+
+    Raises:
+        RedoSyntaxError: neither form.
+    """
+    match = _XML_BINARY.match(text)
+    if match:
+        scanner = Scanner(text)
+        scanner.at = match.end()
+        column = scanner.identifier()
+        if not scanner.keyword("from"):
+            raise scanner.fail("XML document without from")
+        owner, table = scanner.table()
+        scanner.alias("where")
+        where, rowid, _ = scanner.conditions() if scanner.keyword("where") else ({}, None, ())
+        scanner.end()
+        return XmlBegin(owner, table, column, True, where, rowid)
+    statement = read_statement(text)
+    columns = [
+        name
+        for name, cell in statement.values.items()
+        if isinstance(cell, Call) and cell.name.endswith("XMLTYPE") and isinstance(cell.args[0], Bind)
+    ]
+    if statement.operation != "UPDATE" or len(columns) != 1:
+        raise RedoSyntaxError("no XML document begins here", 0)
+    return XmlBegin(statement.owner, statement.name, columns[0], False, statement.where, statement.rowid)
+
+
+def read_xml_piece(text: str | None, *, charset: str) -> tuple[str | None, int]:
+    """Text and stated length of an XML DOC WRITE row; bytes are in the database character set.
+
+    Raises:
+        RedoSyntaxError: hexadecimal digits that are no text in that character set.
+    """
+    if text is None:
+        return None, 0
+    match = _XML_PIECE.match(text)
+    if not match:
+        if text.lstrip().upper().startswith("XML_REDO"):
+            raise RedoSyntaxError("bad XML piece", 0)
+        return text, len(text)
+    if match.group(1):
+        return None, 0
+    try:
+        raw = bytes.fromhex(match.group(2))
+        return raw.decode(charset), int(match.group(3) or len(raw))
+    except ValueError as exc:
+        raise RedoSyntaxError(f"XML piece is no {charset} text", match.start(2)) from exc
+
+
+_DDL = re.compile(
+    r"""\s*(?P<verb>create|alter|drop|truncate|comment|rename|grant|revoke|purge|analyze|flashback|
+        audit|noaudit|associate|disassociate|lock)\b
+        (?:\s+or\s+replace\b)?(?P<rest>.*)""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_ADJECTIVES = re.compile(
+    r"\s*(?:on|global|private|temporary|sharded|duplicated|immutable|blockchain|unique|bitmap|multivalue|"
+    r"public|shared|editionable|noneditionable|editioning|force|no\s+force|noforce|if\s+(?:not\s+)?exists)\b",
+    re.IGNORECASE,
+)
+_KIND = re.compile(
+    r"\s*(materialized\s+view\s+log|materialized\s+view|package\s+body|type\s+body|database\s+link|"
+    r"java\s+source|table|index|view|trigger|sequence|synonym|procedure|function|package|type|"
+    r"user|role|tablespace|cluster|column|profile|directory|context|database|session|system|recyclebin|"
+    r"snapshot|library|operator|dimension|rollback\s+segment|edition|outline)\b(?:\s+log\s+on\b)?",
+    re.IGNORECASE,
+)
+
+
+def read_ddl(text: str) -> Ddl:
+    """Verb, kind and object of a DDL text; not its details, which the dictionary tells better.
+
+    Raises:
+        RedoSyntaxError: the text begins with no DDL verb.
+    """
+    match = _DDL.match(text)
+    if not match:
+        raise RedoSyntaxError("not a DDL text", 0)
+    scanner = Scanner(match.group("rest"))
+    while adjective := _ADJECTIVES.match(scanner.text, scanner.at):
+        scanner.at = adjective.end()
+    kind = _KIND.match(scanner.text, scanner.at)
+    scanner.at = kind.end() if kind else scanner.at
+    while adjective := _ADJECTIVES.match(scanner.text, scanner.at):
+        scanner.at = adjective.end()
+    names: list[str] = []
+    try:
+        names.append(scanner.identifier())
+        while scanner.take("."):
+            names.append(scanner.identifier())
+    except RedoSyntaxError:
+        names = names or []
+    kind_text = " ".join(kind.group(1).upper().split()) if kind else None
+    if kind_text == "COLUMN" and len(names) > 1:
+        names.pop()
+    verb = match.group("verb").upper()
+    if not names:
+        return Ddl(verb, kind_text, None, None)
+    return Ddl(verb, kind_text, names[-2] if len(names) > 1 else None, names[-1])
