@@ -75,13 +75,18 @@ def _identify(reader: Reader, target: PiggybackTarget) -> None:
     given.append((reader.u8(), reader.ub()))
     reader.skip("1v1v")
     given.append((reader.u8(), reader.ub()))
-    texts = [
-        ((reader.text() or b"").decode("utf-8", "replace") if length else "") if present else None
-        for present, length in given
-    ]
+    texts = [_given_text(reader, length) if present else None for present, length in given]
     client = target.client
     identifier, module, action = texts[:3]
     client.identifier = client.identifier if identifier is None else identifier
     client.module = client.module if module is None else module
     client.action = client.action if action is None else action
     target.session.identify(client)
+
+
+def _given_text(reader: Reader, length: int) -> str:
+    if length:
+        return (reader.text() or b"").decode("utf-8", "replace")
+    if reader.peek() == 0:  # some clients write the length byte of an empty text, no message is 0
+        reader.u8()
+    return ""

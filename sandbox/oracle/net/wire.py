@@ -100,11 +100,15 @@ class Reader:
         self.position = start + count
         return self.buffer[start : self.position]
 
-    def u8(self) -> int:
-        """One byte."""
+    def peek(self) -> int:
+        """The next byte, which is not consumed."""
         while self.position >= len(self.buffer):
             self.pull()
-        value = self.buffer[self.position]
+        return self.buffer[self.position]
+
+    def u8(self) -> int:
+        """One byte."""
+        value = self.peek()
         self.position += 1
         return value
 
