@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import oracledb
 
 Row = Mapping[str, Any]
-CcbRows = Mapping[str, list[Row]]
+CcbRows = Mapping[str, Sequence[Row]]
 
 _READ = {
     "CI_PER": "PER_ID, LANGUAGE_CD",
@@ -30,7 +30,7 @@ _READ = {
 
 def read(connection: oracledb.Connection) -> CcbRows:
     """All rows of the tables of `_READ`; numbers must arrive as Decimal (`CcbDatabase.connect`)."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, Sequence[Row]] = {}
     with connection.cursor() as cursor:
         cursor.arraysize = 2_000
         for table, columns in _READ.items():

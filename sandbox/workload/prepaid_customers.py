@@ -79,7 +79,7 @@ class PrepaidCustomers:
             Decimal(cents) / 100,
             currency,
             self._random.choice(_CHANNELS),
-            self._random.choices(("MOMO", "CASH", "CARD"), (70, 20, 10))[0],
+            self._random.choices(("momo", "cash", "card"), (70, 20, 10))[0],
             "cancelled" if self._random.random() < 0.02 else "completed",
             datetime.now(UTC),
         )

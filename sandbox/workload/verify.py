@@ -237,10 +237,11 @@ def _recharges(rows: CcbRows, target: psycopg.Connection[tuple[Any, ...]], resul
     for payment in rows["CI_PAY"]:
         payments[payment["PAY_EVENT_ID"]].append(payment)
     recharges = target.execute(
-        "select recharge_id, ccb_account_id, amount, currency, status, ccb_payment_id, posted_at is not null"
+        "select recharge_id, ccb_account_id, amount, currency, status, ccb_payment_id,"
+        " posted_at is not null, tender_type"
         " from public.recharge"
     ).fetchall()
-    for recharge_id, account, amount, currency, status, payment_id, acknowledged in recharges:
+    for recharge_id, account, amount, currency, status, payment_id, acknowledged, kind in recharges:
         mine = tenders.pop(recharge_id, [])
         if status != "completed":
             if mine:
@@ -256,8 +257,11 @@ def _recharges(rows: CcbRows, target: psycopg.Connection[tuple[Any, ...]], resul
             (p["ACCT_ID"], p["PAY_AMT"], p["CURRENCY_CD"], p["PAY_STATUS_FLG"], p["PAY_ID"]) for p in there
         ]
         wanted = [(account, amount, currency, "50", payment_id)]
-        if posted != wanted or mine[0]["TENDER_AMT"] != amount or not acknowledged:
+        if posted != wanted or not acknowledged:
             result.found.append(Difference("recharge", recharge_id, "payment", wanted, posted))
+        tender = mine[0]["TENDER_AMT"], mine[0]["TENDER_TYPE_CD"]
+        if tender != (amount, kind.upper()):
+            result.found.append(Difference("recharge", recharge_id, "tender", (amount, kind), tender))
     result.found += _strangers(tenders)
 
 

@@ -66,7 +66,7 @@ def test_bridge_writes_masters_and_acknowledges_recharges(prepaid: PrepaidDataba
         application.execute(
             "insert into recharge"
             " (recharge_id, ccb_account_id, amount, currency, channel, tender_type, status, recharged_at)"
-            " values ('R1', '0000000001', 10.50, 'XAF', 'mobile', 'MOMO', 'completed', now())"
+            " values ('R1', '0000000001', 10.50, 'XAF', 'mobile', 'momo', 'completed', now())"
         )
     with psycopg.connect(prepaid.conninfo(BRIDGE_USER)) as bridge:
         bridge.execute("select pg_replication_origin_create('ccbridge')")
