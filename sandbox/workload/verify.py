@@ -259,9 +259,9 @@ def _recharges(rows: CcbRows, target: psycopg.Connection[tuple[Any, ...]], resul
         wanted = [(account, amount, currency, "50", payment_id)]
         if posted != wanted or not acknowledged:
             result.found.append(Difference("recharge", recharge_id, "payment", wanted, posted))
-        tender = mine[0]["TENDER_AMT"], mine[0]["TENDER_TYPE_CD"]
-        if tender != (amount, kind.upper()):
-            result.found.append(Difference("recharge", recharge_id, "tender", (amount, kind), tender))
+        tendered = mine[0]["TENDER_AMT"], mine[0]["TENDER_TYPE_CD"]
+        if tendered != (amount, kind.upper()):
+            result.found.append(Difference("recharge", recharge_id, "tender", (amount, kind), tendered))
     result.found += _strangers(tenders)
 
 
