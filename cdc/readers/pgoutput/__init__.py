@@ -1,1 +1,5 @@
-"""Reads a PostgreSQL database through logical replication."""
+"""PostgreSQL through its logical replication stream (plugin pgoutput); start at `reader`."""
+
+from cdc.readers.pgoutput.reader import PgoutputReader
+
+__all__ = ["PgoutputReader"]
