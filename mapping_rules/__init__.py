@@ -7,6 +7,7 @@ Nothing here imports a database driver.
 
 from __future__ import annotations
 
+from mapping_rules.inbound import InboundProgram, Mapped, captured_tables, compile_inbound, ignored_columns
 from mapping_rules.load import from_files, load, shipped_sets
 from mapping_rules.model import Entity, EntityColumn, EntityType, Inbound, Kind, Outbound, RuleSet
 
@@ -15,10 +16,15 @@ __all__ = [
     "EntityColumn",
     "EntityType",
     "Inbound",
+    "InboundProgram",
     "Kind",
+    "Mapped",
     "Outbound",
     "RuleSet",
+    "captured_tables",
+    "compile_inbound",
     "from_files",
+    "ignored_columns",
     "load",
     "shipped_sets",
 ]

@@ -1,0 +1,90 @@
+"""The two images of changed rows, with absent columns told apart from NULL.
+
+An update that does not log a column leaves it as it was, so a column absent after takes its value
+from before where the log holds that. What neither image holds stays absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from cdc.changes import AFTER, BEFORE, Operation, SourceTable, SourceType, TableChanges
+from cdc.errors import TableChanged
+from mapping_rules.values import Site, normalised
+
+_operation = pl.col("operation")
+IS_UPDATE = _operation == Operation.UPDATE.value
+IS_DELETE = _operation == Operation.DELETE.value
+IS_TRUNCATE = _operation == Operation.TRUNCATE.value
+
+
+@dataclass(frozen=True)
+class Images:
+    """Expressions over a frame of changes for columns of one table and one tuple of shapes.
+
+    Absence is None where no row of such a frame can lack the column, so nothing is computed for it.
+    """
+
+    table: SourceTable
+    shapes: tuple[frozenset[str], ...]
+    site: Site
+
+    def source_type(self, column: str) -> SourceType:
+        """Type of a source column.
+
+        Raises:
+            TableChanged: the table has no such column any more.
+        """
+        found = self.table.column(column)
+        if found is None:
+            raise TableChanged(
+                f"{self.table.name}: column {column}, which the rules read, is gone",
+                hint="adapt the rules to the table, then run: ccbridge rules check",
+            )
+        return found.type
+
+    def known_after(self, column: str) -> pl.Expr:
+        """Text of the column as the row became, from before where the update did not log it."""
+        after = pl.col(AFTER + column)
+        lacking = self._lacking(AFTER, column)
+        if lacking is None:
+            return after
+        before = pl.when(IS_UPDATE).then(pl.col(BEFORE + column))  # null where absent before too
+        return pl.when(lacking).then(before).otherwise(after)
+
+    def absent_after(self, column: str) -> pl.Expr | None:
+        """True where neither image says what the column became."""
+        lacking = self._lacking(AFTER, column)
+        if lacking is None:
+            return None
+        before = self._lacking(BEFORE, column)
+        unknown_before = ~IS_UPDATE if before is None else (~IS_UPDATE | before)
+        return lacking & ~IS_DELETE & unknown_before
+
+    def before(self, column: str) -> pl.Expr:
+        """Text of the column as the row was."""
+        return pl.col(BEFORE + column)
+
+    def absent_before(self, column: str) -> pl.Expr | None:
+        """True where the log does not say what the column was."""
+        return self._lacking(BEFORE, column)
+
+    def old_key(self, column: str) -> pl.Expr:
+        """Text of a key column before the change; a key that was not logged did not change."""
+        before = pl.when(IS_UPDATE | IS_DELETE).then(pl.col(BEFORE + column))
+        lacking = self._lacking(BEFORE, column)
+        unknown = ~(IS_UPDATE | IS_DELETE)
+        if lacking is not None:
+            unknown = unknown | lacking
+        return pl.when(unknown).then(self.known_after(column)).otherwise(before)
+
+    def normal(self, text: pl.Expr, column: str) -> pl.Expr:
+        """Text of the column after the vendor's conventions."""
+        return normalised(text, self.source_type(column), self.site)
+
+    def _lacking(self, side: str, column: str) -> pl.Expr | None:
+        if not any(column in shape for shape in self.shapes):
+            return None
+        return TableChanges(self.table, pl.DataFrame(), self.shapes).absent(side, column)

@@ -1,0 +1,254 @@
+"""Inbound rules as programs: change frames in, typed entity rows out.
+
+Columnar throughout: one program runs the expressions of its `mapping_rules.plan` over a whole
+frame. A row that cannot be mapped is set aside with its reason, see `mapping_rules.rejections`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+from cdc.changes import SourceTable, TableChanges, TableName
+from mapping_rules.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE
+from mapping_rules.model import Entity, Inbound, Lookup, RuleSet
+from mapping_rules.plan import FAILED, OLD, RAW, VALUE, Plan, make_plan, sql_text
+from mapping_rules.rejections import Rejections
+from mapping_rules.values import Site
+
+INDEX = "row"
+TRAILING: Mapping[str, Any] = {
+    "source_position": pl.Int64(),
+    "source_ordinal": pl.Int64(),
+    "committed_at": pl.Datetime("us", "UTC"),
+    "operation": pl.String(),
+    "tombstone": pl.Boolean(),
+    "absent": pl.List(pl.String()),
+}
+_META = (
+    pl.col("position").alias("source_position"),
+    pl.col("ordinal").alias("source_ordinal"),
+    pl.col("committed_at"),
+    pl.col("operation"),
+)
+MAX_PLANS = 64
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What one rule made of one frame, in stream order, every version of a row.
+
+    `rows`: every entity column, typed; then source_position, source_ordinal, committed_at,
+    operation, tombstone, and absent: names of the columns this change does not know (the staged
+    value stays), or null. A tombstone holds the key only.
+    `rejected`: see `mapping_rules.rejections`.
+    """
+
+    entity: Entity
+    rule: str
+    rows: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class InboundProgram:
+    """One inbound rule, compiled for one system."""
+
+    rule: Inbound
+    entity: Entity
+    lookups: Mapping[str, Lookup]
+    site: Site
+    _plans: dict[tuple[SourceTable, tuple[frozenset[str], ...]], Plan] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def apply(self, changes: TableChanges) -> Mapped:
+        """Map the changes of one table.
+
+        An update that moves a key gives a tombstone for the old key, then a row for the new one. A
+        row that stops matching `where` gives a tombstone, one that never matched gives nothing.
+
+        Raises:
+            TableChanged: the table lacks a column that the rule reads.
+        """
+        plan = self._plan(changes)
+        frame = changes.frame.with_row_index(INDEX)
+        rejections = Rejections(self.rule, changes, plan)
+        self._refuse(frame, plan, rejections)
+        live = self._live(frame, plan, rejections)
+        gone = self._gone(frame, plan, rejections)
+        rows = live if gone.is_empty() else pl.concat([gone, live]).sort(INDEX, maintain_order=True)
+        if self._shares_keys and not gone.is_empty():
+            rows = self._remaining(rows, frame, plan)
+        return Mapped(self.entity, self.rule.name, rows.drop(INDEX), rejections.frame(frame))
+
+    def _plan(self, changes: TableChanges) -> Plan:
+        key = (changes.table, changes.shapes)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            plan = make_plan(self.rule, self.entity, self.lookups, self.site, *key)
+            self._plans[key] = plan
+        return plan
+
+    @property
+    def _shares_keys(self) -> bool:
+        """Whether several source rows may stand behind one entity key, one of them at a time."""
+        return {self.rule.columns[name].source for name in self.entity.key} != set(self.rule.key)
+
+    def _refuse(self, frame: pl.DataFrame, plan: Plan, rejections: Rejections) -> None:
+        rejections.add_where(
+            frame, IS_TRUNCATE, "truncate", "the table was emptied, which rules cannot map row by row"
+        )
+        if plan.undecidable is not None:
+            names = ", ".join(str(condition.column) for condition in self.rule.where)
+            rejections.add_where(
+                frame,
+                plan.undecidable,
+                "where_unknown",
+                f"`where` reads {names}, not in the log, expected the source to log the whole row",
+            )
+
+    def _live(self, frame: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
+        belongs = ~IS_DELETE & ~IS_TRUNCATE & plan.matches
+        if plan.undecidable is not None:
+            belongs = belongs & ~plan.undecidable
+        rows = frame.filter(belongs)
+        absent = _absent_list(plan)
+        texts = rows.select(INDEX, *_META, *plan.raw.values(), absent.alias("absent"))
+        for name, columns in plan.sql.items():
+            text, failed = _evaluate(
+                rows.select(columns.values()), sql_text(self.rule.columns[name].sql or "")
+            )
+            texts = texts.with_columns(text.alias(RAW + name), failed.alias(FAILED + name))
+        values = texts.with_columns(plan.values.values())
+        wrong = [fault.when.fill_null(False) for faults in plan.faults.values() for fault in faults]
+        if wrong:
+            bad = values.select(pl.any_horizontal(wrong).alias("bad"))["bad"]
+            if bad.any():
+                rejections.add_faults(values.filter(bad))
+                values = values.filter(~bad)
+        return values.select(INDEX, *_known_only(plan), *_trailing(tombstone=False))
+
+    def _gone(self, frame: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
+        moved = pl.any_horizontal([plan.old_raw[name].ne_missing(plan.raw[name]) for name in self.entity.key])
+        leaves = ~plan.matches & plan.matched
+        if plan.undecidable is not None:
+            leaves = leaves & ~plan.undecidable
+        ended = (IS_DELETE & plan.matched) | (IS_UPDATE & (leaves | (moved & plan.matched)))
+        rows = frame.filter(ended)
+        keys = rows.select(INDEX, *_META, *plan.old_raw.values()).with_columns(plan.old_values.values())
+        unknown = pl.any_horizontal([pl.col(VALUE + name).is_null() for name in self.entity.key])
+        without = keys.filter(unknown & (pl.col("operation") == "d"))
+        if not without.is_empty():
+            rejections.add_rows(
+                without[INDEX], "null_key", f"found no key {', '.join(self.rule.key)} of the deleted row,"
+                " expected the source to log it"
+            )  # fmt: skip
+        empty = [
+            pl.lit(None, dtype=column.type.polars).alias(name) if name not in self.entity.key
+            else pl.col(VALUE + name).alias(name)
+            for name, column in self.entity.columns.items()
+        ]  # fmt: skip
+        no_list = pl.lit(None, dtype=pl.List(pl.String)).alias("absent")
+        return keys.filter(~unknown).with_columns(no_list).select(INDEX, *empty, *_trailing(tombstone=True))
+
+    def _remaining(self, rows: pl.DataFrame, frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+        """Where source rows share an entity key, the one left at the transaction's end counts.
+
+        Which of two rows is changed first within a transaction is chance: a name that stops being
+        the primary one must not delete the name that has just become it.
+        """
+        key = list(self.entity.key)
+        named = {name: f"{OLD}{name}" for name in self.rule.key}
+        old = frame.select(INDEX, *[expr.alias(named[name]) for name, expr in plan.source_key.items()])
+        new = frame.select(INDEX, *[plan.new_key[name].alias(named[name]) for name in self.rule.key])
+        events = pl.concat(
+            [
+                rows.filter("tombstone").join(old, on=INDEX, how="left", maintain_order="left"),
+                rows.filter(~pl.col("tombstone")).join(new, on=INDEX, how="left", maintain_order="left"),
+            ]
+        ).sort(INDEX, maintain_order=True)
+        row = ["source_position", *named.values()]
+        ends_live = ~pl.col("tombstone").last().over(row)
+        some_live = ends_live.any().over(["source_position", *key])
+        return events.filter(ends_live | ~some_live).drop(named.values())
+
+
+def _known_only(plan: Plan) -> list[pl.Expr]:
+    """Final values; an absent column has none, whatever `if_null` says."""
+    return [
+        pl.when(~pl.col("absent").list.contains(name).fill_null(False)).then(value).alias(name)
+        if name in plan.absent
+        else value
+        for name, value in plan.final.items()
+    ]
+
+
+def _absent_list(plan: Plan) -> pl.Expr:
+    if not plan.absent:
+        return pl.lit(None, dtype=pl.List(pl.String))
+    names = pl.concat_list([pl.when(lacks).then(pl.lit(name)) for name, lacks in plan.absent.items()])
+    held = names.list.drop_nulls()
+    return pl.when(held.list.len() > 0).then(held)
+
+
+def _trailing(*, tombstone: bool) -> list[pl.Expr]:
+    return [pl.lit(tombstone).alias(name) if name == "tombstone" else pl.col(name) for name in TRAILING]
+
+
+def _evaluate(columns: pl.DataFrame, expression: pl.Expr) -> tuple[pl.Series, pl.Series]:
+    """Result of a SQL expression as text, and the rows at which it stops.
+
+    Polars stops a whole frame at a bad row, so a frame that fails is halved until the row is found.
+    """
+    try:
+        result = columns.select(expression.alias("result"))["result"]
+    except pl.exceptions.PolarsError:
+        if columns.height == 1:
+            return pl.Series([None], dtype=pl.String), pl.Series([True])
+        half = columns.height // 2
+        (first, first_failed), (second, second_failed) = (
+            _evaluate(columns.slice(0, half), expression),
+            _evaluate(columns.slice(half), expression),
+        )
+        return pl.concat([first, second]), pl.concat([first_failed, second_failed])
+    return result, pl.Series([False], dtype=pl.Boolean).new_from_index(0, columns.height)
+
+
+def captured_tables(rule_set: RuleSet, system: str) -> tuple[TableName, ...]:
+    """The tables of `system` that its inbound rules read, sorted."""
+    return tuple(sorted({rule.table for rule in rule_set.rules_of(system)}))
+
+
+def ignored_columns(rule_set: RuleSet, system: str) -> Mapping[TableName, frozenset[str]]:
+    """Columns of each captured table that all its rules ignore, secrets of the source among them."""
+    ignored: dict[TableName, frozenset[str]] = {}
+    for rule in rule_set.rules_of(system):
+        names = frozenset((*rule.ignore, *rule.ignore_if_present))
+        ignored[rule.table] = ignored.get(rule.table, names) & names
+    return ignored
+
+
+def compile_inbound(
+    rule_set: RuleSet, system: str, *, kind: Literal["oracle", "postgres"], time_zone: str
+) -> Mapping[TableName, tuple[InboundProgram, ...]]:
+    """The programs of each captured table of `system`.
+
+    Args:
+        rule_set: a loaded rule set.
+        system: name of the source system.
+        kind: what database it is.
+        time_zone: zone in which its dates and times without zone are meant.
+    """
+    programs: dict[TableName, tuple[InboundProgram, ...]] = {}
+    for rule in rule_set.rules_of(system):
+        conventions = rule_set.systems[system].conventions
+        site = Site(conventions, time_zone, may_hold_nul=kind == "oracle")
+        program = InboundProgram(rule, rule_set.entities[rule.entity], rule_set.lookups, site)
+        programs[rule.table] = (*programs.get(rule.table, ()), program)
+    return programs

@@ -1,0 +1,209 @@
+"""The expressions of one inbound rule for one shape of change frame.
+
+Built once for a table and its tuple of absent-column shapes, then used for every frame of that
+shape. `mapping_rules.inbound` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+import polars as pl
+
+from cdc.changes import SourceTable, SourceType
+from mapping_rules.constants import typed
+from mapping_rules.expressions import compiled
+from mapping_rules.images import Images
+from mapping_rules.model import Condition, Entity, Inbound, InboundColumn, Lookup
+from mapping_rules.transforms import TRANSFORMS
+from mapping_rules.values import Fault, Site, Typed, switch_texts, translated, typed_value
+
+RAW = "raw."
+VALUE = "value."
+OLD = "old."
+FAILED = "failed."
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Expressions over the change frame, unless said otherwise.
+
+    Args:
+        matches, matched: the row is, or may have been, in the entity after, or before, the change.
+        undecidable: `where` reads a column that is absent; None where that cannot be.
+        raw: normalised text of each entity column that is no constant and no SQL expression.
+        sql: for each SQL expression the normalised columns it reads, under their own names.
+        old_raw: text of each entity key column before the change.
+        values, final, faults: over a frame with the raw texts: typed values, the values to
+            stage, and per column what is wrong.
+        old_values: typed key before the change, over a frame with the old texts.
+        absent: for each entity column that can be, whether it is absent.
+        source_key, new_key: text of each source key column before and after the change.
+    """
+
+    matches: pl.Expr
+    matched: pl.Expr
+    undecidable: pl.Expr | None
+    raw: Mapping[str, pl.Expr]
+    sql: Mapping[str, Mapping[str, pl.Expr]]
+    old_raw: Mapping[str, pl.Expr]
+    values: Mapping[str, pl.Expr]
+    final: Mapping[str, pl.Expr]
+    faults: Mapping[str, tuple[Fault, ...]]
+    old_values: Mapping[str, pl.Expr]
+    absent: Mapping[str, pl.Expr]
+    source_key: Mapping[str, pl.Expr]
+    new_key: Mapping[str, pl.Expr]
+
+
+def make_plan(
+    rule: Inbound,
+    entity: Entity,
+    lookups: Mapping[str, Lookup],
+    site: Site,
+    table: SourceTable,
+    shapes: tuple[frozenset[str], ...],
+) -> Plan:
+    """The plan of `rule` for frames of `table` with these shapes.
+
+    Raises:
+        TableChanged: the table lacks a column that the rule reads.
+    """
+    images = Images(table, shapes, site)
+    columns = [rule.columns[name] for name in entity.columns]
+    values: dict[str, Typed] = {c.name: _typed(c, entity, lookups, images) for c in columns}
+    absent = {c.name: found for c in columns if (found := _absent(c, images)) is not None}
+    matched = [_known_or_true(condition, images) for condition in rule.where]
+    undecidable = [found for c in rule.where if (found := images.absent_after(c.column.column)) is not None]
+    sources = {name: rule.columns[name].source or "" for name in entity.key}
+    return Plan(
+        matches=_all([_holds(c, images.known_after(c.column.column), images) for c in rule.where]),
+        matched=_all(matched),
+        undecidable=reduce(lambda a, b: a | b, undecidable) if undecidable else None,
+        raw={c.name: _raw(c, images) for c in columns if c.source},
+        sql={c.name: _sql_columns(c, images) for c in columns if c.sql},
+        old_raw={
+            name: images.normal(images.old_key(source), source).alias(OLD + name)
+            for name, source in sources.items()
+        },
+        values={name: one.value.alias(VALUE + name) for name, one in values.items()},
+        final={c.name: _final(c, entity) for c in columns},
+        faults={c.name: tuple(_faults(c, entity, values[c.name])) for c in columns},
+        old_values={
+            name: typed_value(
+                pl.col(OLD + name), images.source_type(source), entity.columns[name].type, site
+            ).value.alias(VALUE + name)
+            for name, source in sources.items()
+        },
+        absent=absent,
+        source_key={name: images.old_key(name).alias(name) for name in rule.key},
+        new_key={name: images.known_after(name).alias(name) for name in rule.key},
+    )
+
+
+def _all(conditions: list[pl.Expr]) -> pl.Expr:
+    return reduce(lambda a, b: a & b, conditions, pl.lit(True))
+
+
+def _holds(condition: Condition, text: pl.Expr, images: Images) -> pl.Expr:
+    column = condition.column.column
+    normal = images.normal(text, column)
+    yes, no = switch_texts(images.source_type(column), images.site)
+    texts = [(yes if value else no) if isinstance(value, bool) else str(value) for value in condition.values
+             if value is not None]  # fmt: skip
+    holds = normal.is_in(pl.Series(texts, dtype=pl.String).implode()).fill_null(False)
+    if None in condition.values:
+        holds = holds | normal.is_null()
+    return ~holds if condition.negated else holds
+
+
+def _known_or_true(condition: Condition, images: Images) -> pl.Expr:
+    """Before the change; a row of which it is not known may have matched."""
+    column = condition.column.column
+    held = _holds(condition, images.before(column), images)
+    unknown = images.absent_before(column)
+    return held if unknown is None else held | unknown
+
+
+def _raw(column: InboundColumn, images: Images) -> pl.Expr:
+    source = column.source or ""
+    text = images.normal(images.known_after(source), source)
+    if not column.transforms:
+        return text.alias(RAW + column.name)
+    for name in column.transforms:
+        apply = TRANSFORMS[name].polars
+        text = apply(text) if apply else text
+    return images.normal(text, source).alias(RAW + column.name)
+
+
+def _sql_columns(column: InboundColumn, images: Images) -> Mapping[str, pl.Expr]:
+    return {name: images.normal(images.known_after(name), name).alias(name) for name in column.sources}
+
+
+def _absent(column: InboundColumn, images: Images) -> pl.Expr | None:
+    found = [one for source in column.sources if (one := images.absent_after(source)) is not None]
+    return reduce(lambda a, b: a | b, found) if found else None
+
+
+def _typed(column: InboundColumn, entity: Entity, lookups: Mapping[str, Lookup], images: Images) -> Typed:
+    target = entity.columns[column.name]
+    if column.constant is not None:
+        constant = pl.lit(typed(column.constant, target.type), dtype=target.type.polars)
+        return Typed(constant, lambda _raw, _value: [])
+    raw = pl.col(RAW + column.name)
+    lookup = column.lookup or target.lookup
+    if lookup:
+        return translated(raw, lookups[lookup], target.type)
+    source = images.source_type(column.source) if column.source else _sql_type(column.sql or "")
+    return typed_value(raw, source, target.type, images.site)
+
+
+def _sql_type(sql: str) -> SourceType:
+    """Kind of the text that a SQL expression's result is turned into."""
+    expression = compiled(sql)
+    columns = dict.fromkeys(expression.meta.root_names(), pl.String)
+    found = pl.LazyFrame(schema=columns).select(result=expression).collect_schema()["result"]
+    if found == pl.Boolean:
+        return SourceType.BOOLEAN
+    if found == pl.Date:
+        return SourceType.DATE
+    if isinstance(found, pl.Datetime):
+        return SourceType.TIMESTAMP_TZ if found.time_zone else SourceType.TIMESTAMP
+    return SourceType.NUMBER if found.is_numeric() else SourceType.TEXT
+
+
+def sql_text(sql: str) -> pl.Expr:
+    """The result of a SQL expression as text in the canonical form of its type."""
+    expression, kind = compiled(sql), _sql_type(sql)
+    if kind is SourceType.BOOLEAN:
+        return pl.when(expression).then(pl.lit("t")).when(~expression).then(pl.lit("f"))
+    if kind is SourceType.TIMESTAMP:
+        return expression.dt.to_string("%Y-%m-%d %H:%M:%S%.6f")
+    if kind is SourceType.TIMESTAMP_TZ:
+        return expression.dt.convert_time_zone("UTC").dt.to_string("%Y-%m-%d %H:%M:%S%.6f") + "+00"
+    return expression.cast(pl.String)
+
+
+def _final(column: InboundColumn, entity: Entity) -> pl.Expr:
+    value = pl.col(VALUE + column.name)
+    if column.zero_is_null:
+        value = pl.when(value != 0).then(value)
+    if column.if_null is not None:
+        target = entity.columns[column.name].type
+        value = value.fill_null(pl.lit(typed(column.if_null, target), dtype=target.polars))
+    return value.alias(column.name)
+
+
+def _faults(column: InboundColumn, entity: Entity, value: Typed) -> list[Fault]:
+    faults = []
+    if column.sql:
+        reason = "the SQL expression stops at this row, expected a value or null"
+        faults.append(Fault(pl.col(FAILED + column.name), "sql_failed", reason))
+    if column.constant is None:
+        faults += value.faults(pl.col(RAW + column.name), pl.col(VALUE + column.name))
+    if column.name in entity.key:
+        reason = "found no value, expected one in a key column"
+        faults.append(Fault(pl.col(VALUE + column.name).is_null(), "null_key", reason))
+    return faults
