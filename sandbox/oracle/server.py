@@ -98,9 +98,10 @@ class OracleServer:
             return len(self._connections)
 
     def start(self) -> OracleServer:
-        """Listen; clients can connect when this returns."""
+        """Listen; clients can connect when this returns. A second start takes the same port again."""
         self._stopping = False
         self._listener = socket.create_server((self.host, self._wanted_port), backlog=_BACKLOG)
+        self._wanted_port = self.port
         self._acceptor = threading.Thread(target=self._accept, name="oracle-listener", daemon=True)
         self._acceptor.start()
         return self

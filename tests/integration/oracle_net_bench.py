@@ -38,7 +38,9 @@ class Bench:
         return f"127.0.0.1:{self.server.port}/FAKE"
 
     def connect(self, **options: Any) -> oracledb.Connection:
-        given = {"user": "scott", "password": "tiger", "dsn": self.dsn} | options
+        given = {"user": "scott", "password": "tiger"} | options
+        if "dsn" not in given:
+            given["dsn"] = self.dsn
         connection = oracledb.connect(**given)
         self.opened.append(connection)
         return connection

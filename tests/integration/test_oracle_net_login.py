@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from tests.integration.oracle_net_bench import DIALECTS, Bench, served
 
 
-@pytest.fixture(params=DIALECTS.values(), ids=DIALECTS.keys())
+@pytest.fixture(params=list(DIALECTS.values()), ids=list(DIALECTS))
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with served(**request.param) as running:
         yield running
@@ -125,7 +125,7 @@ def test_tls_with_a_trusted_and_an_untrusted_certificate(tmp_path: Path) -> None
         connection = bench.connect(dsn=dsn, ssl_context=trusting)
         with connection.cursor() as cursor:
             assert len(cursor.execute("select * from numbers_5000").fetchall()) == 5000
-        with pytest.raises(oracledb.OperationalError, match="certificate verify failed|DPY-6005"):
+        with pytest.raises(oracledb.OperationalError, match=r"certificate verify failed|DPY-6005"):
             bench.connect(dsn=dsn, ssl_context=ssl.create_default_context())
 
 

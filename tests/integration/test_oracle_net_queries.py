@@ -14,7 +14,7 @@ from tests.integration.oracle_net_bench import DIALECTS, Bench, served
 from tests.unit.sandbox.fake_oracle import EVERY_TYPE
 
 
-@pytest.fixture(params=DIALECTS.values(), ids=DIALECTS.keys())
+@pytest.fixture(params=list(DIALECTS.values()), ids=list(DIALECTS))
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with served(**request.param) as running:
         yield running
@@ -36,14 +36,15 @@ def test_every_type_and_null_arrives(cursor: oracledb.Cursor) -> None:
 def test_a_description_names_types_and_sizes(cursor: oracledb.Cursor) -> None:
     """Names, display size, bytes, precision, scale, nullability."""
     cursor.execute("select * from types")
-    by_name = {column.name: column for column in cursor.description}
+    described = cursor.description or []
+    by_name = {column.name: column for column in described}
     assert by_name["V"][2:4] == (10, 40)
     assert by_name["N"][4:6] == (15, 2)
     assert by_name["A"][4:6] == (0, -127)
     assert by_name["C"].type_code is oracledb.DB_TYPE_CHAR
     assert by_name["TS"].type_code is oracledb.DB_TYPE_TIMESTAMP
     assert by_name["IV"].type_code is oracledb.DB_TYPE_INTERVAL_DS
-    assert all(column.null_ok for column in cursor.description)
+    assert all(column.null_ok for column in described)
 
 
 @pytest.mark.parametrize("prefetch", [0, 2, 7, 1000])
@@ -99,7 +100,7 @@ def test_timestamps_keep_their_fraction_when_declared(cursor: oracledb.Cursor) -
 
 def test_numbers_survive_the_round_trip(cursor: oracledb.Cursor) -> None:
     """Money is exact at any magnitude."""
-    chosen = random.Random(7)
+    chosen = random.Random(7)  # noqa: S311 (the same numbers each time)
     numbers = [
         Decimal(chosen.randint(-(10**digits), 10**digits)).scaleb(-chosen.randint(0, 20))
         for digits in range(1, 38)
@@ -142,9 +143,11 @@ def test_errors_carry_code_and_place_and_leave_the_session_usable(cursor: oracle
     assert cursor.execute("select 1 a, 'x' b from dual").fetchall() == [(1, "x")]
 
 
-def test_a_slip_of_the_engine_is_an_internal_error(cursor: oracledb.Cursor) -> None:
+def test_a_slip_of_the_engine_is_an_error_of_its_own(cursor: oracledb.Cursor) -> None:
     """Not a dead connection."""
-    with pytest.raises(oracledb.DatabaseError, match="ORA-00600.*a slip of the engine"):
+    with pytest.raises(
+        oracledb.DatabaseError, match=r"ORA-20999: fault of the stand-in.*a slip of the engine"
+    ):
         cursor.execute("begin crash; end;")
     assert cursor.execute("select 1 a, 'x' b from dual").fetchall() == [(1, "x")]
 
@@ -153,7 +156,7 @@ def test_parse_only_describes_and_runs_nothing(bench: Bench) -> None:
     """The columns are known before the first execution."""
     with bench.connect().cursor() as cursor:
         cursor.parse("select * from numbers_3")
-        assert [column.name for column in cursor.description] == ["ID", "NAME"]
+        assert [column.name for column in cursor.description or []] == ["ID", "NAME"]
         cursor.execute("select * from numbers_3")
         assert len(cursor.fetchall()) == 3
 

@@ -28,6 +28,7 @@ KEEPS_CURSOR = frozenset({1, 1400, 1407, 1438, 2290, 2291, 2292, 21525, 40479})
 """Integrity errors: clients go on using the cursor after them."""
 
 log = structlog.get_logger(__name__)
+_SLIP = 20999
 Result = TypeVar("Result")
 Answer = tuple[bytes | bytearray, CallResult]
 """The messages of a response and what its last block reports."""
@@ -162,7 +163,7 @@ class Executor:
         out = bytearray()
         if cursor.kind is Kind.PLSQL and binds:
             out += self._outs(cursor, outcome)
-        elif outcome.returning:
+        else:
             out += self._returned(cursor, outcome)
         out += answers.parameters(cursor.id, outcome.row_counts if row_counts else None)
         if commit and not outcome.batch_faults:
@@ -222,6 +223,8 @@ class Executor:
     def _returned(self, cursor: Cursor, outcome: Outcome) -> bytes:
         places = placeholders(cursor.statement)
         binds = [bind for bind, place in zip(cursor.binds, places, strict=False) if place.returning]
+        if not binds:
+            return b""
         parts = []
         for iteration in outcome.returning:
             parts.append(bytes((ROW,)))
@@ -251,14 +254,17 @@ def fault_result(fault: OracleFault) -> CallResult:
 
 
 def guarded(call: Callable[[], Result]) -> Result:
-    """Call the engine; an error it did not mean to raise becomes ORA-00600 and is logged."""
+    """Call the engine; an error it did not mean to raise is logged and becomes ORA-20999.
+
+    Not ORA-00600: clients give up the whole connection then.
+    """
     try:
         return call()
     except (OracleFault, ClientGone, BreakReceived):
         raise
     except Exception as exc:
         log.exception("engine_failed")
-        raise OracleFault(600, f"internal error code, arguments: [{type(exc).__name__}: {exc}]") from exc
+        raise OracleFault(_SLIP, f"fault of the stand-in: {type(exc).__name__}: {exc}") from exc
 
 
 def _row_waits(reader: Reader, cursor: Cursor) -> bool:

@@ -109,8 +109,10 @@ class WireSession:
         try:
             while (message := reader.u8()) in (_PIGGYBACK, _ONE_WAY):
                 function = self._header()
+                if self._target is None:
+                    raise WireError(f"piggyback {function} before the login")
                 try:
-                    piggybacks.handle(function, reader, self._logged_in())
+                    piggybacks.handle(function, reader, self._target)
                 except OracleFault as fault:
                     pending = fault
                 if message == _ONE_WAY:

@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     | '[^']*':?                                  # a colon right behind a literal is JSON syntax
     | "[^"]*"
     | :\s*(?P<name>"[^"]+"|\w[\w$#]*)
-    | (?<![\w$#:.])(?P<word>returning|return|into)(?![\w$#])
+    | (?<![\w$#:.])(?P<word>returning|into)(?![\w$#])
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
