@@ -1,0 +1,127 @@
+"""Desired rows into the target's types, with what does not fit named by column.
+
+A text longer than its column, a number with more decimals than its column keeps, a NULL where the
+target refuses it: such rows are found here by one statement, and are never cut or rounded. A text
+that is no value of the type at all makes the statement fail; `sinks.isolation` finds that row.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from cdc.changes import TableName
+from sinks.layout import Layout, in_range, name_list, named
+from sinks.target_tables import TargetColumn
+
+TOO_LONG = "value_too_long"
+ROUNDED = "value_not_representable"
+NULL = "null_refused"
+
+
+def create_tables(layout: Layout) -> sql.Composed:
+    """Create the session's temporary tables.
+
+    They keep the rows of earlier writes until there are many: emptying them at every commit costs
+    more than a small write does. The index finds the rows of this write.
+    """
+    trailer = sql.SQL("_row integer, _deleted boolean, _staged_seq bigint")
+    as_text = sql.SQL(", ").join(sql.SQL("{} text").format(named(c)) for c in layout.all_columns)
+    as_typed = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(named(c), sql.SQL(c.base)) for c in layout.all_columns
+    )
+    return sql.SQL(
+        "create temp table {wanted} ({as_text}, {trailer}, primary key (_row));"
+        "create temp table {typed} ({as_typed}, {trailer}, _fault text, primary key (_row));"
+        "create temp table {decided} (_row integer primary key, decision text, differing bigint, before text,"
+        " after text)"
+    ).format(
+        wanted=layout.wanted,
+        typed=layout.typed,
+        decided=layout.decided,
+        as_text=as_text,
+        as_typed=as_typed,
+        trailer=trailer,
+    )
+
+
+def drop_tables(layout: Layout) -> sql.Composed:
+    """Drop the session's temporary tables."""
+    return sql.SQL("drop table {}, {}, {}").format(layout.wanted, layout.typed, layout.decided)
+
+
+def empty_tables(layout: Layout) -> sql.Composed:
+    """Empty the session's temporary tables."""
+    return sql.SQL("truncate {}, {}, {}").format(layout.wanted, layout.typed, layout.decided)
+
+
+def cast_rows(layout: Layout) -> sql.Composed:
+    """Cast the wanted rows of a range; yields (row, fault) where fault is `code:column`."""
+    cast = sql.SQL("w.{}::{}")
+    cast_if_kept = sql.SQL("case when not w._deleted then w.{}::{} end")
+    values = [cast.format(named(c), sql.SQL(c.base)) for c in layout.key]
+    values += [cast_if_kept.format(named(c), sql.SQL(c.base)) for c in layout.columns]
+    whens = [when for c in layout.key for when in _misfits(c, is_key=True)]
+    whens += [when for c in layout.columns for when in _misfits(c, is_key=False)]
+    fault = sql.SQL("case {} end").format(sql.SQL(" ").join(whens))
+    return sql.SQL(
+        "with cast_rows as ("
+        "insert into {typed} ({names}, _row, _deleted, _staged_seq, _fault) "
+        "select {values}, w._row, w._deleted, w._staged_seq, {fault} from {wanted} w where {in_range} "
+        "returning _row, _fault) "
+        "select _row, _fault from cast_rows where _fault is not null"
+    ).format(
+        typed=layout.typed,
+        names=name_list(layout.all_columns),
+        values=sql.SQL(", ").join(values),
+        fault=fault,
+        wanted=layout.wanted,
+        in_range=in_range("w"),
+    )
+
+
+def _misfits(column: TargetColumn, *, is_key: bool) -> list[sql.Composed]:
+    value = sql.SQL("w.{}").format(named(column))
+    found: list[tuple[str, sql.Composed]] = []
+    if column.length is not None:
+        # checked before the cast: casting to varchar(n) would cut without a word
+        condition = sql.SQL("char_length({}) > {}").format(value, sql.Literal(column.length))
+        found.append((TOO_LONG, condition))
+    if column.rounds:
+        base, declared = sql.SQL(column.base), sql.SQL(column.declared)
+        condition = sql.SQL("{v}::{b} is distinct from {v}::{d}").format(v=value, b=base, d=declared)
+        found.append((ROUNDED, condition))
+    if column.not_null or is_key:
+        found.append((NULL, sql.SQL("{} is null").format(value)))
+    guard = sql.SQL("" if is_key else "not w._deleted and ")
+    return [
+        sql.SQL("when {}{} then {}").format(guard, condition, sql.Literal(f"{code}:{column.name}"))
+        for code, condition in found
+    ]
+
+
+def cast_one(layout: Layout, column: TargetColumn) -> sql.Composed:
+    """Cast one column of row %(row)s to its declared type: fails if that column is the culprit."""
+    return sql.SQL("select w.{}::{} from {} w where w._row = %(row)s").format(
+        named(column), sql.SQL(column.declared), layout.wanted
+    )
+
+
+def keys_of_rows(layout: Layout) -> sql.Composed:
+    """(row, key as json text, staged_seq) of the rows in %(rows)s, the key as it came."""
+    parts = sql.SQL(", ").join(
+        sql.SQL("{}::text, w.{}").format(sql.Literal(c.name), named(c)) for c in layout.key
+    )
+    return sql.SQL(
+        "select w._row, json_build_object({})::text, w._staged_seq from {} w"
+        " where w._row = any(%(rows)s) order by w._row"
+    ).format(parts, layout.wanted)
+
+
+def misfit_reason(table: TableName, column: TargetColumn, code: str) -> str:
+    """What is wrong with a value, without the value."""
+    place = f"{table}.{column.name}"
+    if code == TOO_LONG:
+        return f"{place}: the value is longer than {column.declared} holds"
+    if code == ROUNDED:
+        return f"{place}: {column.declared} cannot hold the value without rounding"
+    return f"{place}: no value, and the target requires one"

@@ -1,0 +1,145 @@
+"""One outbound program laid over its target table: names and expressions all statements share.
+
+A write of any number of rows goes through three temporary tables of the session: `wanted` holds
+the desired rows as text, `typed` the same rows cast to the target's types, `decided` what to do
+with each. Read next: `sinks.casting`, `sinks.comparison`, `sinks.writing` for the statements and
+`sinks.upsert` for their order.
+
+Identifiers come from the catalog and the rules and are quoted; values never enter the text.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from cdc.errors import OperatorError
+from sinks.target_tables import TableProgram, TargetColumn, TargetTable, deactivated_column
+
+MAX_MASKED = 63
+"""Columns that a bigint can mark as differing; wider tables are written in full."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A program, its target table, and the number of the session's temporary tables for both.
+
+    Args:
+        program: what to write.
+        table: the target table as described when the session first wrote it.
+        number: distinguishes the temporary tables of one session.
+        key: key columns in the program's order.
+        columns: the other columns written. A flag that `on_delete: deactivate` clears is among
+            them even if the rule does not map it: a row that comes back is active again.
+    """
+
+    program: TableProgram
+    table: TargetTable
+    number: int
+    key: tuple[TargetColumn, ...]
+    columns: tuple[TargetColumn, ...]
+
+    @classmethod
+    def of(cls, program: TableProgram, table: TargetTable, number: int) -> Layout:
+        """Look the program's columns up in the table.
+
+        Raises:
+            OperatorError: the table lacks columns that the program writes.
+        """
+        names = list(program.columns)
+        if program.on_delete == "deactivate" and deactivated_column(program) not in names:
+            names.append(deactivated_column(program))
+        missing = [name for name in [*program.key, *names] if table.column(name) is None]
+        if missing:
+            raise OperatorError(
+                f"{table.name}: no column {', '.join(missing)}, which outbound rule {program.name} writes",
+                hint="run: ccbridge check",
+            )
+        described = {column.name: column for column in table.columns}
+        return cls(
+            program,
+            table,
+            number,
+            tuple(described[name] for name in program.key),
+            tuple(described[name] for name in names),
+        )
+
+    @property
+    def all_columns(self) -> tuple[TargetColumn, ...]:
+        """Key columns, then the others."""
+        return self.key + self.columns
+
+    @property
+    def target(self) -> sql.Identifier:
+        """The target table."""
+        return sql.Identifier(self.table.name.schema, self.table.name.name)
+
+    @property
+    def wanted(self) -> sql.Identifier:
+        """Desired rows as text, numbered from 0 in `_row`."""
+        return sql.Identifier("pg_temp", f"wanted_{self.number}")
+
+    @property
+    def typed(self) -> sql.Identifier:
+        """Desired rows in the target's types; `_fault` names what the target cannot hold."""
+        return sql.Identifier("pg_temp", f"typed_{self.number}")
+
+    @property
+    def decided(self) -> sql.Identifier:
+        """What to do with each row that is not yet as desired, with its images as json text."""
+        return sql.Identifier("pg_temp", f"decided_{self.number}")
+
+    @property
+    def match(self) -> sql.Composed:
+        """Condition that joins target `t` with desired rows `d`."""
+        return sql.SQL(" and ").join(sql.SQL("t.{0} = d.{0}").format(named(c)) for c in self.key)
+
+    @property
+    def key_order(self) -> sql.Composed:
+        """Order in which rows are locked and inserted, the same in every session."""
+        return sql.SQL(", ").join(sql.SQL("d.{}").format(named(c)) for c in self.key)
+
+
+def named(column: TargetColumn) -> sql.Identifier:
+    """The column's quoted name."""
+    return sql.Identifier(column.name)
+
+
+def name_list(columns: tuple[TargetColumn, ...]) -> sql.Composed:
+    """The columns' quoted names, separated by commas."""
+    return sql.SQL(", ").join(map(named, columns))
+
+
+def in_range(alias: str) -> sql.Composed:
+    """Condition on the row number: every statement works on the range low <= row < high."""
+    return sql.SQL("{0} >= %(low)s and {0} < %(high)s").format(sql.Identifier(alias, "_row"))
+
+
+def differs(column: TargetColumn) -> sql.Composed:
+    """True where target `t` and desired row `d` differ, NULL being a value like any other.
+
+    Text is compared byte by byte: a collation or citext that ignores case would hide a change.
+    """
+    form = "{}.{}" if column.has_equality else "{}.{}::text"
+    if column.is_text:
+        form = '{}.{}::text collate "C"'
+    target = sql.SQL(form).format(sql.SQL("t"), named(column))
+    desired = sql.SQL(form).format(sql.SQL("d"), named(column))
+    return sql.SQL("{} is distinct from {}").format(target, desired)
+
+
+def json_object(
+    side: str, columns: tuple[TargetColumn, ...], *, only_differing: bool = False
+) -> sql.Composed:
+    """Text of a json object of the columns of `t` or `d`; put together as text, which is fast."""
+    parts = []
+    for column in columns:
+        value = sql.SQL("coalesce(to_json({}.{})::text, 'null')").format(sql.SQL(side), named(column))
+        part = sql.SQL("{} || {}").format(sql.Literal(f"{json.dumps(column.name)}: "), value)
+        if only_differing:
+            part = sql.SQL("case when {} then {} end").format(differs(column), part)
+        parts.append(part)
+    # an array, because it has no limit on its elements and its text leaves nulls out
+    return sql.SQL("'{{' || array_to_string(array[{}], ', ') || '}}'").format(sql.SQL(", ").join(parts))

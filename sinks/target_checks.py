@@ -1,0 +1,207 @@
+"""What keeps a sink from writing a PostgreSQL target, found before it tries, with the mending SQL.
+
+Used by `ccbridge check`. Nothing here writes, except `prepare`, which creates the sink's own mark
+table and replication origin where the user may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from psycopg import sql
+
+from cdc.config import PostgresSystem
+from cdc.ports import Finding
+from cdc.postgres.connect import Connection, connect
+from cdc.postgres.errors import postgres_errors
+from sinks.mark import TABLE, SinkMark
+from sinks.target_tables import TableProgram, TargetTable, deactivated_column, describe
+
+_ORIGIN_FUNCTION = "pg_catalog.pg_replication_origin_session_setup(text)"
+
+
+def findings(system: str, settings: PostgresSystem, programs: Sequence[TableProgram]) -> list[Finding]:
+    """Everything that would keep the sink from writing, all at once; read only.
+
+    Raises:
+        CcbridgeError: the target cannot be reached or refuses the login.
+    """
+    with (
+        connect(settings, application=f"ccbridge check {system}", autocommit=True) as connection,
+        postgres_errors(_subject(settings)),
+    ):
+        found = [*_mark_findings(connection, settings), *_origin_findings(connection, settings)]
+        for program in programs:
+            found += _table_findings(connection, settings, program)
+        return found
+
+
+def prepare(system: str, settings: PostgresSystem, mark: SinkMark) -> None:
+    """Create the mark table and the replication origin where they are missing.
+
+    Raises:
+        NotGranted: the user may not; `findings` has the statements for an administrator.
+    """
+    with (
+        connect(settings, application=f"ccbridge migrate {system}", autocommit=True) as connection,
+        postgres_errors(_subject(settings)),
+    ):
+        if not _schema_exists(connection, settings.mark_schema):
+            connection.execute(sql.SQL("create schema {}").format(sql.Identifier(settings.mark_schema)))
+        if not mark.exists(connection):
+            mark.create(connection)
+        if not _origin_exists(connection, settings.origin):
+            connection.execute("select pg_replication_origin_create(%s)", [settings.origin])
+
+
+def _subject(settings: PostgresSystem) -> str:
+    return f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
+
+
+def _mark_findings(connection: Connection, settings: PostgresSystem) -> Iterator[Finding]:
+    schema, user = settings.mark_schema, settings.user
+    if not _schema_exists(connection, schema):
+        may = _holds(connection, "select has_database_privilege(current_database(), 'create')")
+        if not may:
+            yield Finding(
+                f"schema {schema}", "missing", "a schema of its own for the sink's mark",
+                _rendered(connection, "create schema {} authorization {}", schema, user),
+            )  # fmt: skip
+        return
+    table = sql.Identifier(schema, TABLE).as_string(connection)
+    if not _holds(connection, "select to_regclass(%s) is not null", table):
+        if not _holds(connection, "select has_schema_privilege(%s, 'create, usage')", schema):
+            yield Finding(
+                f"schema {schema}", f"{user} may not create tables in it", "create and usage",
+                _rendered(connection, "grant create, usage on schema {} to {}", schema, user),
+            )  # fmt: skip
+        return
+    for right in ("select", "insert", "update"):
+        if not _holds(connection, "select has_table_privilege(%s, %s)", table, right):
+            yield Finding(
+                f"table {schema}.{TABLE}", f"{user} may not {right}", "select, insert, update",
+                f"grant select, insert, update on {table} to {_rendered(connection, '{}', user)}",
+            )  # fmt: skip
+
+
+def _origin_findings(connection: Connection, settings: PostgresSystem) -> Iterator[Finding]:
+    user = _rendered(connection, "{}", settings.user)
+    create = "pg_catalog.pg_replication_origin_create(text)"
+    if not _origin_exists(connection, settings.origin) and not _holds(
+        connection, "select has_function_privilege(%s, 'execute')", create
+    ):
+        yield Finding(
+            f"replication origin {settings.origin}", "missing", "one that marks the sink's writes",
+            sql.SQL("select pg_replication_origin_create({})")
+            .format(sql.Literal(settings.origin))
+            .as_string(connection),
+        )  # fmt: skip
+    if not _holds(connection, "select has_function_privilege(%s, 'execute')", _ORIGIN_FUNCTION):
+        yield Finding(
+            f"function {_ORIGIN_FUNCTION}", f"{settings.user} may not execute it", "execute",
+            f"grant execute on function {_ORIGIN_FUNCTION} to {user}",
+        )  # fmt: skip
+
+
+def _table_findings(
+    connection: Connection, settings: PostgresSystem, program: TableProgram
+) -> Iterator[Finding]:
+    table = describe(connection, program.table)
+    subject = f"table {program.table}"
+    if table is None:
+        yield Finding(
+            subject, "missing", f"the target of outbound rule {program.name}",
+            "create the table, or take the rule out of the rule set",
+        )  # fmt: skip
+        return
+    names = _written(program)
+    for name in dict.fromkeys([*program.key, *names]):
+        column = table.column(name)
+        if column is None:
+            yield Finding(
+                f"column {program.table}.{name}", "missing", f"written by outbound rule {program.name}",
+                "add the column, or take it out of the rule",
+            )  # fmt: skip
+        elif column.generated:
+            yield Finding(
+                f"column {program.table}.{name}", "generated by the server", "a column that can be written",
+                f"take it out of outbound rule {program.name}",
+            )  # fmt: skip
+    if not table.is_unique(program.key) and all(table.column(name) for name in program.key):
+        yield Finding(
+            subject, f"no unique constraint on {', '.join(program.key)}", "the rule's key is unique",
+            _rendered(connection, "alter table {}.{} add unique ", table.name.schema, table.name.name)
+            + f"({', '.join(_rendered(connection, '{}', name) for name in program.key)})",
+        )  # fmt: skip
+    yield from _unfilled(table, program)
+    yield from _privilege_findings(connection, settings, table, program)
+
+
+def _unfilled(table: TargetTable, program: TableProgram) -> Iterator[Finding]:
+    if program.update_only:
+        return
+    names = {*program.key, *_written(program)}
+    for column in table.columns:
+        if column.not_null and not column.filled and not column.generated and column.name not in names:
+            yield Finding(
+                f"column {table.name}.{column.name}", "not null without default, and no rule fills it",
+                "a value for every new row",
+                f"map it in outbound rule {program.name}, or give it a default",
+            )  # fmt: skip
+
+
+def _privilege_findings(
+    connection: Connection, settings: PostgresSystem, table: TargetTable, program: TableProgram
+) -> Iterator[Finding]:
+    known = [name for name in (*program.key, *_written(program)) if table.column(name)]
+    written = [name for name in _written(program) if table.column(name)]
+    needed = {"select": known, "update": written, "insert": [] if program.update_only else known}
+    target = sql.Identifier(table.name.schema, table.name.name).as_string(connection)
+    user = _rendered(connection, "{}", settings.user)
+    if not _holds(connection, "select has_schema_privilege(%s, 'usage')", table.name.schema):
+        yield Finding(
+            f"schema {table.name.schema}", f"{settings.user} may not use it", "usage",
+            f"grant usage on schema {_rendered(connection, '{}', table.name.schema)} to {user}",
+        )  # fmt: skip
+        return
+    for right, names in needed.items():
+        lacking = [
+            name
+            for name in names
+            if not _holds(connection, "select has_column_privilege(%s, %s, %s)", target, name, right)
+        ]
+        if lacking:
+            columns = ", ".join(_rendered(connection, "{}", name) for name in lacking)
+            yield Finding(
+                f"table {table.name}", f"{settings.user} may not {right} {', '.join(lacking)}", right,
+                f"grant {right} ({columns}) on {target} to {user}",
+            )  # fmt: skip
+    if program.on_delete == "delete" and not _holds(
+        connection, "select has_table_privilege(%s, 'delete')", target
+    ):
+        yield Finding(
+            f"table {table.name}", f"{settings.user} may not delete", "delete",
+            f"grant delete on {target} to {user}",
+        )  # fmt: skip
+
+
+def _written(program: TableProgram) -> list[str]:
+    flags = [deactivated_column(program)] if program.on_delete == "deactivate" else []
+    return list(dict.fromkeys([*program.columns, *flags]))
+
+
+def _schema_exists(connection: Connection, schema: str) -> bool:
+    return _holds(connection, "select exists (select from pg_namespace where nspname = %s)", schema)
+
+
+def _origin_exists(connection: Connection, origin: str) -> bool:
+    return _holds(connection, "select exists (select from pg_replication_origin where roname = %s)", origin)
+
+
+def _holds(connection: Connection, question: str, *values: str) -> bool:
+    row = connection.execute(question, values).fetchone()
+    return row is not None and row[0] is True
+
+
+def _rendered(connection: Connection, statement: str, *names: str) -> str:
+    return sql.SQL(statement).format(*map(sql.Identifier, names)).as_string(connection)

@@ -1,0 +1,148 @@
+"""A session in the target under which a sink writes: claimed, marked as ours, ready to compare.
+
+Opening one claims the mark with our fencing token first, so that an outdated process gets no
+further, then takes the replication origin by which our own reader recognises the writes.
+"""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+from cdc.config import PostgresSystem
+from cdc.errors import OperatorError
+from cdc.postgres.connect import Connection, connect
+from cdc.postgres.errors import postgres_errors
+from sinks import casting, comparison, writing
+from sinks.layout import Layout
+from sinks.mark import SinkMark
+from sinks.target_tables import TableProgram, TargetColumn, describe
+
+_SETTINGS = """
+select set_config('search_path', 'pg_catalog, ' || reset_val, false)
+from pg_settings where name = 'search_path';
+set jit = off;
+set plan_cache_mode = force_custom_plan;
+set lock_timeout = '30s';
+set idle_in_transaction_session_timeout = '60s';
+set tcp_keepalives_idle = 20;
+set tcp_keepalives_interval = 10;
+set tcp_keepalives_count = 3
+"""
+"""Why each: triggers of the target find their tables as for the application; the temporary tables
+hold 1 or 20,000 rows, so plans are not reused; a lock of the application delays us, not for ever;
+a session that lost its client frees mark and origin within a minute.
+"""
+
+
+class PreparedTable:
+    """Rendered statements for one program; rendering once saves more than the server takes.
+
+    `next_row` is the first row number that no row in the session's temporary tables has.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        def render(statement: sql.Composed) -> str:
+            return statement.as_string()
+
+        self.layout = layout
+        self.next_row = 0
+        self.cast = render(casting.cast_rows(layout))
+        self.decide = render(comparison.decide(layout))
+        self.insert = render(writing.insert(layout))
+        self.deactivate = (
+            render(writing.deactivate(layout)) if layout.program.on_delete == "deactivate" else ""
+        )
+        self.delete = render(writing.delete(layout))
+        self.rows_decided = render(writing.rows_decided(layout))
+        self.forget = render(writing.forget(layout))
+        self.deliveries = render(writing.deliveries(layout))
+        self.keys_of_rows = render(casting.keys_of_rows(layout))
+        self.drop = render(casting.drop_tables(layout))
+        self.empty = render(casting.empty_tables(layout))
+        self._updates: dict[int, str] = {}
+
+    def update(self, differing: int) -> str:
+        """The update of the columns in the mask."""
+        if differing not in self._updates:
+            self._updates[differing] = writing.update(self.layout, differing).as_string()
+        return self._updates[differing]
+
+    def cast_one(self, column: TargetColumn) -> str:
+        """The cast of one column of one row."""
+        return casting.cast_one(self.layout, column).as_string()
+
+
+class TargetSession:
+    """One open session of a sink.
+
+    Args:
+        settings: the target system.
+        mark: the sink's mark, claimed at once.
+        application: application_name of the session.
+
+    Raises:
+        LeaseLost: another holder has claimed the mark.
+        TransientError: target not reachable, or origin still held by a former session.
+        OperatorError: mark table or origin missing; run the sink's `prepare` or see its findings.
+    """
+
+    def __init__(self, settings: PostgresSystem, mark: SinkMark, *, application: str) -> None:
+        self.subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
+        self.connection = connect(settings, application=application, autocommit=True)
+        self._tables: dict[str, PreparedTable] = {}
+        self._created = 0
+        try:
+            with postgres_errors(self.subject):
+                self.connection.execute(_SETTINGS)
+                if not mark.exists(self.connection):
+                    raise OperatorError(
+                        f"{settings.database}: no table {mark.schema}.sink_mark",
+                        hint="run: ccbridge migrate; ccbridge check shows what it needs for that",
+                    )
+                self.staged_seq = mark.claim(self.connection)
+                self.connection.execute("select pg_replication_origin_session_setup(%s)", [settings.origin])
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def table(self, program: TableProgram) -> PreparedTable:
+        """The program's statements; its temporary tables are made on first use, outside a write.
+
+        Raises:
+            OperatorError: the target table or a column is missing.
+        """
+        prepared = self._tables.get(program.name)
+        if prepared is None:
+            described = describe(self.connection, program.table)
+            if described is None:
+                raise OperatorError(
+                    f"{program.table}: no such table, expected by outbound rule {program.name}",
+                    hint="run: ccbridge check",
+                )
+            layout = Layout.of(program, described, self._created)
+            self._created += 1
+            self.connection.execute(casting.create_tables(layout))
+            prepared = self._tables[program.name] = PreparedTable(layout)
+        return prepared
+
+    def forget_tables(self) -> None:
+        """Describe every target table again at its next use: a person may have mended it."""
+        for prepared in self._tables.values():
+            self.connection.execute(prepared.drop)
+        self._tables.clear()
+
+    def close(self) -> None:
+        """Close the session; the server undoes what is open."""
+        self.connection.close()
+
+
+def name_uncastable(connection: Connection, prepared: PreparedTable, row: int) -> str | None:
+    """The first column of a wanted row whose text is no value of the column's type."""
+    for column in prepared.layout.all_columns:
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(prepared.cast_one(column), {"row": row})
+        except psycopg.DataError:
+            return column.name
+    return None

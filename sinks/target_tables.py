@@ -1,0 +1,161 @@
+"""Target tables of PostgreSQL as their catalog describes them.
+
+What a sink must know before it writes: which columns there are, what they can hold without
+rounding or cutting, and which sets of columns are unique. Read next: `sinks.layout`, on which
+all statements are built, and `sinks.target_checks`, which turns gaps into findings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from cdc.changes import TableName
+from cdc.postgres.connect import Connection
+
+_TEXT_CATEGORY = "S"  # pg_type.typcategory of text, varchar, bpchar, citext
+_WITHOUT_EQUALITY = frozenset(
+    ("json", "xml", "point", "polygon", "box", "path", "line", "lseg", "circle")
+)  # types that `is distinct from` refuses or compares by size only
+
+
+class TableProgram(Protocol):
+    """What the upsert sink needs to know of a compiled outbound rule."""
+
+    @property
+    def name(self) -> str:
+        """Stem of the rule's file; names the program in held rows and logs."""
+
+    @property
+    def table(self) -> TableName:
+        """The target table."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Target columns that identify a row."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Target columns written besides the key."""
+
+    @property
+    def update_only(self) -> bool:
+        """True where a missing target row is a fault, not a reason to insert."""
+
+    @property
+    def on_delete(self) -> Literal["delete", "ignore", "deactivate"]:
+        """What becomes of the target row when its root is gone."""
+
+    @property
+    def deactivate_column(self) -> str | None:
+        """Boolean column set to false by `deactivate`; None means `active`."""
+
+
+def deactivated_column(program: TableProgram) -> str:
+    """The column that `on_delete: deactivate` sets to false."""
+    return program.deactivate_column or "active"
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """A column of a target table; domains are resolved to their base type.
+
+    Args:
+        name: as the catalog spells it.
+        base: SQL name of the type without length or scale.
+        declared: SQL name of the type with length and scale.
+        category: `pg_type.typcategory`, S for text kinds.
+        length: characters that a text column holds at most, None without bound.
+        rounds: True where the declared type keeps less than its base type (numeric, timestamps).
+        not_null: the column or its domain refuses NULL.
+        filled: has a default or an identity, so it may be left out of an insert.
+        generated: computed by the server, so it cannot be written.
+    """
+
+    name: str
+    base: str
+    declared: str
+    category: str
+    length: int | None
+    rounds: bool
+    not_null: bool
+    filled: bool
+    generated: bool
+
+    @property
+    def is_text(self) -> bool:
+        """True for text kinds, compared byte by byte whatever their collation."""
+        return self.category == _TEXT_CATEGORY
+
+    @property
+    def has_equality(self) -> bool:
+        """False for types that are compared by their text."""
+        return self.base not in _WITHOUT_EQUALITY
+
+
+@dataclass(frozen=True)
+class TargetTable:
+    """A target table: columns in table order and the column sets of its unique indexes."""
+
+    name: TableName
+    columns: tuple[TargetColumn, ...]
+    unique: tuple[frozenset[str], ...]
+
+    def column(self, name: str) -> TargetColumn | None:
+        """The column of that name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def is_unique(self, key: tuple[str, ...]) -> bool:
+        """True if at most one row can have the same values in `key`."""
+        return any(columns <= frozenset(key) for columns in self.unique)
+
+
+# Columns with domains resolved to their base type; the innermost length or scale given counts.
+_COLUMNS = """
+with recursive resolved (attnum, type, modifier, not_null, depth) as (
+    select attnum, atttypid, atttypmod, attnotnull, 0
+    from pg_attribute where attrelid = %(table)s and attnum > 0 and not attisdropped
+    union all
+    select r.attnum, t.typbasetype, case when r.modifier = -1 then t.typtypmod else r.modifier end,
+           r.not_null or t.typnotnull, r.depth + 1
+    from resolved r join pg_type t on t.oid = r.type where t.typtype = 'd'
+)
+select a.attname, format_type(r.type, -1), format_type(r.type, r.modifier), t.typcategory::text,
+       case when t.typcategory = 'S' and r.modifier > 4 then r.modifier - 4 end,
+       r.modifier <> -1 and t.typcategory <> 'S', r.not_null,
+       a.atthasdef or a.attidentity <> '', a.attgenerated <> ''
+from resolved r
+join pg_attribute a on a.attrelid = %(table)s and a.attnum = r.attnum
+join pg_type t on t.oid = r.type and t.typtype <> 'd'
+order by a.attnum
+"""
+_UNIQUE = """
+select array_agg(a.attname::text)
+from pg_index i
+cross join lateral unnest(i.indkey::int2[]) with ordinality as part (attnum, place)
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = part.attnum
+where i.indrelid = %(table)s and i.indisunique and i.indisvalid
+  and i.indpred is null and i.indexprs is null and part.place <= i.indnkeyatts
+group by i.indexrelid
+"""
+
+
+def describe(connection: Connection, name: TableName) -> TargetTable | None:
+    """Read a table's description from the catalog.
+
+    Returns:
+        None if there is no such ordinary or partitioned table.
+
+    Source: PostgreSQL 17 documentation, chapter "System Catalogs" (pg_attribute, pg_type, pg_index).
+    """
+    found = connection.execute(
+        "select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = %s and c.relname = %s and c.relkind in ('r', 'p')",
+        [name.schema, name.name],
+    ).fetchone()
+    if found is None:
+        return None
+    table = {"table": found[0]}
+    columns = [TargetColumn(*row) for row in connection.execute(_COLUMNS, table)]  # type: ignore[arg-type]
+    unique = [frozenset(names) for (names,) in connection.execute(_UNIQUE, table)]  # type: ignore[call-overload]
+    return TargetTable(name, tuple(columns), tuple(unique))

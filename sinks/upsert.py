@@ -1,0 +1,197 @@
+"""Compare and set: brings tables of a PostgreSQL target to what staging says, and no more.
+
+`UpsertSink.write` takes desired rows and does, in one target transaction: cast them, compare them
+with the target under lock, update the columns that differ, insert what is missing, deactivate or
+delete what is gone, have the deliveries recorded, move the mark, commit. Rows the target refuses
+are held with their reason; all others are written. Statements: `sinks.comparison`, `sinks.writing`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from cdc.config import PostgresSystem
+from cdc.ports import Finding
+from cdc.postgres.errors import postgres_errors
+from sinks import mark, target_checks
+from sinks.mark import SinkMark
+from sinks.table_write import TableWrite
+from sinks.target_session import PreparedTable, TargetSession
+from sinks.target_tables import TableProgram
+
+DELIVERY_SCHEMA = {
+    "sink": pl.String,
+    "target_table": pl.String,
+    "key": pl.String,
+    "decision": pl.String,
+    "before": pl.String,
+    "after": pl.String,
+    "staged_seq": pl.Int64,
+    "target_transaction": pl.String,
+}
+"""Columns of the frame handed to `record`; key, before and after are json texts."""
+
+HELD_SCHEMA = {
+    "program": pl.String,
+    "target_table": pl.String,
+    "key": pl.String,
+    "staged_seq": pl.Int64,
+    "reason_code": pl.String,
+    "reason": pl.String,
+}
+"""Columns of `Written.held`; key is a json object of the key columns as texts, in key order."""
+
+Desired = Sequence[tuple[TableProgram, pl.DataFrame]]
+Record = Callable[[pl.DataFrame], None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one write did.
+
+    Args:
+        written: target rows inserted, updated, deactivated or deleted.
+        unchanged: desired rows that the target already had.
+        held: rows that the target refuses, by HELD_SCHEMA; write them again later.
+        elapsed_s: seconds from first statement to commit.
+    """
+
+    written: int
+    unchanged: int
+    held: pl.DataFrame
+    elapsed_s: float
+
+
+class UpsertSink:
+    """Writes one PostgreSQL system. One thread; opens its session on first use.
+
+    Args:
+        system: name of the system in the configuration.
+        settings: where and as whom.
+        fencing_token: token of the lease under which this process writes.
+    """
+
+    def __init__(self, system: str, settings: PostgresSystem, *, fencing_token: int) -> None:
+        self.system, self.settings = system, settings
+        self.name = f"{system}.upsert"
+        self._mark = SinkMark(settings.mark_schema, self.name, fencing_token)
+        self._session: TargetSession | None = None
+
+    def preflight(self, programs: Sequence[TableProgram]) -> list[Finding]:
+        """Everything that would keep this sink from writing, all at once; read only."""
+        return target_checks.findings(self.system, self.settings, programs)
+
+    def prepare(self) -> None:
+        """Create the mark table and the replication origin where they are missing.
+
+        Raises:
+            NotGranted: the user may not; `preflight` has the statements for an administrator.
+        """
+        target_checks.prepare(self.system, self.settings, self._mark)
+
+    def mark(self) -> int:
+        """All staged rows up to this number are written. Claims the target for our fencing token.
+
+        Afterwards no write of an earlier process can be under way, so its outcome is known.
+
+        Raises:
+            LeaseLost: a later holder writes this target.
+            TransientError: not reachable, or a former session still holds the origin.
+        """
+        self.close()
+        return self._open().staged_seq
+
+    def committed(self, target_transaction: str) -> bool | None:
+        """Did that transaction of the target commit? None if the target no longer knows."""
+        session = self._open()
+        with postgres_errors(session.subject):
+            return mark.committed(session.connection, target_transaction)
+
+    def write(self, desired: Desired, *, up_to: int, record: Record) -> Written:
+        """Bring the target to the desired rows, then move the mark to `up_to`, in one transaction.
+
+        Args:
+            desired: programs, parents first, each with its rows: key columns, columns, `_deleted`,
+                `_staged_seq`. Rows wanted again after being held come the same way.
+            up_to: all staged changes up to this number are in `desired` or were written before.
+            record: stores the deliveries (DELIVERY_SCHEMA) durably; called at most once, after the
+                last statement and before the commit, and not at all when nothing differs.
+
+        Raises:
+            LeaseLost: another process writes now; nothing was written.
+            TransientError: nothing was written, or the answer to the commit was lost. Ask `mark`
+                and `committed`, which know; then write again.
+            OperatorError: the target cannot be written at all.
+        """
+        started = time.perf_counter()
+        session = self._open()
+        try:
+            with postgres_errors(session.subject):
+                tables = [(session.table(program), frame) for program, frame in desired]
+                with session.connection.transaction():
+                    transaction = self._mark.move(session.connection, up_to)
+                    parts = [self._part(session, prepared, frame) for prepared, frame in tables]
+                    _write_all(parts)
+                    deliveries = self._deliveries(desired, parts, transaction)
+                    held = _held(desired, parts)
+                    if deliveries.height:
+                        record(deliveries)
+                if held.height:
+                    session.forget_tables()
+        except BaseException:
+            self.close()
+            raise
+        unchanged = sum(part.total for part in parts) - deliveries.height - held.height
+        return Written(deliveries.height, unchanged, held, time.perf_counter() - started)
+
+    def _part(self, session: TargetSession, prepared: PreparedTable, frame: pl.DataFrame) -> TableWrite:
+        return TableWrite(session.connection, prepared, frame, time_zone=self.settings.time_zone)
+
+    def _deliveries(self, desired: Desired, parts: Sequence[TableWrite], transaction: str) -> pl.DataFrame:
+        frames = [
+            part.deliveries().select(
+                pl.lit(self.name).alias("sink"),
+                pl.lit(str(program.table)).alias("target_table"),
+                pl.all(),
+                pl.lit(transaction).alias("target_transaction"),
+            )
+            for (program, _), part in zip(desired, parts, strict=True)
+        ]
+        return pl.concat([pl.DataFrame(schema=DELIVERY_SCHEMA), *frames])
+
+    def close(self) -> None:
+        """Close the session; safe to call twice."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _open(self) -> TargetSession:
+        if self._session is None:
+            self._session = TargetSession(
+                self.settings, self._mark, application=f"ccbridge sink {self.system}"
+            )
+        return self._session
+
+
+def _write_all(parts: Sequence[TableWrite]) -> None:
+    """Parents first, deletions children first, then once more what was refused for want of either."""
+    for part in parts:
+        part.write()
+    for part in reversed(parts):
+        part.delete()
+    for part in parts:
+        part.again()
+
+
+def _held(desired: Desired, parts: Sequence[TableWrite]) -> pl.DataFrame:
+    frames = [
+        part.held().select(
+            pl.lit(program.name).alias("program"), pl.lit(str(program.table)).alias("target_table"), pl.all()
+        )
+        for (program, _), part in zip(desired, parts, strict=True)
+    ]
+    return pl.concat([pl.DataFrame(schema=HELD_SCHEMA), *frames])
