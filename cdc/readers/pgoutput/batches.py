@@ -11,11 +11,17 @@ import polars as pl
 
 from cdc.changes import META_SCHEMA, ChangeBatch, TableChanges, TableName
 from cdc.readers.pgoutput.catalog import Catalog
-from cdc.readers.pgoutput.messages import HEADER_BYTES, Relation
-from cdc.readers.pgoutput.transactions import Portion, Transaction, TransactionBuffer
-from cdc.readers.pgoutput.tuples import MESSAGE, table_changes
+from cdc.readers.pgoutput.messages import Relation
+from cdc.readers.pgoutput.transactions import OID, Portion, Transaction, TransactionBuffer
+from cdc.readers.pgoutput.tuples import table_changes
 
-_OID = "oid"
+_META = {
+    "position": pl.Int64,
+    "ordinal": pl.Int64,
+    "transaction_id": pl.String,
+    "committed_at": pl.Int64,  # microseconds since 1970
+    "ours": pl.Boolean,
+}
 
 
 class Relations:
@@ -49,40 +55,43 @@ class Relations:
         )  # fmt: skip
 
     def _changes(self, portion: Portion) -> dict[TableName, TableChanges]:
-        if not portion.messages:
+        """Sort the rows by table; those of uncaptured tables are dropped."""
+        oids = {raw[OID] for raw in portion.messages}
+        wanted = {oid: relation for oid in oids if (relation := self._captured_relation(oid)) is not None}
+        if not wanted:
             return {}
-        rows = with_meta(portion.messages, portion.transactions)
-        rows = rows.with_columns(pl.col(MESSAGE).bin.slice(HEADER_BYTES + 1, 4).alias(_OID))
-        changes = {}
-        for (oid,), part in rows.partition_by(_OID, as_dict=True, include_key=False).items():
-            relation = self.known.get(int.from_bytes(oid))
-            if relation is not None and relation.name in self._captured:
-                table = self._tables[relation.name]
-                changes[relation.name] = table_changes(table, relation.identity, part)
-        return changes
+        meta = row_meta(portion.transactions)
+        if len(oids) == 1:
+            (relation,) = wanted.values()
+            return {relation.name: self._decode(relation, portion.messages, meta)}
+        places: dict[bytes, list[int]] = {oid: [] for oid in oids}
+        for place, raw in enumerate(portion.messages):
+            places[raw[OID]].append(place)
+        return {
+            relation.name: self._decode(
+                relation, [portion.messages[place] for place in places[oid]], meta[places[oid]]
+            )
+            for oid, relation in wanted.items()
+        }
+
+    def _captured_relation(self, oid: bytes) -> Relation | None:
+        relation = self.known.get(int.from_bytes(oid))
+        return relation if relation is not None and relation.name in self._captured else None
+
+    def _decode(self, relation: Relation, messages: Sequence[bytes], meta: pl.DataFrame) -> TableChanges:
+        return table_changes(self._tables[relation.name], relation.identity, messages, meta)
 
 
-def with_meta(messages: Sequence[bytes], transactions: Sequence[Transaction]) -> pl.DataFrame:
-    """One row a message: position, ordinal, transaction_id, committed_at, ours and the message."""
-    filled = [transaction for transaction in transactions if transaction.rows]
-    begins = [transaction.begin for transaction in filled]
-    first = pl.col("first_ordinal")
-    per_transaction = pl.DataFrame(
-        {
-            "position": [int(begin.commit_lsn) for begin in begins],
-            "transaction_id": [str(begin.transaction_id) for begin in begins],
-            "committed_at": [begin.committed_us for begin in begins],
-            "ours": [transaction.ours for transaction in filled],
-            "first_ordinal": [transaction.first_ordinal for transaction in filled],
-            "rows": [transaction.rows for transaction in filled],
-        },
-        schema_overrides={"position": pl.Int64, "committed_at": pl.Int64, "first_ordinal": pl.Int64},
+def row_meta(transactions: Sequence[Transaction]) -> pl.DataFrame:
+    """One row a row message: position, ordinal, transaction_id, committed_at and ours."""
+    columns: dict[str, list[object]] = {name: [] for name in _META}
+    for transaction in transactions:
+        begin, rows = transaction.begin, transaction.rows
+        columns["position"] += [int(begin.commit_lsn)] * rows
+        columns["ordinal"] += range(transaction.first_ordinal, transaction.first_ordinal + rows)
+        columns["transaction_id"] += [str(begin.transaction_id)] * rows
+        columns["committed_at"] += [begin.committed_us] * rows
+        columns["ours"] += [transaction.ours] * rows
+    return pl.DataFrame(columns, schema=_META).with_columns(
+        pl.col("committed_at").cast(META_SCHEMA["committed_at"])
     )
-    rows = per_transaction.select(
-        "position",
-        "transaction_id",
-        pl.col("committed_at").cast(META_SCHEMA["committed_at"]),
-        "ours",
-        ordinal=pl.int_ranges(first, first + pl.col("rows"), dtype=pl.Int64),
-    ).explode("ordinal")
-    return rows.with_columns(pl.Series(MESSAGE, messages, dtype=pl.Binary))

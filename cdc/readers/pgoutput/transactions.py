@@ -26,7 +26,8 @@ Get = Callable[[int], tuple[int, Any]]
 """PGconn.get_copy_data: (size, memoryview); size 0 means nothing there now, -1 the end."""
 
 
-_OID = slice(messages.HEADER_BYTES + 1, messages.HEADER_BYTES + 5)
+OID = slice(messages.HEADER_BYTES + 1, messages.HEADER_BYTES + 5)
+"""Where a row message names its relation."""
 
 
 class Taken(Enum):
@@ -165,7 +166,7 @@ class TransactionBuffer:
             return False
         same = [oid for oid, old in self._known.items() if oid == new.oid or old.name == new.name]
         oids = {oid.to_bytes(4) for oid in same}
-        return any(raw[_OID] in oids for raw in self._rows)
+        return any(raw[OID] in oids for raw in self._rows)
 
     def _whole(self) -> Portion:
         rows, self._rows = self._rows[: self._done_rows], self._rows[self._done_rows :]
