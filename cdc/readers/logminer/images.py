@@ -1,0 +1,319 @@
+"""SQL_REDO texts of one table to before and after columns, many rows at once.
+
+Texts of one form go through a template: cut and spread into columns by Polars, without a Python
+step per value. Everything else is read by the scanner, row by row, with the same result. Read next:
+`cdc.readers.logminer.templates`, `cdc.readers.logminer.values`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from cdc.changes import AFTER, ALL_PRESENT, BEFORE, SourceColumn, SourceTable
+from cdc.readers.logminer.cells import Cell, Hex, RedoSyntaxError, Statement
+from cdc.readers.logminer.formats import TIMESTAMP_FORMATS
+from cdc.readers.logminer.internal import decode
+from cdc.readers.logminer.relaxed import read_relaxed
+from cdc.readers.logminer.scanner import read_statement
+from cdc.readers.logminer.templates import APOSTROPHE, OPERATIONS, Template, compile_template, skeleton
+from cdc.readers.logminer.values import ABSENT, canonical, cell_text, is_canonical
+
+MAX_TEMPLATES = 2_000
+"""Skeletons remembered for a table; more means that its texts differ too much for templates."""
+
+COLUMNAR_ROWS = 64
+"""Fewer texts than this are grouped one by one."""
+
+_UNDECODED = re.compile(r"COL (\d+)\Z")
+
+
+class RedoRowError(ValueError):
+    """A text of a batch that cannot be read; `index` is its place in the batch."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(reason)
+        self.index, self.reason = index, reason
+
+
+@dataclass(frozen=True)
+class Images:
+    """Before and after columns of texts, in order.
+
+    `frame` has `operation`, `before_shape`, `after_shape` and the before and after columns;
+    `shapes` are the sets of absent columns that the shapes index, the empty set first.
+    """
+
+    frame: pl.DataFrame
+    shapes: tuple[frozenset[str], ...]
+
+
+class ImageReader:
+    """Reads the texts of one table; keeps its templates from batch to batch.
+
+    Args:
+        table: the table with its captured columns.
+        excluded: columns of the table that are not captured (LOB, LONG, XML).
+        segment_columns: name and data type by segment column number, for undecoded rows.
+        charset: Python codec of the database character set, for undecoded rows.
+        relaxed: read texts with unescaped apostrophes.
+    """
+
+    def __init__(
+        self,
+        table: SourceTable,
+        *,
+        excluded: frozenset[str] = frozenset(),
+        segment_columns: Mapping[int, tuple[str, str]] | None = None,
+        charset: str = "utf-8",
+        relaxed: bool = False,
+    ) -> None:
+        self.table = table
+        self._excluded, self._charset = excluded, charset
+        self._segment_columns = segment_columns or {}
+        self._read = read_relaxed if relaxed else read_statement
+        self._columns = {column.name: column for column in table.columns}
+        self._sides = [f"{side}{name}" for side in (BEFORE, AFTER) for name in self._columns]
+        self._templates: dict[str, Template | None] = {}
+
+    def read(self, texts: Sequence[str]) -> Images:
+        """Read texts in order.
+
+        Raises:
+            RedoRowError: a text of no known grammar, a value that is none of its column's type, or an
+                image without its key columns.
+        """
+        shapes = {ALL_PRESENT: 0}
+        frames, rest = (
+            self._read_alike(texts, shapes) if len(texts) >= COLUMNAR_ROWS else ([], range(len(texts)))
+        )
+        if rest:
+            frames.append(self._read_singly(rest, texts, shapes))
+        frame = frames[0] if len(frames) == 1 else pl.concat(frames).sort("row")
+        return Images(self._canonical(frame), tuple(shapes))
+
+    def _read_alike(
+        self, texts: Sequence[str], shapes: dict[frozenset[str], int]
+    ) -> tuple[list[pl.DataFrame], Sequence[int]]:
+        """Frames of the most frequent forms, found by comparing columns; the rows that are left."""
+        whole = pl.DataFrame(
+            [pl.int_range(len(texts), dtype=pl.UInt32, eager=True).alias("row"), pl.Series("text", texts)]
+        )
+        is_escaped = whole["text"].str.contains("''", literal=True)
+        frames, left = [], []
+        for rest, escaped in ((whole.filter(~is_escaped), False), (whole.filter(is_escaped), True)):
+            if escaped:
+                hidden = rest["text"].str.contains(APOSTROPHE, literal=True)
+                left.append(rest.filter(hidden)["row"])
+                rest = rest.filter(~hidden).with_columns(
+                    pl.col("text").str.replace_all("''", APOSTROPHE, literal=True)
+                )
+            rest = rest.with_columns(pieces=pl.col("text").str.split("'"))
+            worth_it = True
+            while worth_it and rest.height >= COLUMNAR_ROWS:
+                template, key = self._template_of(rest["text"][0])
+                alike = rest.select(_same_outside(key)).to_series()
+                worth_it = alike.sum() * 4 > rest.height
+                frame = self._spread(rest.filter(alike), template, shapes, escaped=escaped)
+                if frame is None:
+                    left.append(rest.filter(alike)["row"])
+                else:
+                    frames.append(frame)
+                rest = rest.filter(~alike)
+            left.append(rest["row"])
+        return frames, pl.concat(left).sort().to_list()
+
+    def _template_of(self, text: str) -> tuple[Template | None, str]:
+        """The template and skeleton of a text whose doubled apostrophes are `APOSTROPHE`."""
+        key = skeleton(text)
+        return (self._template(key) if key else None), key
+
+    def _template(self, key: str) -> Template | None:
+        if key in self._templates:
+            return self._templates[key]
+        if len(self._templates) >= MAX_TEMPLATES:
+            self._templates.clear()
+        try:
+            template = compile_template(key, self.table, self._read, self._excluded)
+        except RedoSyntaxError:
+            template = None  # the scanner will say what is wrong with the row
+        if template is not None and self._keyless(template):
+            template = None
+        self._templates[key] = template
+        return template
+
+    def _keyless(self, template: Template) -> bool:
+        absent = template.after_absent if template.operation == "c" else template.before_absent
+        return not absent.isdisjoint(self.table.key)
+
+    def _spread(
+        self,
+        alike: pl.DataFrame,
+        template: Template | None,
+        shapes: dict[frozenset[str], int],
+        *,
+        escaped: bool,
+    ) -> pl.DataFrame | None:
+        """Columns of rows with one template; None if it has none or a format is not the session's own."""
+        if template is None:
+            return None
+        pieces = pl.col("pieces")
+        if template.formats:
+            texts = alike.select(pieces.list.get(piece).unique().implode() for piece in template.formats)
+            if not all(set(column[0]) <= TIMESTAMP_FORMATS for column in texts):
+                return None
+        wanted = sorted({piece for piece in template.pieces.values() if piece is not None})
+        taken = {piece: pieces.list.get(piece).alias(str(piece)) for piece in wanted}
+        if escaped:
+            taken = {
+                piece: values.str.replace_all(APOSTROPHE, "'", literal=True)
+                for piece, values in taken.items()
+            }
+        values = alike.select("row", *taken.values())
+        return values.select(
+            "row",
+            *(
+                pl.lit(None, dtype=pl.String).alias(name) if piece is None else pl.col(str(piece)).alias(name)
+                for name, piece in ((name, template.pieces.get(name)) for name in self._sides)
+            ),
+            pl.lit(template.operation).alias("operation"),
+            pl.lit(_shape(template.before_absent, shapes), dtype=pl.Int16).alias("before_shape"),
+            pl.lit(_shape(template.after_absent, shapes), dtype=pl.Int16).alias("after_shape"),
+        )
+
+    def _read_singly(
+        self, rows: Sequence[int], texts: Sequence[str], shapes: dict[frozenset[str], int]
+    ) -> pl.DataFrame:
+        """Row by row, through a template where there is one."""
+        names = ("row", *self._sides, "operation", "before_shape", "after_shape")
+        read = [self._read_one(index, texts[index], shapes) for index in rows]
+        schema: dict[str, type[pl.DataType]] = {"row": pl.UInt32} | dict.fromkeys(self._sides, pl.String)
+        schema |= {"operation": pl.String, "before_shape": pl.Int16, "after_shape": pl.Int16}
+        return pl.DataFrame(dict(zip(names, zip(*read, strict=True), strict=True)), schema=schema)
+
+    def _read_one(self, index: int, text: str, shapes: dict[frozenset[str], int]) -> tuple[object, ...]:
+        if APOSTROPHE not in text:
+            escaped = text.replace("''", APOSTROPHE)
+            template, _ = self._template_of(escaped)
+            if template is not None:
+                parts = escaped.split("'")
+                if all(parts[piece] in TIMESTAMP_FORMATS for piece in template.formats):
+                    if len(escaped) != len(text):
+                        parts = [part.replace(APOSTROPHE, "'") for part in parts]
+                    pieces = [template.pieces.get(name) for name in self._sides]
+                    return (
+                        index,
+                        *[None if piece is None else parts[piece] for piece in pieces],
+                        template.operation,
+                        _shape(template.before_absent, shapes),
+                        _shape(template.after_absent, shapes),
+                    )
+        try:
+            statement = self._named(self._read(text))
+            before, before_absent = self._side(statement.before)
+            after, after_absent = self._side(statement.after)
+        except RedoSyntaxError as exc:
+            raise RedoRowError(index, str(exc)) from exc
+        missing = after_absent if statement.operation == "INSERT" else before_absent
+        if not missing.isdisjoint(self.table.key):
+            raise RedoRowError(index, "the row's key columns are not logged")
+        return (
+            index,
+            *[image.get(name) for image in (before, after) for name in self._columns],
+            OPERATIONS[statement.operation],
+            _shape(before_absent, shapes),
+            _shape(after_absent, shapes),
+        )
+
+    def _side(self, cells: Mapping[str, Cell] | None) -> tuple[dict[str, str | None], frozenset[str]]:
+        """Texts by column, and the columns whose value is not told."""
+        if cells is None:
+            return {}, ALL_PRESENT
+        image: dict[str, str | None] = {}
+        absent = set()
+        for name, column in self._columns.items():
+            text = cell_text(cells[name], column) if name in cells else ABSENT
+            if text is ABSENT:
+                absent.add(name)
+            else:
+                image[name] = text
+        return image, frozenset(absent)
+
+    def _named(self, statement: Statement) -> Statement:
+        """An undecoded statement (`COL n`, internal bytes) with names and texts."""
+        names = {*statement.values, *statement.where}
+        if not names or names & set(self._columns) or not all(_UNDECODED.match(name) for name in names):
+            return statement
+        return Statement(
+            statement.operation,
+            self.table.name.schema,
+            self.table.name.name,
+            self._decoded(statement.values),
+            self._decoded(statement.where),
+            statement.rowid,
+        )
+
+    def _decoded(self, cells: Mapping[str, Cell]) -> dict[str, Cell]:
+        decoded: dict[str, Cell] = {}
+        for undecoded, cell in cells.items():
+            match = _UNDECODED.match(undecoded)
+            known = self._segment_columns.get(int(match.group(1))) if match else None
+            if known is None:
+                raise RedoSyntaxError(f"no column is behind {undecoded}", 0)
+            name, data_type = known
+            if name not in self._columns:
+                continue
+            decoded[name] = _plain(self._columns[name], data_type, cell, self._charset)
+        return decoded
+
+    def _canonical(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Canonical texts in all columns; most columns are already, which one look over them tells."""
+        columns = {side + column.name: column for side in (BEFORE, AFTER) for column in self.table.columns}
+        plain = frame.select(is_canonical(pl.col(name), column) for name, column in columns.items())
+        changed = []
+        for name, column in columns.items():
+            if plain[name][0]:
+                continue
+            try:
+                changed.append(canonical(frame[name], column))
+            except RedoSyntaxError as exc:
+                raise RedoRowError(self._first_bad(frame[name], column), f"{column.name}: {exc}") from exc
+        return frame.with_columns(changed).drop("row")
+
+    @staticmethod
+    def _first_bad(values: pl.Series, column: SourceColumn) -> int:
+        for index in range(len(values)):
+            try:
+                canonical(values[index : index + 1], column)
+            except RedoSyntaxError:
+                return index
+        return 0
+
+
+def _same_outside(key: str) -> pl.Expr:
+    """True for texts whose outside pieces are those of the skeleton `key`; none if it is ''."""
+    if not key:
+        return pl.int_range(pl.len()) == 0  # the first text only: it has no skeleton
+    outside = key.split("'")
+    pieces = pl.col("pieces")
+    return pl.all_horizontal(
+        pieces.list.len() == 2 * len(outside) - 1,
+        *(pieces.list.get(2 * index, null_on_oob=True) == constant for index, constant in enumerate(outside)),
+    ).fill_null(value=False)
+
+
+def _shape(absent: frozenset[str], shapes: dict[frozenset[str], int]) -> int:
+    return shapes.setdefault(absent, len(shapes))
+
+
+def _plain(column: SourceColumn, data_type: str, cell: Cell, charset: str) -> Cell:
+    """The text of an undecoded cell, RAW as its digits."""
+    if not isinstance(cell, Hex) or data_type == "RAW":
+        return cell
+    try:
+        return decode(data_type, cell.digits, charset=charset)
+    except RedoSyntaxError as exc:
+        raise RedoSyntaxError(f"{column.name}: {exc.reason}", exc.offset) from exc

@@ -1,0 +1,223 @@
+"""Cells and columns of text to the canonical text of `cdc.changes.SourceType`.
+
+`cell_text` does one cell, whatever its form; `canonical` does a whole column of texts at once and
+leaves texts that are canonical already as they are. Read next: `cdc.readers.logminer.images`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+
+import polars as pl
+
+from cdc.changes import SourceColumn, SourceType
+from cdc.readers.logminer.cells import (
+    Bare,
+    Bind,
+    Call,
+    Cell,
+    Concat,
+    Hex,
+    Hinted,
+    RedoSyntaxError,
+    Unsupported,
+    text_of,
+)
+from cdc.readers.logminer.formats import timestamp_text, timestamp_tz_text
+
+
+class Absent(Enum):
+    """A value that the text does not tell; not NULL."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
+
+_TYPES = {
+    "NUMBER": SourceType.NUMBER,
+    "FLOAT": SourceType.NUMBER,
+    "BINARY_FLOAT": SourceType.NUMBER,
+    "BINARY_DOUBLE": SourceType.NUMBER,
+    "CHAR": SourceType.TEXT,
+    "VARCHAR2": SourceType.TEXT,
+    "NCHAR": SourceType.TEXT,
+    "NVARCHAR2": SourceType.TEXT,
+    "ROWID": SourceType.TEXT,
+    "UROWID": SourceType.TEXT,
+    "DATE": SourceType.TIMESTAMP,
+    "RAW": SourceType.BINARY,
+}
+_SPECIAL_NUMBERS = {
+    "INF": "Infinity",
+    "+INF": "Infinity",
+    "INFINITY": "Infinity",
+    "+INFINITY": "Infinity",
+    "-INF": "-Infinity",
+    "-INFINITY": "-Infinity",
+    "NAN": "NaN",
+}
+_PLAIN_NUMBER = r"^-?\d+(?:\.\d*[1-9])?$"
+_PLAIN_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"
+_FRACTION_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d*$"
+_UTC_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d*[1-9])?\+00$"
+_PLAIN_HEX = r"^(?:[0-9a-f]{2})+$"
+_EMPTY_LOB = frozenset(("EMPTY_CLOB", "EMPTY_BLOB", "EMPTY_NCLOB"))
+
+
+def source_type(data_type: str) -> SourceType | None:
+    """The kind of an Oracle type as ALL_TAB_COLUMNS names it; None for LOB, LONG, XML and objects."""
+    if data_type.startswith("TIMESTAMP"):
+        return SourceType.TIMESTAMP_TZ if data_type.endswith("TIME ZONE") else SourceType.TIMESTAMP
+    if data_type.startswith("INTERVAL"):
+        return SourceType.OTHER
+    return _TYPES.get(data_type)
+
+
+def number_text(text: str) -> str:
+    """Plain decimal of a number text such as `-.01` or `2.5E+003`.
+
+    Raises:
+        RedoSyntaxError: no number.
+    """
+    special = _SPECIAL_NUMBERS.get(text.upper())
+    if special:
+        return special
+    try:
+        plain = f"{Decimal(text.rstrip('fFdD').strip()):f}"
+    except InvalidOperation as exc:
+        raise RedoSyntaxError("not a number", 0) from exc
+    if "." in plain:
+        plain = plain.rstrip("0").rstrip(".")
+    return "0" if plain in ("-0", "") else plain
+
+
+def _binary(digits: str) -> str | None:
+    if not digits:
+        return None
+    try:
+        return bytes.fromhex(digits).hex()
+    except ValueError as exc:
+        raise RedoSyntaxError("hexadecimal digits are no bytes", 0) from exc
+
+
+def cell_text(cell: Cell, column: SourceColumn) -> str | Absent | None:
+    """Canonical text of a cell in a column; None for NULL, `ABSENT` where the value is not told.
+
+    Raises:
+        RedoSyntaxError: the cell is no value of the column's type.
+    """
+    if cell is None:
+        return None
+    if isinstance(cell, Unsupported | Bind):
+        return ABSENT
+    if isinstance(cell, Hinted):
+        return cell_text(cell.cell, column)
+    if isinstance(cell, Call) and (cell.name in _EMPTY_LOB or cell.name.endswith("XMLTYPE")):
+        return ABSENT
+    match column.type:
+        case SourceType.TEXT:
+            return cell.text if isinstance(cell, Bare) else text_of(cell)
+        case SourceType.BINARY if isinstance(cell, Hex):
+            return _binary(cell.digits)
+        case SourceType.NUMBER:
+            argument, _ = _argument(cell)
+            return number_text(argument) if argument else None
+        case SourceType.TIMESTAMP | SourceType.DATE:
+            argument, model = _argument(cell)
+            return timestamp_text(argument, model) if argument else None
+        case SourceType.TIMESTAMP_TZ:
+            argument, model = _argument(cell)
+            return timestamp_tz_text(argument, model) if argument else None
+        case SourceType.OTHER:
+            return _argument(cell)[0] or None
+        case _:
+            raise RedoSyntaxError(f"no {column.type.value} value for column {column.name}", 0)
+
+
+def _argument(cell: Cell) -> tuple[str, str | None]:
+    """First argument and format of a conversion, or the text itself."""
+    if isinstance(cell, Concat):
+        return text_of(cell) or "", None
+    if isinstance(cell, str):
+        return cell, None
+    if isinstance(cell, Bare):
+        return cell.text, None
+    if isinstance(cell, Call) and cell.args:
+        first = cell.args[0]
+        model = cell.args[1] if len(cell.args) > 1 else None
+        if first is None:
+            return "", None
+        if isinstance(first, Bare):
+            first = first.text
+        if isinstance(first, str) and (model is None or isinstance(model, str)):
+            return first, None if cell.literal else model
+    raise RedoSyntaxError("a value in an unexpected form", 0)
+
+
+def canonical(values: pl.Series, column: SourceColumn) -> pl.Series:
+    """Canonical text of a whole column; texts that are canonical stay as they are.
+
+    Raises:
+        RedoSyntaxError: a text that is no value of the column's type.
+    """
+    match column.type:
+        case SourceType.TEXT | SourceType.OTHER:
+            return _without_empty(values)
+        case SourceType.NUMBER:
+            return _mapped(values, _PLAIN_NUMBER, number_text)
+        case SourceType.TIMESTAMP | SourceType.DATE:
+            return _timestamps(values)
+        case SourceType.TIMESTAMP_TZ:
+            return _mapped(values, _UTC_TIMESTAMP, timestamp_tz_text)
+        case SourceType.BINARY:
+            return _mapped(_without_empty(values.str.to_lowercase()), _PLAIN_HEX, _refused)
+        case _:
+            return values
+
+
+def is_canonical(values: pl.Expr, column: SourceColumn) -> pl.Expr:
+    """Expression: one True where every text of the column is canonical already."""
+    match column.type:
+        case SourceType.NUMBER:
+            plain = values.str.contains(_PLAIN_NUMBER)
+        case SourceType.TIMESTAMP | SourceType.DATE:
+            plain = values.str.contains(_PLAIN_TIMESTAMP)
+        case SourceType.TIMESTAMP_TZ:
+            plain = values.str.contains(_UTC_TIMESTAMP)
+        case SourceType.BINARY:
+            plain = values.str.contains(_PLAIN_HEX)
+        case _:
+            plain = values != ""
+    return plain.all()
+
+
+def _without_empty(values: pl.Series) -> pl.Series:
+    """Oracle has no empty text: '' is NULL."""
+    empty = values == ""
+    return values.set(empty.fill_null(value=False), None) if empty.any() else values
+
+
+def _refused(_text: str) -> str:
+    raise RedoSyntaxError("hexadecimal digits are no bytes", 0)
+
+
+def _mapped(values: pl.Series, plain: str, convert: object) -> pl.Series:
+    """Convert the texts that are not plain, each distinct one once."""
+    odd = ~values.str.contains(plain).fill_null(value=True)
+    if not odd.any():
+        return values
+    distinct = values.filter(odd).unique().to_list()
+    table = {text: convert(text) for text in distinct}  # type: ignore[operator]
+    return values.replace(list(table.keys()), list(table.values()))
+
+
+def _timestamps(values: pl.Series) -> pl.Series:
+    plain = values.str.contains(_PLAIN_TIMESTAMP).fill_null(value=True)
+    if plain.all():
+        return values
+    fraction = values.str.contains(_FRACTION_TIMESTAMP).fill_null(value=False)
+    trimmed = values.str.strip_chars_end("0").str.strip_chars_end(".")
+    values = trimmed.zip_with(fraction, values)
+    return _mapped(values, r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d+)?$", timestamp_text)
