@@ -7,24 +7,36 @@ Nothing here imports a database driver.
 
 from __future__ import annotations
 
+from mapping_rules.golden import GoldenResult, run_golden
 from mapping_rules.inbound import InboundProgram, Mapped, captured_tables, compile_inbound, ignored_columns
+from mapping_rules.lineage import LineageRow, lineage
 from mapping_rules.load import from_files, load, shipped_sets
 from mapping_rules.model import Entity, EntityColumn, EntityType, Inbound, Kind, Outbound, RuleSet
+from mapping_rules.outbound import OutboundProgram, compile_outbound
+from mapping_rules.source_checks import check_source, check_target
 
 __all__ = [
     "Entity",
     "EntityColumn",
     "EntityType",
+    "GoldenResult",
     "Inbound",
     "InboundProgram",
     "Kind",
+    "LineageRow",
     "Mapped",
     "Outbound",
+    "OutboundProgram",
     "RuleSet",
     "captured_tables",
+    "check_source",
+    "check_target",
     "compile_inbound",
+    "compile_outbound",
     "from_files",
     "ignored_columns",
+    "lineage",
     "load",
+    "run_golden",
     "shipped_sets",
 ]

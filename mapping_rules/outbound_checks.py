@@ -181,7 +181,7 @@ def meaning_type(lookup: Lookup) -> EntityType:
     return EntityType(Kind.INTEGER) if isinstance(first, int) else EntityType(Kind.TEXT)
 
 
-def column_type(column: OutboundColumn, scope: Scope, lookups: Lookups) -> EntityType:
+def column_type(column: OutboundColumn, scope: Mapping[str, Entity], lookups: Lookups) -> EntityType:
     """Type of the value written; for a checked rule."""
     if column.ref is None:
         return constant_type(column.constant)
