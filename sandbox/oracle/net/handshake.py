@@ -17,6 +17,7 @@ _CHARSET_UTF16 = 2000
 _INLINE_CONNECT_DATA = 230
 _ACCEPT_FLAG_END_OF_RESPONSE = 0x02000000
 _ACCEPT_FLAG_FAST_AUTHENTICATION = 0x10000000
+_LAST_TYPE = 1000  # above every data type number
 _INTEGER_TYPE = 27  # its representation tells how the scale of columns and binds is written
 _TIME_ZONE = bytes.fromhex("80000000 3C3C3C 80000000")
 _TIME_ZONE_VERSION = (32).to_bytes(4, "big")
@@ -152,7 +153,7 @@ def data_types_answer(reader: Reader, dialect: Dialect, terms: Terms) -> bytes:
     wide = not (len(compiled) > 27 and not compiled[27])
     number = reader.u16 if wide else reader.u8
     kind = number()
-    if kind in (_CHARSET_UTF16, _CHARSET_UTF8):  # the national character set some clients add
+    if kind > _LAST_TYPE:  # the national character set, which some clients put in front
         kind = number()
     while kind:
         if number():

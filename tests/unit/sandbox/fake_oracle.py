@@ -42,6 +42,9 @@ EVERY_TYPE: tuple[tuple[Column, object], ...] = (
 )
 
 
+PLAIN = ("V", "C", "N", "A", "D", "TS", "R", "BD")
+
+
 class FakeDatabase:
     """The user SCOTT/tiger; one service FAKE; one table of (id, name) pairs."""
 
@@ -129,6 +132,12 @@ class FakeSession:
         empty: Row = (None,) * len(full)
         rows = [full, empty, full] if found[1] is None else [full] * int(found[1])
         return Outcome(columns=tuple(column for column, _ in EVERY_TYPE), rows=iter(rows))
+
+    def _plain(self, found: re.Match[str], *_: object) -> Outcome:
+        chosen = [(column, value) for column, value in EVERY_TYPE if column.name in PLAIN]
+        row = tuple(_cell(column, value) for column, value in chosen)
+        rows = [row, (None,) * len(row)] * int(found[1])
+        return Outcome(columns=tuple(column for column, _ in chosen), rows=iter(rows))
 
     def _echo(self, _: re.Match[str], binds: Sequence[Bind], rows: Rows, *__: object) -> Outcome:
         columns = tuple(
@@ -251,6 +260,7 @@ _STATEMENTS: tuple[tuple[str, Callable[..., Outcome]], ...] = (
     (r"select 1 a", FakeSession._constants),
     (r"select \* from numbers_(\d+)", FakeSession._numbers),
     (r"select \* from types(?:_(\d+))?", FakeSession._types),
+    (r"select \* from plain_(\d+)", FakeSession._plain),
     (r"select \* from lobs_(\d+)", FakeSession._lobs),
     (r"select count", FakeSession._count),
     (r"select :", FakeSession._echo),
@@ -264,5 +274,5 @@ _STATEMENTS: tuple[tuple[str, Callable[..., Outcome]], ...] = (
     (r"begin crash", FakeSession._crash),
     (r"begin killed", FakeSession._killed),
     (r"begin wait", FakeSession._wait),
-    (r"(begin|alter session|alter user|create|drop)", FakeSession._nothing),
+    (r"(begin|commit|alter session|alter user|create|drop)", FakeSession._nothing),
 )
