@@ -42,7 +42,7 @@ EVERY_TYPE: tuple[tuple[Column, object], ...] = (
 )
 
 
-PLAIN = ("V", "C", "N", "A", "D", "TS", "R", "BD")
+PLAIN = ("V", "C", "N", "A", "D", "TS", "R")  # what the other client decodes
 
 
 class FakeDatabase:
