@@ -20,7 +20,7 @@ def copy_frame(
     """
     if frame.is_empty():
         return b""
-    payload = frame.write_csv(include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6f%z").encode()
+    payload = csv_bytes(frame)
     columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     if b"\n\\.\n" in payload or b"\n\\.\r" in payload:
         # PostgreSQL 17 takes a line `\.` for the end of data even inside a quoted value
@@ -30,6 +30,11 @@ def copy_frame(
         with cursor.copy(statement) as copy:
             copy.write(payload)
     return payload
+
+
+def csv_bytes(frame: pl.DataFrame) -> bytes:
+    """The rows as COPY's csv format takes them, without header."""
+    return frame.write_csv(include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6f%z").encode()
 
 
 def _copy_rows(

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from cdc.errors import OperatorError
 from cdc.staging import tables
-from mapping_rules.model import Entity, EntityColumn, EntityType
+from mapping_rules import Entity, EntityColumn, EntityType
 
 HISTORY = "_history"
 _TYPES: dict[str, Any] = {

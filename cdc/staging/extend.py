@@ -19,7 +19,7 @@ from sqlalchemy.schema import CreateIndex, ExecutableDDLElement, SetColumnCommen
 from cdc.errors import OperatorError
 from cdc.staging.entities import entity_metadata
 from cdc.staging.tables import SCHEMA
-from mapping_rules.model import Entity
+from mapping_rules import Entity
 
 HINT = "give the column or entity another name, or change the table by hand and run: ccbridge migrate"
 LOCK_TIMEOUT = "5s"

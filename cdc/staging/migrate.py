@@ -25,7 +25,7 @@ from cdc.postgres.connect import connect
 from cdc.postgres.errors import translated
 from cdc.staging import extend
 from cdc.staging.tables import SCHEMA
-from mapping_rules.model import RuleSet
+from mapping_rules import RuleSet
 
 _LOCK_KEY = 7_221_653_002  # one migrate at a time
 _FIX = "ccbridge migrate"

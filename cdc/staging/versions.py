@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from mapping_rules.model import Entity
+from mapping_rules import Entity
 
 MERGE_SCHEMA = {
     "source_position": "bigint",

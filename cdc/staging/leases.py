@@ -1,0 +1,171 @@
+"""Who is active: a lease in staging, on that database's clock, with a fencing token.
+
+A holder renews its lease; once it has expired another process may take it over, and gets the next
+token. Whoever writes to staging verifies its token inside its own transaction, so a process that
+was stopped for a minute and wakes up again writes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from psycopg.errors import UndefinedTable
+
+from cdc.config import PostgresConnection
+from cdc.errors import LeaseLost, StagingRevision
+from cdc.postgres.connect import Connection, connect
+from cdc.postgres.errors import postgres_errors
+
+_POLL_S = 0.25
+
+_TAKE = """
+insert into staging.lease as mine (name, holder, token, acquired_at, renewed_at, expires_at)
+values (%(name)s, %(holder)s, 1, clock_timestamp(), clock_timestamp(), clock_timestamp() + %(ttl)s)
+on conflict (name) do update set
+    holder = excluded.holder, token = mine.token + 1, acquired_at = excluded.acquired_at,
+    renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
+where mine.expires_at <= clock_timestamp()
+returning token
+"""
+_RENEW = """
+update staging.lease set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + %(ttl)s
+where name = %(name)s and token = %(token)s
+"""
+_RELEASE = (
+    "update staging.lease set expires_at = clock_timestamp() where name = %(name)s and token = %(token)s"
+)
+_VERIFY = "select 1 from staging.lease where name = %(name)s and token = %(token)s"
+
+
+class Lease:
+    """The right to work under one name; one process holds it at a time.
+
+    Args:
+        settings: the staging database.
+        name: what is leased.
+        holder: who asks, for people, for example `host:pid`.
+        ttl_s: a lease not renewed for so long may be taken over.
+    """
+
+    def __init__(self, settings: PostgresConnection, name: str, holder: str, ttl_s: float) -> None:
+        self.name, self.holder, self.ttl_s = name, holder, ttl_s
+        self._settings = settings
+        self._subject = f"lease {name}"
+        self._token: int | None = None
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def token(self) -> int:
+        """The fencing token.
+
+        Raises:
+            LeaseLost: the lease was never acquired.
+        """
+        if self._token is None:
+            raise LeaseLost(f"{self._subject}: not acquired", hint="acquire it first")
+        return self._token
+
+    def acquire(self, *, wait_s: float | None = None, stop: threading.Event | None = None) -> int | None:
+        """Take the lease, waiting until its holder releases it or lets it expire.
+
+        Args:
+            wait_s: longest wait; None waits for ever.
+            stop: ends the wait when set.
+
+        Returns:
+            The fencing token, or None when the wait ended without the lease.
+
+        Raises:
+            StagingRevision: there is no staging schema yet.
+            TransientError: staging is not reachable.
+        """
+        deadline = None if wait_s is None else time.monotonic() + wait_s
+        pause = stop or threading.Event()
+        while not pause.is_set():
+            token = self._take()
+            if token is not None:
+                self._token = token
+                return token
+            left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
+            if left <= 0:
+                break
+            pause.wait(left)
+        return None
+
+    def renew(self) -> None:
+        """Hold the lease for another `ttl_s`; a lease that expired but was not taken is kept.
+
+        Raises:
+            LeaseLost: another process has taken it over.
+            TransientError: staging is not reachable; try again soon.
+        """
+        if not self._execute(_RENEW):
+            raise self._lost()
+
+    def verify(self, connection: Connection, *, hold: bool = True) -> None:
+        """Make sure, inside the caller's transaction, that the lease is still ours.
+
+        Args:
+            connection: the transaction that is about to write.
+            hold: nobody can take the lease over before the transaction ends. Keep it short: the
+                holder itself cannot renew meanwhile.
+
+        Raises:
+            LeaseLost: another process has taken it over.
+        """
+        statement = f"{_VERIFY} for share" if hold else _VERIFY
+        row = connection.execute(statement, {"name": self.name, "token": self.token}).fetchone()
+        if row is None:
+            raise self._lost()
+
+    def release(self) -> None:
+        """Let another process take the lease at once; does nothing if it is not ours any more."""
+        if self._token is not None:
+            self._execute(_RELEASE)
+            self._token = None
+
+    def close(self) -> None:
+        """Release the lease as far as staging can be reached, and disconnect."""
+        try:
+            with self._lock:
+                connection, self._connection = self._connection, None
+            if connection is not None and not connection.closed and self._token is not None:
+                with postgres_errors(self._subject):
+                    connection.execute(_RELEASE, {"name": self.name, "token": self._token})
+        finally:
+            self._token = None
+            if connection is not None:
+                connection.close()
+
+    def _take(self) -> int | None:
+        parameters = {"name": self.name, "holder": self.holder, "ttl": _interval(self.ttl_s)}
+        with self._lock, postgres_errors(self._subject):
+            try:
+                row = self._session().execute(_TAKE, parameters).fetchone()
+            except UndefinedTable as exc:
+                raise StagingRevision(
+                    f"staging {self._settings.database}: no staging schema", hint="run: ccbridge migrate"
+                ) from exc
+        return None if row is None else int(str(row[0]))
+
+    def _execute(self, statement: str) -> int:
+        parameters = {"name": self.name, "token": self.token, "ttl": _interval(self.ttl_s)}
+        with self._lock, postgres_errors(self._subject):
+            return self._session().execute(statement, parameters).rowcount
+
+    def _session(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._settings, application="ccbridge lease", autocommit=True)
+        return self._connection
+
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
+            f"{self._subject}: token {self._token} of {self.holder} is no longer valid",
+            hint="another process is active; this one may be started again as its stand-by",
+        )
+
+
+def _interval(seconds: float) -> str:
+    return f"{seconds} seconds"

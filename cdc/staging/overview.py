@@ -1,0 +1,69 @@
+"""What is going on, from staging alone: for `ccbridge status` and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from cdc.postgres.connect import Connection
+from cdc.postgres.errors import postgres_errors
+
+_FLOWS = """
+select flow, status, position, staged_seq, rows, held, detail, error_code, error_text, hint,
+       extract(epoch from now() - reported_at)::float8 as reported_s
+from staging.flow_state order by flow
+"""
+_RECEIPTS = """
+select state, count(*) as receipts, coalesce(sum(amount), 0) as amount,
+       extract(epoch from now() - min(built_at))::float8 as oldest_s
+from staging.receipt where not tombstone group by state order by state
+"""
+_DEAD_LETTERS = """
+select stage, system, rule, reason_code, count(*) as rows, max(retries) as retries,
+       extract(epoch from now() - min(first_seen))::float8 as oldest_s
+from staging.dead_letter where resolved_at is null
+group by stage, system, rule, reason_code order by stage, system, rule, reason_code
+"""
+
+
+def _rows(connection: Connection, statement: sql.SQL | sql.Composed | str) -> list[dict[str, Any]]:
+    with postgres_errors("staging"), connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement).fetchall()  # type: ignore[arg-type]
+
+
+def flows(connection: Connection) -> list[dict[str, Any]]:
+    """The last word of each flow, with its age in seconds."""
+    return _rows(connection, _FLOWS)
+
+
+def receipts(connection: Connection) -> list[dict[str, Any]]:
+    """Receipts by state: number, sum, age of the oldest in seconds."""
+    return _rows(connection, _RECEIPTS)
+
+
+def dead_letters(connection: Connection) -> list[dict[str, Any]]:
+    """Rows set aside and not settled, by rule and reason."""
+    return _rows(connection, _DEAD_LETTERS)
+
+
+def lag_s(connection: Connection, entities: Iterable[str], staged_seq: int) -> float:
+    """Age of the oldest staged change that a sink at `staged_seq` has not delivered; 0 for none.
+
+    Args:
+        entities: the entities that the sink's rules read.
+        staged_seq: the sink's mark.
+    """
+    oldest = sql.SQL(" union all ").join(
+        sql.SQL("select min(committed_at) as at from {} where staged_seq > {}").format(
+            sql.Identifier("staging", entity), sql.Literal(staged_seq)
+        )
+        for entity in sorted(set(entities))
+    )
+    found = _rows(
+        connection,
+        sql.SQL("select extract(epoch from now() - min(at))::float8 as lag_s from ({}) as o").format(oldest),
+    )
+    return max(0.0, found[0]["lag_s"] or 0.0)

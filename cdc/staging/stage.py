@@ -1,0 +1,289 @@
+"""Stages batches of changes: one transaction each, all of it or nothing.
+
+`Stager.stage` puts a batch into the change log, maps it, merges the entity rows and their history,
+sets aside what cannot be mapped, and moves the checkpoint. Staging a batch again changes nothing.
+Read next: `cdc.staging.incoming` (what of a batch is new), `cdc.staging.change_log`,
+`cdc.staging.versions`, `cdc.staging.merge`, `cdc.staging.order`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, Protocol
+
+import polars as pl
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+import mapping_rules
+from cdc.changes import ChangeBatch, TableChanges, TableName
+from cdc.errors import OperatorError
+from cdc.postgres.connect import Connection
+from cdc.postgres.copy import copy_frame
+from cdc.postgres.errors import postgres_errors
+from cdc.staging.change_log import change_rows, in_stream_order
+from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
+from cdc.staging.dead_letters import DeadLetters, map_refusals
+from cdc.staging.incoming import Incoming, SnapshotPlaces, incoming
+from cdc.staging.merge import EntityMerge
+from cdc.staging.order import lock_order, reserve_numbers
+from cdc.staging.partitions import Month, ensure_partitions, months_of
+from cdc.staging.sweep import sweep
+from cdc.staging.unfinished import Staged, Unfinished
+from cdc.staging.versions import versions
+from mapping_rules import Mapped, RuleSet
+
+__all__ = ["Staged", "Stager"]
+
+Cursor = psycopg.Cursor[tuple[object, ...]]
+READERS = {"oracle": "logminer", "postgres": "pgoutput"}
+
+
+class Program(Protocol):
+    """What is needed of `mapping_rules.InboundProgram`."""
+
+    def apply(self, changes: TableChanges) -> Mapped:
+        """Map the changes of one table."""
+
+
+class LeaseCheck(Protocol):
+    """What is needed of `cdc.staging.leases.Lease`."""
+
+    def verify(self, connection: Connection, *, hold: bool = True) -> None:
+        """Raise LeaseLost unless the lease is ours."""
+
+
+class Stager:
+    """Stages the changes of one system. One thread; owns its connection.
+
+    Args:
+        connection: to staging, used for nothing else; not in autocommit.
+        rule_set: its inbound rules map the changes.
+        system: name of the source system.
+        kind: what database it is.
+        time_zone: zone of its dates without one.
+        run_id: of this process, goes into each batch.
+        lease: verified in every transaction.
+        reader: name of the reader; by default the one for `kind`.
+        programs: compiled inbound rules; by default those of the rule set.
+
+    Raises:
+        OperatorError: two systems feed one entity.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        rule_set: RuleSet,
+        system: str,
+        *,
+        kind: Literal["oracle", "postgres"],
+        time_zone: str,
+        run_id: uuid.UUID,
+        lease: LeaseCheck,
+        reader: str = "",
+        programs: Mapping[TableName, tuple[Program, ...]] | None = None,
+    ) -> None:
+        self.system, self._connection, self._lease = system, connection, lease
+        self._run_id, self._reader = run_id, reader or READERS[kind]
+        self._programs = programs or mapping_rules.compile_inbound(
+            rule_set, system, kind=kind, time_zone=time_zone
+        )
+        self._feeders = feeding_tables(rule_set, system)
+        self._identity: Mapping[str, str] | None = None
+        self._partitions: set[Month] = set()
+        self._places = SnapshotPlaces()
+        self._unfinished: Unfinished | None = None
+        self._stale = False
+        self._letters, self._checkpoints = DeadLetters(connection), Checkpoints(connection)
+        with postgres_errors(f"staging of {system}"), connection.transaction(), connection.cursor() as cursor:
+            self._rule_set_id = _register(connection, rule_set)
+            self._merges = {
+                name: EntityMerge(rule_set.entities[name], system, self._rule_set_id)
+                for name in self._feeders
+            }
+            for merge in self._merges.values():
+                merge.prepare(cursor)
+        self._stored = self.resume()
+
+    def bind(self, identity: Mapping[str, str]) -> None:
+        """Say what the positions to come are bound to; stored with the next checkpoint."""
+        self._identity = dict(identity)
+
+    def resume(self) -> StoredCheckpoint | None:
+        """Where reading goes on, None before the first batch of this system."""
+        with postgres_errors(f"staging of {self.system}"), self._connection.transaction():
+            return self._checkpoints.load(self.system)
+
+    def snapshot_completed(self) -> None:
+        """The first load is done: from now on the stream is read on.
+
+        Raises:
+            LeaseLost: another process is active.
+            OperatorError: nothing of this system was staged yet.
+        """
+        with postgres_errors(f"staging of {self.system}"), self._connection.transaction():
+            self._lease.verify(self._connection)
+            stored = self._checkpoints.load(self.system)
+            if stored is None:
+                raise OperatorError(f"{self.system}: no snapshot was staged that could be complete")
+            self._stored = replace(stored, snapshot_complete=True)
+            self._checkpoints.save(self._stored)
+
+    def stage(self, batch: ChangeBatch) -> Staged:
+        """Stage one batch and commit, or keep a slice until the one that ends its transaction.
+
+        Changes at or before the stored place are dropped, our own writes read back are counted and
+        dropped. After an error nothing of the batch, earlier slices included, is staged: read on
+        from `resume()`.
+
+        Raises:
+            LeaseLost: another process is active.
+            TransientError: staging is not reachable or a lock was not to be had.
+            TableChanged: a rule needs a column that the source table lost.
+        """
+        try:
+            with postgres_errors(f"staging of {self.system}"):
+                return self._stage(batch)
+        except BaseException:
+            self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
+            if not self._connection.closed:
+                self._connection.rollback()
+            raise
+
+    def close(self) -> None:
+        """Give up an unfinished transaction and disconnect."""
+        self._unfinished = None
+        self._connection.close()
+
+    def _stage(self, batch: ChangeBatch) -> Staged:
+        if self._stale:
+            self._stored, self._stale = self._checkpoints.load(self.system), False
+        new = incoming(batch, self._stored, self._places)
+        sliced = batch.continues or self._unfinished is not None
+        work = self._unfinished or self._begin(new)
+        with self._connection.cursor() as cursor:
+            self._log(cursor, work, new)
+            self._map(cursor, work, new, sliced=sliced)
+            if batch.continues:
+                self._unfinished = work
+                return work.staged(None)
+            stored = self._finish(cursor, work, batch, new, sliced=sliced)
+        self._connection.commit()
+        self._unfinished, self._stored = None, stored
+        return work.staged(work.batch_id if work.is_recorded else None)
+
+    def _begin(self, new: Incoming) -> Unfinished:
+        self._ensure_partitions(new)
+        # their locks are not kept while a batch is staged
+        self._connection.commit()
+        self._lease.verify(self._connection, hold=False)
+        row = self._connection.execute("select nextval('staging.batch_id')").fetchone()
+        return Unfinished(int(str(row[0] if row else 0)), self.system, self._stored)
+
+    def _ensure_partitions(self, new: Incoming) -> None:
+        months = months_of(new.moments) - self._partitions
+        if months:
+            ensure_partitions(self._connection, months)
+            self._partitions |= months
+
+    def _log(self, cursor: Cursor, work: Unfinished, new: Incoming) -> None:
+        work.count(new)
+        self._ensure_partitions(new)
+        if new.tables:
+            rows = in_stream_order(
+                change_rows(self.system, changes, batch_id=work.batch_id) for changes in new.tables.values()
+            )
+            work.rows_hash.update(copy_frame(cursor, sql.Identifier("staging", "change"), rows))
+
+    def _map(self, cursor: Cursor, work: Unfinished, new: Incoming, *, sliced: bool) -> None:
+        mapped = [
+            (name, program.apply(changes))
+            for name, changes in new.tables.items()
+            for program in self._programs.get(name, ())
+        ]
+        refused = [map_refusals(self.system, name, one) for name, one in mapped if one.rejected.height]
+        if refused:
+            frame = pl.concat(refused)
+            work.rejected += frame.height
+            self._letters.record(frame)
+        by_entity: dict[str, list[pl.DataFrame]] = {}
+        for _, one in mapped:
+            if one.rows.height:
+                by_entity.setdefault(one.entity.name, []).append(one.rows)
+        for name, frames in by_entity.items():
+            merge = self._merges[name]
+            ordered = versions(merge.entity, pl.concat(frames))
+            load = work.add(name, ordered)
+            if sliced:
+                merge.spool(cursor, ordered, load.number)
+            else:
+                merge.load(cursor, ordered)
+
+    def _finish(
+        self, cursor: Cursor, work: Unfinished, batch: ChangeBatch, new: Incoming, *, sliced: bool
+    ) -> StoredCheckpoint:
+        """Everything that waits for the order lock, at the end of the transaction."""
+        if work.oldest is not None and work.newest is not None:
+            self._letters.supersede(self.system, work.batch_id, work.oldest, work.newest)
+        swept = self._places.swept(batch, self._feeders)
+        if work.loads or swept:
+            lock_order(cursor)
+        self._lease.verify(self._connection)
+        if work.loads:
+            base = reserve_numbers(cursor, sum(load.versions for load in work.loads))
+            for load in work.loads:
+                merge = self._merges[load.entity]
+                if sliced:
+                    merge.load_spooled(cursor, load.number)
+                work.merged(merge.merge(cursor, base=base, chained=load.chained))
+                base += load.versions
+        for name in swept:
+            gone = sweep(
+                cursor, self._merges[name].entity, position=int(batch.position), at=work.newest,
+                system=self.system, rule_set_id=self._rule_set_id,
+            )  # fmt: skip
+            work.merged(gone)
+        stored = work.checkpoint(batch, new, self._reader, self._identity)
+        if work.is_recorded:
+            work.write(cursor, stored, self._rule_set_id, self._run_id)
+        self._checkpoints.save(stored)
+        if sliced:
+            for name in {load.entity for load in work.loads}:
+                self._merges[name].clear_spool(cursor)
+        return stored
+
+
+def feeding_tables(rule_set: RuleSet, system: str) -> dict[str, frozenset[TableName]]:
+    """The entities that a system feeds, each with the tables it comes from.
+
+    Raises:
+        OperatorError: another system feeds one of them too; positions of two systems do not compare.
+    """
+    feeders: dict[str, frozenset[TableName]] = {}
+    for rule in rule_set.inbound:
+        if rule.system == system:
+            feeders[rule.entity] = feeders.get(rule.entity, frozenset()) | {rule.table}
+    shared = sorted(
+        f"entity {rule.entity}: fed by {rule.system} and {system}, expected one system"
+        for rule in rule_set.inbound
+        if rule.system != system and rule.entity in feeders
+    )
+    if shared:
+        raise OperatorError("\n".join(shared), hint="give each system an entity of its own")
+    return feeders
+
+
+def _register(connection: Connection, rule_set: RuleSet) -> int:
+    """The number of the rule set in staging; its texts are kept for auditors."""
+    connection.execute(
+        "insert into staging.rule_set (digest, name, files) values (%s, %s, %s) on conflict (digest) do nothing",
+        [rule_set.digest, rule_set.name, Jsonb(dict(rule_set.files))],
+    )
+    row = connection.execute(
+        "select rule_set_id from staging.rule_set where digest = %s", [rule_set.digest]
+    ).fetchone()
+    return int(str(row[0] if row else 0))
