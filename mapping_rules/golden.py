@@ -184,7 +184,7 @@ def _found_rows(mapped: Mapped) -> list[dict[str, Any]]:
 
 def _written(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00")
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ") + "+00"
     return value.isoformat() if isinstance(value, date) else value
 
 

@@ -14,6 +14,7 @@ from mapping_rules.model import (
     Entity,
     EntityColumn,
     EntityType,
+    Join,
     Kind,
     Lookup,
     OnDelete,
@@ -100,11 +101,34 @@ def _check_joins(rule: Outbound, known: Entities, faults: Faults) -> Scope:
             theirs = resolve(ref, scope, faults)
             if mine and theirs and mine.type != theirs.type:
                 faults.add(ref.place, f"{join.alias}.{column} is {mine.type}, {ref} is {theirs.type}")
+        _check_indexed(join, entity, scope, faults)
         _check_where(join.where, {join.alias: entity}, faults)
         for column, _ in join.order:
             check_known(join.place, f"column of {entity.name}", column, entity.columns, faults)
         scope[join.alias] = entity
     return scope
+
+
+def _check_indexed(join: Join, entity: Entity, scope: Scope, faults: Faults) -> None:
+    """Joins are followed both ways, so an index must lead to either side."""
+    mine = [entity.columns[own] for own, _ in join.on if own in entity.columns]
+    if mine and not any(_indexed(entity, column) for column in mine):
+        faults.add(
+            join.place,
+            f"no index leads to {entity.name} by {mine[0].name}: say what it `references` in the entity",
+        )
+    for _, ref in join.on:
+        other = scope.get(ref.alias)
+        column = other.columns.get(ref.column) if other else None
+        if other and column and not _indexed(other, column) and other.name not in BUILT_IN:
+            faults.add(
+                join.place,
+                f"no index leads to {other.name} by {column.name}: say what it `references` in the entity",
+            )
+
+
+def _indexed(entity: Entity, column: EntityColumn) -> bool:
+    return column.name == entity.key[0] or column.references is not None
 
 
 def _check_where(conditions: Sequence[Condition], scope: Scope, faults: Faults) -> None:
