@@ -56,12 +56,11 @@ def empty_tables(layout: Layout) -> sql.Composed:
 
 def cast_rows(layout: Layout) -> sql.Composed:
     """Cast the wanted rows of a range; yields (row, fault) where fault is `code:column`."""
-    cast = sql.SQL("w.{}::{}")
-    cast_if_kept = sql.SQL("case when not w._deleted then w.{}::{} end")
-    values = [cast.format(named(c), sql.SQL(c.base)) for c in layout.key]
-    values += [cast_if_kept.format(named(c), sql.SQL(c.base)) for c in layout.columns]
-    whens = [when for c in layout.key for when in _misfits(c, is_key=True)]
-    whens += [when for c in layout.columns for when in _misfits(c, is_key=False)]
+    if_kept = sql.SQL("case when not w._deleted then {} end")
+    values = [layout.cast(c, c.base) for c in layout.key]
+    values += [if_kept.format(layout.cast(c, c.base)) for c in layout.columns]
+    whens = [when for c in layout.key for when in _misfits(layout, c, is_key=True)]
+    whens += [when for c in layout.columns for when in _misfits(layout, c, is_key=False)]
     fault = sql.SQL("case {} end").format(sql.SQL(" ").join(whens))
     return sql.SQL(
         "with cast_rows as ("
@@ -79,7 +78,7 @@ def cast_rows(layout: Layout) -> sql.Composed:
     )
 
 
-def _misfits(column: TargetColumn, *, is_key: bool) -> list[sql.Composed]:
+def _misfits(layout: Layout, column: TargetColumn, *, is_key: bool) -> list[sql.Composed]:
     value = sql.SQL("w.{}").format(named(column))
     found: list[tuple[str, sql.Composed]] = []
     if column.length is not None:
@@ -87,8 +86,8 @@ def _misfits(column: TargetColumn, *, is_key: bool) -> list[sql.Composed]:
         condition = sql.SQL("char_length({}) > {}").format(value, sql.Literal(column.length))
         found.append((TOO_LONG, condition))
     if column.rounds:
-        base, declared = sql.SQL(column.base), sql.SQL(column.declared)
-        condition = sql.SQL("{v}::{b} is distinct from {v}::{d}").format(v=value, b=base, d=declared)
+        exact, rounded = layout.cast(column, column.base), layout.cast(column, column.declared)
+        condition = sql.SQL("{} is distinct from {}").format(exact, rounded)
         found.append((ROUNDED, condition))
     if column.not_null or is_key:
         found.append((NULL, sql.SQL("{} is null").format(value)))
@@ -101,8 +100,8 @@ def _misfits(column: TargetColumn, *, is_key: bool) -> list[sql.Composed]:
 
 def cast_one(layout: Layout, column: TargetColumn) -> sql.Composed:
     """Cast one column of row %(row)s to its declared type: fails if that column is the culprit."""
-    return sql.SQL("select w.{}::{} from {} w where w._row = %(row)s").format(
-        named(column), sql.SQL(column.declared), layout.wanted
+    return sql.SQL("select {} from {} w where w._row = %(row)s").format(
+        layout.cast(column, column.declared), layout.wanted
     )
 
 

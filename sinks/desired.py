@@ -1,4 +1,4 @@
-"""Desired rows as they go to the target: one row a key, numbered, times in the target's zone."""
+"""Desired rows as they go to the target: one row a key, numbered."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from sinks.layout import Layout
-from sinks.target_tables import TargetColumn, deactivated_column
-
-ZONELESS = frozenset(("timestamp without time zone", "date"))
+from sinks.target_tables import deactivated_column
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class WantedRows:
     doubled: int
 
 
-def wanted_rows(layout: Layout, desired: pl.DataFrame, *, time_zone: str, first_row: int = 0) -> WantedRows:
+def wanted_rows(layout: Layout, desired: pl.DataFrame, *, first_row: int = 0) -> WantedRows:
     """Prepare desired rows for COPY.
 
     A key that is both gone and wanted is wanted: another root has taken it over. A key wanted with
@@ -37,15 +35,12 @@ def wanted_rows(layout: Layout, desired: pl.DataFrame, *, time_zone: str, first_
     Args:
         layout: the program over its target table.
         desired: key columns, columns, `_deleted`, `_staged_seq` of the program.
-        time_zone: zone in which the target means its timestamps and dates without zone.
         first_row: number of the first row.
     """
     key = [column.name for column in layout.key]
     if layout.program.on_delete == "deactivate" and deactivated_column(layout.program) not in desired.columns:
         desired = desired.with_columns(pl.lit(True).alias(deactivated_column(layout.program)))
-    frame = desired.select(
-        *(_in_zone(desired, column, time_zone) for column in layout.all_columns), "_deleted", "_staged_seq"
-    )
+    frame = desired.select(*(column.name for column in layout.all_columns), "_deleted", "_staged_seq")
     if frame.height < 2 or frame.select(key).is_unique().all():
         return WantedRows(frame.with_row_index("_row", first_row), frame.height, 0)
     frame = frame.filter(~pl.col("_deleted") | pl.col("_deleted").all().over(key))
@@ -57,12 +52,3 @@ def wanted_rows(layout: Layout, desired: pl.DataFrame, *, time_zone: str, first_
     frame = frame.filter(~is_doubled).unique(subset=key, keep="last", maintain_order=True)
     numbered = pl.concat([frame, doubled]).with_row_index("_row", first_row)
     return WantedRows(numbered, frame.height, doubled.height)
-
-
-def _in_zone(desired: pl.DataFrame, column: TargetColumn, time_zone: str) -> pl.Expr:
-    value = pl.col(column.name)
-    if not isinstance(desired.schema[column.name], pl.Datetime) or column.base not in ZONELESS:
-        return value
-    # a point in time becomes the target's wall clock, not the first half of a text in UTC
-    local = value.dt.convert_time_zone(time_zone).dt.to_string("%Y-%m-%d %H:%M:%S%.6f")
-    return local if column.base != "date" else local.str.head(10)

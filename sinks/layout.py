@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from cdc.errors import OperatorError
-from sinks.target_tables import TableProgram, TargetColumn, TargetTable, deactivated_column
+from mapping_rules import Kind, OutboundProgram
+from sinks.target_tables import TargetColumn, TargetTable, deactivated_column
+
+_ZONELESS = frozenset(("timestamp without time zone", "date"))
 
 MAX_MASKED = 63
 """Columns that a bigint can mark as differing; wider tables are written in full."""
@@ -30,19 +33,21 @@ class Layout:
         program: what to write.
         table: the target table as described when the session first wrote it.
         number: distinguishes the temporary tables of one session.
+        time_zone: zone in which the target means its timestamps and dates without zone.
         key: key columns in the program's order.
         columns: the other columns written. A flag that `on_delete: deactivate` clears is among
             them even if the rule does not map it: a row that comes back is active again.
     """
 
-    program: TableProgram
+    program: OutboundProgram
     table: TargetTable
     number: int
+    time_zone: str
     key: tuple[TargetColumn, ...]
     columns: tuple[TargetColumn, ...]
 
     @classmethod
-    def of(cls, program: TableProgram, table: TargetTable, number: int) -> Layout:
+    def of(cls, program: OutboundProgram, table: TargetTable, number: int, time_zone: str) -> Layout:
         """Look the program's columns up in the table.
 
         Raises:
@@ -62,6 +67,7 @@ class Layout:
             program,
             table,
             number,
+            time_zone,
             tuple(described[name] for name in program.key),
             tuple(described[name] for name in names),
         )
@@ -70,6 +76,15 @@ class Layout:
     def all_columns(self) -> tuple[TargetColumn, ...]:
         """Key columns, then the others."""
         return self.key + self.columns
+
+    def cast(self, column: TargetColumn, type_name: str) -> sql.Composed:
+        """A column of `wanted w` cast to a type; points in time become the target's wall clock."""
+        value = sql.SQL("w.{}").format(named(column))
+        wanted = self.program.column_types.get(column.name)
+        if wanted is not None and wanted.kind is Kind.TIMESTAMP and column.base in _ZONELESS:
+            zone = sql.Literal(self.time_zone)
+            value = sql.SQL("({}::timestamptz at time zone {})").format(value, zone)
+        return sql.SQL("{}::{}").format(value, sql.SQL(type_name))
 
     @property
     def target(self) -> sql.Identifier:

@@ -50,19 +50,16 @@ class TableWrite:
         connection: the sink's session, in the writing transaction.
         prepared: the program's statements.
         desired: key columns, columns, `_deleted`, `_staged_seq`.
-        time_zone: zone in which the target means times without zone.
     """
 
-    def __init__(
-        self, connection: Connection, prepared: PreparedTable, desired: pl.DataFrame, *, time_zone: str
-    ) -> None:
+    def __init__(self, connection: Connection, prepared: PreparedTable, desired: pl.DataFrame) -> None:
         self._connection, self._prepared = connection, prepared
         self._table = prepared.layout.table.name
         if prepared.next_row > _MAX_KEPT_ROWS:
             connection.execute(prepared.empty)
             prepared.next_row = 0
         self._low = prepared.next_row
-        wanted = wanted_rows(prepared.layout, desired, time_zone=time_zone, first_row=self._low)
+        wanted = wanted_rows(prepared.layout, desired, first_row=self._low)
         self._high = self._low + wanted.rows
         self.total = wanted.frame.height
         prepared.next_row += self.total

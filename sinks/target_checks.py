@@ -14,13 +14,14 @@ from cdc.config import PostgresSystem
 from cdc.ports import Finding
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
+from mapping_rules import OutboundProgram
 from sinks.mark import TABLE, SinkMark
-from sinks.target_tables import TableProgram, TargetTable, deactivated_column, describe
+from sinks.target_tables import TargetTable, deactivated_column, describe
 
 _ORIGIN_FUNCTION = "pg_catalog.pg_replication_origin_session_setup(text)"
 
 
-def findings(system: str, settings: PostgresSystem, programs: Sequence[TableProgram]) -> list[Finding]:
+def findings(system: str, settings: PostgresSystem, programs: Sequence[OutboundProgram]) -> list[Finding]:
     """Everything that would keep the sink from writing, all at once; read only.
 
     Raises:
@@ -104,7 +105,7 @@ def _origin_findings(connection: Connection, settings: PostgresSystem) -> Iterat
 
 
 def _table_findings(
-    connection: Connection, settings: PostgresSystem, program: TableProgram
+    connection: Connection, settings: PostgresSystem, program: OutboundProgram
 ) -> Iterator[Finding]:
     table = describe(connection, program.table)
     subject = f"table {program.table}"
@@ -137,7 +138,7 @@ def _table_findings(
     yield from _privilege_findings(connection, settings, table, program)
 
 
-def _unfilled(table: TargetTable, program: TableProgram) -> Iterator[Finding]:
+def _unfilled(table: TargetTable, program: OutboundProgram) -> Iterator[Finding]:
     if program.update_only:
         return
     names = {*program.key, *_written(program)}
@@ -151,7 +152,7 @@ def _unfilled(table: TargetTable, program: TableProgram) -> Iterator[Finding]:
 
 
 def _privilege_findings(
-    connection: Connection, settings: PostgresSystem, table: TargetTable, program: TableProgram
+    connection: Connection, settings: PostgresSystem, table: TargetTable, program: OutboundProgram
 ) -> Iterator[Finding]:
     known = [name for name in (*program.key, *_written(program)) if table.column(name)]
     written = [name for name in _written(program) if table.column(name)]
@@ -185,7 +186,7 @@ def _privilege_findings(
         )  # fmt: skip
 
 
-def _written(program: TableProgram) -> list[str]:
+def _written(program: OutboundProgram) -> list[str]:
     flags = [deactivated_column(program)] if program.on_delete == "deactivate" else []
     return list(dict.fromkeys([*program.columns, *flags]))
 

@@ -13,10 +13,11 @@ from cdc.config import PostgresSystem
 from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
+from mapping_rules import OutboundProgram
 from sinks import casting, comparison, writing
 from sinks.layout import Layout
 from sinks.mark import SinkMark
-from sinks.target_tables import TableProgram, TargetColumn, describe
+from sinks.target_tables import TargetColumn, describe
 
 _SETTINGS = """
 select set_config('search_path', 'pg_catalog, ' || reset_val, false)
@@ -90,6 +91,7 @@ class TargetSession:
     def __init__(self, settings: PostgresSystem, mark: SinkMark, *, application: str) -> None:
         self.subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
         self.connection = connect(settings, application=application, autocommit=True)
+        self._time_zone = settings.time_zone
         self._tables: dict[str, PreparedTable] = {}
         self._created = 0
         try:
@@ -106,7 +108,7 @@ class TargetSession:
             self.connection.close()
             raise
 
-    def table(self, program: TableProgram) -> PreparedTable:
+    def table(self, program: OutboundProgram) -> PreparedTable:
         """The program's statements; its temporary tables are made on first use, outside a write.
 
         Raises:
@@ -120,7 +122,7 @@ class TargetSession:
                     f"{program.table}: no such table, expected by outbound rule {program.name}",
                     hint="run: ccbridge check",
                 )
-            layout = Layout.of(program, described, self._created)
+            layout = Layout.of(program, described, self._created, self._time_zone)
             self._created += 1
             self.connection.execute(casting.create_tables(layout))
             prepared = self._tables[program.name] = PreparedTable(layout)

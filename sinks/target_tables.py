@@ -8,10 +8,10 @@ all statements are built, and `sinks.target_checks`, which turns gaps into findi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 from cdc.changes import TableName
 from cdc.postgres.connect import Connection
+from mapping_rules import OutboundProgram
 
 _TEXT_CATEGORY = "S"  # pg_type.typcategory of text, varchar, bpchar, citext
 _WITHOUT_EQUALITY = frozenset(
@@ -19,39 +19,7 @@ _WITHOUT_EQUALITY = frozenset(
 )  # types that `is distinct from` refuses or compares by size only
 
 
-class TableProgram(Protocol):
-    """What the upsert sink needs to know of a compiled outbound rule."""
-
-    @property
-    def name(self) -> str:
-        """Stem of the rule's file; names the program in held rows and logs."""
-
-    @property
-    def table(self) -> TableName:
-        """The target table."""
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """Target columns that identify a row."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Target columns written besides the key."""
-
-    @property
-    def update_only(self) -> bool:
-        """True where a missing target row is a fault, not a reason to insert."""
-
-    @property
-    def on_delete(self) -> Literal["delete", "ignore", "deactivate"]:
-        """What becomes of the target row when its root is gone."""
-
-    @property
-    def deactivate_column(self) -> str | None:
-        """Boolean column set to false by `deactivate`; None means `active`."""
-
-
-def deactivated_column(program: TableProgram) -> str:
+def deactivated_column(program: OutboundProgram) -> str:
     """The column that `on_delete: deactivate` sets to false."""
     return program.deactivate_column or "active"
 

@@ -17,11 +17,11 @@ import polars as pl
 from cdc.config import PostgresSystem
 from cdc.ports import Finding
 from cdc.postgres.errors import postgres_errors
+from mapping_rules import OutboundProgram
 from sinks import mark, target_checks
 from sinks.mark import SinkMark
 from sinks.table_write import TableWrite
-from sinks.target_session import PreparedTable, TargetSession
-from sinks.target_tables import TableProgram
+from sinks.target_session import TargetSession
 
 DELIVERY_SCHEMA = {
     "sink": pl.String,
@@ -45,7 +45,7 @@ HELD_SCHEMA = {
 }
 """Columns of `Written.held`; key is a json object of the key columns as texts, in key order."""
 
-Desired = Sequence[tuple[TableProgram, pl.DataFrame]]
+Desired = Sequence[tuple[OutboundProgram, pl.DataFrame]]
 Record = Callable[[pl.DataFrame], None]
 
 
@@ -81,7 +81,7 @@ class UpsertSink:
         self._mark = SinkMark(settings.mark_schema, self.name, fencing_token)
         self._session: TargetSession | None = None
 
-    def preflight(self, programs: Sequence[TableProgram]) -> list[Finding]:
+    def preflight(self, programs: Sequence[OutboundProgram]) -> list[Finding]:
         """Everything that would keep this sink from writing, all at once; read only."""
         return target_checks.findings(self.system, self.settings, programs)
 
@@ -134,7 +134,7 @@ class UpsertSink:
                 tables = [(session.table(program), frame) for program, frame in desired]
                 with session.connection.transaction():
                     transaction = self._mark.move(session.connection, up_to)
-                    parts = [self._part(session, prepared, frame) for prepared, frame in tables]
+                    parts = [TableWrite(session.connection, prepared, frame) for prepared, frame in tables]
                     _write_all(parts)
                     deliveries = self._deliveries(desired, parts, transaction)
                     held = _held(desired, parts)
@@ -147,9 +147,6 @@ class UpsertSink:
             raise
         unchanged = sum(part.total for part in parts) - deliveries.height - held.height
         return Written(deliveries.height, unchanged, held, time.perf_counter() - started)
-
-    def _part(self, session: TargetSession, prepared: PreparedTable, frame: pl.DataFrame) -> TableWrite:
-        return TableWrite(session.connection, prepared, frame, time_zone=self.settings.time_zone)
 
     def _deliveries(self, desired: Desired, parts: Sequence[TableWrite], transaction: str) -> pl.DataFrame:
         frames = [
