@@ -21,10 +21,19 @@ SYMBOL_FOR_NULL = "\u2400"
 """Stands for the character U+0000, which PostgreSQL cannot store."""
 
 
-def change_rows(system: str, changes: TableChanges, *, batch_id: int) -> pl.DataFrame:
-    """The rows of `staging.change` for the changes of one table, in stream order, columns COLUMNS."""
+def change_rows(
+    system: str, changes: TableChanges, *, batch_id: int, left_out: frozenset[str] = frozenset()
+) -> pl.DataFrame:
+    """The rows of `staging.change` for the changes of one table, in stream order, columns COLUMNS.
+
+    Args:
+        system: name of the source.
+        changes: of one table.
+        batch_id: goes into each row.
+        left_out: columns that are never copied, because all rules of the table ignore them.
+    """
     frame, table = changes.frame, changes.table
-    names = table.column_names
+    names = [name for name in table.column_names if name not in left_out]
     holds_before = pl.col("operation").is_in([Operation.UPDATE, Operation.DELETE])
     holds_after = ~pl.col("operation").is_in([Operation.DELETE, Operation.TRUNCATE])
     images = frame.select(

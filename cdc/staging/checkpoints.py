@@ -11,7 +11,9 @@ from psycopg.types.json import Jsonb
 
 from cdc.postgres.connect import Connection
 
-_COLUMNS = "system, reader, identity, source_position, source_ordinal, resume, snapshot_complete, batch_id, updated_at"
+_COLUMNS = """
+system, reader, identity, source_position, source_ordinal, resume, snapshot_complete, batch_id, updated_at
+"""
 _SAVE = """
 insert into staging.checkpoint as mine (system, reader, identity, source_position, source_ordinal,
     resume, snapshot_complete, batch_id, updated_at)

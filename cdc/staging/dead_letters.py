@@ -46,6 +46,9 @@ on conflict (stage, system, rule, key) where resolved_at is null do update set
     source_position = excluded.source_position, source_ordinal = excluded.source_ordinal,
     last_seen = now(), retries = mine.retries + 1
 """
+_ANY_WAITING = """
+select from staging.dead_letter where resolved_at is null and stage = 'map' and system = %s limit 1
+"""
 _SUPERSEDE = """
 update staging.dead_letter waiting set resolved_at = now(), resolution = 'superseded'
 from staging.change c
@@ -105,18 +108,17 @@ class DeadLetters:
         json_columns = [refused[name] for name in ("key", "entity_key", "raw")]
         safe = refused.with_columns(storable_json(column) for column in json_columns)
         with postgres_errors("staging.dead_letter"), self._connection.transaction():
-            self._connection.execute(_RECORD, [safe.select(RECORD_SCHEMA).write_json()])
+            self._connection.execute(_RECORD, [safe.select(*RECORD_SCHEMA).write_json()])
 
     def supersede(self, system: str, batch_id: int, oldest: datetime, newest: datetime) -> int:
-        """Settle the records whose source row has a later change in that batch; returns how many."""
-        waiting = (
-            "select from staging.dead_letter where resolved_at is null and stage = 'map' and system = %s"
-        )
-        with postgres_errors("staging.dead_letter"), self._connection.transaction():
-            if self._connection.execute(f"{waiting} limit 1", [system]).fetchone() is None:
-                return 0
-            parameters = {"system": system, "batch_id": batch_id, "oldest": oldest, "newest": newest}
-            return self._connection.execute(_SUPERSEDE, parameters).rowcount
+        """Settle the records whose source row has a later change in that batch; returns how many.
+
+        Part of the caller's transaction.
+        """
+        if self._connection.execute(_ANY_WAITING, [system]).fetchone() is None:
+            return 0
+        parameters = {"system": system, "batch_id": batch_id, "oldest": oldest, "newest": newest}
+        return self._connection.execute(_SUPERSEDE, parameters).rowcount
 
     def waiting(
         self, *, system: str | None = None, stage: str | None = None, limit: int = 1000

@@ -28,7 +28,8 @@ where d.sink = %(sink)s and d.target_transaction is not null and {_NOT_VOIDED}
 order by d.target_transaction
 """  # noqa: S608 - our own text
 _VOID = f"""
-insert into staging.delivery (sink, target_table, key, decision, before, after, staged_seq, target_transaction)
+insert into staging.delivery (sink, target_table, key, decision, before, after, staged_seq,
+    target_transaction)
 select d.sink, d.target_table, d.key, 'void', d.before, d.after, d.staged_seq, d.target_transaction
 from staging.delivery d
 where d.sink = %(sink)s and d.target_transaction = any(%(transactions)s) and {_NOT_VOIDED}

@@ -24,6 +24,13 @@ _AFFECTED = sql.Identifier("pg_temp", "affected_key")
 _MANY = 1000
 """From so many keys on it pays to tell the planner about them."""
 
+_WITH_STAGED_SEQ = """
+select c.relname from pg_class c
+where c.relnamespace = 'staging'::regnamespace and c.relkind = 'r'
+    and c.relname not in ('delivery', 'flow_state')
+    and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'staged_seq')
+    and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'superseded_seq')
+"""
 _prepared: WeakKeyDictionary[Connection, sql.Composed] = WeakKeyDictionary()
 
 
@@ -79,7 +86,7 @@ def desired_rows(connection: Connection, program: DesiredRows, low: int, high: i
             sql.SQL(
                 "with changed as ({}) insert into {} ({names}) select distinct {names} from changed"
             ).format(
-                sql.SQL(program.changed_keys_sql),  # type: ignore[arg-type]
+                sql.SQL(program.changed_keys_sql),
                 _AFFECTED,
                 names=_key_names(program),
             ),
@@ -111,12 +118,7 @@ def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl
 
 def _highest(connection: Connection) -> sql.Composed:
     """One statement over every table that has a staged_seq, receipts included."""
-    tables = connection.execute(
-        "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid "
-        "where c.relnamespace = 'staging'::regnamespace and c.relkind = 'r' and a.attname = 'staged_seq' "
-        "and not a.attisdropped and c.relname not in ('delivery', 'flow_state') "
-        "and not exists (select from pg_attribute h where h.attrelid = c.oid and h.attname = 'superseded_seq')"
-    ).fetchall()
+    tables = connection.execute(_WITH_STAGED_SEQ).fetchall()
     highest = [
         sql.SQL("(select max(staged_seq) from {})").format(sql.Identifier("staging", str(name)))
         for (name,) in tables
@@ -136,7 +138,8 @@ def _clear(connection: Connection) -> None:
 def _key_names(program: DesiredRows) -> sql.Composed:
     if len(program.key) > MAX_KEY_COLUMNS:
         raise OperatorError(
-            f"outbound rule {program.name}: {len(program.key)} key columns, at most {MAX_KEY_COLUMNS} expected"
+            f"outbound rule {program.name}: found {len(program.key)} key columns, "
+            f"expected at most {MAX_KEY_COLUMNS}"
         )
     return sql.SQL(", ").join(sql.Identifier(f"k{n}") for n in range(1, len(program.key) + 1))
 
@@ -150,7 +153,7 @@ def _desired(connection: Connection, program: DesiredRows, keys: int) -> pl.Data
     if keys:
         query = sql.SQL("copy (select {} from ({}) as desired) to stdout (format csv)").format(
             sql.SQL(", ").join(map(sql.Identifier, schema)),
-            sql.SQL(program.desired_sql),  # type: ignore[arg-type]
+            sql.SQL(program.desired_sql),
         )
         with connection.cursor() as cursor, cursor.copy(query) as copy:
             for part in copy:

@@ -92,6 +92,7 @@ class Stager:
         self._programs = programs or mapping_rules.compile_inbound(
             rule_set, system, kind=kind, time_zone=time_zone
         )
+        self._ignored = mapping_rules.ignored_columns(rule_set, system)
         self._feeders = feeding_tables(rule_set, system)
         self._identity: Mapping[str, str] | None = None
         self._partitions: set[Month] = set()
@@ -195,8 +196,12 @@ class Stager:
         self._ensure_partitions(new)
         if new.tables:
             rows = in_stream_order(
-                change_rows(self.system, changes, batch_id=work.batch_id) for changes in new.tables.values()
-            )
+                change_rows(
+                    self.system, changes, batch_id=work.batch_id,
+                    left_out=self._ignored.get(name, frozenset()),
+                )
+                for name, changes in new.tables.items()
+            )  # fmt: skip
             work.rows_hash.update(copy_frame(cursor, sql.Identifier("staging", "change"), rows))
 
     def _map(self, cursor: Cursor, work: Unfinished, new: Incoming, *, sliced: bool) -> None:
@@ -280,7 +285,8 @@ def feeding_tables(rule_set: RuleSet, system: str) -> dict[str, frozenset[TableN
 def _register(connection: Connection, rule_set: RuleSet) -> int:
     """The number of the rule set in staging; its texts are kept for auditors."""
     connection.execute(
-        "insert into staging.rule_set (digest, name, files) values (%s, %s, %s) on conflict (digest) do nothing",
+        "insert into staging.rule_set (digest, name, files) values (%s, %s, %s) "
+        "on conflict (digest) do nothing",
         [rule_set.digest, rule_set.name, Jsonb(dict(rule_set.files))],
     )
     row = connection.execute(

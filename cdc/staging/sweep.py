@@ -29,7 +29,9 @@ where s.source_system = %(system)s and not s.tombstone
 """
 _SWEEP = """
 with gone as materialized (
-    select s.*, %(base)s + row_number() over () - 1 as new_seq, greatest(s.committed_at, coalesce(%(at)s, now())) as gone_at {gone}
+    select s.*, %(base)s + row_number() over () - 1 as new_seq,
+        greatest(s.committed_at, coalesce(%(at)s, now())) as gone_at
+    {gone}
 ),
 superseded as (
     insert into {history} ({columns}, {trailing}, superseded_seq, valid_from, valid_to)
