@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg.rows import dict_row
 
 from cdc.changes import SourceColumn, SourceTable, TableName
@@ -107,20 +108,19 @@ class Catalog:
         """Run one query; rows as column name -> value.
 
         Raises:
-            DatabaseUnreachable: no connection, also if it was lost since the last call.
+            DatabaseUnreachable: no connection.
         """
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(
-                self._settings, application=f"ccbridge read {self._system} catalog", autocommit=True
-            )
-        with postgres_errors(self._system):
-            try:
-                with self._connection.cursor(row_factory=dict_row) as cursor:
-                    return cursor.execute(text, parameters or None).fetchall()
-            except Exception:
-                if self._connection.broken:
-                    self.close()
-                raise
+        while True:
+            used = self._connection
+            session = self._session()
+            with postgres_errors(self._system):
+                try:
+                    with session.cursor(row_factory=dict_row) as cursor:
+                        return cursor.execute(text.encode(), parameters or None).fetchall()
+                except psycopg.OperationalError:
+                    if not session.broken or session is not used:
+                        raise
+                    self.close()  # it was lost while it lay idle: once more with a new one
 
     def facts(self) -> list[TableFacts]:
         """What the catalog holds of each captured table, missing ones included."""
@@ -177,6 +177,13 @@ class Catalog:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _session(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(
+                self._settings, application=f"ccbridge read {self._system} catalog", autocommit=True
+            )
+        return self._connection
 
     def _former_column(self, column: RelationColumn) -> SourceColumn:
         """A column that the catalog has no more, or has with another type by now."""
