@@ -94,7 +94,6 @@ def _sort_in(compared: Comparison, difference: tuple[Any, ...], metadata: sa.Met
     elif kind == "add_column":
         compared.columns.append((difference[2], difference[3]))
     elif kind == "add_index":
-        # those of new tables come with their table
         compared.indexes.append(difference[1])
     elif kind == "modify_comment":
         table = metadata.tables[f"{SCHEMA}.{difference[2]}"]
@@ -146,14 +145,18 @@ def apply(engine: sa.Engine, connection: sa.Connection, entities: Iterable[Entit
         raise OperatorError("\n".join(sorted(compared.faults)), hint=HINT)
     connection.execute(sa.text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))
     operations = Operations(MigrationContext.configure(connection))
+    new = {table.name for table in compared.tables}
     for table in compared.tables:
         table.create(connection)
+    for index in compared.indexes:
+        if index.table is not None and index.table.name in new:
+            # the comparison hands tables over without their indexes
+            connection.execute(CreateIndex(index, if_not_exists=True))
     for name, column in compared.columns:
         operations.add_column(name, column._copy(), schema=SCHEMA)
     for statement in compared.comments:
         connection.execute(statement)
     connection.commit()
-    new = {table.name for table in compared.tables}
     _build_indexes(engine, [i for i in compared.indexes if i.table is not None and i.table.name not in new])
     return Additions(
         tuple(f"{SCHEMA}.{table.name}" for table in compared.tables),
