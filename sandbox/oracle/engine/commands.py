@@ -1,0 +1,342 @@
+"""Statements that are neither query nor DML: transaction control, session settings, definitions, rights.
+
+Read next: `ddl`, `users`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sandbox.oracle.engine import ddl
+from sandbox.oracle.engine.catalog import Sequence
+from sandbox.oracle.engine.prepare import Prepared
+from sandbox.oracle.engine.store import Table
+from sandbox.oracle.engine.syntax import (
+    AlterTable,
+    Command,
+    CreateIndex,
+    CreateTable,
+    Grant,
+    Supplemental,
+)
+from sandbox.oracle.engine.users import User, make_verifier
+from sandbox.oracle.engine.zones import offset_minutes, offset_text, zone
+from sandbox.oracle.interface import OracleFault
+
+if TYPE_CHECKING:
+    from sandbox.oracle.engine.session import EngineSession
+
+
+def run(session: EngineSession, prepared: Prepared, text: str) -> None:
+    """Run such a statement."""
+    statement, planner = prepared.statement, prepared.planner
+    if isinstance(statement, Command):
+        action = _COMMANDS.get(statement.word)
+        if action is None:
+            raise OracleFault(900, f"invalid SQL statement: {statement.word} is not simulated")
+        action(session, statement, text)
+        return
+    session.commit()
+    if planner is None:
+        raise OracleFault(900, "invalid SQL statement")
+    if isinstance(statement, CreateTable):
+        plan = planner.plan(statement.query, None) if statement.query is not None else None
+        ddl.create_table(session, statement, plan, text)
+    elif isinstance(statement, AlterTable):
+        ddl.alter_table(session, statement, planner, text)
+    elif isinstance(statement, CreateIndex):
+        ddl.create_index(session, statement, text)
+    elif isinstance(statement, Grant):
+        _grant(session, statement)
+    elif isinstance(statement, Supplemental):
+        _database_supplemental(session, statement)
+
+
+def _commit(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+
+
+def _rollback(session: EngineSession, command: Command, text: str) -> None:
+    session.rollback()
+
+
+def _savepoint(session: EngineSession, command: Command, text: str) -> None:
+    session.savepoint(command.names[0] or "")
+
+
+def _rollback_to(session: EngineSession, command: Command, text: str) -> None:
+    session.rollback_to(command.names[0] or "")
+
+
+def _set_transaction(session: EngineSession, command: Command, text: str) -> None:
+    if session.transaction is not None:
+        raise OracleFault(1453, "SET TRANSACTION must be first statement of transaction")
+    if command.options.get("access") == "read only" or command.options.get("isolation") == "serializable":
+        raise OracleFault(900, "only read committed transactions are simulated")
+    session.transaction_name = command.options.get("name", "")
+
+
+def _alter_session(session: EngineSession, command: Command, text: str) -> None:
+    for name, value in command.options.items():
+        if name == "CURRENT_SCHEMA":
+            session.set_current_schema(value)
+        elif name == "TIME_ZONE":
+            if value.upper() in ("LOCAL", "DBTIMEZONE"):
+                value = session.database.time_zone
+            zone(value)
+            session.time_zone = value if ":" not in value else _signed(value)
+        elif name in session.nls:
+            session.nls[name] = value
+        elif name not in _IGNORED_SETTINGS:
+            raise OracleFault(922, "missing or invalid option")
+
+
+def _signed(value: str) -> str:
+    return offset_text(offset_minutes(value, 0))
+
+
+_IGNORED_SETTINGS = frozenset(
+    {
+        "CONTAINER",
+        "ISOLATION_LEVEL",
+        "OPTIMIZER_MODE",
+        "STATISTICS_LEVEL",
+        "SQL_TRACE",
+        "EVENTS",
+        "DDL_LOCK_TIMEOUT",
+    }
+    | {"RESUMABLE_TIMEOUT", "CURSOR_SHARING", "PLSQL_CODE_TYPE", "_ORACLE_SCRIPT"}
+)
+
+
+def _lock_table(session: EngineSession, command: Command, text: str) -> None:
+    owner, name = command.names
+    found = session.find(owner, name or "", "SELECT")
+    if not isinstance(found, Table):
+        raise OracleFault(942, "table or view does not exist")
+    transaction = session.begin()
+    if command.options["mode"] in ("ROW SHARE", "SHARE UPDATE", "ROW EXCLUSIVE"):
+        return
+    with session.storage.lock:  # a stronger mode waits for everybody who changes the table
+        for number, version in list(found.rows.items()):
+            other = version.transaction
+            if other.is_open and other is not transaction:
+                if not command.options["wait"]:
+                    raise OracleFault(
+                        54, "resource busy and acquire with NOWAIT specified or timeout expired"
+                    )
+                session.storage.wait(transaction, other, lambda: None)
+            found.locks[number] = transaction
+            transaction.locked.append((found, number))
+
+
+def _drop(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    kind = command.word.removeprefix("DROP ")
+    owner, name = command.names[0], command.names[1] or ""
+    catalog, users = session.database.catalog, session.database.users
+    key = (owner or session.schema, name)
+    if kind == "TABLE":
+        ddl.drop_table(session, owner, name, text)
+    elif kind == "SEQUENCE":
+        if catalog.sequences.pop(key, None) is None:
+            raise OracleFault(2289, "sequence does not exist")
+    elif kind == "SYNONYM":
+        if catalog.synonyms.pop(key, None) is None and catalog.synonyms.pop(("PUBLIC", name), None) is None:
+            raise OracleFault(1434, "private synonym to be dropped does not exist")
+    elif kind == "INDEX":
+        _drop_index(session, key[0], name)
+    elif kind in ("USER", "ROLE"):
+        users.require(session.user, "DROP USER")
+        users.drop(name)
+        for table_key in [each for each in catalog.tables if each[0] == name]:
+            del catalog.tables[table_key]
+    else:
+        raise OracleFault(950, "invalid DROP option")
+    catalog.changed()
+
+
+def _drop_index(session: EngineSession, owner: str, name: str) -> None:
+    for table in session.database.catalog.tables.values():
+        for index in table.indexes:
+            if index.name == name and index.owner == owner:
+                if index.constraint:
+                    raise OracleFault(2429, "cannot drop index used for enforcement of unique/primary key")
+                table.indexes.remove(index)
+                return
+    raise OracleFault(1418, "specified index does not exist")
+
+
+def _truncate(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    ddl.truncate(session, command.names[0], command.names[1] or "", text)
+
+
+def _comment(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    kind, *parts = [name or "" for name in command.names]
+    column = parts.pop() if kind == "COLUMN" else ""
+    owner = parts[-2] if len(parts) > 1 else None
+    table = ddl.owned_table(session, owner, parts[-1], "ALTER")
+    table.comments[column] = command.options["text"]
+
+
+def _create_sequence(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    owner, name = command.names[0] or session.schema, command.names[1] or ""
+    session.database.users.require(
+        session.user, "CREATE SEQUENCE" if owner == session.user else "CREATE ANY TABLE"
+    )
+    catalog = session.database.catalog
+    if (owner, name) in catalog.sequences or (owner, name) in catalog.tables:
+        raise OracleFault(955, "name is already used by an existing object")
+    catalog.sequences[owner, name] = Sequence(
+        owner,
+        name,
+        catalog.new_object_id(),
+        int(command.options.get("start", "1")),
+        int(command.options.get("increment", "1")),
+        session.database.clock(),
+    )
+    catalog.changed()
+
+
+def _create_synonym(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    public = "PUBLIC" in text.upper().split("SYNONYM")[0]
+    owner = "PUBLIC" if public else command.names[0] or session.schema
+    session.database.users.require(session.user, "CREATE PUBLIC SYNONYM" if public else "CREATE SYNONYM")
+    target = (command.names[2] or session.schema, command.names[3] or "")
+    session.database.catalog.synonyms[owner, command.names[1] or ""] = target
+    session.database.catalog.changed()
+
+
+def _create_user(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    session.database.users.require(session.user, "CREATE USER")
+    name, password = command.names[0] or "", command.names[1]
+    session.database.users.create(name, password, created_at=session.database.clock())
+    session.database.catalog.changed()
+
+
+def _create_role(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    session.database.users.require(session.user, "CREATE ROLE")
+    session.database.users.create(command.names[0] or "", None, role=True)
+
+
+def _alter_user(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    name, password = command.names[0] or "", command.names[1]
+    options = command.names[2] or ""
+    users = session.database.users
+    if name != session.user or password is None:
+        users.require(session.user, "ALTER USER")
+    user = users.get(name)
+    if password is not None:
+        user.verifier = make_verifier(password)
+    if "ACCOUNT LOCK" in options:
+        user.locked = True
+    if "ACCOUNT UNLOCK" in options:
+        user.locked = False
+
+
+def _alter_system(session: EngineSession, command: Command, text: str) -> None:
+    session.database.users.require(session.user, "ALTER SYSTEM")
+    words = command.names[0] or ""
+    if words.startswith(("SWITCH LOGFILE", "ARCHIVE LOG CURRENT")):
+        session.database.switch_log()
+    elif words.startswith("KILL SESSION"):
+        number = int(words.split("'")[1].split(",")[0])
+        session.database.kill(number)
+    elif not words.startswith(("CHECKPOINT", "FLUSH", "SET")):
+        raise OracleFault(2065, "illegal option for ALTER SYSTEM")
+
+
+def _alter_database(session: EngineSession, command: Command, text: str) -> None:
+    session.database.users.require(session.user, "ALTER DATABASE")
+    words = command.names[0] or ""
+    if words in ("FORCE LOGGING", "NO FORCE LOGGING"):
+        session.database.force_logging = words == "FORCE LOGGING"
+    elif words in ("ARCHIVELOG", "NOARCHIVELOG"):
+        session.database.archive_log = words == "ARCHIVELOG"
+    elif not words.startswith(("OPEN", "MOUNT")):
+        raise OracleFault(2231, "missing or invalid option to ALTER DATABASE")
+
+
+def _database_supplemental(session: EngineSession, change: Supplemental) -> None:
+    session.database.users.require(session.user, "ALTER DATABASE")
+    level = {"PRIMARY": "PRIMARY KEY"}.get(change.level, change.level)
+    levels = session.database.supplemental
+    if change.add:
+        levels.add(level)
+    elif level not in levels:
+        raise OracleFault(32587, "Cannot drop nonexistent supplemental log data")
+    elif level == "MIN" and len(levels) > 1:
+        raise OracleFault(32589, "unable to drop minimal supplemental logging")
+    else:
+        levels.remove(level)
+    with session.storage.lock:
+        for table in session.database.catalog.tables.values():
+            ddl.relog(session, table)
+
+
+def _grant(session: EngineSession, statement: Grant) -> None:
+    users, catalog = session.database.users, session.database.catalog
+    holders = [users.get(name) for name in statement.grantees]
+    if statement.object is None:
+        users.require(session.user, "GRANT ANY PRIVILEGE")
+        for holder in holders:
+            for privilege in statement.privileges:
+                _system_privilege(session, holder, privilege, give=statement.grant)
+    else:
+        owner, name = statement.object
+        found = catalog.resolve(owner, name, session.schema)
+        if isinstance(found, Table):
+            subject = (found.owner, found.name)
+        elif (owner or session.schema, name) in catalog.sequences:
+            subject = (owner or session.schema, name)
+        elif owner in (None, "SYS"):
+            subject = ("SYS", name.replace("V$", "V_$", 1) if "V$" in name else name)
+        else:
+            raise OracleFault(942, "table or view does not exist")
+        if subject[0] != session.user:
+            users.require(session.user, "GRANT ANY OBJECT PRIVILEGE")
+        for holder in holders:
+            held = holder.grants.setdefault(subject, set())
+            for privilege in statement.privileges:
+                (held.add if statement.grant else held.discard)(privilege.removesuffix(" PRIVILEGES"))
+    catalog.changed()
+
+
+def _system_privilege(session: EngineSession, holder: User, privilege: str, *, give: bool) -> None:
+    names = {user.name for user in session.database.users if user.is_role}
+    held = holder.roles if privilege in names else holder.system
+    (held.add if give else held.discard)(privilege)
+
+
+def _ignored(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+
+
+_COMMANDS: dict[str, Callable[[EngineSession, Command, str], None]] = {
+    "COMMIT": _commit,
+    "ROLLBACK": _rollback,
+    "ROLLBACK TO": _rollback_to,
+    "SAVEPOINT": _savepoint,
+    "SET TRANSACTION": _set_transaction,
+    "ALTER SESSION": _alter_session,
+    "LOCK TABLE": _lock_table,
+    "TRUNCATE": _truncate,
+    "COMMENT": _comment,
+    "CREATE SEQUENCE": _create_sequence,
+    "CREATE SYNONYM": _create_synonym,
+    "CREATE USER": _create_user,
+    "CREATE ROLE": _create_role,
+    "ALTER USER": _alter_user,
+    "ALTER SYSTEM": _alter_system,
+    "ALTER DATABASE": _alter_database,
+    "IGNORED": _ignored,
+    **{f"DROP {kind}": _drop for kind in ("TABLE", "SEQUENCE", "SYNONYM", "INDEX", "USER", "ROLE")},
+}

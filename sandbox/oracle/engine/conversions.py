@@ -1,0 +1,256 @@
+"""From one type to another: implicit conversions of expressions, and what a column accepts.
+
+Text of dates follows the session's NLS formats, as in Oracle. Read next: `functions`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+
+from sandbox.oracle import cells
+from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine.expressions import Env, Expr, derived, strict
+from sandbox.oracle.engine.formats import (
+    date_to_text,
+    local_cell,
+    moment_of,
+    text_to_date,
+    zoned_cell,
+)
+from sandbox.oracle.engine.sql_types import SqlType, fits_number, pad, round_number
+from sandbox.oracle.engine.store import StoredColumn
+from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
+
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
+
+
+@lru_cache(maxsize=65536)
+def number_of_text(cell: bytes) -> bytes:
+    """NUMBER cell of a text.
+
+    Raises:
+        OracleFault: ORA-01722.
+    """
+    text = cell.decode()
+    if not _NUMBER.fullmatch(text):
+        raise OracleFault(1722, "invalid number")
+    try:
+        return cells.encode_number(Decimal(text.strip()))
+    except (InvalidOperation, ValueError):
+        raise OracleFault(1426, "numeric overflow") from None
+
+
+def _binary_to_number(cell: bytes) -> bytes:
+    return cells.encode_number(Decimal(repr(cells.decode_binary_double(cell))))
+
+
+def to_number(expr: Expr) -> Expr:
+    """Convert to NUMBER."""
+    family = expr.type.family
+    if family == "number":
+        return expr
+    if family == "text":
+        return strict(sql_types.NUMBER, number_of_text, expr)
+    if family == "binary":
+        return strict(sql_types.NUMBER, _binary_to_number, expr)
+    raise OracleFault(932, "inconsistent datatypes: expected NUMBER")
+
+
+def to_text(expr: Expr) -> Expr:
+    """Convert to VARCHAR2; dates follow NLS formats of the session."""
+    family = expr.type.family
+    if family == "text":
+        return expr
+    if family == "number":
+        return strict(sql_types.text(40), lambda cell: cells.number_text(cell).encode(), expr)
+    if family == "binary":
+        return strict(sql_types.text(40), lambda cell: repr(cells.decode_binary_double(cell)).encode(), expr)
+    if family == "raw":
+        return strict(
+            sql_types.text(max(2, expr.type.size * 2)), lambda cell: cell.hex().upper().encode(), expr
+        )
+    if family == "interval":
+        return strict(sql_types.text(30), interval_text, expr)
+    name = {
+        DbType.DATE: "NLS_DATE_FORMAT",
+        DbType.TIMESTAMP_TZ: "NLS_TIMESTAMP_TZ_FORMAT",
+    }.get(expr.type.base, "NLS_TIMESTAMP_FORMAT")
+    inner = expr.run
+
+    def run(row: Row, env: Env) -> Cell:
+        cell = inner(row, env)
+        if cell is None:
+            return None
+        return date_to_text(moment_of(cell), cells.nanoseconds(cell), env.session.nls[name]).encode()
+
+    return derived(sql_types.text(40), run, expr)
+
+
+def interval_text(cell: bytes) -> bytes:
+    """`+000000000 01:02:03.000000000` of an interval."""
+    value = cells.decode_interval_ds(cell)
+    sign = "-" if value.total_seconds() < 0 else "+"
+    value = abs(value)
+    hours, rest = divmod(value.seconds, 3600)
+    fraction = value.microseconds * 1000
+    return f"{sign}{value.days:09d} {hours:02d}:{rest // 60:02d}:{rest % 60:02d}.{fraction:09d}".encode()
+
+
+def to_time(expr: Expr, target: SqlType = sql_types.TIMESTAMP) -> Expr:
+    """Convert to DATE or TIMESTAMP (no zone)."""
+    family = expr.type.family
+    if family == "time":
+        if target.base is DbType.DATE and expr.type.base is not DbType.DATE:
+            return strict(sql_types.DATE, lambda cell: cell[:7], expr)
+        return expr
+    if family == "zoned":
+        local = strict(sql_types.TIMESTAMP, local_cell, expr)
+        return to_time(local, target)
+    if family != "text":
+        raise OracleFault(932, "inconsistent datatypes: expected DATE")
+    inner = expr.run
+    is_date = target.base is DbType.DATE
+    name = "NLS_DATE_FORMAT" if is_date else "NLS_TIMESTAMP_FORMAT"
+
+    def run(row: Row, env: Env) -> Cell:
+        cell = inner(row, env)
+        if cell is None:
+            return None
+        moment, nanos, _ = text_to_date(cell.decode(), env.session.nls[name], this_month(env))
+        return cells.encode_date(moment) if is_date else cells.encode_timestamp(moment, nanos)
+
+    return derived(target, run, expr)
+
+
+def this_month(env: Env) -> object:
+    """First of the current month: what TO_DATE fills in."""
+    local = env.session.local_time(env.now)
+    return local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def to_zoned(expr: Expr) -> Expr:
+    """Convert to TIMESTAMP WITH TIME ZONE in the session's zone."""
+    if expr.type.family == "zoned":
+        return expr
+    inner = to_time(expr).run
+
+    def run(row: Row, env: Env) -> Cell:
+        cell = inner(row, env)
+        if cell is None:
+            return None
+        offset = env.session.offset_minutes(env.now)
+        return zoned_cell(cells.decode_date(cell), cells.nanoseconds(cell), offset)
+
+    return derived(sql_types.TIMESTAMP_TZ, run, expr)
+
+
+def to_raw(expr: Expr) -> Expr:
+    """Convert hexadecimal text to RAW."""
+    if expr.type.family == "raw":
+        return expr
+
+    def unhex(cell: bytes) -> bytes:
+        try:
+            return bytes.fromhex(cell.decode())
+        except ValueError:
+            raise OracleFault(1465, "invalid hex number") from None
+
+    return strict(sql_types.raw(2000), unhex, to_text(expr))
+
+
+def convert(expr: Expr, target: SqlType) -> Expr:
+    """Implicit conversion to a type, without checking its limits."""
+    family = target.family
+    if family == "number":
+        return to_number(expr)
+    if family == "text":
+        return to_text(expr)
+    if family == "time":
+        return to_time(expr, target)
+    if family == "zoned":
+        return to_zoned(expr)
+    if family == "raw":
+        return to_raw(expr)
+    if family == "binary":
+        if expr.type.family == "binary":
+            return expr
+        encode = cells.encode_binary_float if target.size == 4 else cells.encode_binary_double
+        return strict(target, lambda cell: encode(float(cells.decode_number(cell))), to_number(expr))
+    if expr.type.family != family and not (expr.literal and expr.run((), None) is None):  # type: ignore[arg-type]
+        raise OracleFault(
+            932, f"inconsistent datatypes: expected {target.base.name} got {expr.type.base.name}"
+        )
+    return expr
+
+
+Keeper = Callable[[bytes], bytes]
+
+
+def keeper(column: StoredColumn, owner: str, table: str) -> Keeper | None:
+    """What a column does to a cell of its family: padding, rounding, limits; None when nothing.
+
+    The function raises ORA-12899 and ORA-01438 with the column's name.
+    """
+    kind = column.type
+    if kind.base is DbType.CHAR:
+        return _text_keeper(column, owner, table, padded=True)
+    if kind.base is DbType.VARCHAR2:
+        return _text_keeper(column, owner, table, padded=False)
+    if kind.base is DbType.NUMBER and kind.scale != -127:
+        precision, scale = kind.precision, kind.scale
+
+        def keep_number(cell: bytes) -> bytes:
+            if fits_number(cell, precision, scale):
+                return cell
+            rounded = round_number(cell, precision, scale)
+            if rounded is None:
+                raise OracleFault(1438, "value larger than specified precision allowed for this column")
+            return rounded
+
+        return keep_number
+    if kind.base is DbType.DATE:
+        return lambda cell: cell if len(cell) == 7 else cell[:7]
+    if kind.base is DbType.RAW:
+        size = kind.size
+
+        def keep_raw(cell: bytes) -> bytes:
+            if len(cell) > size:
+                raise too_long(column, owner, table, len(cell), size)
+            return cell
+
+        return keep_raw
+    return None
+
+
+def _text_keeper(column: StoredColumn, owner: str, table: str, *, padded: bool) -> Keeper:
+    chars = column.type.chars
+
+    def keep(cell: bytes) -> bytes:
+        length = len(cell)
+        if length > chars:
+            length = len(cell.decode())
+            if length > chars:
+                trimmed = cell.rstrip(b" ")
+                if not padded or len(trimmed.decode()) > chars:
+                    raise too_long(column, owner, table, length, chars)
+                cell = pad(trimmed, chars)
+        return pad(cell, chars) if padded and length < chars else cell
+
+    return keep
+
+
+def too_long(column: StoredColumn, owner: str, table: str, actual: int, maximum: int) -> OracleFault:
+    """ORA-12899."""
+    return OracleFault(
+        12899,
+        f'value too large for column "{owner}"."{table}"."{column.name}"'
+        f" (actual: {actual}, maximum: {maximum})",
+    )
+
+
+def local_now(env: Env) -> bytes:
+    """DATE cell of the database host's time."""
+    return cells.encode_date(env.session.database.local_time(env.now))

@@ -1,0 +1,153 @@
+"""The database behind the listener: catalog, storage, users, sessions.
+
+Read next: `session`, `catalog`, `storage`; the views are in `dictionary`, `fixed_views`, `logminer`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sandbox.oracle.engine import system_functions
+from sandbox.oracle.engine.catalog import Catalog
+from sandbox.oracle.engine.journal import LogFile
+from sandbox.oracle.engine.prepare import PlanCache
+from sandbox.oracle.engine.script import statements
+from sandbox.oracle.engine.session import EngineSession
+from sandbox.oracle.engine.storage import Storage
+from sandbox.oracle.engine.users import Users
+from sandbox.oracle.engine.views import all_views
+from sandbox.oracle.engine.zones import zone
+from sandbox.oracle.interface import Client, OracleFault, Verifier
+
+BANNER = "ccbridge Oracle stand-in 19.0.0.0.0 - simulated, not an Oracle Database"
+FIRST_SCN = 1_000_000
+RECORDS_PER_LOG = 200_000
+
+system_functions.register()
+
+
+class OracleDatabase:
+    """See `sandbox.oracle.interface.Database`. All rows and all redo are in memory.
+
+    Args:
+        name: database name; also a service.
+        services: further service names.
+        time_zone: zone of the database host: SYSDATE and the times of the redo are in it.
+        clock: seconds since 1970.
+        first_scn: where the SCN begins.
+        records_per_log: redo records until the log is switched by itself.
+        dbid: identity of the database.
+    """
+
+    banner = BANNER
+
+    def __init__(
+        self,
+        name: str = "CCB",
+        *,
+        services: Sequence[str] = (),
+        time_zone: str = "UTC",
+        clock: Callable[[], float] = time.time,
+        first_scn: int = FIRST_SCN,
+        records_per_log: int = RECORDS_PER_LOG,
+        dbid: int = 1_584_203_117,
+    ) -> None:
+        self.name, self.services = name, frozenset({name, *services})
+        self.time_zone, self.clock, self.dbid = time_zone, clock, dbid
+        self.storage = Storage(clock=clock, first_scn=first_scn, records_per_log=records_per_log)
+        self.users = Users()
+        self.catalog = Catalog(self.users)
+        self.plans = PlanCache()
+        self.supplemental: set[str] = set()
+        self.force_logging = False
+        self.archive_log = True
+        self.started_at = clock()
+        self.resetlogs_scn, self.resetlogs_at = first_scn, self.started_at
+        self.parameters: dict[str, str] = {}
+        self.sessions: dict[int, EngineSession] = {}
+        self.on_statement: list[Callable[[EngineSession, str], None]] = []
+        self._numbers = itertools.count(101)
+        self._lock = threading.Lock()
+        for view in all_views(self):
+            self.catalog.views[view.name] = view
+        self.catalog.free_views = frozenset(view.name for view in self.catalog.views.values() if view.free)
+
+    def verifier(self, user: str) -> Verifier | None:
+        """See `interface.Database`."""
+        if not self.users.exists(user):
+            return None
+        found = self.users.get(user)
+        return None if found.locked else found.verifier
+
+    def open_session(self, client: Client) -> EngineSession:
+        """See `interface.Database`.
+
+        Raises:
+            OracleFault: ORA-01045 without CREATE SESSION, ORA-28000 when locked.
+        """
+        if self.users.exists(client.user) and self.users.get(client.user).locked:
+            raise OracleFault(28000, "the account is locked")
+        if not self.users.exists(client.user) or not self.users.has(client.user, "CREATE SESSION"):
+            raise OracleFault(1045, f"user {client.user} lacks CREATE SESSION privilege; logon denied")
+        return self._session(client)
+
+    def _session(self, client: Client) -> EngineSession:
+        with self._lock:
+            number = next(self._numbers)
+            session = EngineSession(self, client, number, number * 7 % 60000 + 1)
+            self.sessions[number] = session
+            return session
+
+    def forget(self, session: EngineSession) -> None:
+        """A session has ended."""
+        with self._lock:
+            self.sessions.pop(session.id, None)
+
+    def kill(self, number: int) -> None:
+        """Roll a session back; its next statement fails with ORA-00028."""
+        session = self.sessions.get(number)
+        if session is None:
+            raise OracleFault(30, "User session ID does not exist.")
+        session.rollback()
+        session.killed = True
+
+    def before_statement(self, session: EngineSession, statement: str) -> None:
+        """Where simulated faults hook in: each hook may raise OracleFault, wait or change something."""
+        if session.killed:
+            raise OracleFault(28, "your session has been killed")
+        for hook in self.on_statement:
+            hook(session, statement)
+
+    def switch_log(self) -> LogFile:
+        """Close the current log, which is archived at once, and open the next."""
+        with self.storage.lock:
+            return self.storage.journal.switch(self.storage.next_scn())
+
+    def local_time(self, seconds: float) -> datetime:
+        """Time of the database host, without its zone."""
+        return datetime.fromtimestamp(seconds, zone(self.time_zone)).replace(tzinfo=None)
+
+    def system(self) -> EngineSession:
+        """A session of SYS, which needs no password; close it after use."""
+        return self._session(Client("SYS", program="stand-in"))
+
+    def run_script(self, text: str) -> None:
+        """Run statements separated by `;` (blocks by `/`) as SYS, then commit.
+
+        Raises:
+            OracleFault: a statement failed; its text is in the message.
+        """
+        session = self.system()
+        try:
+            for statement in statements(text):
+                try:
+                    session.execute(statement, (), ())
+                except OracleFault as fault:
+                    raise OracleFault(fault.code, f"{fault.text} in: {statement[:200]}") from fault
+            session.commit()
+        finally:
+            session.close()

@@ -1,0 +1,302 @@
+"""One session: statements in, outcomes out; its transaction, its formats, its mining run.
+
+Read next: `prepare` (text to plan), `commands` (what is neither query nor DML), `plsql`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sandbox.oracle.engine import commands, plsql
+from sandbox.oracle.engine.dml import Effect
+from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
+from sandbox.oracle.engine.query import QueryPlan
+from sandbox.oracle.engine.storage import Restart
+from sandbox.oracle.engine.syntax import Select
+from sandbox.oracle.engine.transactions import Transaction
+from sandbox.oracle.engine.zones import offset_minutes, zone
+from sandbox.oracle.interface import (
+    BatchFault,
+    Bind,
+    Cell,
+    CheckCancel,
+    Client,
+    Column,
+    OracleFault,
+    Outcome,
+    Row,
+)
+
+if TYPE_CHECKING:
+    from sandbox.oracle.engine.access import View
+    from sandbox.oracle.engine.database import OracleDatabase
+    from sandbox.oracle.engine.logminer import MiningRun
+    from sandbox.oracle.engine.store import Table
+
+log = logging.getLogger("sandbox.oracle")
+
+NLS = {
+    "NLS_LANGUAGE": "AMERICAN",
+    "NLS_TERRITORY": "AMERICA",
+    "NLS_CURRENCY": "$",
+    "NLS_ISO_CURRENCY": "AMERICA",
+    "NLS_NUMERIC_CHARACTERS": ".,",
+    "NLS_CALENDAR": "GREGORIAN",
+    "NLS_DATE_FORMAT": "DD-MON-RR",
+    "NLS_DATE_LANGUAGE": "AMERICAN",
+    "NLS_SORT": "BINARY",
+    "NLS_TIME_FORMAT": "HH.MI.SSXFF AM",
+    "NLS_TIMESTAMP_FORMAT": "DD-MON-RR HH.MI.SSXFF AM",
+    "NLS_TIME_TZ_FORMAT": "HH.MI.SSXFF AM TZR",
+    "NLS_TIMESTAMP_TZ_FORMAT": "DD-MON-RR HH.MI.SSXFF AM TZR",
+    "NLS_DUAL_CURRENCY": "$",
+    "NLS_COMP": "BINARY",
+    "NLS_LENGTH_SEMANTICS": "CHAR",
+    "NLS_NCHAR_CONV_EXCP": "FALSE",
+}
+
+
+def never_cancelled() -> None:
+    """For work that no client can cancel."""
+
+
+class EngineSession:
+    """See `sandbox.oracle.interface.Session`."""
+
+    def __init__(self, database: OracleDatabase, client: Client, number: int, serial: int) -> None:
+        self.database, self.storage = database, database.storage
+        self.client, self.id, self.serial = client, number, serial
+        self.user = self.schema = client.user
+        self.logged_on_at = database.clock()
+        self.nls = dict(NLS)
+        self.time_zone = database.time_zone
+        self.sequence_values: dict[tuple[str, str], bytes] = {}
+        self.mining: MiningRun | None = None
+        self.mining_files: list[str] = []
+        self.transaction: Transaction | None = None
+        self.transaction_name = ""
+        self.statement = ""
+        self.killed = False
+
+    def find(self, owner: str | None, name: str, privilege: str) -> Table | View:
+        """A table or view this session may use so."""
+        return self.database.catalog.find(
+            owner, name, user=self.user, schema=self.schema, privilege=privilege
+        )
+
+    def local_time(self, seconds: float) -> datetime:
+        """Time in the session's zone, without the zone."""
+        return datetime.fromtimestamp(seconds, zone(self.time_zone)).replace(tzinfo=None)
+
+    def offset_minutes(self, seconds: float) -> int:
+        """Offset of the session's zone from UTC."""
+        return offset_minutes(self.time_zone, seconds)
+
+    def env(self, binds: Sequence[Cell], check: CheckCancel = never_cancelled) -> Env:
+        """What a statement beginning now sees."""
+        return Env(self, binds, self.storage.scn, self.transaction, check)
+
+    def describe(self, statement: str) -> tuple[Column, ...]:
+        """See `interface.Session`."""
+        if plsql.is_block(statement):
+            return ()
+        prepared = self.database.plans.prepare(self, statement, ())
+        return prepared.query.columns if prepared.query else ()
+
+    def execute(
+        self,
+        statement: str,
+        binds: Sequence[Bind],
+        rows: Sequence[Sequence[Cell | list[Cell]]],
+        *,
+        batch_errors: bool = False,
+        check_cancel: CheckCancel = never_cancelled,
+    ) -> Outcome:
+        """See `interface.Session`."""
+        self.database.before_statement(self, statement)
+        self.statement = statement
+        try:
+            if plsql.is_block(statement):
+                return plsql.run(self, statement, binds, rows, check_cancel)
+            kinds = tuple([bind_type(bind) for bind in binds if not bind.returning])
+            prepared = self.database.plans.prepare(self, statement, kinds)
+            if prepared.query is not None:
+                return self._query(prepared, rows[0] if rows else (), check_cancel)
+            if prepared.dml is not None:
+                return self._change(prepared.dml, rows or [()], batch_errors, check_cancel)
+            commands.run(self, prepared, statement)
+            return Outcome()
+        except OracleFault as fault:
+            if 900 <= fault.code <= 999 and fault.code not in (942, 955):
+                log.warning("%s in: %s", fault, statement)
+            raise
+
+    def _query(self, prepared: Prepared, binds: Sequence[Cell | list[Cell]], check: CheckCancel) -> Outcome:
+        plan = prepared.query
+        if plan is None:
+            raise OracleFault(900, "invalid SQL statement")
+        if plan.locks is not None and isinstance(prepared.statement, Select):
+            self._lock(plan, prepared.statement, plain(binds), check)
+        env = self.env(plain(binds), check)
+        return Outcome(columns=plan.columns, rows=_first_now(iter(plan.rows(env, ()))))
+
+    def _lock(self, plan: QueryPlan, statement: Select, binds: Sequence[Cell], check: CheckCancel) -> None:
+        if plan.locks is None:
+            return
+        if statement.skip_locked:
+            raise OracleFault(900, "SKIP LOCKED is not simulated")
+        while True:
+            with self.storage.lock:
+                env = self.env(binds, check)
+                numbers = [number for number, _ in plan.locks.numbered(env, ())]
+                try:
+                    for number in numbers:
+                        self.storage.lock_row(
+                            self.begin(),
+                            plan.locks.table,
+                            number,
+                            env.snapshot,
+                            check,
+                            no_wait=statement.no_wait,
+                        )
+                except Restart:
+                    continue
+                return
+
+    def _change(
+        self,
+        plan: DmlPlan,
+        rows: Sequence[Sequence[Cell | list[Cell]]],
+        batch_errors: bool,
+        check: CheckCancel,
+    ) -> Outcome:
+        outcome = Outcome()
+        effect = Effect()
+        with self.storage.lock:
+            for at, row in enumerate(rows):
+                try:
+                    effect = self._run_once(plan, plain(row), check)
+                except OracleFault as fault:
+                    if not batch_errors or fault.code == 1013:
+                        fault.row = at
+                        raise
+                    outcome.batch_faults.append(BatchFault(at, fault.code, fault.text))
+                    outcome.row_counts.append(0)
+                    continue
+                outcome.row_count += effect.row_count
+                outcome.row_counts.append(effect.row_count)
+                if getattr(plan, "_returning", None):
+                    outcome.returning.append([list(values) for values in zip(*effect.returned, strict=True)])
+        outcome.last_rowid = effect.last_row_id
+        return outcome
+
+    def _run_once(self, plan: DmlPlan, binds: Sequence[Cell], check: CheckCancel) -> Effect:
+        """One statement: all of it or nothing, again when a row changed while it waited."""
+        while True:
+            mark = len(self.transaction.changes) if self.transaction else 0
+            env = Env(self, binds, self.storage.scn, self.transaction, check)
+            try:
+                return plan.run(self, env)
+            except Restart:
+                if self.transaction:
+                    self.storage.undo_to(self.transaction, mark)
+            except OracleFault:
+                if self.transaction:
+                    self.storage.undo_to(self.transaction, mark)
+                raise
+
+    def new_transaction(self) -> Transaction:
+        """A transaction of this session that has not begun."""
+        transaction = self.storage.new_transaction(self.user, self.id, self.serial)
+        transaction.client_id = self.client.identifier
+        transaction.session_info = (
+            f"login_username={self.user} client_info= OS_username=oracle "
+            f"Machine_name={self.client.machine} OS_terminal=unknown OS_process_id={4000 + self.id} "
+            f"OS_program_name={self.client.program}"
+        )
+        transaction.name = self.transaction_name
+        return transaction
+
+    def begin(self) -> Transaction:
+        """The open transaction, begun if there is none."""
+        if self.transaction is None:
+            transaction = self.new_transaction()
+            with self.storage.lock:
+                self.storage.begin(transaction)
+            self.transaction = transaction
+        return self.transaction
+
+    def commit(self) -> None:
+        """See `interface.Session`."""
+        transaction, self.transaction, self.transaction_name = self.transaction, None, ""
+        if transaction is not None:
+            self.storage.commit(transaction)
+
+    def rollback(self) -> None:
+        """See `interface.Session`."""
+        transaction, self.transaction, self.transaction_name = self.transaction, None, ""
+        if transaction is not None:
+            self.storage.rollback(transaction)
+
+    @property
+    def in_transaction(self) -> bool:
+        """See `interface.Session`."""
+        return self.transaction is not None
+
+    def savepoint(self, name: str) -> None:
+        """Set a savepoint; it begins a transaction."""
+        transaction = self.begin()
+        transaction.savepoints.pop(name, None)
+        transaction.savepoints[name] = len(transaction.changes)
+
+    def rollback_to(self, name: str) -> None:
+        """Undo back to a savepoint; those set later are gone."""
+        transaction = self.transaction
+        if transaction is None or name not in transaction.savepoints:
+            raise OracleFault(1086, f"savepoint '{name}' never established in this session or is invalid")
+        mark = transaction.savepoints[name]
+        self.storage.undo_to(transaction, mark)
+        names = list(transaction.savepoints)
+        for later in names[names.index(name) + 1 :]:
+            del transaction.savepoints[later]
+
+    def identify(self, client: Client) -> None:
+        """See `interface.Session`."""
+        self.client = client
+
+    def set_current_schema(self, schema: str) -> None:
+        """See `interface.Session`."""
+        if not self.database.users.exists(schema):
+            raise OracleFault(1435, "user does not exist")
+        self.schema = schema
+
+    def close(self) -> None:
+        """See `interface.Session`."""
+        self.rollback()
+        self.mining = None
+        self.database.forget(self)
+
+
+def plain(binds: Sequence[Cell | list[Cell]]) -> Sequence[Cell]:
+    """Binds of SQL: arrays are for PL/SQL only."""
+    for bind in binds:
+        if isinstance(bind, list):
+            raise OracleFault(1484, "arrays can only be bound to PL/SQL statements")
+    return binds  # type: ignore[return-value]
+
+
+def _first_now(rows: Iterator[Row]) -> Iterator[Row]:
+    """Fetch the first row at once, so that what fails at once fails on execute."""
+    first = next(rows, None)
+    if first is None:
+        return iter(())
+    return _chained(first, rows)
+
+
+def _chained(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
+    yield first
+    yield from rows
