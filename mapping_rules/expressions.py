@@ -19,6 +19,8 @@ _REFUSED_WORDS = re.compile(
 )
 _STRICT = re.compile(r"\b(cast|strptime|to_date|to_timestamp)\s*\(|(::)", re.IGNORECASE)
 
+_TRIED = (None, "", "0", "1.5", "x", "2024-02-29", "2024-02-29 10:11:12")
+
 
 class ExpressionRefused(ValueError):
     """The expression cannot be used in a rule; the text says why."""
@@ -46,9 +48,10 @@ def compiled(sql: str) -> pl.Expr:
         raise ExpressionRefused("expected one expression with one result")
     if not meta.root_names():
         raise ExpressionRefused("expected an expression over at least one column, use `value` for constants")
-    if not meta.is_row_separable():
+    if not _row_by_row(expression):
         raise ExpressionRefused("expected an expression over one row, found one that looks at other rows")
-    _result_type(expression)
+    _check_result(expression)
+    _check_tried(expression)
     return expression
 
 
@@ -58,7 +61,7 @@ def sources(sql: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(compiled(sql).meta.root_names()))
 
 
-def _result_type(expression: pl.Expr) -> pl.DataType:
+def _check_result(expression: pl.Expr) -> None:
     columns = dict.fromkeys(expression.meta.root_names(), pl.String)
     try:
         found = pl.LazyFrame(schema=columns).select(expression.alias("result")).collect_schema()["result"]
@@ -68,4 +71,29 @@ def _result_type(expression: pl.Expr) -> pl.DataType:
         raise ExpressionRefused("a floating point result is not exact, cast to DECIMAL(precision, scale)")
     if found.is_nested() or found == pl.Binary:
         raise ExpressionRefused(f"a result of type {found} cannot be stored")
-    return found
+
+
+def _row_by_row(expression: pl.Expr) -> bool:
+    """Whether no part of the expression looks at other rows, as aggregates do."""
+    meta = expression.meta
+    parts = meta.pop()
+    if not parts:
+        return meta.is_column() or meta.is_literal()
+    if meta.root_names() and (meta.is_scalar() or not meta.is_length_preserving()):
+        return False
+    return meta.is_row_separable() and all(_row_by_row(part) for part in parts)
+
+
+def _check_tried(expression: pl.Expr) -> None:
+    """What fails for texts of all kinds fails for every row."""
+    failure = ""
+    for text in _TRIED:
+        row = {name: [text] for name in expression.meta.root_names()}
+        try:
+            pl.DataFrame(row, schema=dict.fromkeys(row, pl.String)).select(expression)
+        except pl.exceptions.PolarsError as exc:
+            failure = str(exc).splitlines()[0]
+        else:
+            if text is not None:
+                return
+    raise ExpressionRefused(f"fails for every row: {failure}")

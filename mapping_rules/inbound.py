@@ -121,7 +121,7 @@ class InboundProgram:
         absent = _absent_list(plan)
         texts = rows.select(INDEX, *_META, *plan.raw.values(), absent.alias("absent"))
         for name, columns in plan.sql.items():
-            text, failed = _evaluate(
+            text, failed = evaluate(
                 rows.select(columns.values()), sql_text(self.rule.columns[name].sql or "")
             )
             texts = texts.with_columns(text.alias(RAW + name), failed.alias(FAILED + name))
@@ -201,7 +201,7 @@ def _trailing(*, tombstone: bool) -> list[pl.Expr]:
     return [pl.lit(tombstone).alias(name) if name == "tombstone" else pl.col(name) for name in TRAILING]
 
 
-def _evaluate(columns: pl.DataFrame, expression: pl.Expr) -> tuple[pl.Series, pl.Series]:
+def evaluate(columns: pl.DataFrame, expression: pl.Expr) -> tuple[pl.Series, pl.Series]:
     """Result of a SQL expression as text, and the rows at which it stops.
 
     Polars stops a whole frame at a bad row, so a frame that fails is halved until the row is found.
@@ -213,8 +213,8 @@ def _evaluate(columns: pl.DataFrame, expression: pl.Expr) -> tuple[pl.Series, pl
             return pl.Series([None], dtype=pl.String), pl.Series([True])
         half = columns.height // 2
         (first, first_failed), (second, second_failed) = (
-            _evaluate(columns.slice(0, half), expression),
-            _evaluate(columns.slice(half), expression),
+            evaluate(columns.slice(0, half), expression),
+            evaluate(columns.slice(half), expression),
         )
         return pl.concat([first, second]), pl.concat([first_failed, second_failed])
     return result, pl.Series([False], dtype=pl.Boolean).new_from_index(0, columns.height)
