@@ -154,3 +154,33 @@ class ReceiptMismatch(OperatorError):
     """CC&B holds something else under a receipt's keys than what we sent."""
 
     code = "CDC-401"
+
+
+class ServerMemory(TransientError):
+    """The LogMiner session ran out of memory: a new session reads a smaller window."""
+
+    code = "CDC-106"
+
+
+class SessionLost(TransientError):
+    """The LogMiner session or a cursor is gone: a new session reads on from the saved position."""
+
+    code = "CDC-107"
+
+
+class RedoLogTrouble(TransientError):
+    """A redo log could not be read: the log list is made anew; if that does not help, a person acts."""
+
+    code = "CDC-108"
+
+
+class SnapshotTooOld(TransientError):
+    """Undo no longer reaches back to the snapshot's SCN: a new snapshot is taken."""
+
+    code = "CDC-109"
+
+
+class ServerFault(TransientError):
+    """An internal error of the database (ORA-00600): tried once more, then a person acts."""
+
+    code = "CDC-110"

@@ -2,11 +2,13 @@
 
 Classify by the ORA number first: the driver reports ORA-00600 and other database errors as
 DPY-4011 "connection closed" and recoverable, while `.code` keeps the ORA number; an ORA-00600 is
-not a network fault. Sources: Oracle Database Error Messages 19c; python-oracledb 26 errors module.
+not a network fault. A password is never tried twice, because a retry can lock the account.
+Sources: Oracle Database Error Messages 19c; python-oracledb 26 errors module.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,20 +20,35 @@ from cdc.errors import (
     LoginRefused,
     NotGranted,
     OperatorError,
+    RedoLogTrouble,
     RowError,
+    ServerFault,
+    ServerMemory,
+    SessionLost,
+    SnapshotTooOld,
     TransientError,
 )
 
 _UNREACHABLE = (
-    28, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 2396, 3113, 3114, 3135, 12170, 12505, 12514,
-    12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583,
+    28, 376, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 1115, 2396, 3113, 3114, 3135, 12170, 12505, 12514,
+    12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583, 12757,
 )  # fmt: skip
-_TRANSIENT = (54, 60, 604, 1001, 1002, 1013, 1306, 1307, 4030, 4036, 1327, 1333, 1371)
+# 1013 cancelled, 1281/1282 window out of range, 1306/1307 no LogMiner session
+_SESSION = (1001, 1002, 1013, 1281, 1282, 1306, 1307)
+_MEMORY = (4030, 4036)
+# not opened, listed twice, missing, removed, overwritten while read, corrupt
+_LOGS = (1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343)
+_SNAPSHOT = (1555, 1466, 22924, 8181)
+_TRANSIENT = (54, 60, 1327, 1333, 1371, 25303, 26653)
 _LOGIN = (1017, 28000, 28001)
 _RIGHTS = (942, 1031)
 _ROW = (1, 1400, 1407, 1438, 1722, 2290, 2291, 2292, 12899)
 _BY_ORA: dict[int, type[CcbridgeError]] = (
     dict.fromkeys(_UNREACHABLE, DatabaseUnreachable)
+    | dict.fromkeys(_SESSION, SessionLost)
+    | dict.fromkeys(_MEMORY, ServerMemory)
+    | dict.fromkeys(_LOGS, RedoLogTrouble)
+    | dict.fromkeys(_SNAPSHOT, SnapshotTooOld)
     | dict.fromkeys(_TRANSIENT, TransientError)
     | dict.fromkeys(_LOGIN, LoginRefused)
     | dict.fromkeys(_RIGHTS, NotGranted)
@@ -43,9 +60,31 @@ _BY_DPY: dict[str, type[CcbridgeError]] = {
     "DPY-6003": DatabaseUnreachable,
     "DPY-6005": DatabaseUnreachable,  # no listener
     "DPY-4011": DatabaseUnreachable,  # connection closed
-    "DPY-4024": TransientError,  # call timeout
+    "DPY-4024": SessionLost,  # call timeout: the state of the call is unknown
     "DPY-1001": DatabaseUnreachable,  # not connected
 }
+_HINTS = {
+    904: "the captured table or this release of the database lacks a column; run: ccbridge check",
+    942: "run: ccbridge check, it prints the missing grants",
+    1031: "run: ccbridge check, it prints the missing grants",
+    1325: "switch the database to ARCHIVELOG mode",
+    1347: "supplemental logging was switched off; changes since then may be incomplete: run a resync",
+    1354: "alter database add supplemental log data",
+    28000: "unlock the account, then start again",
+    28001: "change the expired password, then start again",
+    65040: "the session is in the wrong container: use the service of the root for mining",
+}
+_HINTS_BY_DPY = {
+    "DPY-3001": "the thin driver has no Native Network Encryption: use TLS (dsn tcps://..) or switch it off",
+    "DPY-3010": "the database is older than 12.1",
+    "DPY-3015": "the user has a 10G password verifier only: set the password again",
+    "DPY-4000": "no TNS configuration was found: give host:port/service or a full descriptor as dsn",
+    "DPY-4027": "no TNS configuration was found: give host:port/service or a full descriptor as dsn",
+}
+_INTERNAL, _WRAPPER = 600, 604
+_DDL_RACE = ("krvrdGetUID", "krvrdccs10", "krvrdccs30")
+"""Arguments of ORA-00600 seen when DDL meets mining with the online catalog; they pass."""
+_ORA = re.compile(r"ORA-(\d{5})")
 
 
 def translated(exc: oracledb.Error, subject: str) -> CcbridgeError:
@@ -53,11 +92,25 @@ def translated(exc: oracledb.Error, subject: str) -> CcbridgeError:
     fault = exc.args[0] if exc.args else None
     number = getattr(fault, "code", 0) or 0
     full_code = getattr(fault, "full_code", "") or ""
+    whole = str(fault)
+    if number == _WRAPPER:  # the error below is the one that counts
+        below = [int(code) for code in _ORA.findall(whole) if int(code) != _WRAPPER]
+        number = below[0] if below else number
     kind = _BY_ORA.get(number) if number else _BY_DPY.get(full_code)
-    text = str(fault).partition("\n")[0]
+    if number == _INTERNAL:
+        kind = TransientError if any(argument in whole for argument in _DDL_RACE) else ServerFault
+    elif number == _WRAPPER:
+        kind = TransientError
+    text = whole.partition("\n")[0]
     if kind is RowError:
         text = f"ORA-{number:05d}"  # the full text may hold values
-    return (kind or OperatorError)(f"{subject}: {text}")
+    hint = _HINTS.get(number) or _HINTS_BY_DPY.get(full_code, "")
+    return (kind or OperatorError)(f"{subject}: {text}", hint=hint)
+
+
+def ora_code(exc: oracledb.Error) -> int:
+    """The ORA number of a driver error, 0 if it has none."""
+    return getattr(exc.args[0], "code", 0) or 0 if exc.args else 0
 
 
 @contextmanager

@@ -231,7 +231,7 @@ class ImageReader:
     def _side(self, cells: Mapping[str, Cell] | None) -> tuple[dict[str, str | None], frozenset[str]]:
         """Texts by column, and the columns whose value is not told."""
         if cells is None:
-            return {}, ALL_PRESENT
+            return {}, frozenset(self._columns)
         image: dict[str, str | None] = {}
         absent = set()
         for name, column in self._columns.items():

@@ -76,8 +76,8 @@ def compile_template(
     sides: dict[str, Mapping[str, Cell] | None] = {BEFORE: statement.before, AFTER: statement.after}
     absent: dict[str, frozenset[str]] = {}
     for side, cells in sides.items():
-        absent[side] = frozenset()
         if cells is None:
+            absent[side] = frozenset(columns)
             continue
         missing = set(columns) - set(cells)
         for name, cell in cells.items():

@@ -1,0 +1,331 @@
+"""Rows of V$LOGMNR_CONTENTS put together into committed transactions.
+
+LogMiner shows all work in the order it was logged: transactions interleaved, work that is not yet
+committed, and work that was undone. The assembly keeps each open transaction's live rows and hands
+them out at its COMMIT row. It is a plain object without a connection, so every rule here has a test
+with recorded rows. Read next: `cdc.readers.logminer.reader`.
+
+Rules that lose data when forgotten: a row with ROLLBACK = 1 undoes an earlier one; a text with
+CSF = 1 goes on in the next row; a transaction id ending in `ffffffff` is one whose start LogMiner
+did not see; STATUS and INFO say when the text is not to be trusted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from cdc.changes import TableName
+from cdc.errors import RedoNotAvailable, RedoUnreadable
+from cdc.readers.logminer.rows import Code, LogRow, transaction_name
+
+TableOf = Callable[[LogRow], TableName | None]
+"""The captured table a data row belongs to; None for rows of other tables."""
+
+UNKNOWN_SEQUENCE = "ffffffff"
+NO_ROW_ID = frozenset((None, "", "AAAAAAAAAAAAAAAAAA"))
+_INVERSE = {Code.INSERT: Code.DELETE, Code.DELETE: Code.INSERT, Code.UPDATE: Code.UPDATE}
+_DATA = frozenset((1, 2, 3))
+_LOB = frozenset((9, 10, 11, 29, 68, 70, 71, 91, 92, 93))
+_GOOD_STATUS = frozenset((0, 2, 5))  # 2: to be decoded by us, 5: assembly needed
+_UNKNOWN_USERS = frozenset((None, "", "UNKNOWN"))
+
+
+@dataclass(frozen=True)
+class DdlSeen:
+    """A DDL row; it takes effect where it stands in the stream."""
+
+    row: LogRow
+    table: TableName | None
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A committed transaction with its live rows in the order they were made."""
+
+    xid: str
+    name: str
+    scn: int
+    start_scn: int
+    when: object
+    username: str | None
+    client_id: str | None
+    rows: tuple[tuple[TableName, LogRow], ...]
+
+
+@dataclass
+class Transaction:
+    """An open transaction with at least one captured row."""
+
+    xid: str
+    start_scn: int
+    start_seen: bool
+    username: str | None = None
+    client_id: str | None = None
+    rows: list[tuple[TableName, LogRow] | None] = field(default_factory=list)
+    unmatched: int = 0
+    places: dict[tuple[object, str | None], list[int]] | None = None
+
+    def live(self) -> Iterator[tuple[TableName, LogRow]]:
+        """Rows that were not undone."""
+        return (row for row in self.rows if row is not None)
+
+    def append(self, table: TableName, row: LogRow) -> None:
+        """Keep a forward row."""
+        if self.places is not None:
+            self.places.setdefault(_place(row), []).append(len(self.rows))
+        self.rows.append((table, row))
+
+    def undo(self, row: LogRow) -> bool:
+        """Cancel the newest live row that a ROLLBACK = 1 row compensates; False if there is none."""
+        if self.places is None:  # undone work is rare, so the index is made when first needed
+            self.places = {}
+            for index, kept in enumerate(self.rows):
+                if kept is not None:
+                    self.places.setdefault(_place(kept[1]), []).append(index)
+        stack = self.places.get(_place(row), [])
+        wanted = _INVERSE[Code(row.operation_code)]
+        for depth in range(len(stack) - 1, -1, -1):
+            kept = self.rows[stack[depth]]
+            if kept is not None and kept[1].operation_code == wanted:
+                self.rows[stack.pop(depth)] = None
+                return True
+        return row.operation_code == Code.DELETE and self._undo_lob_insert(row)
+
+    def _undo_lob_insert(self, row: LogRow) -> bool:
+        """An insert with a LOB has no row id; the update after it, which has one, is cancelled with it."""
+        target, seen = _place(row), False
+        for index in range(len(self.rows) - 1, -1, -1):
+            kept = self.rows[index]
+            if kept is None or _place(kept[1])[0] != target[0]:
+                continue
+            if _place(kept[1]) == target and kept[1].operation_code != Code.INSERT:
+                self.rows[index], seen = None, True
+            elif seen and kept[1].operation_code == Code.INSERT and kept[1].row_id in NO_ROW_ID:
+                self.rows[index] = None
+                return True
+        return False
+
+
+def _place(row: LogRow) -> tuple[object, str | None]:
+    return (row.data_obj if row.data_obj is not None else (row.owner, row.table)), row.row_id
+
+
+class Assembly:
+    """Open transactions of one source.
+
+    Args:
+        source: the system's name, for messages.
+        table_of: which captured table a row belongs to.
+        private_threads: redo threads to leave out.
+        keep_lobs: keep LOB, XML and extended-string rows with their transaction.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        table_of: TableOf,
+        *,
+        private_threads: frozenset[int] = frozenset(),
+        keep_lobs: bool = False,
+    ) -> None:
+        self._source, self._table_of = source, table_of
+        self._private_threads, self._keep_lobs = private_threads, keep_lobs
+        self._open: dict[str, Transaction] = {}
+        self._started: dict[str, LogRow] = {}
+        self._pieces: dict[str, list[LogRow]] = {}
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def open(self) -> tuple[Transaction, ...]:
+        """Open transactions with captured rows, oldest first."""
+        return tuple(sorted(self._open.values(), key=lambda transaction: transaction.start_scn))
+
+    def low_watermark(self, read_to: int) -> int:
+        """SCN after which mining must begin to see every open transaction whole, at most `read_to`."""
+        return min((transaction.start_scn - 1 for transaction in self._open.values()), default=read_to)
+
+    def add(self, row: LogRow) -> Committed | DdlSeen | None:
+        """Take the next row.
+
+        Returns:
+            A transaction with captured rows that this row commits, or the DDL that it is.
+
+        Raises:
+            RedoNotAvailable: the row says that redo is missing.
+            RedoUnreadable: the row or its transaction cannot be trusted.
+        """
+        code = row.operation_code
+        if row.thread in self._private_threads:
+            return None
+        if row.status not in _GOOD_STATUS or code == Code.MISSING_SCN:
+            self._refuse_status(row)
+        if row.csf or self._pieces:
+            joined = self._join(row)
+            if joined is None:
+                return None
+            row = joined
+        if code in _DATA:
+            self._data(row)
+        elif code == Code.START:
+            self._start(row)
+        elif code == Code.COMMIT:
+            return self._commit(row)
+        elif code == Code.ROLLBACK or code == Code.REPLICATION_MARKER:
+            self._forget(row)
+        elif code == Code.DDL:
+            return None if (row.info or "").startswith("INTERNAL") else DdlSeen(row, self._table_of(row))
+        elif code in _LOB or code == Code.UNSUPPORTED:
+            self._special(row)
+        return None
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def _data(self, row: LogRow) -> None:
+        table = self._table_of(row)
+        if table is None:
+            self.counts["rows of other tables"] += 1
+            return
+        if (row.sql_redo or "").startswith("/* No SQL_REDO for temporary tables"):
+            self.counts["rows of temporary tables"] += 1
+            return
+        if row.sql_redo is None:
+            raise self._unreadable(row, "row without SQL_REDO")
+        transaction = self._transaction(row)
+        if not row.rollback:
+            transaction.append(table, row)
+        elif not transaction.undo(row):
+            if transaction.start_seen:
+                raise self._unreadable(row, "a rolled back row undoes nothing that was read")
+            transaction.unmatched += 1
+            self.counts["unmatched rolled back rows"] += 1
+
+    def _special(self, row: LogRow) -> None:
+        table = self._table_of(row)
+        if table is None and not (self._keep_lobs and row.table is None):
+            return
+        if row.operation_code == Code.UNSUPPORTED:
+            raise self._unreadable(row, "LogMiner does not support this table or operation")
+        if self._keep_lobs:
+            self._transaction(row).append(table or TableName("", ""), row)
+        elif row.operation_code in (Code.LONG_BEGIN, Code.LONG_WRITE, Code.LONG_END):
+            raise self._unreadable(row, "change of an extended string, which is not captured")
+        else:
+            self.counts["LOB rows left out"] += 1
+
+    def _start(self, row: LogRow) -> None:
+        key = _key(row)
+        earlier = self._open.get(key)
+        if earlier is not None:
+            raise self._unreadable(row, "the transaction id starts again, its earlier end was not read")
+        self._started[key] = row
+
+    def _commit(self, row: LogRow) -> Committed | None:
+        if _is_child(row):
+            return None
+        transaction = self._take(row)
+        if transaction is None:
+            return None
+        known = row.username if transaction.username in _UNKNOWN_USERS else transaction.username
+        rows = tuple(transaction.live())
+        if not rows:
+            return None
+        return Committed(
+            transaction.xid,
+            transaction_name(transaction.xid),
+            row.scn,
+            transaction.start_scn,
+            row.when,
+            None if known in _UNKNOWN_USERS else known,
+            transaction.client_id or row.client_id,
+            rows,
+        )
+
+    def _forget(self, row: LogRow) -> None:
+        if not _is_child(row):
+            self._take(row)
+
+    # -- transactions --------------------------------------------------------------------------
+
+    def _transaction(self, row: LogRow) -> Transaction:
+        key = _key(row)
+        transaction = self._open.get(key)
+        if transaction is None:
+            found = self._alike(key, self._open)
+            transaction = self._open[found] if found else None
+        if transaction is None:
+            started = self._started.get(key)
+            transaction = Transaction(key, started.scn if started else row.scn, started is not None)
+            if started:
+                transaction.username, transaction.client_id = started.username, started.client_id
+            self._open[key] = transaction
+        if transaction.username in _UNKNOWN_USERS:
+            transaction.username = row.username
+        if transaction.client_id is None:
+            transaction.client_id = row.client_id
+        return transaction
+
+    def _take(self, row: LogRow) -> Transaction | None:
+        """Remove and return the transaction that the row ends."""
+        key = _key(row)
+        if self._started.pop(key, None) is None and key not in self._open:
+            alike = self._alike(key, self._open) or self._alike(key, self._started)
+            key = alike or key
+            self._started.pop(key, None)
+        self._pieces.pop(key, None)
+        return self._open.pop(key, None)
+
+    def _alike(self, key: str, among: dict[str, Transaction] | dict[str, LogRow]) -> str | None:
+        """The one open transaction with the same segment and slot, where a sequence is unknown."""
+        if key[8:] == UNKNOWN_SEQUENCE:
+            found = [other for other in among if other[:8] == key[:8]]
+        else:
+            found = [other for other in among if other == key[:8] + UNKNOWN_SEQUENCE]
+        if len(found) > 1:
+            self.counts["transaction ids matching several"] += 1
+        return found[-1] if found else None
+
+    def _join(self, row: LogRow) -> LogRow | None:
+        """The row with its CSF pieces joined; None while pieces are missing."""
+        key = _key(row)
+        pieces = self._pieces.get(key)
+        if pieces and (pieces[0].rs_id, pieces[0].ssn) != (row.rs_id, row.ssn):
+            raise self._unreadable(row, "the continuation of a long SQL_REDO is missing")
+        if row.csf:
+            self._pieces.setdefault(key, []).append(row)
+            return None
+        if not pieces:
+            return row
+        del self._pieces[key]
+        return pieces[0]._replace(sql_redo="".join(piece.sql_redo or "" for piece in (*pieces, row)), csf=0)
+
+    # -- refusals ------------------------------------------------------------------------------
+
+    def _refuse_status(self, row: LogRow) -> None:
+        if row.status == 1291 or row.operation_code == Code.MISSING_SCN:
+            raise RedoNotAvailable(
+                f"{self._source}: LogMiner reports a hole in the redo at SCN {row.scn}: {row.info}",
+                hint="restore the archived logs of that range; reading goes on by itself",
+            )
+        if row.status == 1343 or row.operation == "CORRUPTED_BLOCKS":
+            raise self._unreadable(row, f"corrupt redo blocks ({row.info})")
+        if row.operation_code in _DATA and self._table_of(row) is not None:
+            raise self._unreadable(row, "the row is not guaranteed; is supplemental logging on")
+
+    def _unreadable(self, row: LogRow, reason: str) -> RedoUnreadable:
+        table = f" of {row.owner}.{row.table}" if row.table else ""
+        return RedoUnreadable(
+            f"{self._source}: row{table} at SCN {row.scn}, transaction {transaction_name(row.xid)}, "
+            f"RS_ID {(row.rs_id or '').strip()}, STATUS {row.status}: {reason}",
+            hint="look at the row in V$LOGMNR_CONTENTS; the table can be loaded again by a resync",
+        )
+
+
+def _is_child(row: LogRow) -> bool:
+    """Parallel DML: the child's rows belong to the parent transaction, which commits for it."""
+    return bool(row.pxid) and row.pxid != row.xid and not set(row.pxid or "") <= {"0"}
+
+
+def _key(row: LogRow) -> str:
+    return row.pxid if row.pxid and _is_child(row) else row.xid

@@ -1,0 +1,113 @@
+"""Committed transactions to change batches: one frame a table, positions and ordinals given.
+
+Ordinals count the changes that share a commit SCN, over all transactions and tables in the order
+LogMiner shows them, so they are the same each time the redo is read. Read next:
+`cdc.readers.logminer.images`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
+
+import polars as pl
+
+from cdc.changes import META_SCHEMA, TableChanges, TableName, frame_schema
+from cdc.errors import RedoUnreadable
+from cdc.readers.logminer.assembly import Committed
+from cdc.readers.logminer.images import ImageReader, RedoRowError
+from cdc.readers.logminer.rows import LogRow, transaction_name
+
+OUR_CLIENT_ID = "ccbridge"
+"""Client identifier that all our connections set; it marks our work where the user is unknown."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows of one committed transaction, whole or a part of a very large one."""
+
+    transaction: Committed
+    rows: Sequence[tuple[TableName, LogRow]]
+    first_ordinal: int
+
+
+@dataclass
+class _TableRows:
+    """What is collected for one table before its texts are read."""
+
+    rows: list[LogRow] = field(default_factory=list)
+    ordinals: list[int] = field(default_factory=list)
+    transactions: list[tuple[int, Committed]] = field(default_factory=list)
+
+
+class BatchMaker:
+    """Makes frames of transactions.
+
+    Args:
+        system: name of the source, for messages.
+        readers: the reader of each captured table's texts.
+        our_user: user name in upper case whose work is ours.
+    """
+
+    def __init__(self, system: str, readers: Mapping[TableName, ImageReader], our_user: str) -> None:
+        self._system, self._readers, self._our_user = system, readers, our_user
+
+    def tables(self, slices: Iterable[Slice], utc_offset: timedelta) -> dict[TableName, TableChanges]:
+        """Changes by table in stream order.
+
+        Raises:
+            RedoUnreadable: a text or value cannot be read; the row is named, its values are not.
+        """
+        collected: dict[TableName, _TableRows] = {}
+        for part in slices:
+            counts: dict[TableName, int] = {}
+            for ordinal, (table, row) in enumerate(part.rows, part.first_ordinal):
+                into = collected.setdefault(table, _TableRows())
+                into.rows.append(row)
+                into.ordinals.append(ordinal)
+                counts[table] = counts.get(table, 0) + 1
+            for table, count in counts.items():
+                collected[table].transactions.append((count, part.transaction))
+        return {table: self._changes(table, rows, utc_offset) for table, rows in collected.items()}
+
+    def _changes(self, table: TableName, collected: _TableRows, utc_offset: timedelta) -> TableChanges:
+        reader = self._readers[table]
+        try:
+            images = reader.read([row.sql_redo or "" for row in collected.rows])
+        except RedoRowError as exc:
+            row = collected.rows[exc.index]
+            raise RedoUnreadable(
+                f"{self._system}: {table}, row at SCN {row.scn}, transaction {transaction_name(row.xid)}, "
+                f"RS_ID {(row.rs_id or '').strip()}: {exc.reason}",
+                hint=f"look at the row in V$LOGMNR_CONTENTS; was {table} altered since? "
+                "The table can be loaded again by a resync",
+            ) from exc
+        counts = [count for count, _ in collected.transactions]
+        meta: dict[str, list[object]] = {
+            "position": [one.scn for _, one in collected.transactions],
+            "transaction_id": [one.name for _, one in collected.transactions],
+            "committed_at": [utc(one.when, utc_offset) for _, one in collected.transactions],
+            "ours": [self.is_ours(one) for _, one in collected.transactions],
+        }
+        columns = [
+            pl.Series(name, list(chain.from_iterable(map(repeat, values, counts))), dtype=META_SCHEMA[name])
+            for name, values in meta.items()
+        ]
+        ordinals = pl.Series("ordinal", collected.ordinals, dtype=pl.Int64)
+        frame = images.frame.with_columns(ordinals, *columns).select(frame_schema(reader.table).keys())
+        return TableChanges(reader.table, frame, images.shapes)
+
+    def is_ours(self, transaction: Committed) -> bool:
+        """True for our own writes; what is not known to be ours is not."""
+        if transaction.username is not None:
+            return transaction.username.upper() == self._our_user
+        return transaction.client_id == OUR_CLIENT_ID
+
+
+def utc(when: object, offset: timedelta) -> datetime:
+    """A host-local DATE of the redo as an instant."""
+    if not isinstance(when, datetime):
+        return datetime.now(UTC)
+    return (when - offset).replace(tzinfo=UTC)

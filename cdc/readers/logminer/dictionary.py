@@ -1,0 +1,149 @@
+"""The captured tables as Oracle's dictionary describes them, and which object ids are theirs.
+
+LOB, LONG, XML and object columns are never logged by supplemental logging; they are not captured and
+do not appear among a table's columns. Read next: `cdc.readers.logminer.preflight`.
+
+Source: Oracle Database Reference 19c: ALL_TAB_COLUMNS, ALL_CONSTRAINTS, ALL_OBJECTS, V$DATABASE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import oracledb
+
+from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
+from cdc.oracle.errors import oracle_errors
+from cdc.readers.logminer.values import source_type
+
+IN_LIST = 500
+
+
+@dataclass(frozen=True)
+class CapturedTable:
+    """A table with what only this reader needs of it.
+
+    `excluded` are columns that are not captured; `segment_columns` name and type by column number,
+    for undecoded rows; `object_ids` are OBJECT_ID and DATA_OBJECT_ID of the table, its partitions and
+    the index of an index-organised one.
+    """
+
+    table: SourceTable
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    segment_columns: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    object_ids: frozenset[int] = frozenset()
+
+
+COLUMNS = """
+select owner, table_name, column_name, column_id, data_type, data_length, data_precision, data_scale,
+  nullable, char_length
+from all_tab_columns where owner = :owner and table_name in ({names})
+order by table_name, column_id"""
+
+KEYS = """
+select k.table_name, k.column_name
+from all_constraints c join all_cons_columns k
+  on k.owner = c.owner and k.constraint_name = c.constraint_name
+where c.owner = :owner and c.constraint_type = 'P' and c.table_name in ({names})
+order by k.table_name, k.position"""
+
+OBJECTS = """
+select object_name, object_id, data_object_id from all_objects
+where owner = :owner and object_type like 'TABLE%' and object_name in ({names})"""
+
+INDEX_OBJECTS = """
+select i.table_name, o.object_id, o.data_object_id
+from all_indexes i join all_objects o on o.owner = i.owner and o.object_name = i.index_name
+where i.table_owner = :owner and i.index_type = 'IOT - TOP' and i.table_name in ({names})"""
+
+ESTIMATES = """
+select table_name, num_rows from all_tables where owner = :owner and table_name in ({names})"""
+
+
+def rows_by_owner(
+    connection: oracledb.Connection, statement: str, tables: Iterable[TableName], system: str
+) -> list[tuple[str, tuple[Any, ...]]]:
+    """Rows of a dictionary query, each with the owner it was asked for."""
+    by_owner: dict[str, list[str]] = {}
+    for table in tables:
+        by_owner.setdefault(table.schema, []).append(table.name)
+    found: list[tuple[str, tuple[Any, ...]]] = []
+    with oracle_errors(system), connection.cursor() as cursor:
+        for owner, names in by_owner.items():
+            for at in range(0, len(names), IN_LIST):
+                some = names[at : at + IN_LIST]
+                holders = ", ".join(f":n{index}" for index in range(len(some)))
+                binds = {"owner": owner} | {f"n{index}": name for index, name in enumerate(some)}
+                cursor.execute(statement.format(names=holders), binds, fetch_decimals=False)
+                found.extend((owner, row) for row in cursor)
+    return found
+
+
+def captured_tables(
+    connection: oracledb.Connection, tables: Sequence[TableName], system: str
+) -> Mapping[TableName, CapturedTable]:
+    """The tables that exist and are visible, in the order asked for."""
+    columns: dict[TableName, list[SourceColumn]] = {}
+    excluded: dict[TableName, dict[str, str]] = {}
+    segments: dict[TableName, dict[int, tuple[str, str]]] = {}
+    for owner, row in rows_by_owner(connection, COLUMNS, tables, system):
+        table = TableName(owner, row[1])
+        name, number, data_type = row[2], int(row[3]), str(row[4])
+        segments.setdefault(table, {})[number] = (name, data_type)
+        kind = source_type(data_type)
+        columns.setdefault(table, [])
+        if kind is None:
+            excluded.setdefault(table, {})[name] = data_type
+            continue
+        columns[table].append(_column(name, kind, row))
+    keys: dict[TableName, list[str]] = {}
+    for owner, row in rows_by_owner(connection, KEYS, columns, system):
+        keys.setdefault(TableName(owner, row[0]), []).append(row[1])
+    ids = object_ids(connection, tuple(columns), system)
+    return {
+        table: CapturedTable(
+            SourceTable(table, tuple(columns[table]), tuple(keys.get(table, ()))),
+            excluded.get(table, {}),
+            segments[table],
+            ids.get(table, frozenset()),
+        )
+        for table in tables
+        if table in columns
+    }
+
+
+def object_ids(
+    connection: oracledb.Connection, tables: Sequence[TableName], system: str
+) -> Mapping[TableName, frozenset[int]]:
+    """Object and data object ids of tables, partitions, and indexes of index-organised tables."""
+    ids: dict[TableName, set[int]] = {}
+    for statement in (OBJECTS, INDEX_OBJECTS):
+        for owner, row in rows_by_owner(connection, statement, tables, system):
+            ids.setdefault(TableName(owner, row[0]), set()).update(
+                int(number) for number in row[1:] if number
+            )
+    return {table: frozenset(numbers) for table, numbers in ids.items()}
+
+
+def estimates(
+    connection: oracledb.Connection, tables: Sequence[TableName], system: str
+) -> Mapping[TableName, int]:
+    """Rows as the optimizer's statistics tell; tables never analysed are left out."""
+    found = rows_by_owner(connection, ESTIMATES, tables, system)
+    return {TableName(owner, row[0]): int(row[1]) for owner, row in found if row[1] is not None}
+
+
+def _column(name: str, kind: SourceType, row: tuple[Any, ...]) -> SourceColumn:
+    data_type, data_length, precision, scale, nullable, chars = row[4], row[5], row[6], row[7], row[8], row[9]
+    length = None
+    declared = str(data_type)
+    if kind is SourceType.TEXT:
+        length = int(chars or data_length or 0) or None
+        declared = f"{data_type}({length})" if length else declared
+    elif kind is SourceType.NUMBER and precision is not None:
+        declared = f"{data_type}({precision},{scale})" if scale else f"{data_type}({precision})"
+    elif kind is SourceType.BINARY:
+        declared = f"{data_type}({data_length})"
+    return SourceColumn(name, kind, declared, nullable != "N", length, None if scale is None else int(scale))

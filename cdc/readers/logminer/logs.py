@@ -1,0 +1,117 @@
+"""Which redo and archived logs one LogMiner session needs, and whether they are all there.
+
+A log that is missing from the list is the classic silent loss: LogMiner mines what it is given. So
+the list is checked for each redo thread before mining: sequences without a gap from the log that
+holds the start on to the current one. Read next: `cdc.readers.logminer.session`.
+
+Source: Oracle Database Reference 19c: V$LOG, V$LOGFILE, V$ARCHIVED_LOG, V$THREAD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """An online or archived log; `next_scn` is None while it is written to.
+
+    `usable` is False for archived logs whose file was deleted.
+    """
+
+    name: str
+    thread: int
+    sequence: int
+    first_scn: int
+    next_scn: int | None
+    archived: bool
+    usable: bool = True
+
+
+@dataclass(frozen=True)
+class RedoThread:
+    """A redo thread of V$THREAD; PRIVATE threads and closed ones may have no log to mine."""
+
+    thread: int
+    is_open: bool
+    last_redo_scn: int
+    enabled_scn: int | None = None
+    sequence: int = 0
+    private: bool = False
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Logs of one thread that are needed and not there."""
+
+    thread: int
+    first_sequence: int | None
+    last_sequence: int | None
+    deleted: bool = False
+
+    def __str__(self) -> str:
+        if self.first_sequence is None:
+            return f"thread {self.thread}: no log reaches back to the start"
+        span = f"{self.first_sequence}"
+        if self.last_sequence != self.first_sequence:
+            span += f" to {self.last_sequence}" if self.last_sequence else " and later"
+        return f"thread {self.thread} sequence {span} {'was deleted' if self.deleted else 'is not archived'}"
+
+
+@dataclass(frozen=True)
+class LogList:
+    """Logs to add to the session, oldest first, and what is missing; usable only without gaps."""
+
+    logs: tuple[LogFile, ...]
+    gaps: tuple[Gap, ...]
+
+
+def logs_to_mine(start: int, available: Iterable[LogFile], threads: Sequence[RedoThread]) -> LogList:
+    """Pick the logs for mining from `start` on.
+
+    Args:
+        start: SCN that the first log must hold.
+        available: online and archived logs in any order; a log that is both counts as archived.
+        threads: the database's redo threads; logs of other threads are left out.
+
+    Returns:
+        The logs of all threads and the gaps among them.
+    """
+    by_place: dict[tuple[int, int], LogFile] = {}
+    for log in available:
+        known = by_place.get((log.thread, log.sequence))
+        if known is None or (log.archived and log.usable) or not known.usable:
+            by_place[log.thread, log.sequence] = log
+    chosen: list[LogFile] = []
+    gaps: list[Gap] = []
+    for thread in threads:
+        if thread.private:
+            continue
+        logs = sorted(
+            (log for log in by_place.values() if log.thread == thread.thread), key=lambda log: log.sequence
+        )
+        needed = thread.is_open or thread.last_redo_scn >= start
+        if needed:
+            gaps.extend(_gaps(start, logs, thread))
+        chosen.extend(log for log in logs if log.usable)
+    chosen.sort(key=lambda log: (log.first_scn, log.thread))
+    return LogList(tuple(chosen), tuple(gaps))
+
+
+def _gaps(start: int, logs: Sequence[LogFile], thread: RedoThread) -> list[Gap]:
+    if not logs:
+        return [Gap(thread.thread, None, None)]
+    gaps = [Gap(thread.thread, log.sequence, log.sequence, deleted=True) for log in logs if not log.usable]
+    enabled_later = thread.enabled_scn is not None and thread.enabled_scn > start
+    if logs[0].first_scn > start and not enabled_later:
+        gaps.append(Gap(thread.thread, None, None))
+    gaps.extend(
+        Gap(thread.thread, log.sequence + 1, following.sequence - 1)
+        for log, following in pairwise(logs)
+        if following.sequence != log.sequence + 1
+    )
+    if thread.is_open and logs[-1].next_scn is not None:
+        gaps.append(Gap(thread.thread, logs[-1].sequence + 1, None))
+    return gaps

@@ -1,0 +1,249 @@
+"""One LogMiner session: look at the redo, choose logs, start, query rows in arrays.
+
+The session belongs to one connection and one thread. Whatever goes wrong closes both; the caller
+opens a new one and reads again from its saved position. Read next: `cdc.readers.logminer.logs`.
+
+Source: Oracle Database PL/SQL Packages and Types Reference 19c, DBMS_LOGMNR; Database Reference 19c.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from itertools import repeat
+
+import oracledb
+import structlog
+
+from cdc.changes import TableName
+from cdc.config import OracleSystem
+from cdc.errors import RedoNotAvailable
+from cdc.oracle.connect import connect
+from cdc.oracle.errors import oracle_errors
+from cdc.positions import Scn
+from cdc.readers.logminer.logs import LogFile, LogList, RedoThread, logs_to_mine
+from cdc.readers.logminer.rows import COLUMNS, LogRow
+from cdc.readers.logminer.window import RedoState
+
+ARRAY_ROWS = 5_000
+FIRST_ROWS = 500
+"""Rows that come with the answer to the query itself, so that a small window is one round trip."""
+ARCHIVER_PAUSES_S = (0.2, 0.4, 0.8, 1.6, 3.2)
+"""Waits for a log that was switched out of and is not yet registered as archived."""
+
+LOOK = """
+select d.current_scn, t.thread#, t.status, t.enabled, t.enable_change#, t.last_redo_change#, t.sequence#
+from v$database d, v$thread t
+order by t.thread#"""
+
+ONLINE_LOGS = """
+select l.thread#, l.sequence#, l.first_change#, l.next_change#, l.status, min(f.member)
+from v$log l join v$logfile f on f.group# = l.group#
+where l.status <> 'UNUSED'
+group by l.thread#, l.sequence#, l.first_change#, l.next_change#, l.status"""
+
+ARCHIVED_LOGS = """
+select a.thread#, a.sequence#, a.first_change#, a.next_change#, a.status, a.name
+from v$archived_log a, v$database d
+where a.next_change# > :start_scn and a.archived = 'YES' and a.standby_dest = 'NO'
+and a.resetlogs_change# = d.resetlogs_change#
+order by a.thread#, a.sequence#, a.dest_id"""
+
+START = """
+begin
+  dbms_logmnr.start_logmnr(startscn => :start_scn, endscn => :end_scn,
+    options => dbms_logmnr.dict_from_online_catalog + dbms_logmnr.no_rowid_in_stmt);
+end;"""
+
+ADD = """
+begin
+  dbms_logmnr.add_logfile(logfilename => :name, options => {option});
+end;"""
+
+END = "begin dbms_logmnr.end_logmnr; end;"
+
+ALWAYS_CODES = (5, 6, 7, 27, 34, 36)
+"""Operation codes read whatever table they name: DDL, transaction control, holes."""
+MAX_IN_LIST = 1_000
+
+log = structlog.get_logger(__name__)
+
+
+def contents_query(tables: Sequence[TableName]) -> str:
+    """The query over V$LOGMNR_CONTENTS for some tables.
+
+    Rows that name no table, undecoded rows and bad states are always asked for: which of them matter
+    is decided here, not by the filter.
+    """
+    by_owner: dict[str, list[str]] = {}
+    for table in tables:
+        by_owner.setdefault(table.schema, []).append(table.name)
+    chosen = [
+        f"(seg_owner = {_literal(owner)} and table_name in ({', '.join(map(_literal, some))}))"
+        for owner, names in sorted(by_owner.items())
+        for some in (names[at : at + MAX_IN_LIST] for at in range(0, len(names), MAX_IN_LIST))
+    ]
+    kept = [
+        f"operation_code in ({', '.join(map(str, ALWAYS_CODES))})",
+        "status in (1291, 1343)",
+        "seg_owner = 'UNKNOWN'",
+        "(table_name is null and operation_code not in (0, 25))",
+        *chosen,
+    ]
+    columns = ", ".join(name.lower() for name in COLUMNS)
+    return (
+        f"select {columns} from v$logmnr_contents "  # noqa: S608 - names from the dictionary, quoted
+        f"where scn > :read_to and scn <= :end_scn and ({' or '.join(kept)})"
+    )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+class MiningSession:
+    """A connection with its LogMiner session; opened at the first use.
+
+    Args:
+        system: name of the system, for messages and V$SESSION.MODULE.
+        settings: how to reach it.
+        tables: the captured tables.
+    """
+
+    def __init__(self, system: str, settings: OracleSystem, tables: Sequence[TableName]) -> None:
+        self._system, self._settings = system, settings
+        self._query = contents_query(tables)
+        self._connection: oracledb.Connection | None = None
+        self._listed: tuple[tuple[int, int], ...] | None = None
+        self._listed_from = 0
+        self.utc_offset = timedelta(0)
+
+    @property
+    def connection(self) -> oracledb.Connection:
+        """The open connection.
+
+        Raises:
+            DatabaseUnreachable: none could be opened.
+            LoginRefused: user or password refused.
+        """
+        if self._connection is None:
+            self._connection = connect(self._settings, module=f"ccbridge reader {self._system}")
+            with oracle_errors(self._system), self._connection.cursor() as cursor:
+                cursor.execute("select to_char(systimestamp, 'TZH:TZM') from dual")
+                self.utc_offset = parsed_offset(str(cursor.fetchone()[0]))
+        return self._connection
+
+    def look(self) -> RedoState:
+        """Where the redo ends now."""
+        with oracle_errors(self._system), self.connection.cursor() as cursor:
+            cursor.execute(LOOK, fetch_decimals=False)
+            rows = cursor.fetchall()
+        threads = tuple(
+            RedoThread(
+                thread=int(row[1]),
+                is_open=row[2] == "OPEN",
+                last_redo_scn=int(row[5] or 0),
+                enabled_scn=int(row[4]) if row[4] else None,
+                sequence=int(row[6] or 0),
+                private=row[3] == "PRIVATE",
+            )
+            for row in rows
+        )
+        return RedoState(int(rows[0][0]), threads, time.monotonic())
+
+    def rows(self, start: int, read_to: int, end: int, state: RedoState) -> Iterator[list[LogRow]]:
+        """Mine from `start` and yield the rows with read_to < SCN <= end, in arrays.
+
+        Raises:
+            RedoNotAvailable: logs are missing.
+            TransientError: the session or the connection was lost.
+        """
+        self._list_logs(start, state)
+        with oracle_errors(self._system), self.connection.cursor() as cursor:
+            cursor.execute(START, start_scn=start, end_scn=end)
+        with oracle_errors(self._system), self.connection.cursor() as cursor:
+            cursor.arraysize, cursor.prefetchrows = ARRAY_ROWS, FIRST_ROWS
+            cursor.execute(self._query, {"read_to": read_to, "end_scn": end}, fetch_decimals=False)
+            while rows := cursor.fetchmany():
+                yield list(map(_log_row, rows))
+
+    def _list_logs(self, start: int, state: RedoState) -> None:
+        """Give LogMiner the logs from `start` on, again after every log switch."""
+        if self._listed == state.sequences and self._listed_from <= start:
+            return
+        found = self._complete_logs(start, state)
+        with oracle_errors(self._system), self.connection.cursor() as cursor:
+            if self._listed is not None:
+                with suppress(oracledb.DatabaseError):  # ORA-01307: no session to end
+                    cursor.execute(END)
+            self._listed = None
+            for option, file in zip(_options(), found.logs, strict=False):
+                cursor.execute(ADD.format(option=option), name=file.name)
+        self._listed, self._listed_from = state.sequences, start
+        log.debug("redo_logs_listed", system=self._system, logs=len(found.logs), start=start)
+
+    def _complete_logs(self, start: int, state: RedoState) -> LogList:
+        found = LogList((), ())
+        for pause in (*ARCHIVER_PAUSES_S, None):
+            found = logs_to_mine(start, self._available_logs(start), state.threads)
+            if not found.gaps:
+                return found
+            if pause is None or any(gap.deleted for gap in found.gaps):
+                break
+            time.sleep(pause)
+        raise RedoNotAvailable(
+            f"{self._system}: redo from {Scn(start)} on is incomplete: " + "; ".join(map(str, found.gaps)),
+            hint="restore the archived logs (RMAN: restore archivelog), reading then goes on where it was; "
+            f"or load the tables again: ccbridge resync --system {self._system}",
+        )
+
+    def _available_logs(self, start: int) -> list[LogFile]:
+        with oracle_errors(self._system), self.connection.cursor() as cursor:
+            cursor.execute(ONLINE_LOGS, fetch_decimals=False)
+            logs = [
+                LogFile(str(row[5]), row[0], row[1], row[2], None if row[4] == "CURRENT" else row[3], False)
+                for row in cursor
+            ]
+            # an online log that ended before the start is of no use and may be overwritten
+            logs = [log for log in logs if log.next_scn is None or log.next_scn > start]
+            cursor.execute(ARCHIVED_LOGS, {"start_scn": start}, fetch_decimals=False)
+            logs += [
+                LogFile(
+                    str(row[5]), row[0], row[1], row[2], row[3], True, row[4] == "A" and row[5] is not None
+                )
+                for row in cursor
+            ]
+        return logs
+
+    def close(self) -> None:
+        """End the session and the connection; safe to call twice and after a failure."""
+        connection, self._connection, self._listed = self._connection, None, None
+        if connection is None:
+            return
+        with suppress(oracledb.Error), connection.cursor() as cursor:
+            cursor.execute(END)
+        with suppress(oracledb.Error):
+            connection.close()
+
+
+def _options() -> Iterator[str]:
+    yield "dbms_logmnr.new"
+    yield from repeat("dbms_logmnr.addfile")
+
+
+def _log_row(row: tuple[object, ...]) -> LogRow:
+    """A fetched row; XID and PXID are RAW."""
+    values = list(row)
+    for place in (2, 18):
+        value = values[place]
+        values[place] = value.hex() if isinstance(value, bytes) else ""
+    return LogRow._make(values)
+
+
+def parsed_offset(text: str) -> timedelta:
+    """`+01:00` as a time delta."""
+    hours, _, minutes = text.strip().lstrip("+-").partition(":")
+    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
+    return -offset if text.strip().startswith("-") else offset

@@ -1,0 +1,160 @@
+"""Every captured table at one SCN, handed over to the stream without gap or copy.
+
+Transactions open at the snapshot's SCN commit later, so their rows are in the stream only, and
+mining begins before the oldest of them. The list of open transactions is taken *before* the SCN: one
+that starts in between starts after the SCN of the first look. Values are converted to text by the
+database, exactly. Read next: `cdc.readers.logminer.reader`.
+
+Source: Oracle Database SQL Language Reference 19c, flashback query; Reference 19c, GV$TRANSACTION.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import oracledb
+import polars as pl
+
+from cdc.changes import (
+    AFTER,
+    ALL_PRESENT,
+    BEFORE,
+    META_SCHEMA,
+    ChangeBatch,
+    SourceColumn,
+    SourceTable,
+    SourceType,
+    TableChanges,
+    TableName,
+)
+from cdc.oracle.errors import oracle_errors
+from cdc.ports import StopAsked
+from cdc.positions import Scn
+from cdc.readers.logminer.batches import utc
+from cdc.readers.logminer.values import canonical
+
+NOW = "select current_scn, cast(systimestamp as date) from v$database"
+OLDEST_OPEN = "select min(start_scn) from gv$transaction where start_scn > 1"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a snapshot is taken: its SCN, the SCN after which mining must begin, the time in UTC."""
+
+    scn: int
+    read_from: int
+    taken_at: datetime
+
+    @property
+    def resume(self) -> Mapping[str, Any]:
+        """Resume of the stream after this snapshot."""
+        return {"read_from": self.read_from, "committed": self.scn}
+
+
+def take_point(connection: oracledb.Connection, system: str, utc_offset: timedelta) -> Point:
+    """Choose the SCN of a snapshot."""
+    with oracle_errors(system), connection.cursor() as cursor:
+        cursor.execute(NOW, fetch_decimals=False)
+        first = int(cursor.fetchone()[0])
+        cursor.execute(OLDEST_OPEN, fetch_decimals=False)
+        oldest = cursor.fetchone()[0]
+        cursor.execute(NOW, fetch_decimals=False)
+        scn, when = cursor.fetchone()
+    return Point(int(scn), min(first, int(oldest) if oldest else first) - 1, utc(when, utc_offset))
+
+
+class Snapshot:
+    """Reads tables as of a point, batch by batch."""
+
+    def __init__(self, connection: oracledb.Connection, system: str, point: Point) -> None:
+        self._connection, self._system, self._point = connection, system, point
+        self._ordinal = 0
+
+    def read(
+        self, tables: Mapping[TableName, SourceTable], *, max_rows: int, stop: StopAsked
+    ) -> Iterator[ChangeBatch]:
+        """Yield READ changes of each table, `snapshot_done` in the batch that ends it.
+
+        Raises:
+            TransientError: undo no longer reaches back to the SCN (ORA-01555), or the table was
+                changed by DDL since (ORA-01466): take a new snapshot.
+        """
+        for table in tables.values():
+            for frame, last in self._frames(table, max_rows):
+                changes = self._changes(table, frame)
+                yield ChangeBatch(
+                    self._system,
+                    Scn(self._point.scn),
+                    {table.name: changes} if len(changes) else {},
+                    self._point.resume,
+                    snapshot_done=(table.name,) if last else (),
+                )
+                if stop():
+                    return
+
+    def _frames(self, table: SourceTable, max_rows: int) -> Iterator[tuple[pl.DataFrame, bool]]:
+        """Frames of text columns, and whether the table ends with them."""
+        names = [AFTER + name for name in table.column_names]
+        waiting: pl.DataFrame | None = None
+        with oracle_errors(f"{self._system}: {table.name}"), self._connection.cursor() as cursor:
+            cursor.arraysize = cursor.prefetchrows = max_rows
+            cursor.execute(select_as_of(table), scn=self._point.scn)
+            while rows := cursor.fetchmany(max_rows):
+                if waiting is not None:
+                    yield waiting, False
+                columns = zip(names, zip(*rows, strict=True), strict=True)
+                waiting = pl.DataFrame([pl.Series(name, values, dtype=pl.String) for name, values in columns])
+        yield (waiting if waiting is not None else pl.DataFrame(schema=dict.fromkeys(names, pl.String))), True
+
+    def _changes(self, table: SourceTable, frame: pl.DataFrame) -> TableChanges:
+        first, self._ordinal = self._ordinal, self._ordinal + frame.height
+        values = [
+            canonical(frame[AFTER + column.name], column) if frame.height else frame[AFTER + column.name]
+            for column in table.columns
+        ]
+        done = frame.with_columns(values).select(
+            pl.lit("r").alias("operation"),
+            pl.lit(self._point.scn, pl.Int64).alias("position"),
+            pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias("ordinal"),
+            pl.lit(None, pl.String).alias("transaction_id"),
+            pl.lit(self._point.taken_at, META_SCHEMA["committed_at"]).alias("committed_at"),
+            pl.lit(False).alias("ours"),
+            pl.lit(1, pl.Int16).alias("before_shape"),
+            pl.lit(0, pl.Int16).alias("after_shape"),
+            *(pl.lit(None, pl.String).alias(BEFORE + name) for name in table.column_names),
+            *(pl.col(AFTER + name) for name in table.column_names),
+        )
+        return TableChanges(table, done, (ALL_PRESENT, frozenset(table.column_names)))
+
+
+def select_as_of(table: SourceTable) -> str:
+    """The flashback query of a table, every column converted to text without loss."""
+    columns = ", ".join(_as_text(column) for column in table.columns)
+    return f"select {columns} from {quoted(table.name)} as of scn :scn"  # noqa: S608 - quoted names
+
+
+def quoted(table: TableName) -> str:
+    """Owner and name as quoted identifiers."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name))
+
+
+def _as_text(column: SourceColumn) -> str:
+    name = '"' + column.name.replace('"', '""') + '"'
+    match column.type:
+        case SourceType.NUMBER:
+            return f"to_char({name})"
+        case SourceType.TIMESTAMP if column.declared == "DATE":
+            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS')"
+        case SourceType.TIMESTAMP:
+            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS.FF9')"
+        case SourceType.TIMESTAMP_TZ:
+            return f"to_char(sys_extract_utc({name}), 'YYYY-MM-DD HH24:MI:SS.FF9') || ' +00:00'"
+        case SourceType.BINARY:
+            return f"rawtohex({name})"
+        case SourceType.OTHER:
+            return f"to_char({name})"
+        case _:
+            return name

@@ -1,0 +1,86 @@
+"""How far one LogMiner run may read.
+
+Three positions are kept apart: where the *session* starts (back to the oldest open transaction, so
+that LogMiner knows user names and undo rows), where *reading* goes on (after the last window), and
+the *saved* position (before the oldest open transaction). Read next: `cdc.readers.logminer.reader`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdc.readers.logminer.logs import RedoThread
+
+
+@dataclass(frozen=True)
+class RedoState:
+    """The end of the redo at one look: V$DATABASE.CURRENT_SCN, V$THREAD, and a steady clock."""
+
+    current_scn: int
+    threads: tuple[RedoThread, ...]
+    looked_at: float = 0.0
+
+    @property
+    def flushed_scn(self) -> int:
+        """SCN up to which every open thread has redo on disk; records *at* it may still follow."""
+        open_threads = [
+            thread.last_redo_scn for thread in self.threads if thread.is_open and not thread.private
+        ]
+        return min(self.current_scn, *open_threads) if open_threads else self.current_scn
+
+    @property
+    def sequences(self) -> tuple[tuple[int, int], ...]:
+        """Current log of each thread: changes with a log switch."""
+        return tuple((thread.thread, thread.sequence) for thread in self.threads)
+
+
+class WindowSize:
+    """SCNs that one run covers: grows while windows are empty or small, halves when asked to."""
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self.scns = largest
+
+    def halve(self) -> None:
+        """After the server ran out of memory."""
+        self.scns = max(1, self.scns // 2)
+
+    def settle(self, rows: int, *, comfortable_rows: int) -> None:
+        """After a window with so many rows."""
+        if rows > 4 * comfortable_rows:
+            self.scns = max(1, self.scns // 2)
+        elif rows < comfortable_rows:
+            self.scns = min(self._largest, self.scns * 2)
+
+
+def window_end(read_to: int, state: RedoState, since: RedoState | None, *, scns: int, still_s: float) -> int:
+    """Last SCN of the next window; `read_to` if there is nothing to read.
+
+    Redo is bounded by what every thread has flushed. Records with the very SCN of the last flush may
+    still be in the log buffer, so that SCN is read only when it has stood still.
+
+    Args:
+        read_to: end of the last window.
+        state: the latest look.
+        since: the first look that saw the same flushed SCN.
+        scns: SCNs that one window may cover.
+        still_s: seconds that the flushed SCN must have stood still to be read itself.
+    """
+    flushed = state.flushed_scn
+    still = (
+        since is not None
+        and since.flushed_scn == flushed
+        and state.current_scn >= flushed
+        and state.looked_at - since.looked_at >= still_s
+    )
+    end = flushed if still else flushed - 1
+    return max(read_to, min(end, read_to + scns))
+
+
+def session_start(read_to: int, low_watermark: int, *, max_distance: int) -> int:
+    """SCN for START_LOGMNR: the oldest open transaction, unless it is too far back.
+
+    A very old transaction would make every window mine its redo again; its rows are kept anyway, so
+    the session then starts at the window.
+    """
+    return low_watermark if read_to - low_watermark <= max_distance else read_to
