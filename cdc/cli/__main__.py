@@ -1,0 +1,5 @@
+"""`python -m cdc.cli` is `ccbridge`."""
+
+from cdc.cli.main import main
+
+main()

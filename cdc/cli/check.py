@@ -1,0 +1,34 @@
+"""`ccbridge check`: everything that would keep `run` from working, before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from cdc import config as configuration
+from cdc import log
+from cdc.cli.options import DEFAULT_CONFIG, Config, Format, LogFormat, Verbose
+from cdc.cli.output import show
+from cdc.flows.preflight import preflight
+
+
+def command(
+    config: Config = DEFAULT_CONFIG,
+    form: Format = "table",
+    log_format: LogFormat = "auto",
+    verbose: Verbose = False,
+) -> None:
+    """Check configuration, rules, databases and grants; print the statement that mends each finding."""
+    log.configure(log_format, verbose=verbose)
+    report = preflight(configuration.load(config))
+    findings = report.findings
+    if form == "json":
+        show((asdict(finding) for finding in findings), (), form=form)
+    else:
+        for finding in findings:
+            typer.echo(f"{finding.subject}: found {finding.found}, expected {finding.expected}")
+            for line in finding.fix.splitlines():
+                typer.echo(f"    {line}")
+        typer.echo("check ok" if not findings else f"{len(findings)} finding(s)")
+    raise typer.Exit(report.exit_code)

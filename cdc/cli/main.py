@@ -1,0 +1,58 @@
+"""`ccbridge`: the command line. Each verb has a module beside this one.
+
+Read next: `cdc.cli.run` for continuous replication, `cdc.flows.replicate` for what it does.
+Exit codes are `cdc.errors.ExitCode`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+import typer
+
+from cdc import __version__
+from cdc.cli import check, demo, init, migrate, rules, run, status
+from cdc.errors import CcbridgeError, ExitCode
+
+app = typer.Typer(
+    name="ccbridge",
+    help="Replicate between Oracle Utilities CC&B and a prepaid-energy application.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for verb in (init, check, migrate, run, status, demo):
+    app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
+app.add_typer(rules.app, name="rules")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ccbridge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run a command; turn our errors into `error <code>: <message>` and an exit code."""
+    try:
+        app()
+    except CcbridgeError as exc:
+        structlog.get_logger().debug("command_failed", error_code=exc.code, exc_info=exc)
+        typer.echo(f"error {exc.code}: {exc}", err=True)
+        if exc.hint:
+            typer.echo(f"hint: {exc.hint}", err=True)
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(ExitCode.DONE)

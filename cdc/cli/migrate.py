@@ -1,0 +1,21 @@
+"""`ccbridge migrate`: bring the staging schema to this release and this rule set."""
+
+from __future__ import annotations
+
+import typer
+
+import mapping_rules
+from cdc import config as configuration
+from cdc import log
+from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
+from cdc.staging.migrate import migrate
+
+
+def command(
+    config: Config = DEFAULT_CONFIG, log_format: LogFormat = "auto", verbose: Verbose = False
+) -> None:
+    """Create or upgrade the staging schema; additive for entity tables, never destructive."""
+    log.configure(log_format, verbose=verbose)
+    settings = configuration.load(config)
+    report = migrate(settings.staging, mapping_rules.load(settings.rules.path))
+    typer.echo(report.summary)

@@ -1,0 +1,33 @@
+"""`ccbridge run`: continuous replication, until it is asked to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+from cdc import config as configuration
+from cdc import log
+from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
+from cdc.cli.progress import progress_shown
+from cdc.flows.replicate import replicate
+from cdc.flows.state import FlowState
+
+
+def command(
+    config: Config = DEFAULT_CONFIG, log_format: LogFormat = "auto", verbose: Verbose = False
+) -> None:
+    """Replicate continuously; SIGTERM or Ctrl-C ends after the current batch."""
+    log.configure(log_format, verbose=verbose)
+    settings = configuration.load(config)
+    stop = threading.Event()
+
+    def ask_to_stop(number: int, _frame: FrameType | None) -> None:
+        log.get().info("stop_requested", signal=signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask_to_stop)
+    state = FlowState()
+    with progress_shown(state):
+        replicate(settings, stop=stop, state=state)

@@ -1,0 +1,50 @@
+"""`ccbridge status`: what each flow does, lag, receipts and rows set aside."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import typer
+
+import mapping_rules
+from cdc import config as configuration
+from cdc import log
+from cdc.cli.options import DEFAULT_CONFIG, Config, Format
+from cdc.cli.output import show
+from cdc.errors import ExitCode
+from cdc.postgres.connect import connect
+from cdc.staging import overview
+
+
+def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
+    """Show flows, lag, receipts and dead letters; exit code 1 when something waits for a person."""
+    log.configure()
+    settings = configuration.load(config)
+    rule_set = mapping_rules.load(settings.rules.path)
+    with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
+        flows = overview.flows(connection)
+        for flow in flows:
+            kind, _, system = flow["flow"].partition(":")
+            if kind == "deliver" and flow["staged_seq"] is not None:
+                programs = mapping_rules.compile_outbound(rule_set, system, time_zone="UTC")
+                entities = chain.from_iterable(program.entities for program in programs)
+                flow["lag_s"] = overview.lag_s(connection, entities, flow["staged_seq"])
+        receipts, letters = overview.receipts(connection), overview.dead_letters(connection)
+    if form == "json":
+        for kind, rows in (("flow", flows), ("receipts", receipts), ("dead_letters", letters)):
+            show(({"kind": kind, **row} for row in rows), (), form=form)
+    else:
+        show(flows, ("flow", "status", "position", "staged_seq", "rows", "held", "lag_s"), form=form)
+        for flow in flows:
+            if flow["error_code"]:
+                typer.echo(f"{flow['flow']}: {flow['error_code']}: {flow['error_text']}")
+                if flow["hint"]:
+                    typer.echo(f"    {flow['hint']}")
+        if receipts:
+            typer.echo("")
+            show(receipts, ("state", "receipts", "amount", "oldest_s"), form=form)
+        if letters:
+            typer.echo("")
+            show(letters, ("stage", "system", "rule", "reason_code", "rows", "retries"), form=form)
+    waiting = letters or any(flow["status"] == "failed" for flow in flows)
+    raise typer.Exit(ExitCode.DIFFERENCES if waiting else ExitCode.DONE)

@@ -1,0 +1,125 @@
+"""One source into staging: snapshot if there was none, then the stream.
+
+Each batch is staged in one transaction together with its checkpoint; only then is it acknowledged
+to the source. Read next: `cdc.staging.stage`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from cdc import log
+from cdc.changes import ChangeBatch
+from cdc.config import Run
+from cdc.errors import SourceChanged
+from cdc.flows.state import FlowState
+from cdc.flows.supervision import Flow
+from cdc.flows.wake import Wake
+from cdc.ports import ChangeReader
+from cdc.staging.stage import Staged, Stager
+
+
+@dataclass
+class Capture:
+    """The work of one capture flow; `open_reader` and `open_stager` make fresh connections."""
+
+    system: str
+    open_reader: Callable[[], ChangeReader]
+    open_stager: Callable[[], Stager]
+    sizes: Run
+    wake: Wake
+    state: FlowState
+    run_id: uuid.UUID
+
+    def __call__(self, flow: Flow) -> None:
+        """Work until the flow is asked to stop.
+
+        Raises:
+            SourceChanged: the source is not the one the checkpoint belongs to.
+            TransientError: a connection was lost; call again.
+            OperatorError: the reader or the stager cannot go on.
+        """
+        reader = self.open_reader()
+        try:
+            stager = self.open_stager()
+            try:
+                self._work(flow, reader, stager)
+            finally:
+                stager.close()
+        finally:
+            reader.close()
+
+    def _work(self, flow: Flow, reader: ChangeReader, stager: Stager) -> None:
+        stored = stager.resume()
+        identity = dict(reader.identity())
+        if stored is not None:
+            refuse_other_source(self.system, stored.identity, identity)
+        stager.bind(identity)
+        logger = log.get().bind(flow=flow.name, run_id=str(self.run_id))
+        if stored is None or not stored.snapshot_complete:
+            logger.info("snapshot_started", system=self.system)
+            snapshot = reader.snapshot(max_rows=self.sizes.snapshot_rows, stop=flow.stop.is_set)
+            last = self._stage_all(flow, stager, snapshot, "snapshot")
+            if last is None or flow.stop.is_set():
+                return
+            stager.snapshot_completed()
+            logger.info("snapshot_completed", system=self.system, position=str(last.position))
+            resume = last.resume
+        else:
+            resume = stored.resume
+        reader.acknowledge(resume)
+        stream = reader.read(resume, max_changes=self.sizes.max_changes, stop=flow.stop.is_set)
+        self._stage_all(flow, stager, stream, "running", acknowledge=reader.acknowledge)
+
+    def _stage_all(
+        self,
+        flow: Flow,
+        stager: Stager,
+        batches: Iterator[ChangeBatch],
+        status: str,
+        acknowledge: Callable[[Mapping[str, object]], None] | None = None,
+    ) -> ChangeBatch | None:
+        """Stage every batch of the iterator; returns the last one."""
+        batch = None
+        for batch in batches:
+            staged: Staged = stager.stage(batch)
+            if batch.continues:
+                continue
+            if acknowledge is not None:
+                acknowledge(batch.resume)
+            if staged.staged_seq is not None:
+                self.wake.set(staged.staged_seq)
+            flow.progressed()
+            self.state.progress(
+                flow.name, rows=batch.rows, position=int(batch.position), staged_seq=staged.staged_seq,
+                detail=", ".join(str(t) for t in batch.tables) if status == "snapshot" else "",
+                status="snapshot" if status == "snapshot" else "running",
+            )  # fmt: skip
+            if batch.rows:
+                log.get().debug(
+                    "batch_staged", flow=flow.name, rows=batch.rows, rejected=staged.rejected,
+                    position=str(batch.position),
+                )  # fmt: skip
+        return batch
+
+
+def refuse_other_source(system: str, stored: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Compare the identity that the checkpoint is bound to with the source's.
+
+    Raises:
+        SourceChanged: any part differs; each is named.
+    """
+    changed = [
+        f"{name} was {value}, is {found.get(name, 'missing')}"
+        for name, value in sorted(stored.items())
+        if found.get(name) != value
+    ]
+    if changed:
+        raise SourceChanged(
+            f"{system}: not the source the saved position belongs to: {'; '.join(changed)}",
+            hint="if the change was meant, remove the checkpoint row of this system from staging.checkpoint "
+            "(the next run reads a new snapshot); else connect to the former database",
+        )
+

@@ -1,0 +1,145 @@
+"""Readers, sinks and flows by configuration: the one place that knows which class serves which system."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import mapping_rules
+from cdc.config import OracleSystem, PostgresSystem, Settings
+from cdc.errors import ConfigurationError
+from cdc.flows.capture import Capture
+from cdc.flows.deliver import Deliver
+from cdc.flows.state import FlowState
+from cdc.flows.supervision import Flow
+from cdc.flows.wake import Wake
+from cdc.ports import ChangeReader
+from cdc.postgres.connect import Connection, connect
+from cdc.readers.pgoutput.reader import PgoutputReader
+from cdc.staging.leases import Lease
+from cdc.staging.stage import Stager
+from mapping_rules import OutboundProgram, RuleSet
+from sinks.upsert import UpsertSink
+
+Work = Callable[[Flow], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the flows of one run share."""
+
+    settings: Settings
+    rule_set: RuleSet
+    lease: Lease
+    run_id: uuid.UUID
+    state: FlowState
+    wake: Wake
+
+    def staging(self, application: str) -> Connection:
+        """A session of its own in the staging database."""
+        return connect(self.settings.staging, application=f"ccbridge {application}")
+
+
+def sources(rule_set: RuleSet) -> list[str]:
+    """Systems that inbound rules read, by name."""
+    return sorted({rule.system for rule in rule_set.inbound})
+
+
+def targets(rule_set: RuleSet) -> list[str]:
+    """Systems that outbound rules write, by name."""
+    return sorted({rule.system for rule in rule_set.outbound})
+
+
+def open_reader(settings: Settings, rule_set: RuleSet, system: str) -> ChangeReader:
+    """The reader of a source system; it connects when first used."""
+    source = settings.systems[system]
+    tables = mapping_rules.captured_tables(rule_set, system)
+    if isinstance(source, OracleSystem):
+        return LogMinerReader(system, source, tables)
+    return PgoutputReader(system, source, tables)
+
+
+def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[OutboundProgram, ...]:
+    """The compiled outbound rules of a target system, parents first.
+
+    Raises:
+        ConfigurationError: a rule names a sink that the system's kind does not have.
+    """
+    target = settings.systems[system]
+    fitting = "ccb_payment_upload" if isinstance(target, OracleSystem) else "upsert"
+    compiled = mapping_rules.compile_outbound(rule_set, system, time_zone=target.time_zone)
+    faults = [
+        f"outbound rule {program.name}: sink {program.sink!r}, system {system!r} ({target.kind}) has {fitting!r}"
+        for program in compiled
+        if program.sink != fitting
+    ]
+    if faults:
+        raise ConfigurationError(faults, hint="change the rule's sink, or the system's kind")
+    return compiled
+
+
+def upsert_sink(name: str, target: PostgresSystem, *, fencing_token: int) -> UpsertSink:
+    """The sink of a PostgreSQL target."""
+    return UpsertSink(name, target, fencing_token=fencing_token)
+
+
+def upload_sink(settings: Settings, name: str, target: OracleSystem) -> "PaymentUploadSink":
+    """The payment upload of a CC&B target."""
+    return PaymentUploadSink(name, target, settings.payment_upload)
+
+
+def flows(context: Context) -> Iterator[tuple[str, Work]]:
+    """Name and work of every flow: one capture for each source, one delivery for each target."""
+    for system in sources(context.rule_set):
+        yield f"capture:{system}", _capture(context, system)
+    for system in targets(context.rule_set):
+        yield f"deliver:{system}", _delivery(context, system)
+
+
+def _capture(context: Context, system: str) -> Work:
+    settings, rule_set = context.settings, context.rule_set
+    source = settings.systems[system]
+
+    def open_stager() -> Stager:
+        return Stager(
+            context.staging(f"capture {system}"), rule_set, system,
+            kind=source.kind, time_zone=source.time_zone, run_id=context.run_id, lease=context.lease,
+            reader=source.reader,
+        )  # fmt: skip
+
+    return Capture(
+        system=system,
+        open_reader=lambda: open_reader(settings, rule_set, system),
+        open_stager=open_stager,
+        sizes=settings.run,
+        wake=context.wake,
+        state=context.state,
+        run_id=context.run_id,
+    )
+
+
+def _delivery(context: Context, system: str) -> Work:
+    settings = context.settings
+    target = settings.systems[system]
+    compiled = programs(settings, context.rule_set, system)
+    if isinstance(target, OracleSystem):
+        return Upload(
+            system=system,
+            program=compiled[0],
+            open_sink=lambda: upload_sink(settings, system, target),
+            open_staging=lambda: context.staging(f"deliver {system}"),
+            receipts=lambda connection: Receipts(connection, settings.payment_upload, context.lease),
+            sizes=settings.run,
+            wake=context.wake,
+            state=context.state,
+        )
+    return Deliver(
+        system=system,
+        programs=compiled,
+        open_sink=lambda: upsert_sink(system, target, fencing_token=context.lease.token),
+        open_staging=lambda: context.staging(f"deliver {system}"),
+        sizes=settings.run,
+        wake=context.wake,
+        state=context.state,
+    )

@@ -1,0 +1,100 @@
+"""Continuous replication: every source into staging, staging into every target, until asked to stop.
+
+One process is active: it holds the lease `replication`; another one waits until the lease is not
+renewed any more. Read next: `cdc.flows.capture`, `cdc.flows.deliver`, `cdc.flows.upload`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+
+import mapping_rules
+from cdc import log
+from cdc.config import Settings
+from cdc.errors import TransientError
+from cdc.flows import parts
+from cdc.flows.preflight import require
+from cdc.flows.state import FlowState
+from cdc.flows.supervision import Supervisor
+from cdc.flows.wake import Wake
+from cdc.postgres.connect import Connection, connect
+from cdc.staging.flow_states import publish
+from cdc.staging.leases import Lease
+
+LEASE = "replication"
+_HEARTBEAT_S = 1.0
+
+
+def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) -> None:
+    """Replicate until `stop` is set, every flow ended after its current batch.
+
+    Raises:
+        PreflightFailed: a finding; nothing was written.
+        LeaseLost: another process took over.
+        CcbridgeError: the error that ended a flow for good; the other flows went on until `stop`.
+    """
+    require(settings)
+    rule_set = mapping_rules.load(settings.rules.path)
+    run_id = uuid.uuid4()
+    logger = log.get().bind(run_id=str(run_id))
+    lease = Lease(
+        settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s
+    )
+    try:
+        if lease.acquire(stop=stop) is None:
+            return
+        logger.info("replication_started", rule_set=rule_set.digest[:12], fencing=lease.token)
+        supervisor = Supervisor(stop, state)
+        context = parts.Context(settings, rule_set, lease, run_id, state, Wake())
+        for name, work in parts.flows(context):
+            supervisor.start(name, work)
+        try:
+            _keep_alive(settings, lease, run_id, state, supervisor, stop)
+        finally:
+            stop.set()
+            supervisor.join()
+            _publish(settings, run_id, state)
+        supervisor.raise_first()
+        logger.info("replication_stopped")
+    finally:
+        lease.close()
+
+
+def _keep_alive(
+    settings: Settings,
+    lease: Lease,
+    run_id: uuid.UUID,
+    state: FlowState,
+    supervisor: Supervisor,
+    stop: threading.Event,
+) -> None:
+    """Renew the lease and publish what the flows do, once a second; ends when all flows ended."""
+    connection: Connection | None = None
+    try:
+        while not stop.wait(_HEARTBEAT_S) and supervisor.alive():
+            try:
+                lease.renew()
+                if connection is None:
+                    connection = connect(settings.staging, application="ccbridge status", autocommit=True)
+                publish(connection, run_id, state.rows())
+            except TransientError as exc:
+                # the flows meet the same fault and retry; without renewal another process takes over
+                log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
+                if connection is not None:
+                    connection.close()
+                    connection = None
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _publish(settings: Settings, run_id: uuid.UUID, state: FlowState) -> None:
+    """Leave the last word of each flow behind, if staging can be reached."""
+    try:
+        with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
+            publish(connection, run_id, state.rows())
+    except TransientError as exc:
+        log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))

@@ -1,0 +1,81 @@
+"""What the flows of this process are doing, for `status`, the demo and metrics.
+
+Flows report into memory; `cdc.flows.replicate` writes it to `staging.flow_state` once a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from cdc.errors import CcbridgeError
+
+FlowStatus = Literal["starting", "snapshot", "running", "retrying", "waiting", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The latest word of one flow; `rows` counts since the process started."""
+
+    flow: str
+    status: FlowStatus = "starting"
+    position: int | None = None
+    staged_seq: int | None = None
+    rows: int = 0
+    held: int = 0
+    detail: str = ""
+    error_code: str | None = None
+    error_text: str | None = None
+    hint: str | None = None
+
+
+class FlowState:
+    """Thread-safe; one per process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._figures: dict[str, Figures] = {}
+
+    def report(self, flow: str, status: FlowStatus, *, error: CcbridgeError | None = None) -> None:
+        """The flow's status changed; an error stays until the flow runs again."""
+        with self._lock:
+            figures = self._figures.get(flow, Figures(flow))
+            self._figures[flow] = replace(
+                figures, status=status,
+                error_code=error.code if error else None,
+                error_text=str(error) if error else None,
+                hint=error.hint if error else None,
+            )  # fmt: skip
+
+    def progress(
+        self,
+        flow: str,
+        *,
+        rows: int = 0,
+        position: int | None = None,
+        staged_seq: int | None = None,
+        held: int | None = None,
+        detail: str | None = None,
+        status: FlowStatus = "running",
+    ) -> None:
+        """The flow got on: `rows` more, and where it is now; None leaves a figure as it is."""
+        with self._lock:
+            figures = self._figures.get(flow, Figures(flow))
+            self._figures[flow] = replace(
+                figures, status=status, rows=figures.rows + rows,
+                position=figures.position if position is None else position,
+                staged_seq=figures.staged_seq if staged_seq is None else staged_seq,
+                held=figures.held if held is None else held,
+                detail=figures.detail if detail is None else detail,
+                error_code=None, error_text=None, hint=None,
+            )  # fmt: skip
+
+    def all(self) -> list[Figures]:
+        """The figures of every flow, by name."""
+        with self._lock:
+            return [self._figures[name] for name in sorted(self._figures)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The figures as rows of `staging.flow_state`."""
+        return [asdict(figures) for figures in self.all()]

@@ -1,0 +1,124 @@
+"""Running flows: a thread each, retried with back-off, ended together.
+
+A flow is a callable that opens its own connections, works until `stop` is set and calls
+`progressed` whenever it got on. A `TransientError` starts it again after a pause that doubles up
+to 30 s and begins anew once the flow made progress; any other error of ours ends this flow only,
+the others go on. Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import tenacity
+
+from cdc import log
+from cdc.errors import CcbridgeError, LeaseLost, TransientError
+from cdc.flows.state import FlowState
+
+LONGEST_PAUSE_S = 30.0
+FIRST_PAUSE_S = 0.2
+
+
+def pause_s(failures: int) -> float:
+    """Pause before the next try after `failures` in a row: doubling, bounded, with jitter.
+
+    >>> 0.1 <= pause_s(1) <= 0.2
+    True
+    """
+    longest: float = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - 1, 30))
+    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads retries, protects nothing
+
+
+@dataclass
+class Flow:
+    """One supervised thread."""
+
+    name: str
+    work: Callable[[Flow], None]
+    stop: threading.Event
+    state: FlowState
+    failures: int = 0
+    error: CcbridgeError | None = None
+    crash: BaseException | None = None
+    thread: threading.Thread | None = field(default=None, repr=False)
+
+    def progressed(self) -> None:
+        """The flow got on: the next failure starts with the shortest pause again."""
+        self.failures = 0
+
+    def _failed(self, retry: tenacity.RetryCallState) -> None:
+        self.failures += 1
+        exc = retry.outcome.exception() if retry.outcome else None
+        log.get().warning(
+            "flow_retried", flow=self.name, error_code=getattr(exc, "code", None), reason=str(exc),
+            failures=self.failures,
+        )  # fmt: skip
+        self.state.report(self.name, "retrying", error=exc if isinstance(exc, CcbridgeError) else None)
+
+    def _run(self) -> None:
+        logger = log.get().bind(flow=self.name)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            wait=lambda _: pause_s(self.failures),
+            after=self._failed,
+            sleep=tenacity.sleep_using_event(self.stop),
+            stop=tenacity.stop_when_event_set(self.stop),
+            reraise=True,
+        )
+        try:
+            self.state.report(self.name, "running")
+            retrying(self.work, self)
+            self.state.report(self.name, "stopped")
+        except TransientError as exc:
+            logger.info("flow_stopped", reason=str(exc))
+            self.state.report(self.name, "stopped", error=exc)
+        except CcbridgeError as exc:
+            self.error = exc
+            logger.error("flow_failed", error_code=exc.code, reason=str(exc), hint=exc.hint)
+            self.state.report(self.name, "failed", error=exc)
+            if isinstance(exc, LeaseLost):
+                self.stop.set()
+        except Exception as exc:  # noqa: BLE001 - a fault of ours: log it whole, end the process
+            self.crash = exc
+            logger.exception("flow_crashed")
+            self.state.report(self.name, "failed")
+            self.stop.set()
+
+
+@dataclass
+class Supervisor:
+    """All flows of one process."""
+
+    stop: threading.Event
+    state: FlowState
+    flows: list[Flow] = field(default_factory=list)
+
+    def start(self, name: str, work: Callable[[Flow], None]) -> None:
+        """Run `work` in a thread of its own."""
+        flow = Flow(name, work, self.stop, self.state)
+        flow.thread = threading.Thread(target=flow._run, name=name, daemon=True)
+        self.flows.append(flow)
+        flow.thread.start()
+
+    def alive(self) -> bool:
+        """True while any flow runs."""
+        return any(flow.thread is not None and flow.thread.is_alive() for flow in self.flows)
+
+    def join(self) -> None:
+        """Return when every flow ended; a flow ends after its current batch once `stop` is set."""
+        for flow in self.flows:
+            if flow.thread is not None:
+                flow.thread.join()
+
+    def raise_first(self) -> None:
+        """Raise what ended a flow for good, a fault of ours first; nothing if all just stopped."""
+        for flow in self.flows:
+            if flow.crash is not None:
+                raise flow.crash
+        for flow in self.flows:
+            if flow.error is not None:
+                raise flow.error

@@ -1,0 +1,81 @@
+"""Reading the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cdc.config import load
+from cdc.errors import ConfigurationError, ExitCode
+
+GOOD = """
+[staging]
+host = "s"
+database = "ccbridge"
+user = "u"
+[systems.prepaid]
+kind = "postgres"
+host = "p"
+database = "prepaid"
+user = "u"
+[systems.ccb]
+kind = "oracle"
+dsn = "tcps://o:2484/CCB"
+user = "u"
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "ccbridge.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_fault_is_reported_at_once_with_its_place(tmp_path: Path) -> None:
+    """An operator mends the file in one go."""
+    text = GOOD.replace('dsn = "tcps://o:2484/CCB"', 'dns = "x"\ntime_zone = "Mars/Olympus"')
+    text += "[run]\nmax_chnages = 3\n"
+    with pytest.raises(ConfigurationError) as caught:
+        load(written(tmp_path, text), {})
+    faults = "\n".join(caught.value.faults)
+    assert "systems.ccb.dsn: Field required" in faults
+    assert "systems.ccb.dns: unknown key" in faults
+    assert "unknown time zone 'Mars/Olympus'" in faults
+    assert "run.max_chnages: unknown key" in faults
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_a_password_comes_from_the_environment_and_is_never_shown(tmp_path: Path) -> None:
+    """Secrets stay out of the file, of repr and of error texts."""
+    settings = load(written(tmp_path, GOOD), {"CCBRIDGE_SYSTEMS__CCB__PASSWORD": "s3cret-canary"})
+    assert settings.systems["ccb"].secret() == "s3cret-canary"
+    assert "canary" not in repr(settings)
+    with pytest.raises(ConfigurationError) as caught:
+        load(written(tmp_path, GOOD), {"CCBRIDGE_SYSTEMS__CCB__PASSWRD": "s3cret-canary"})
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ('sslmode = "require"', "systems.prepaid: sslmode 'require' does not verify the server"),
+        ('dsn = "o:1521/CCB"', "systems.ccb: dsn without tcps is not encrypted"),
+    ],
+)
+def test_an_unencrypted_connection_needs_an_explicit_word(tmp_path: Path, change: str, fault: str) -> None:
+    """Plain or unverified connections are refused unless `insecure = true` stands there."""
+    if change.startswith("dsn"):
+        text = GOOD.replace('dsn = "tcps://o:2484/CCB"', change)
+        excused = text.replace(change, f"{change}\ninsecure = true")
+    else:
+        text = GOOD.replace("[systems.ccb]", f"{change}\n[systems.ccb]")
+        excused = text.replace(change, f"{change}\ninsecure = true")
+    with pytest.raises(ConfigurationError, match=fault):
+        load(written(tmp_path, text), {})
+    load(written(tmp_path, excused), {})
+
+
+def test_the_file_that_init_writes_is_valid() -> None:
+    """The commented example loads as it is."""
+    load(Path("cdc/cli/ccbridge.toml"), {})
