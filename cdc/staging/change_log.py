@@ -17,6 +17,8 @@ COLUMNS = (
     "system", "schema_name", "table_name", "operation", "key", "before", "after", "source_position",
     "source_ordinal", "transaction_id", "committed_at", "batch_id",
 )  # fmt: skip
+_HAS_BEFORE = [Operation.UPDATE, Operation.DELETE]
+_HAS_NO_AFTER = [Operation.DELETE, Operation.TRUNCATE]
 SYMBOL_FOR_NULL = "\u2400"
 """Stands for the character U+0000, which PostgreSQL cannot store."""
 
@@ -34,50 +36,44 @@ def change_rows(
     """
     frame, table = changes.frame, changes.table
     names = [name for name in table.column_names if name not in left_out]
-    holds_before = pl.col("operation").is_in([Operation.UPDATE, Operation.DELETE])
-    holds_after = ~pl.col("operation").is_in([Operation.DELETE, Operation.TRUNCATE])
-    images = frame.select(
-        pl.lit(system).alias("system"),
-        pl.lit(table.name.schema).alias("schema_name"),
-        pl.lit(table.name.name).alias("table_name"),
-        "operation",
-        key_text(changes).alias("key"),
-        pl.when(holds_before).then(_images(changes, BEFORE, names)).alias("before"),
-        pl.when(holds_after).then(_images(changes, AFTER, names)).alias("after"),
-        pl.col("position").alias("source_position"),
-        pl.col("ordinal").alias("source_ordinal"),
-        "transaction_id",
-        "committed_at",
-        pl.lit(batch_id, dtype=pl.Int64).alias("batch_id"),
-    )
-    return images.select(COLUMNS)
+    given = {
+        "system": pl.lit(system),
+        "schema_name": pl.lit(table.name.schema),
+        "table_name": pl.lit(table.name.name),
+        "key": _key(changes),
+        "source_position": pl.col("position"),
+        "source_ordinal": pl.col("ordinal"),
+        "batch_id": pl.lit(batch_id, dtype=pl.Int64),
+    }
+    for side, column in ((BEFORE, "before_shape"), (AFTER, "after_shape")):
+        used = frame[column].unique()
+        name = side.removesuffix(".")
+        if len(used) == 1:
+            given[name] = _image(changes, side, names, used[0])
+        else:
+            # each row is encoded once, with the columns its image has
+            given[name] = pl.lit(_images(changes, side, names, used))
+    given["before"] = pl.when(pl.col("operation").is_in(_HAS_BEFORE)).then(given["before"])
+    given["after"] = pl.when(~pl.col("operation").is_in(_HAS_NO_AFTER)).then(given["after"])
+    rows = frame.select(given.get(name, pl.col(name)).alias(name) for name in COLUMNS)
+    return storable_json(rows, ("key", "before", "after"))
 
 
 def in_stream_order(tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Rows of all tables of a batch, by position and ordinal."""
-    return pl.concat(tables).sort("source_position", "source_ordinal")
+    frames = list(tables)
+    return frames[0] if len(frames) == 1 else pl.concat(frames).sort("source_position", "source_ordinal")
 
 
-def key_text(changes: TableChanges) -> pl.Series:
-    """The key of each changed row as json text: after the change, before it for a delete.
-
-    Null where the table has no key or was truncated. A key column that the after image lacks is
-    taken from the before image.
-    """
-    table = changes.table
-    if not table.key:
-        return pl.Series("key", [None] * len(changes), dtype=pl.String)
-    deleted = pl.col("operation") == Operation.DELETE
-    members = [
-        pl.when(deleted | changes.absent(AFTER, name))
-        .then(pl.col(BEFORE + name))
-        .otherwise(pl.col(AFTER + name))
-        .alias(name)
-        for name in json_order(table.key)
-    ]
-    truncated = pl.col("operation") == Operation.TRUNCATE
-    encoded = changes.frame.select(pl.when(~truncated).then(pl.struct(members).struct.json_encode()))
-    return storable_json(encoded.to_series())
+def storable_json(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    r"""Json texts without the character U+0000; an escaped backslash before `u0000` is left alone."""
+    holds = frame.select(pl.col(columns).str.contains("\\u0000", literal=True).any()).row(0)
+    if not any(holds):
+        return frame
+    escape = r"((?:^|[^\\])(?:\\\\)*)\\u0000"
+    # two escapes side by side share the character between them, so once is not enough
+    once = pl.col(columns).str.replace_all(escape, "${1}" + SYMBOL_FOR_NULL)
+    return frame.with_columns(once).with_columns(once)
 
 
 def json_order(names: Iterable[str]) -> list[str]:
@@ -85,27 +81,40 @@ def json_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (len(name.encode()), name.encode()))
 
 
-def _images(changes: TableChanges, side: str, names: Sequence[str]) -> pl.Series:
-    """One image of every row as json text; null where no column is known."""
+def _key(changes: TableChanges) -> pl.Expr:
+    """The key of each changed row: after the change, before it for a delete.
+
+    Null where the table has no key or was truncated. A key column that the after image lacks is
+    taken from the before image.
+    """
+    if not changes.table.key:
+        return pl.lit(None, dtype=pl.String)
+    deleted = pl.col("operation") == Operation.DELETE
+    members = [
+        pl.when(deleted | changes.absent(AFTER, name))
+        .then(pl.col(BEFORE + name))
+        .otherwise(pl.col(AFTER + name))
+        .alias(name)
+        for name in json_order(changes.table.key)
+    ]
+    return pl.when(pl.col("operation") != Operation.TRUNCATE).then(pl.struct(members).struct.json_encode())
+
+
+def _image(changes: TableChanges, side: str, names: Iterable[str], shape: int | None) -> pl.Expr:
+    """The image of rows that all have one shape; null where no column is known."""
+    known = json_order(set(names) - changes.shapes[shape or 0])
+    if not known:
+        return pl.lit(None, dtype=pl.String)
+    return pl.struct([pl.col(side + name).alias(name) for name in known]).struct.json_encode()
+
+
+def _images(changes: TableChanges, side: str, names: Sequence[str], used: pl.Series) -> pl.Series:
     shape_column = f"{side}shape".replace(".", "_")
-    shapes = changes.frame[shape_column].unique().to_list()
-    parts = []
-    for shape in shapes:
-        held = changes.frame.with_row_index("_row").filter(pl.col(shape_column).eq_missing(shape))
-        known = json_order(set(names) - changes.shapes[shape or 0])
-        if known:
-            members = [pl.col(side + name).alias(name) for name in known]
-            encoded = pl.struct(members).struct.json_encode()
-        else:
-            encoded = pl.lit(None, dtype=pl.String)
-        parts.append(held.select("_row", encoded.alias("image")))
-    images = parts[0] if len(parts) == 1 else pl.concat(parts).sort("_row")
-    return storable_json(images["image"])
-
-
-def storable_json(encoded: pl.Series) -> pl.Series:
-    r"""Json text without the character U+0000; an escaped backslash before `u0000` is left alone."""
-    escaped = encoded.str.contains("\\u0000", literal=True)
-    if not bool(escaped.any()):
-        return encoded
-    return encoded.str.replace_all(r"((?:^|[^\\])(?:\\\\)*)\\u0000", "${1}" + SYMBOL_FOR_NULL)
+    numbered = changes.frame.with_row_index("_row")
+    parts = [
+        numbered.filter(pl.col(shape_column).eq_missing(shape)).select(
+            "_row", _image(changes, side, names, shape).alias("image")
+        )
+        for shape in used
+    ]
+    return pl.concat(parts).sort("_row")["image"]

@@ -105,8 +105,7 @@ class DeadLetters:
         """Set rows aside (RECORD_SCHEMA); of several rows with one key the latest counts."""
         if refused.is_empty():
             return
-        json_columns = [refused[name] for name in ("key", "entity_key", "raw")]
-        safe = refused.with_columns(storable_json(column) for column in json_columns)
+        safe = storable_json(refused, ("key", "entity_key", "raw"))
         with postgres_errors("staging.dead_letter"), self._connection.transaction():
             self._connection.execute(_RECORD, [safe.select(*RECORD_SCHEMA).write_json()])
 

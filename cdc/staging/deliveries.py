@@ -47,9 +47,9 @@ def record_deliveries(connection: Connection, deliveries: pl.DataFrame) -> None:
     Raises:
         TransientError: not stored; the target must roll back.
     """
-    images = [storable_json(deliveries[name]) for name in ("key", "before", "after")]
+    storable = storable_json(deliveries, ("key", "before", "after"))
     with postgres_errors("staging.delivery"), connection.transaction(), connection.cursor() as cursor:
-        copy_frame(cursor, sql.Identifier("staging", "delivery"), deliveries.with_columns(images))
+        copy_frame(cursor, sql.Identifier("staging", "delivery"), storable)
 
 
 def unsettled_deliveries(connection: Connection, sink: str, mark: int) -> list[str]:

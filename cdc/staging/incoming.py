@@ -5,14 +5,25 @@ Read before: `cdc.changes`. Used by `cdc.staging.stage`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
 
-from cdc.changes import ChangeBatch, TableChanges, TableName
+from cdc.changes import ChangeBatch, Operation, TableChanges, TableName
 from cdc.staging.checkpoints import StoredCheckpoint
+
+
+@dataclass(frozen=True)
+class Extent:
+    """From where to where the changes of one table go; `reads` if some come from a snapshot."""
+
+    first: tuple[int, int]
+    last: tuple[int, int]
+    oldest: datetime
+    newest: datetime
+    reads: bool
 
 
 @dataclass(frozen=True)
@@ -22,34 +33,14 @@ class Incoming:
     Args:
         tables: changes later than the checkpoint that are not our own; no empty frames.
         suppressed: our own writes read back, by table.
+        last: position and ordinal of the last change, echoes included; None without any.
+        moments: first and last commit time of each table's changes.
     """
 
     tables: Mapping[TableName, TableChanges]
     suppressed: Mapping[TableName, int]
-
-    @property
-    def moments(self) -> list[datetime]:
-        """First and last commit time of each table's changes."""
-        found = []
-        for changes in self.tables.values():
-            low, high = changes.frame.select(
-                pl.col("committed_at").min().alias("low"), pl.col("committed_at").max().alias("high")
-            ).row(0)
-            found += [low, high]
-        return found
-
-    @property
-    def positions(self) -> list[int]:
-        """Last position of each table's changes."""
-        return [int(str(changes.frame["position"].max())) for changes in self.tables.values()]
-
-    def last_ordinal(self, position: int) -> int:
-        """Greatest ordinal at that position, -1 if there is no change."""
-        found = [
-            changes.frame.filter(pl.col("position") == position)["ordinal"].max()
-            for changes in self.tables.values()
-        ]
-        return max((int(str(ordinal)) for ordinal in found if ordinal is not None), default=-1)
+    last: tuple[int, int] | None
+    moments: Sequence[datetime]
 
 
 @dataclass
@@ -65,18 +56,16 @@ class SnapshotPlaces:
     last_ordinal: int | None = None
     done: set[TableName] = field(default_factory=set)
 
-    def shift(self, batch: ChangeBatch, stored: StoredCheckpoint | None) -> int:
+    def shift(self, position: int, extents: Collection[Extent], stored: StoredCheckpoint | None) -> int:
         """What to add to the ordinals of a snapshot's batch."""
-        first, last = _ordinals(batch)
-        if first is None or last is None:
-            return self.offset if self.position == int(batch.position) else 0
-        if self.position != int(batch.position):
-            self.offset, self.position, self.last_ordinal, self.done = 0, int(batch.position), None, set()
-        if stored is not None and stored.position == self.position:
+        first = min(extent.first[1] for extent in extents)
+        if self.position != position:
+            self.offset, self.position, self.last_ordinal, self.done = 0, position, None, set()
+        if stored is not None and stored.position == position:
             before = stored.ordinal if self.last_ordinal is None else self.last_ordinal
             if first <= before:
                 self.offset = stored.ordinal + 1
-        self.last_ordinal = last
+        self.last_ordinal = max(extent.last[1] for extent in extents)
         return self.offset
 
     def swept(self, batch: ChangeBatch, feeders: Mapping[str, frozenset[TableName]]) -> list[str]:
@@ -98,36 +87,38 @@ def incoming(batch: ChangeBatch, stored: StoredCheckpoint | None, places: Snapsh
         stored: the checkpoint, None before the first batch.
         places: memory of the snapshot under way.
     """
-    tables, suppressed = {}, dict(batch.suppressed)
+    extents = {name: _extent(changes) for name, changes in batch.tables.items() if len(changes)}
     first_load = stored is None or not stored.snapshot_complete
-    shift = places.shift(batch, stored) if first_load and _is_snapshot(batch) else 0
-    for name, changes in batch.tables.items():
-        frame = changes.frame
+    shift = 0
+    if first_load and any(extent.reads for extent in extents.values()):
+        shift = places.shift(int(batch.position), extents.values(), stored)
+    done = (stored.position, stored.ordinal) if stored is not None else (-1, -1)
+    tables, suppressed, moments = {}, dict(batch.suppressed), []
+    for name, extent in extents.items():
+        frame = batch.tables[name].frame
         if shift:
             frame = frame.with_columns(pl.col("ordinal") + shift)
-        if stored is not None:
-            later = (pl.col("position") == stored.position) & (pl.col("ordinal") > stored.ordinal)
-            frame = frame.filter((pl.col("position") > stored.position) | later)
-        kept = frame.filter(~pl.col("ours"))
-        if kept.height < frame.height:
+        if (extent.first[0], extent.first[1] + shift) <= done:
+            later = (pl.col("position") == done[0]) & (pl.col("ordinal") > done[1])
+            frame = frame.filter((pl.col("position") > done[0]) | later)
+        if frame["ours"].any():
+            kept = frame.filter(~pl.col("ours"))
             suppressed[name] = suppressed.get(name, 0) + frame.height - kept.height
-        if kept.height:
-            tables[name] = replace(changes, frame=kept)
-    return Incoming(tables, suppressed)
+            frame = kept
+        if frame.height:
+            tables[name] = replace(batch.tables[name], frame=frame)
+            moments += [extent.oldest, extent.newest]
+    last = max(((e.last[0], e.last[1] + shift) for e in extents.values()), default=None)
+    return Incoming(tables, suppressed, last, moments)
 
 
-def _is_snapshot(batch: ChangeBatch) -> bool:
-    return any((changes.frame["operation"] == "r").any() for changes in batch.tables.values())
-
-
-def _ordinals(batch: ChangeBatch) -> tuple[int | None, int | None]:
-    found = [
-        changes.frame.select(pl.col("ordinal").min().alias("low"), pl.col("ordinal").max().alias("high")).row(
-            0
-        )
-        for changes in batch.tables.values()
-        if len(changes)
-    ]
-    if not found:
-        return None, None
-    return min(low for low, _ in found), max(high for _, high in found)
+def _extent(changes: TableChanges) -> Extent:
+    """Changes are in stream order, so their first and last row tell."""
+    frame = changes.frame
+    place = frame.select("position", "ordinal")
+    oldest, newest, reads = frame.select(
+        pl.col("committed_at").min().alias("oldest"),
+        pl.col("committed_at").max().alias("newest"),
+        (pl.col("operation") == Operation.READ).any(),
+    ).row(0)
+    return Extent(place.row(0), place.row(-1), oldest, newest, reads)

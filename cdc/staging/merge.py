@@ -30,6 +30,9 @@ TRAILING = (
     "rule_set_id", "staged_seq", "tombstone",
 )  # fmt: skip
 
+_TRUNCATE_FROM = 2_000
+"""Rows loaded since the session's table was last truncated."""
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -53,6 +56,7 @@ class EntityMerge:
         self._parameters = {"system": system, "rule_set_id": rule_set_id}
         self._incoming = sql.Identifier("pg_temp", f"incoming_{entity.name}")
         self._spool = sql.Identifier("pg_temp", f"spool_{entity.name}")
+        self._loaded = 0
         self._merge = {chained: self._merge_statement(chained=chained) for chained in (False, True)}
 
     def prepare(self, cursor: Cursor) -> None:
@@ -72,7 +76,7 @@ class EntityMerge:
 
     def load(self, cursor: Cursor, versions: pl.DataFrame) -> None:
         """Copy the versions of a batch into the session's table."""
-        cursor.execute(sql.SQL("truncate {}").format(self._incoming))
+        self._clear(cursor, versions.height)
         copy_frame(cursor, self._incoming, versions)
 
     def spool(self, cursor: Cursor, versions: pl.DataFrame, number: int) -> None:
@@ -82,13 +86,19 @@ class EntityMerge:
     def load_spooled(self, cursor: Cursor, number: int) -> int:
         """Load one spooled slice; returns its rows."""
         names = _list(map(_name, [*self.entity.columns, *MERGE_SCHEMA]))
-        cursor.execute(sql.SQL("truncate {}").format(self._incoming))
+        self._clear(cursor, _TRUNCATE_FROM)
         cursor.execute(
             sql.SQL("insert into {} ({names}) select {names} from {} where _slice = {}").format(
                 self._incoming, self._spool, number, names=names
             )
         )
         return cursor.rowcount
+
+    def _clear(self, cursor: Cursor, coming: int) -> None:
+        """Empty the session's table: truncating makes new files, which is slow for a few rows."""
+        many = self._loaded + coming >= _TRUNCATE_FROM
+        cursor.execute(sql.SQL("truncate {}" if many else "delete from {}").format(self._incoming))
+        self._loaded = coming if many else self._loaded + coming
 
     def clear_spool(self, cursor: Cursor) -> None:
         """Forget the spooled slices."""

@@ -107,8 +107,7 @@ class Unfinished:
     ) -> StoredCheckpoint:
         """Where reading goes on once this batch is committed."""
         stored = self.stored
-        position = max([int(batch.position), *new.positions])
-        ordinal = new.last_ordinal(position)
+        position, ordinal = max((int(batch.position), -1), new.last or (-1, -1))
         if stored is not None and stored.position == position:
             ordinal = max(ordinal, stored.ordinal)
         if identity is None:

@@ -48,13 +48,12 @@ def versions(entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
     """
     place = ["source_position", "source_ordinal"]
     frame = rows.sort([*entity.key, *place], maintain_order=True).with_columns(_starts(entity.key))
+    start, last = pl.col("_start"), pl.col("_start").shift(-1, fill_value=True)
     if bool(frame["_start"].all()):
         frame = frame.with_columns(_unknown=_absent_columns(entity))
     else:
         frame = _drop_unchanged(entity, _fill(entity, frame))
-    start, last = pl.col("_start"), pl.col("_start").shift(-1, fill_value=True)
-    group = start.cum_sum()
-    frame = frame.with_columns(committed_at=pl.col("committed_at").cum_max().over(group))
+        frame = frame.with_columns(committed_at=pl.col("committed_at").cum_max().over(start.cum_sum()))
     return frame.select(
         *entity.columns,
         *place,
