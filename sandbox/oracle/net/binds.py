@@ -40,14 +40,15 @@ class WireBind:
         size: buffer size in bytes.
         array: a PL/SQL array.
         utf16: text in UTF-16 (national character set).
-        prefetch: large objects: units to send along with the locator.
+        prefetch: large objects: units to send along with the locator; None for the locator alone,
+            without size and chunk size.
     """
 
     number: int
     size: int
     array: bool = False
     utf16: bool = False
-    prefetch: int = 0
+    prefetch: int | None = None
 
     @property
     def type(self) -> DbType:
@@ -97,7 +98,7 @@ def _read_one(reader: Reader, terms: Terms) -> WireBind:
         size,
         array=bool(flags & _ARRAY),
         utf16=form == UTF16_FORM,
-        prefetch=characters if is_lob and extra & _LOB_PREFETCH else 0,
+        prefetch=characters if is_lob and extra & _LOB_PREFETCH else None,
     )
 
 

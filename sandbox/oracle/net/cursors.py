@@ -10,7 +10,7 @@ from sandbox.oracle.interface import Column, OracleFault, Row
 from sandbox.oracle.net.binds import WireBind
 from sandbox.oracle.net.lob import LobStore
 from sandbox.oracle.net.sqltext import Kind, kind
-from sandbox.oracle.net.values import LOBS
+from sandbox.oracle.net.values import LOBS, LONGS
 
 OPEN_CURSORS = 300
 MAX_ROWS = 65535
@@ -53,6 +53,11 @@ class Cursor:
         """True while the client has to say first how it wants the large objects."""
         return not self.defines and any(column.type in LOBS for column in self.columns)
 
+    @property
+    def _streamed(self) -> bool:
+        """True with LONG columns: clients ask once more after the last row."""
+        return any(column.type in LONGS for column in self.columns)
+
     def open(self, rows: Iterator[Row]) -> None:
         """Start to give rows."""
         self.rows, self.ahead, self.fetched = rows, None, 0
@@ -72,7 +77,7 @@ class Cursor:
         self.ahead = None
         rows += islice(self.rows, wanted - len(rows))
         done = len(rows) < wanted
-        if not done:
+        if not done and not self._streamed:
             self.ahead = next(self.rows, None)
             done = self.ahead is None
         self.fetched += len(rows)

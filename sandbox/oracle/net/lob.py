@@ -71,20 +71,30 @@ class LobStore:
         for number in numbers:
             self._lobs.pop(number, None)
 
-    def locator(self, number: int) -> bytes:
-        """The locator of an object."""
+    def locator(self, number: int, size: int = LOCATOR_SIZE) -> bytes:
+        """The locator of an object; it starts with the length of its rest."""
         lob = self._lobs[number]
-        head = b"\0\x26\0\x04" + bytes((1 if lob.type == DbType.BLOB else 0, 0x08, 0, int(lob.temporary)))
-        return (head.ljust(_NUMBER_AT, b"\0") + number.to_bytes(8, "big")).ljust(LOCATOR_SIZE, b"\0")
+        head = (size - 2).to_bytes(2, "big") + b"\0\x04"
+        head += bytes((1 if lob.type == DbType.BLOB else 0, 0x08, 0, int(lob.temporary)))
+        return (head.ljust(_NUMBER_AT, b"\0") + number.to_bytes(8, "big")).ljust(size, b"\0")
 
-    def value(self, kind: DbType, content: Cell, *, prefetch: int, owned: list[int]) -> bytes:
-        """A cell as locator value; its number is added to `owned`. `prefetch` in units."""
+    def value(self, kind: DbType, content: Cell, *, prefetch: int | None, owned: list[int]) -> bytes:
+        """A cell as locator value.
+
+        Args:
+            kind: CLOB or BLOB.
+            content: the whole value.
+            prefetch: units to send along; None leaves the sizes out too.
+            owned: receives the number of the object.
+        """
         if content is None:
             return b"\0"
         number = self.add(kind, content)
         owned.append(number)
         lob = self._lobs[number]
-        parts = [ub(LOCATOR_SIZE), ub(lob.size), ub(CHUNK_SIZE)]
+        parts = [ub(LOCATOR_SIZE)]
+        if prefetch is not None:
+            parts += [ub(lob.size), ub(CHUNK_SIZE)]
         if prefetch:
             parts += [
                 b"\0\x01" if kind == DbType.CLOB else b"",
@@ -113,9 +123,11 @@ class LobStore:
 
     def free(self, locators: bytes) -> None:
         """Forget the objects of locators that stand one behind another."""
-        for start in range(0, len(locators), LOCATOR_SIZE):
+        start = 0
+        while start < len(locators):
             part = locators[start + _NUMBER_AT : start + _NUMBER_AT + 8]
             self._lobs.pop(int.from_bytes(part, "big"), None)
+            start += int.from_bytes(locators[start : start + 2], "big") + 2
 
     def call(self, reader: Reader) -> bytes:
         """Read a LOB call behind its header, do it, and give the answer without its last block."""
@@ -123,7 +135,8 @@ class LobStore:
         if request.operation == _CREATE:
             kind = DbType.BLOB if request.destination_offset == DbType.BLOB else DbType.CLOB
             number = self.add(kind, b"", temporary=True)
-            return b"\x08" + self.locator(number) + b"\0\0"
+            locator = self.locator(number, max(len(request.locator), LOCATOR_SIZE))
+            return b"\x08" + locator + b"\0" + _amount(request) + b"\0"
         if request.operation == _FREE:
             self.free(request.locator)
             return b"\x08" + request.locator + _amount(request)
@@ -147,19 +160,22 @@ def _read_call(reader: Reader) -> _Call:
     source_length = reader.ub()
     reader.skip("1vvv111")
     operation = reader.ub()
-    reader.skip("11")
+    reader.u8()
+    changes = reader.ub()  # change numbers that follow
     offset, destination_offset = reader.ub(), reader.ub()
     has_amount = reader.u8()
     reader.raw(6)
     locator = reader.raw(source_length) if has_source else b""
     if operation == _CREATE:
         reader.ub()
+    for _ in range(changes):
+        reader.ub()
+    amount = reader.ub() if has_amount else None
     content = None
     if operation == _WRITE:
         if reader.u8() != 0x0E:
             raise WireError("a LOB write without its data")
         content = reader.text() or b""
-    amount = reader.ub() if has_amount else None
     return _Call(operation, locator, offset, destination_offset, amount, content)
 
 

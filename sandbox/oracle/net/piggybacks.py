@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sandbox.oracle.interface import Client, Session
 from sandbox.oracle.net.execute import Executor
-from sandbox.oracle.net.lob import LOCATOR_SIZE
+from sandbox.oracle.net.terms import Terms
 from sandbox.oracle.net.wire import Reader, WireError
 
 _CLOSE_CURSORS, _SCHEMA, _END_TO_END, _FREE_LOBS = 105, 152, 135, 96
@@ -20,6 +20,7 @@ class PiggybackTarget:
     session: Session
     executor: Executor
     client: Client
+    terms: Terms
 
 
 def handle(function: int, reader: Reader, target: PiggybackTarget) -> None:
@@ -43,7 +44,7 @@ def handle(function: int, reader: Reader, target: PiggybackTarget) -> None:
         reader.u8()
         total = reader.ub()
         reader.skip("1vvv111" + "v1vvv1" + "1v1v1v")
-        target.executor.lobs.free(reader.raw(total // LOCATOR_SIZE * LOCATOR_SIZE))
+        target.executor.lobs.free(reader.raw(total))
     elif function == _CONTEXT:
         reader.skip("1v1")
         count = reader.ub()
@@ -75,7 +76,7 @@ def _identify(reader: Reader, target: PiggybackTarget) -> None:
     given.append((reader.u8(), reader.ub()))
     reader.skip("1v1v")
     given.append((reader.u8(), reader.ub()))
-    texts = [_given_text(reader, length) if present else None for present, length in given]
+    texts = [_given_text(reader, length, target.terms) if present else None for present, length in given]
     client = target.client
     identifier, module, action = texts[:3]
     client.identifier = client.identifier if identifier is None else identifier
@@ -84,7 +85,9 @@ def _identify(reader: Reader, target: PiggybackTarget) -> None:
     target.session.identify(client)
 
 
-def _given_text(reader: Reader, length: int) -> str:
+def _given_text(reader: Reader, length: int, terms: Terms) -> str:
+    if not terms.inner_lengths:
+        return reader.raw(length).decode("utf-8", "replace")
     if length:
         return (reader.text() or b"").decode("utf-8", "replace")
     if reader.peek() == 0:  # some clients write the length byte of an empty text, no message is 0

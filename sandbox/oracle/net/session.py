@@ -195,7 +195,7 @@ class WireSession:
             return b"\x08\0" + answers.status(in_transaction=self._target.session.in_transaction)
         session, client, pairs = self._login.finish(self._reader, self._service)
         executor = Executor(session, self._terms, self._check_cancel)
-        self._target = PiggybackTarget(session, executor, client)
+        self._target = PiggybackTarget(session, executor, client, self._terms)
         return pairs + self._result(CallResult())
 
     def _fast_login(self) -> None:

@@ -15,7 +15,7 @@ from sandbox.oracle.net.lob import LobStore
 from sandbox.oracle.net.wire import SHORT_MAX, text
 
 LOBS = frozenset({DbType.CLOB, DbType.BLOB})
-_LONGS = frozenset({DbType.LONG, DbType.LONG_RAW})
+LONGS = frozenset({DbType.LONG, DbType.LONG_RAW})
 _AS_WHOLE = frozenset({DbType.LONG, DbType.LONG_RAW, DbType.VARCHAR2, DbType.RAW})
 _ROWID_LENGTH = b"\x0e"
 _ZERO = b"\x80"
@@ -36,7 +36,7 @@ def row_encoder(
     special = {
         index: _encoder(column, defines[index] if index < len(defines) else None, lobs, owned)
         for index, column in enumerate(columns)
-        if column.type in LOBS or column.type in _LONGS or column.type == DbType.ROWID
+        if column.type in LOBS or column.type in LONGS or column.type == DbType.ROWID
     }
     if not special:
         return _plain_rows
@@ -72,9 +72,9 @@ def _encoder(
 ) -> Callable[[Cell], bytes]:
     if column.type == DbType.ROWID:
         return _rowid
-    if column.type in _LONGS or (define is not None and define.number in _AS_WHOLE):
+    if column.type in LONGS or (define is not None and define.number in _AS_WHOLE):
         return _whole
-    prefetch = define.prefetch if define else 0
+    prefetch = define.prefetch if define else None
     return lambda cell: lobs.value(column.type, cell, prefetch=prefetch, owned=owned)
 
 
