@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from cdc.changes import META_SCHEMA, ChangeBatch, TableChanges, TableName
+from cdc.errors import TableChanged
 from cdc.readers.pgoutput.catalog import Catalog
 from cdc.readers.pgoutput.messages import Relation
 from cdc.readers.pgoutput.transactions import OID, Portion, Transaction, TransactionBuffer
@@ -41,10 +42,21 @@ class Relations:
         self._tables = catalog.describe()
 
     def adopt(self, buffer: TransactionBuffer) -> None:
-        """Take the description that the buffer has stopped at as the one in force."""
+        """Take the description that the buffer has stopped at as the one in force.
+
+        Raises:
+            TableChanged: a captured table goes on under another name.
+        """
         relation = buffer.relation
-        if relation is not None and relation.name in self._captured:
-            self._tables[relation.name] = self._catalog.table_of(relation)
+        if relation is not None:
+            former = self.known.get(relation.oid)
+            if former is not None and former.name in self._captured and relation.name not in self._captured:
+                raise TableChanged(
+                    f"{self._system}: table {former.name} was renamed to {relation.name}",
+                    hint="rename it back, or change the rules of that table",
+                )
+            if relation.name in self._captured:
+                self._tables[relation.name] = self._catalog.table_of(relation)
         buffer.adopt()
 
     def batch(self, portion: Portion) -> ChangeBatch:

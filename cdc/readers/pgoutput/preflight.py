@@ -25,7 +25,6 @@ select current_setting('wal_level') as wal_level,
     current_setting('max_wal_senders')::int as max_senders,
     (select count(*) from pg_stat_activity where backend_type = 'walsender') as senders,
     current_setting('server_version_num')::int as version,
-    pg_is_in_recovery() as standby,
     r.rolreplication or r.rolsuper as may_replicate, r.rolname as role,
     to_jsonb(p) as publication
 from pg_roles r left join pg_publication p on p.pubname = %(publication)s

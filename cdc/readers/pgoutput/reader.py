@@ -11,13 +11,13 @@ the LSN from which everything later comes again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import PostgresSystem
-from cdc.errors import TransientError
+from cdc.errors import DatabaseUnreachable, TransientError
 from cdc.ports import Finding, Resume, StopAsked
 from cdc.positions import Lsn
 from cdc.readers.pgoutput import preflight
@@ -33,7 +33,8 @@ MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 _IDLE_BATCH_S = 1.0
 _TURN_S = 0.2
-_SLOT_PATIENCE_S = 3.0
+SLOT_PATIENCE_S = 3.0
+"""How long the slot may still be held by our own former session."""
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +80,7 @@ class PgoutputReader:
         """Row counts as the planner estimates them; never analysed tables are left out."""
         return row_estimates(self._catalog.facts())
 
-    def snapshot(self, *, max_rows: int, stop: StopAsked) -> Iterator[ChangeBatch]:
+    def snapshot(self, *, max_rows: int, stop: StopAsked) -> Generator[ChangeBatch, None, None]:
         """Make the slot anew and read every captured table at its consistent point.
 
         An existing free slot of the same name is dropped: without a complete snapshot its position
@@ -105,7 +106,9 @@ class PgoutputReader:
         finally:
             snapshot.close()
 
-    def read(self, resume: Resume, *, max_changes: int, stop: StopAsked) -> Iterator[ChangeBatch]:
+    def read(
+        self, resume: Resume, *, max_changes: int, stop: StopAsked
+    ) -> Generator[ChangeBatch, None, None]:
         """Yield batches of whole transactions later than `resume`; see the port.
 
         A transaction of more than about `max_changes` rows or 32 MiB comes in slices. A batch ends
@@ -158,15 +161,15 @@ class PgoutputReader:
         sender = WalSender(self._settings, self.system)
         try:
             (row,) = sender.command("IDENTIFY_SYSTEM")
-            deadline = time.monotonic() + _SLOT_PATIENCE_S
+            deadline = time.monotonic() + SLOT_PATIENCE_S
             while True:
                 slot = check_slot(
                     self._catalog, self._settings, self.system, start, Lsn.parse(str(row["xlogpos"]))
                 )
                 try:
                     sender.start(slot.name, self._settings.publication, start)
-                except TransientError:
-                    if time.monotonic() > deadline:
+                except TransientError as exc:
+                    if isinstance(exc, DatabaseUnreachable) or time.monotonic() > deadline:
                         raise
                     if stop():
                         sender.close()

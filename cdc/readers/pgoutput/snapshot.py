@@ -46,7 +46,8 @@ from cdc.readers.pgoutput.session import WalSender, quoted
 from cdc.readers.pgoutput.slot import check_slot_free, check_slot_use, find_slot
 
 MAX_CHUNK_BYTES = 32 * 1024 * 1024
-_ACTIVE_SLOT_PATIENCE_S = 5.0
+SLOT_PATIENCE_S = 5.0
+"""How long a slot may still be held by our own former session."""
 _TURN_MS = 200
 
 log = structlog.get_logger(__name__)
@@ -67,7 +68,7 @@ def create_slot(
         TransientError: a running session holds the slot.
         OperatorError: the slot belongs to another plugin or database.
     """
-    deadline = time.monotonic() + _ACTIVE_SLOT_PATIENCE_S
+    deadline = time.monotonic() + SLOT_PATIENCE_S
     while (slot := find_slot(catalog, settings.slot)) is not None:
         check_slot_use(slot, settings, system)
         if slot.holder is None:
