@@ -69,9 +69,6 @@ class Stager:
         lease: verified in every transaction.
         reader: name of the reader; by default the one for `kind`.
         programs: compiled inbound rules; by default those of the rule set.
-
-    Raises:
-        OperatorError: two systems feed one entity.
     """
 
     def __init__(
@@ -263,22 +260,11 @@ class Stager:
 
 
 def feeding_tables(rule_set: RuleSet, system: str) -> dict[str, frozenset[TableName]]:
-    """The entities that a system feeds, each with the tables it comes from.
-
-    Raises:
-        OperatorError: another system feeds one of them too; positions of two systems do not compare.
-    """
+    """The entities that a system feeds, each with the tables it comes from."""
     feeders: dict[str, frozenset[TableName]] = {}
     for rule in rule_set.inbound:
         if rule.system == system:
             feeders[rule.entity] = feeders.get(rule.entity, frozenset()) | {rule.table}
-    shared = sorted(
-        f"entity {rule.entity}: fed by {rule.system} and {system}, expected one system"
-        for rule in rule_set.inbound
-        if rule.system != system and rule.entity in feeders
-    )
-    if shared:
-        raise OperatorError("\n".join(shared), hint="give each system an entity of its own")
     return feeders
 
 

@@ -10,13 +10,20 @@ import polars as pl
 
 import mapping_rules
 from cdc.changes import (
-    META_SCHEMA, ChangeBatch, SourceColumn, SourceTable, SourceType, TableChanges, TableName, frame_schema,
+    META_SCHEMA,
+    ChangeBatch,
+    SourceColumn,
+    SourceTable,
+    SourceType,
+    TableChanges,
+    TableName,
+    frame_schema,
 )  # fmt: skip
 from cdc.positions import Lsn
 from mapping_rules import RuleSet
 
 FILES = {
-    "systems.yaml": "shop: {conventions: plain, schema: public}\nother: {conventions: plain, schema: public}\n",
+    "systems.yaml": "shop: {conventions: plain, schema: public}\n",
     "entities/customer.yaml": (
         "entity: customer\nkey: [customer_id]\ncolumns:\n"
         "  customer_id: {type: text}\n  name: {type: text, personal: true}\n  note: {type: text}\n"
@@ -33,7 +40,8 @@ FILES = {
     ),
     "inbound/purchase.yaml": (
         "system: shop\ntable: purchase\nkey: [customer_id, number]\nentity: purchase\ncolumns:\n"
-        "  customer_id: customer_id\n  number: number\n  bought_on: bought_on\n  paid: paid\n  paid_at: paid_at\n"
+        "  customer_id: customer_id\n  number: number\n  bought_on: bought_on\n"
+        "  paid: paid\n  paid_at: paid_at\n"
     ),
 }
 
@@ -83,9 +91,9 @@ class Event:
 
 
 def customer(key: str, name: str | None = "Ada", note: str | None = None, credit: str | None = "1.00",
-             secret: str | None = "hush") -> dict[str, str | None]:  # fmt: skip
+             other: str | None = "hush") -> dict[str, str | None]:  # fmt: skip
     """A whole row of table customer."""
-    return {"id": key, "name": name, "note": note, "credit": credit, "secret": secret}
+    return {"id": key, "name": name, "note": note, "credit": credit, "secret": other}
 
 
 def changes(events: Iterable[Event]) -> TableChanges:

@@ -1,0 +1,81 @@
+"""A migrated staging database with a stager, for integration tests."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from cdc.config import PostgresConnection
+from cdc.postgres.connect import Connection, connect
+from cdc.staging.leases import Lease
+from cdc.staging.migrate import migrate
+from cdc.staging.stage import Stager
+from mapping_rules import RuleSet
+from tests.unit.staging.doubles import rule_set
+
+
+def settings_of(conninfo: str) -> PostgresConnection:
+    """The configuration section for a server of the tests."""
+    found = conninfo_to_dict(conninfo)
+    return PostgresConnection(
+        host=str(found["host"]), port=int(str(found["port"])), database=str(found["dbname"]),
+        user=str(found["user"]), password=found["password"], sslmode="disable", insecure=True,
+    )  # fmt: skip
+
+
+@dataclass
+class World:
+    """Staging as one process sees it; `query` looks at it from another session."""
+
+    settings: PostgresConnection
+    rule_set: RuleSet
+    lease: Lease
+    observer: Connection
+    stagers: list[Stager] = field(default_factory=list)
+
+    def stager(self, **options: Any) -> Stager:
+        """A new stager on a session of its own."""
+        connection = connect(self.settings, application="test stager")
+        arguments: dict[str, Any] = {
+            "kind": "postgres", "time_zone": "UTC", "run_id": uuid.uuid4(), "lease": self.lease,
+        }  # fmt: skip
+        made = Stager(connection, self.rule_set, "shop", **{**arguments, **options})
+        self.stagers.append(made)
+        return made
+
+    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Rows of a query, as committed."""
+        return self.observer.execute(statement, parameters).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Change staging behind everybody's back."""
+        self.observer.execute(statement)
+
+    def customers(self) -> dict[str, tuple[Any, ...]]:
+        """Rows of staging.customer by key: name, note, credit, tombstone."""
+        rows = self.query("select customer_id, name, note, credit, tombstone from staging.customer")
+        return {key: tuple(rest) for key, *rest in rows}
+
+
+@contextmanager
+def staging(database: str, rules: RuleSet | None = None) -> Iterator[World]:
+    """Migrate a database for a rule set and take the lease."""
+    settings, rules = settings_of(database), rules or rule_set()
+    migrate(settings, rules)
+    lease = Lease(settings, "replication", "test", 15)
+    lease.acquire()
+    observer = psycopg.connect(database, autocommit=True)
+    world = World(settings, rules, lease, observer)
+    try:
+        yield world
+    finally:
+        for stager in world.stagers:
+            stager.close()
+        observer.close()
+        lease.close()
