@@ -1,0 +1,259 @@
+"""Recorded orders of V$LOGMNR_CONTENTS rows and log lists; sources in tests/data/README_logminer.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc.changes import TableName
+from cdc.errors import RedoNotAvailable, RedoUnreadable
+from cdc.readers.logminer.assembly import Assembly, Committed
+from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
+from cdc.readers.logminer.rows import Code, LogRow, transaction_name
+
+DATA = Path(__file__).parents[2] / "data" / "logminer_sequences.jsonl"
+SEQUENCES = {case["id"]: case for case in map(json.loads, DATA.read_text(encoding="utf-8").splitlines())}
+TABLE = TableName("S", "T")
+CODES = {"INSERT": 1, "DELETE": 2, "UPDATE": 3, "START": 6, "COMMIT": 7, "INTERNAL": 0, "ROLLBACK": 36}
+
+
+def of_kind(*kinds: str) -> pytest.MarkDecorator:
+    chosen = [case for case in SEQUENCES.values() if case["kind"] in kinds]
+    assert chosen
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in chosen])
+
+
+def log_row(row: dict[str, Any]) -> LogRow:
+    code = row.get("OPERATION_CODE", CODES.get(row.get("OPERATION", ""), 0))
+    return LogRow(
+        scn=row.get("SCN", 0),
+        operation_code=code,
+        xid=row.get("XID") or row.get("XID_TEXT") or "",
+        sql_redo=row.get("SQL_REDO", "delete from recorded" if "SQL_REDO" not in row else None),
+        csf=row.get("CSF", 0),
+        rollback=row.get("ROLLBACK", 0),
+        status=row.get("STATUS", 0),
+        row_id=row.get("ROW_ID"),
+        data_obj=row.get("DATA_OBJ#"),
+        owner=row.get("SEG_OWNER"),
+        table=row.get("TABLE_NAME"),
+        thread=row.get("THREAD#", 1),
+        rs_id=row.get("RS_ID"),
+        ssn=row.get("SSN", 0),
+        username=row.get("USERNAME"),
+        info=row.get("INFO"),
+        operation=row.get("OPERATION", ""),
+        pxid=row.get("PXID"),
+    )
+
+
+def everything(_row: LogRow) -> TableName:
+    return TABLE
+
+
+def run(assembly: Assembly, rows: list[dict[str, Any]]) -> list[Committed]:
+    events = [assembly.add(log_row(row)) for row in rows]
+    return [event for event in events if isinstance(event, Committed)]
+
+
+@of_kind("partial_rollback")
+def test_undone_rows_are_not_handed_out(case: dict[str, Any]) -> None:
+    """Rows undone by a savepoint or a failed statement never leave the transaction."""
+    rows, expect = case["rows"], case["expect"]
+    assembly = Assembly("ccb", everything)
+    last = max(row["SCN"] for row in rows)
+    end = {"SCN": expect.get("commit_scn", last), "OPERATION_CODE": 7, "XID": rows[0]["XID"]}
+    # the recorded texts are cut off; rows of temporary tables count here, though they carry no data
+    committed = run(assembly, [*({**row, "SQL_REDO": "recorded"} for row in rows), end])
+    survivors = [row for _, row in committed[0].rows] if committed else []
+    assert len(survivors) == expect["survivors_count"]
+    assert assembly.counts["unmatched rolled back rows"] == 0
+    places = {(row.rs_id or "").strip() for row in survivors}
+    assert not places & set(expect.get("must_be_absent", ()))
+    assert places >= set(expect.get("must_be_present", ()))
+    if expect.get("survivors") is not None:
+        found = [(r.rs_id.strip() if r.rs_id else "", r.ssn, r.row_id, r.operation_code) for r in survivors]
+        assert found == [
+            (one["RS_ID"].strip(), one["SSN"], one["ROW_ID"], one["OPERATION_CODE"])
+            for one in expect["survivors"]
+        ]
+
+
+@of_kind("csf")
+def test_pieces_of_a_long_text_are_joined_without_separator(case: dict[str, Any]) -> None:
+    """A text cut in the middle of an identifier comes out whole."""
+    committed = run(Assembly("ccb", everything), [*case["rows"], {"OPERATION_CODE": 7}])
+    ((_, row),) = committed[0].rows
+    assert row.sql_redo == case["expect"]["sql_redo"]
+    assert len(row.sql_redo or "") == case["expect"]["joined_length"]
+
+
+@of_kind("full_row")
+def test_transaction_id_is_read_little_endian(case: dict[str, Any]) -> None:
+    """XID bytes name segment, slot and sequence as V$TRANSACTION does."""
+    (row,) = case["rows"]
+    assert transaction_name(row["XID"]) == ".".join(map(str, case["expect"]["xid_parts"]))
+
+
+@of_kind("interleaved")
+def test_interleaved_transactions_come_out_in_commit_order(case: dict[str, Any]) -> None:
+    """Each transaction whole, in the order of the commits; what never commits never comes."""
+    assembly = Assembly("ccb", everything)
+    committed = run(assembly, case["rows"])
+    assert [one.xid for one in committed] == case["expect"]["commit_order"]
+    events = [[one.xid, row.sql_redo] for one in committed for _, row in one.rows]
+    assert events == case["expect"]["events"]
+    assert [one.xid for one in assembly.open] == case["expect"]["never_committed"]
+
+
+@of_kind("corruption", "missing_scn")
+def test_lost_redo_stops(case: dict[str, Any]) -> None:
+    """Corrupt blocks and holes in the redo are an error at that very row, never noise."""
+    assembly = Assembly("ccb", everything)
+    for index, row in enumerate(case["rows"]):
+        if index == case["expect"]["must_stop_at_row"]:
+            with pytest.raises((RedoUnreadable, RedoNotAvailable)):
+                assembly.add(log_row(row))
+            return
+        assembly.add(log_row(row))
+    pytest.fail("the row that must stop was not reached")
+
+
+@of_kind("transaction_buffer", "lob_partial_rollback", "rac_private_thread")
+def test_transaction_buffer(case: dict[str, Any]) -> None:
+    """What is emitted, what stays open and what was rolled back, as recorded."""
+    expect = case["expect"]
+    kinds = {int(thread): kind for thread, kind in expect.get("threads", {}).items()}
+    private = frozenset(thread for thread, kind in kinds.items() if kind == "PRIVATE")
+    assembly = Assembly("ccb", everything, private_threads=private)
+    committed = run(assembly, case["rows"])
+    if "emitted" in expect:
+        assert [[one.xid, len(one.rows)] for one in committed] == expect["emitted"]
+    if "open_after" in expect:
+        assert [one.xid for one in assembly.open] == expect["open_after"]
+    if "oldest_open_scn" in expect:
+        assert assembly.open[0].start_scn == expect["oldest_open_scn"]
+    assert not {one.xid for one in assembly.open} & set(expect.get("rolled_back", ()))
+
+
+@of_kind("checkpoint")
+def test_restart_point_stays_before_open_transactions(case: dict[str, Any]) -> None:
+    """The low watermark holds for transactions with captured rows, and for no others."""
+    assembly = Assembly("ccb", everything)
+    checkpoints = []
+    for row in case["rows"]:
+        if isinstance(assembly.add(log_row(row)), Committed):
+            checkpoints.append([row["SCN"], assembly.low_watermark(row["SCN"])])
+    assert checkpoints == case["expect"]["checkpoints"]
+
+
+@of_kind("recorded")
+def test_undecoded_rows_reach_their_table(case: dict[str, Any]) -> None:
+    """Rows named by object id count as the table's when the id is known, of an index too."""
+    committed = run(
+        Assembly("ccb", everything),
+        [*case["rows"], {"SCN": 99, "OPERATION_CODE": 7, "XID": case["rows"][0]["XID"]}],
+    )
+    assert sum(len(one.rows) for one in committed) == case["expect"]["events"]
+    if "xid_parts" in case["expect"]:
+        assert committed[0].name == ".".join(map(str, case["expect"]["xid_parts"]))
+
+
+@of_kind("ddl_and_dml")
+def test_dictionary_updates_beside_ddl_are_not_changes(case: dict[str, Any]) -> None:
+    """Only the captured table's rows come, with the SCN of their commit."""
+    wanted = TableName(*case["expect"]["table"].split("."))
+    assembly = Assembly("ccb", lambda row: wanted if row.owner == wanted.schema else None)
+    committed = run(assembly, case["rows"])
+    assert sum(len(one.rows) for one in committed) == case["expect"]["events"]
+    assert committed[0].scn == case["expect"]["commit_scn"]
+
+
+@of_kind("log_files")
+def test_log_list_is_complete_or_not(case: dict[str, Any]) -> None:
+    """A gap in a needed thread is seen; closed threads and foreign logs do not disturb."""
+    threads = [
+        RedoThread(one["thread"], one["status"] == "OPEN", one["last_flushed_scn"], one.get("enabled_scn"))
+        for one in case["expect"]["threads"]
+    ]
+    logs = [
+        LogFile(
+            one["name"],
+            one["thread"],
+            one["sequence"],
+            one["first_scn"],
+            one["next_scn"],
+            one["type"] == "archive",
+        )
+        for one in case["rows"]
+    ]
+    found = logs_to_mine(case["expect"]["start_scn"], logs, threads)
+    assert (not found.gaps) == case["expect"]["complete"]
+
+
+def test_rows_of_an_unknown_sequence_join_the_open_transaction() -> None:
+    """A compensation row whose transaction id ends in ffffffff undoes the right row."""
+    assembly = Assembly("ccb", everything)
+    known, unknown = "0e001c0012345678", "0e001c00ffffffff"
+    rows: list[dict[str, Any]] = [
+        {"SCN": 1, "OPERATION_CODE": Code.START, "XID": known},
+        {"SCN": 2, "OPERATION_CODE": Code.INSERT, "XID": known, "ROW_ID": "AAB"},
+        {"SCN": 3, "OPERATION_CODE": Code.DELETE, "XID": unknown, "ROW_ID": "AAB", "ROLLBACK": 1},
+        {"SCN": 4, "OPERATION_CODE": Code.COMMIT, "XID": known},
+    ]
+    assert run(assembly, rows) == []
+    assert assembly.open == ()
+
+
+def test_parallel_children_commit_with_their_parent() -> None:
+    """Rows of parallel DML have own ids and belong to the transaction named by PXID."""
+    parent, child = "0100020003000000", "0500060007000000"
+    rows: list[dict[str, Any]] = [
+        {"SCN": 1, "OPERATION_CODE": 6, "XID": parent, "PXID": parent},
+        {"SCN": 2, "OPERATION_CODE": 1, "XID": parent, "PXID": parent},
+        {"SCN": 3, "OPERATION_CODE": 1, "XID": child, "PXID": parent},
+        {"SCN": 4, "OPERATION_CODE": 7, "XID": child, "PXID": parent},
+        {"SCN": 5, "OPERATION_CODE": 7, "XID": parent, "PXID": parent},
+    ]
+    (committed,) = run(Assembly("ccb", everything), rows)
+    assert (committed.scn, len(committed.rows)) == (5, 2)
+
+
+def test_unmatched_compensation_of_a_whole_transaction_stops() -> None:
+    """If the start was seen, an undo row without its forward row means that a row was missed."""
+    assembly = Assembly("ccb", everything)
+    assembly.add(log_row({"SCN": 1, "OPERATION_CODE": 6, "XID": "aa"}))
+    with pytest.raises(RedoUnreadable, match=r"SCN 2, transaction aa.*undoes nothing"):
+        assembly.add(log_row({"SCN": 2, "OPERATION_CODE": 2, "XID": "aa", "ROW_ID": "AAB", "ROLLBACK": 1}))
+
+
+def test_lost_continuation_stops() -> None:
+    """A text whose continuation never came is not taken for the next one's beginning."""
+    assembly = Assembly("ccb", everything)
+    assembly.add(log_row({"SCN": 1, "OPERATION_CODE": 3, "XID": "aa", "CSF": 1, "RS_ID": "1"}))
+    with pytest.raises(RedoUnreadable, match="continuation"):
+        assembly.add(log_row({"SCN": 2, "OPERATION_CODE": 3, "XID": "aa", "CSF": 0, "RS_ID": "2"}))
+
+
+def test_unsupported_rows_of_a_captured_table_stop() -> None:
+    """What LogMiner cannot give is named, never skipped; other tables' rows do not matter."""
+    row = {"SCN": 7, "OPERATION_CODE": 255, "XID": "aa", "SEG_OWNER": "S", "TABLE_NAME": "T"}
+    with pytest.raises(RedoUnreadable, match=r"S\.T"):
+        Assembly("ccb", everything).add(log_row(row))
+    assert Assembly("ccb", lambda _row: None).add(log_row(row)) is None
+
+
+@pytest.mark.parametrize(
+    ("usernames", "expected"),
+    [(["CCBRIDGE", None], "CCBRIDGE"), (["UNKNOWN", "CISUSER"], "CISUSER"), ([None], None)],
+)
+def test_user_is_decided_at_commit(usernames: list[str | None], expected: str | None) -> None:
+    """The user may be known from any row of the transaction; UNKNOWN is nobody."""
+    rows: list[dict[str, Any]] = [
+        {"SCN": 1, "OPERATION_CODE": 1, "XID": "aa", "USERNAME": name} for name in usernames
+    ]
+    (committed,) = run(Assembly("ccb", everything), [*rows, {"SCN": 2, "OPERATION_CODE": 7, "XID": "aa"}])
+    assert committed.username == expected
