@@ -97,3 +97,22 @@ def _check_tried(expression: pl.Expr) -> None:
             if text is not None:
                 return
     raise ExpressionRefused(f"fails for every row: {failure}")
+
+
+def evaluate(columns: pl.DataFrame, expression: pl.Expr) -> tuple[pl.Series, pl.Series]:
+    """Result of a SQL expression as text, and the rows at which it stops.
+
+    Polars stops a whole frame at a bad row, so a frame that fails is halved until the row is found.
+    """
+    try:
+        result = columns.select(expression.alias("result"))["result"]
+    except pl.exceptions.PolarsError:
+        if columns.height == 1:
+            return pl.Series([None], dtype=pl.String), pl.Series([True])
+        half = columns.height // 2
+        (first, first_failed), (second, second_failed) = (
+            evaluate(columns.slice(0, half), expression),
+            evaluate(columns.slice(half), expression),
+        )
+        return pl.concat([first, second]), pl.concat([first_failed, second_failed])
+    return result, pl.Series([False], dtype=pl.Boolean).new_from_index(0, columns.height)

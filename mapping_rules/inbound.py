@@ -13,9 +13,11 @@ from typing import Any, Literal
 import polars as pl
 
 from cdc.changes import SourceTable, TableChanges, TableName
+from mapping_rules.expressions import evaluate
 from mapping_rules.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE
 from mapping_rules.model import Entity, Inbound, Lookup, RuleSet
 from mapping_rules.plan import FAILED, OLD, RAW, VALUE, Plan, make_plan, sql_text
+from mapping_rules.reasons import Reason
 from mapping_rules.rejections import Rejections
 from mapping_rules.values import Site
 
@@ -102,14 +104,14 @@ class InboundProgram:
 
     def _refuse(self, frame: pl.DataFrame, plan: Plan, rejections: Rejections) -> None:
         rejections.add_where(
-            frame, IS_TRUNCATE, "truncate", "the table was emptied, which rules cannot map row by row"
+            frame, IS_TRUNCATE, Reason.TRUNCATE, "the table was emptied, which rules cannot map row by row"
         )
         if plan.undecidable is not None:
             names = ", ".join(str(condition.column) for condition in self.rule.where)
             rejections.add_where(
                 frame,
                 plan.undecidable,
-                "where_unknown",
+                Reason.WHERE_UNKNOWN,
                 f"`where` reads {names}, not in the log, expected the source to log the whole row",
             )
 
@@ -145,10 +147,9 @@ class InboundProgram:
         unknown = pl.any_horizontal([pl.col(VALUE + name).is_null() for name in self.entity.key])
         without = keys.filter(unknown & (pl.col("operation") == "d"))
         if not without.is_empty():
-            rejections.add_rows(
-                without[INDEX], "null_key", f"found no key {', '.join(self.rule.key)} of the deleted row,"
-                " expected the source to log it"
-            )  # fmt: skip
+            names = ", ".join(self.rule.key)
+            reason = f"found no key {names} of the deleted row, expected the source to log it"
+            rejections.add_rows(without[INDEX], Reason.NULL_KEY, reason)
         empty = [
             pl.lit(None, dtype=column.type.polars).alias(name) if name not in self.entity.key
             else pl.col(VALUE + name).alias(name)
@@ -199,25 +200,6 @@ def _absent_list(plan: Plan) -> pl.Expr:
 
 def _trailing(*, tombstone: bool) -> list[pl.Expr]:
     return [pl.lit(tombstone).alias(name) if name == "tombstone" else pl.col(name) for name in TRAILING]
-
-
-def evaluate(columns: pl.DataFrame, expression: pl.Expr) -> tuple[pl.Series, pl.Series]:
-    """Result of a SQL expression as text, and the rows at which it stops.
-
-    Polars stops a whole frame at a bad row, so a frame that fails is halved until the row is found.
-    """
-    try:
-        result = columns.select(expression.alias("result"))["result"]
-    except pl.exceptions.PolarsError:
-        if columns.height == 1:
-            return pl.Series([None], dtype=pl.String), pl.Series([True])
-        half = columns.height // 2
-        (first, first_failed), (second, second_failed) = (
-            evaluate(columns.slice(0, half), expression),
-            evaluate(columns.slice(half), expression),
-        )
-        return pl.concat([first, second]), pl.concat([first_failed, second_failed])
-    return result, pl.Series([False], dtype=pl.Boolean).new_from_index(0, columns.height)
 
 
 def captured_tables(rule_set: RuleSet, system: str) -> tuple[TableName, ...]:

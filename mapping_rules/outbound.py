@@ -14,7 +14,7 @@ from cdc.changes import TableName
 from mapping_rules import sql
 from mapping_rules.builtin import BUILT_IN
 from mapping_rules.model import Entity, EntityType, Join, Outbound, Ref, RuleSet
-from mapping_rules.outbound_checks import column_type
+from mapping_rules.outbound_types import column_type
 from mapping_rules.sql import Scope, identifier
 
 WINDOW = "{0} > %(low)s::bigint and {0} <= %(high)s::bigint"

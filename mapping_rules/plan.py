@@ -17,6 +17,7 @@ from mapping_rules.constants import typed
 from mapping_rules.expressions import compiled
 from mapping_rules.images import Images
 from mapping_rules.model import Condition, Entity, Inbound, InboundColumn, Lookup
+from mapping_rules.reasons import Reason
 from mapping_rules.transforms import TRANSFORMS
 from mapping_rules.values import Fault, Site, Typed, switch_texts, translated, typed_value
 
@@ -200,10 +201,10 @@ def _faults(column: InboundColumn, entity: Entity, value: Typed) -> list[Fault]:
     faults = []
     if column.sql:
         reason = "the SQL expression stops at this row, expected a value or null"
-        faults.append(Fault(pl.col(FAILED + column.name), "sql_failed", reason))
+        faults.append(Fault(pl.col(FAILED + column.name), Reason.SQL_FAILED, reason))
     if column.constant is None:
         faults += value.faults(pl.col(RAW + column.name), pl.col(VALUE + column.name))
     if column.name in entity.key:
         reason = "found no value, expected one in a key column"
-        faults.append(Fault(pl.col(VALUE + column.name).is_null(), "null_key", reason))
+        faults.append(Fault(pl.col(VALUE + column.name).is_null(), Reason.NULL_KEY, reason))
     return faults

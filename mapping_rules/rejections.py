@@ -11,6 +11,7 @@ from cdc.changes import AFTER, BEFORE, TableChanges
 from mapping_rules.images import IS_DELETE
 from mapping_rules.model import Inbound
 from mapping_rules.plan import VALUE, Plan
+from mapping_rules.reasons import Reason
 
 SCHEMA: Mapping[str, Any] = {
     "source_position": pl.Int64(),
@@ -46,15 +47,15 @@ class Rejections:
         self._rule, self._changes, self._plan = rule, changes, plan
         self._found: list[pl.DataFrame] = []
 
-    def add_where(self, frame: pl.DataFrame, when: pl.Expr, code: str, reason: str) -> None:
+    def add_where(self, frame: pl.DataFrame, when: pl.Expr, code: Reason, reason: str) -> None:
         """Reject the rows of the frame for which `when` holds."""
         self.add_rows(frame.filter(when)["row"], code, reason)
 
-    def add_rows(self, index: pl.Series, code: str, reason: str) -> None:
+    def add_rows(self, index: pl.Series, code: Reason, reason: str) -> None:
         """Reject the rows with these indexes."""
         if index.is_empty():
             return
-        texts = {"entity_key": None, "reason_code": code, "reason": f"{self._rule.table}: {reason}"}
+        texts = {"entity_key": None, "reason_code": code.value, "reason": f"{self._rule.table}: {reason}"}
         self._found.append(
             pl.DataFrame({_INDEX: index}).with_columns(
                 pl.lit(text, dtype=pl.String).alias(name) for name, text in texts.items()
@@ -69,7 +70,7 @@ class Rejections:
                 continue
             column = self._rule.columns[name]
             label = f"{self._rule.table}: column {name} from {', '.join(column.sources)}"
-            codes.append(_first([(fault.when, fault.code) for fault in faults]))
+            codes.append(_first([(fault.when, fault.code.value) for fault in faults]))
             reasons.append(_first([(fault.when, f"{label}: {fault.reason}") for fault in faults]))
         self._found.append(
             values.select(

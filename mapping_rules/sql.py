@@ -11,7 +11,7 @@ from datetime import date
 
 from mapping_rules.constants import Constant, typed
 from mapping_rules.model import Condition, Entity, EntityType, Join, Kind, Lookup, OutboundColumn, Ref
-from mapping_rules.outbound_checks import column_type, constant_type, meaning_type
+from mapping_rules.outbound_types import column_type, constant_type, meaning_type
 from mapping_rules.transforms import TRANSFORMS
 
 SCHEMA = "staging"

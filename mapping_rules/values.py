@@ -16,6 +16,7 @@ import polars as pl
 from cdc.changes import SourceType
 from mapping_rules.constants import typed
 from mapping_rules.model import Conventions, EntityType, Kind, Lookup
+from mapping_rules.reasons import Reason
 
 NUMERIC = r"^-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -29,7 +30,7 @@ class Fault:
     """What is wrong where `when` holds; among several of a column the first counts."""
 
     when: pl.Expr
-    code: str
+    code: Reason
     reason: str
 
 
@@ -92,7 +93,7 @@ def translated(raw: pl.Expr, lookup: Lookup, target: EntityType) -> Typed:
     reason = f"found a code that lookup {lookup.name} does not hold"
     return Typed(
         known,
-        lambda text, _: [Fault(text.is_not_null() & ~text.is_in(codes), "unknown_lookup", reason)],
+        lambda text, _: [Fault(text.is_not_null() & ~text.is_in(codes), Reason.UNKNOWN_LOOKUP, reason)],
     )
 
 
@@ -102,7 +103,7 @@ def _text(raw: pl.Expr, site: Site) -> Typed:
     reason = "found text with the NUL character, expected text that a database can hold"
     return Typed(
         raw,
-        lambda text, _: [Fault(text.str.contains("\0", literal=True), "nul_character", reason)],
+        lambda text, _: [Fault(text.str.contains("\0", literal=True), Reason.NUL_CHARACTER, reason)],
     )
 
 
@@ -117,9 +118,11 @@ def _number(raw: pl.Expr, target: EntityType) -> Typed:
         bad = text.is_not_null() & found.is_null()
         too_fine = text.str.contains(rf"\.[0-9]{{{target.scale}}}[0-9]*[1-9]")
         return [
-            Fault(bad & ~text.str.contains(NUMERIC), "not_a_number", f"found no number, expected {target}"),
-            Fault(bad & too_fine, "number_too_fine", f"found a finer number, expected {target}"),
-            Fault(bad, "number_out_of_range", f"found a number out of range, expected {target}"),
+            Fault(
+                bad & ~text.str.contains(NUMERIC), Reason.NOT_A_NUMBER, f"found no number, expected {target}"
+            ),
+            Fault(bad & too_fine, Reason.NUMBER_TOO_FINE, f"found a finer number, expected {target}"),
+            Fault(bad, Reason.NUMBER_OUT_OF_RANGE, f"found a number out of range, expected {target}"),
         ]
 
     return Typed(value, faults)
@@ -130,7 +133,8 @@ def _boolean(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
     value = pl.when(raw == yes).then(True).when(raw == no).then(False)
     reason = f"found an unknown switch, expected {yes} or {no}"
     return Typed(
-        value, lambda text, found: [Fault(text.is_not_null() & found.is_null(), "unknown_switch", reason)]
+        value,
+        lambda text, found: [Fault(text.is_not_null() & found.is_null(), Reason.UNKNOWN_SWITCH, reason)],
     )
 
 
@@ -149,7 +153,9 @@ def _date(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
         value = pl.when(raw.str.contains(_DATE)).then(raw).str.to_date("%Y-%m-%d", strict=False)
     value = pl.when(value.dt.year() >= 1).then(value)
     reason = "found no date of the years 1 to 9999, expected a date"
-    return Typed(value, lambda text, found: [Fault(text.is_not_null() & found.is_null(), "bad_date", reason)])
+    return Typed(
+        value, lambda text, found: [Fault(text.is_not_null() & found.is_null(), Reason.BAD_DATE, reason)]
+    )
 
 
 def _timestamp(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
@@ -169,7 +175,7 @@ def _timestamp(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
         bad = text.is_not_null() & found.is_null()
         shaped = [] if source is SourceType.TIMESTAMP_TZ else [_skipped(text, bad, site)]
         reason = "found no time of the years 1 to 9999 in whole microseconds, expected a time"
-        return [*shaped, Fault(bad, "bad_timestamp", reason)]
+        return [*shaped, Fault(bad, Reason.BAD_TIMESTAMP, reason)]
 
     return Typed(value, faults)
 
@@ -177,7 +183,7 @@ def _timestamp(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
 def _skipped(text: pl.Expr, bad: pl.Expr, site: Site) -> Fault:
     inside = _local(text).dt.year().is_between(2, 9998)
     reason = f"found a local time that never was, its hour was skipped in {site.time_zone}"
-    return Fault(bad & inside, "nonexistent_local_time", reason)
+    return Fault(bad & inside, Reason.NONEXISTENT_LOCAL_TIME, reason)
 
 
 def _local(raw: pl.Expr) -> pl.Expr:

@@ -1,0 +1,23 @@
+"""Why a row is set aside: the stable codes of `Mapped.rejected`, explained in `docs/rules.md`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Codes for people and programs; the text beside one names column and expectation."""
+
+    NOT_A_NUMBER = "not_a_number"
+    NUMBER_TOO_FINE = "number_too_fine"
+    NUMBER_OUT_OF_RANGE = "number_out_of_range"
+    UNKNOWN_SWITCH = "unknown_switch"
+    BAD_DATE = "bad_date"
+    BAD_TIMESTAMP = "bad_timestamp"
+    NONEXISTENT_LOCAL_TIME = "nonexistent_local_time"
+    UNKNOWN_LOOKUP = "unknown_lookup"
+    NUL_CHARACTER = "nul_character"
+    NULL_KEY = "null_key"
+    WHERE_UNKNOWN = "where_unknown"
+    SQL_FAILED = "sql_failed"
+    TRUNCATE = "truncate"
