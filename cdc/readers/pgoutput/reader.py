@@ -212,7 +212,7 @@ class PgoutputReader:
                     yield batch
             if taken is Taken.RELATION:
                 relations.adopt(buffer)
-            elif dry and buffer.settle() > self._read_to and time.monotonic() - idle_since >= _IDLE_BATCH_S:
+            if buffer.settle() > self._read_to and time.monotonic() - idle_since >= _IDLE_BATCH_S:
                 self._read_to, idle_since = buffer.resume, time.monotonic()
                 yield ChangeBatch(self.system, Lsn(buffer.resume - 1), {}, {"lsn": buffer.resume.text})
             elif dry:
