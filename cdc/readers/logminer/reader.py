@@ -169,30 +169,28 @@ class LogMinerReader:
         told_at = time.monotonic()
         while not stop():
             end = window_end(read_to, state, since, scns=self._window.scns, still_s=pause_s)
+            rows = 0
             if end > read_to:
                 start = session_start(
                     read_to, assembly.low_watermark(read_to), max_distance=self._settings.max_window_scn
                 )
-                rows = 0
                 for array in self._session.rows(start, read_to, end, state):
                     rows += len(array)
                     for row in array:
                         event = assembly.add(row)
-                        if event is None:
-                            continue
-                        if isinstance(event, DdlSeen):
-                            self._ddl(event)
-                        else:
+                        if isinstance(event, Committed):
                             yield from output.take(event, self._session.utc_offset)
+                        elif event is not None:
+                            self._ddl(event)
                 read_to = self._read_to = end
                 self._window.settle(rows, comfortable_rows=COMFORTABLE_ROWS)
                 self._log_failures = self._server_faults = 0
                 if output.waiting or time.monotonic() - told_at >= IDLE_BATCH_S:
                     told_at = time.monotonic()
                     yield output.flush(end, self._session.utc_offset)
-            if end < state.flushed_scn - 1:
+            if read_to < state.flushed_scn - 1:
                 continue  # behind: the next window is known already
-            if end <= read_to and not stop():
+            if not rows and not stop():
                 time.sleep(pause_s)
             now = self._session.look()
             if now.flushed_scn != since.flushed_scn:
