@@ -25,12 +25,6 @@ _BLOCK = 16
 Pair = tuple[str, str, int]
 
 
-def new_verifier(password: str) -> Verifier:
-    """A verifier with a fresh salt, for a user that is being created."""
-    salt = secrets.token_bytes(16)
-    return Verifier(salt, _derive(password.encode(), salt))
-
-
 def unknown_user(user: str) -> Verifier:
     """A verifier that no password fits, the same at each try, so that names cannot be probed."""
     digest = hashlib.sha512(_SEED + user.encode()).digest()

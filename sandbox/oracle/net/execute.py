@@ -6,18 +6,15 @@ placeholders of a statement. Read next: `session`, which calls it, and `answers`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
-
-import structlog
+from collections.abc import Sequence
 
 from sandbox.oracle.interface import CheckCancel, DbType, OracleFault, Outcome, Session
 from sandbox.oracle.net import answers
 from sandbox.oracle.net.answers import CallResult
 from sandbox.oracle.net.binds import ROW, Value, engine_binds, read_metadata, read_rows
 from sandbox.oracle.net.cursors import Cursor, Cursors
+from sandbox.oracle.net.faults import LocatedFault, guarded
 from sandbox.oracle.net.lob import LobStore
-from sandbox.oracle.net.packets import BreakReceived, ClientGone
 from sandbox.oracle.net.requests import BATCH, COMMIT, EXECUTE, ExecuteRequest, read_execute
 from sandbox.oracle.net.sqltext import Kind, placeholders
 from sandbox.oracle.net.terms import Terms
@@ -27,9 +24,6 @@ from sandbox.oracle.net.wire import Reader, ub
 KEEPS_CURSOR = frozenset({1, 1400, 1407, 1438, 2290, 2291, 2292, 21525, 40479})
 """Integrity errors: clients go on using the cursor after them."""
 
-log = structlog.get_logger(__name__)
-_SLIP = 20999
-Result = TypeVar("Result")
 Answer = tuple[bytes | bytearray, CallResult]
 """The messages of a response and what its last block reports."""
 
@@ -60,7 +54,7 @@ class Executor:
             if request.statement is not None and fault.code not in KEEPS_CURSOR:
                 self.cursors.close(cursor.id)
                 raise
-            raise _Located(fault, cursor.id) from fault
+            raise LocatedFault(fault, cursor.id) from fault
 
     def re_execute(self, reader: Reader, *, fetch: bool) -> Answer:
         """Answer a call that runs a known cursor again, and fetches when `fetch`."""
@@ -73,7 +67,7 @@ class Executor:
             rows = self._bind_rows(reader, cursor, iterations) if cursor.binds else []
             return self._run(cursor, rows, iterations=iterations, wanted=count if fetch else 0, commit=commit)
         except OracleFault as fault:
-            raise _Located(fault, cursor.id) from fault
+            raise LocatedFault(fault, cursor.id) from fault
 
     def fetch(self, reader: Reader) -> Answer:
         """Answer a fetch call."""
@@ -81,7 +75,7 @@ class Executor:
         try:
             return self._rows(cursor, reader.ub(), bytearray())
         except OracleFault as fault:
-            raise _Located(fault, cursor.id) from fault
+            raise LocatedFault(fault, cursor.id) from fault
 
     def _cursor(self, request: ExecuteRequest) -> Cursor:
         if not request.cursor:
@@ -232,39 +226,6 @@ class Executor:
                 parts.append(ub(len(cells)))
                 parts += [out_value(bind, cell, self.lobs, cursor.lobs) for cell in cells]
         return b"".join(parts)
-
-
-class _Located(OracleFault):
-    """A fault whose cursor lives on."""
-
-    def __init__(self, fault: OracleFault, cursor: int) -> None:
-        super().__init__(fault.code, fault.text, offset=fault.offset, row=fault.row)
-        self.cursor = cursor
-
-
-def fault_result(fault: OracleFault) -> CallResult:
-    """What the last block of a response says of a fault."""
-    return CallResult(
-        code=fault.code,
-        message=fault.text,
-        rows=fault.row or 0,
-        cursor=fault.cursor if isinstance(fault, _Located) else 0,
-        position=fault.offset if fault.row is None else fault.row,
-    )
-
-
-def guarded(call: Callable[[], Result]) -> Result:
-    """Call the engine; an error it did not mean to raise is logged and becomes ORA-20999.
-
-    Not ORA-00600: clients give up the whole connection then.
-    """
-    try:
-        return call()
-    except (OracleFault, ClientGone, BreakReceived):
-        raise
-    except Exception as exc:
-        log.exception("engine_failed")
-        raise OracleFault(_SLIP, f"fault of the stand-in: {type(exc).__name__}: {exc}") from exc
 
 
 def _row_waits(reader: Reader, cursor: Cursor) -> bool:

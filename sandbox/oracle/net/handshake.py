@@ -6,6 +6,7 @@ Read next: `auth` (who is it) and `session` (the calls).
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sandbox.oracle.net.packets import PacketStream, PacketType
@@ -21,8 +22,7 @@ _LAST_TYPE = 1000  # above every data type number
 _INTEGER_TYPE = 27  # its representation tells how the scale of columns and binds is written
 _TIME_ZONE = bytes.fromhex("80000000 3C3C3C 80000000")
 _TIME_ZONE_VERSION = (32).to_bytes(4, "big")
-ORA_UNKNOWN_SERVICE = 12514
-ORA_UNKNOWN_SID = 12505
+_UNKNOWN_SERVICE, _UNKNOWN_SID = 12514, 12505
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,6 @@ class ConnectRequest:
     sdu: int
     service: str | None
     sid: str | None
-    descriptor: str
 
 
 def read_connect(stream: PacketStream) -> ConnectRequest:
@@ -54,14 +53,24 @@ def read_connect(stream: PacketStream) -> ConnectRequest:
         while len(data) < length:
             data += stream.read_data()
     descriptor = data.decode("utf-8", "replace")
-    return ConnectRequest(
-        version, sdu, _parameter(descriptor, "SERVICE_NAME"), _parameter(descriptor, "SID"), descriptor
-    )
+    return ConnectRequest(version, sdu, _parameter(descriptor, "SERVICE_NAME"), _parameter(descriptor, "SID"))
 
 
 def _parameter(descriptor: str, name: str) -> str | None:
     found = re.search(rf"\(\s*{name}\s*=\s*([^()]*?)\s*\)", descriptor, re.IGNORECASE)
     return found.group(1) if found else None
+
+
+def refusal(request: ConnectRequest, name: str, services: Collection[str]) -> int:
+    """The listener error for a service or SID that is not there; 0 when it is.
+
+    Neither case nor domain of a service matters; the database's name is a SID.
+    """
+    known = {service.lower() for service in services}
+    if request.service is not None:
+        wanted = request.service.lower()
+        return 0 if {wanted, wanted.split(".")[0]} & known else _UNKNOWN_SERVICE
+    return 0 if (request.sid or "").lower() in known | {name.lower()} else _UNKNOWN_SID
 
 
 def refuse(stream: PacketStream, code: int) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from sandbox.oracle.interface import Client, Database, OracleFault, Session
 from sandbox.oracle.net.auth import Logon, Pair, unknown_user
-from sandbox.oracle.net.execute import guarded
+from sandbox.oracle.net.faults import guarded
 from sandbox.oracle.net.terms import Terms
 from sandbox.oracle.net.wire import Reader, long_text, ub
 

@@ -148,8 +148,17 @@ class PacketStream:
             self._show("packet_sent", kind, payload)
         self._send(length + bytes((kind, 0, 0, 0)) + payload)
 
-    def send_marker(self, kind: Marker) -> None:
-        """Send a marker packet."""
+    def answer_marker(self, kind: int) -> None:
+        """Break back and drop everything up to the client's reset, then reset too."""
+        if kind != Marker.RESET:
+            self._send_marker(Marker.BREAK)
+            while True:
+                packet = self.read()
+                if packet.type == PacketType.MARKER and packet.payload[-1] == Marker.RESET:
+                    break
+        self._send_marker(Marker.RESET)
+
+    def _send_marker(self, kind: Marker) -> None:
         self.send(PacketType.MARKER, bytes((1, 0, kind)))
 
     def send_message(self, message: bytes | bytearray, *, last_flags: int = 0) -> None:
@@ -172,6 +181,10 @@ class PacketStream:
         if self._dump:
             self._show("message_sent", PacketType.DATA, bytes(message))
         self._send(out)
+
+    def wait_at_most(self, seconds: float | None) -> None:
+        """Give up on a silent client after some seconds; None waits for ever."""
+        self._socket.settimeout(seconds)
 
     def close(self) -> None:
         """Close the socket; a second call does nothing."""

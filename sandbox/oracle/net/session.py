@@ -14,15 +14,14 @@ import structlog
 from sandbox.oracle.interface import Database, OracleFault
 from sandbox.oracle.net import answers, handshake, piggybacks
 from sandbox.oracle.net.answers import CallResult
-from sandbox.oracle.net.execute import Executor, fault_result, guarded
+from sandbox.oracle.net.execute import Executor
+from sandbox.oracle.net.faults import fault_result, guarded
 from sandbox.oracle.net.login import Login
 from sandbox.oracle.net.packets import (
     END_OF_RESPONSE,
     BreakReceived,
     ClientGone,
-    Marker,
     PacketStream,
-    PacketType,
 )
 from sandbox.oracle.net.piggybacks import PiggybackTarget
 from sandbox.oracle.net.terms import Dialect, Terms
@@ -31,6 +30,7 @@ from sandbox.oracle.net.wire import Reader, WireError, text, ub
 _PROTOCOL, _DATA_TYPES, _FUNCTION, _PIGGYBACK, _ONE_WAY, _FAST_LOGIN = 1, 2, 3, 17, 26, 34
 _LOGIN_ONE, _LOGIN_TWO, _EXECUTE, _RE_EXECUTE, _RE_EXECUTE_FETCH, _FETCH = 118, 115, 94, 4, 78, 5
 _LOB, _COMMIT, _ROLLBACK, _PING, _LOGOFF, _VERSION, _END_PIPELINE = 96, 14, 15, 147, 9, 59, 200
+LOGIN_TIMEOUT_S = 60.0
 _CANCELLED = 1013
 _FATAL = frozenset({28, 1012, 1092, 3113, 3114})
 _CANCEL_CHECK_S = 0.02
@@ -59,11 +59,12 @@ class WireSession:
         self._sequence = 0
         self._break: int | None = None
         self._checked = 0.0
-        self._marked = False
+        self._service = ""
 
     def serve(self) -> None:
         """Serve until the client leaves; never raises, rolls back and closes at the end."""
         try:
+            self._stream.wait_at_most(LOGIN_TIMEOUT_S)
             if self._connect():
                 while self._request():
                     pass
@@ -72,28 +73,22 @@ class WireSession:
         except Exception:  # a fault in decoding one client's bytes must not reach the others
             log.exception("connection_failed", request=self._reader.buffer[:_LOGGED_BYTES].hex(" "))
         finally:
-            if self._target is not None:
-                self._end_session(self._target)
             self._stream.close()
+            self._end_session()
 
-    @staticmethod
-    def _end_session(target: PiggybackTarget) -> None:
+    def _end_session(self) -> None:
+        if self._target is None:
+            return
         try:
-            guarded(target.session.close)
+            guarded(self._target.session.close)
         except OracleFault as fault:
             log.warning("session_close_failed", code=fault.code)
 
     def _connect(self) -> bool:
         request = handshake.read_connect(self._stream)
-        self._descriptor = request.descriptor
-        services = {name.lower() for name in self._database.services}
-        if request.service is not None:
-            wanted = request.service.lower()
-            if not {wanted, wanted.split(".")[0]} & services:
-                handshake.refuse(self._stream, handshake.ORA_UNKNOWN_SERVICE)
-                return False
-        elif (request.sid or "").lower() not in services | {self._database.name.lower()}:
-            handshake.refuse(self._stream, handshake.ORA_UNKNOWN_SID)
+        refusal = handshake.refusal(request, self._database.name, self._database.services)
+        if refusal:
+            handshake.refuse(self._stream, refusal)
             return False
         self._service = request.service or self._database.name
         self._terms.end_of_response = handshake.accept(self._stream, request, self._dialect)
@@ -194,6 +189,7 @@ class WireSession:
             self._login.change_password(self._reader, self._target.session)
             return b"\x08\0" + answers.status(in_transaction=self._target.session.in_transaction)
         session, client, pairs = self._login.finish(self._reader, self._service)
+        self._stream.wait_at_most(None)
         executor = Executor(session, self._terms, self._check_cancel)
         self._target = PiggybackTarget(session, executor, client, self._terms)
         return pairs + self._result(CallResult())
@@ -255,14 +251,8 @@ class WireSession:
             raise OracleFault(_CANCELLED, "user requested cancel of current operation")
 
     def _answer_break(self, kind: int) -> None:
-        """The dialogue that ends a call from outside: break, reset, reset, error block."""
-        if kind != Marker.RESET:
-            self._stream.send_marker(Marker.BREAK)
-            while True:
-                packet = self._stream.read()
-                if packet.type == PacketType.MARKER and packet.payload[-1] == Marker.RESET:
-                    break
+        """End the call from outside: the dialogue of markers, then the error block."""
+        self._stream.answer_marker(kind)
         self._reader.buffer, self._reader.position = b"", 0
-        self._stream.send_marker(Marker.RESET)
         fault = OracleFault(_CANCELLED, "user requested cancel of current operation")
         self._send(self._result(fault_result(fault)))

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sandbox.oracle.cells import decode, encode, encode_number
+from sandbox.oracle.engine.users import make_verifier
 from sandbox.oracle.interface import (
     BatchFault,
     Bind,
@@ -22,7 +23,6 @@ from sandbox.oracle.interface import (
     Row,
     Verifier,
 )
-from sandbox.oracle.net.auth import new_verifier
 
 Rows = Sequence[Sequence[Cell | list[Cell]]]
 ROWID = "AAASnBAAEAAAAIbAAA"
@@ -53,7 +53,7 @@ class FakeDatabase:
     banner = "Oracle stand-in for tests"
 
     def __init__(self) -> None:
-        self.passwords = {"SCOTT": new_verifier("tiger")}
+        self.passwords = {"SCOTT": make_verifier("tiger")}
         self.table: dict[bytes, Cell] = {}
         self.sessions: list[FakeSession] = []
         self.started = threading.Event()

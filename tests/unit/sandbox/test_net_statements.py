@@ -8,9 +8,10 @@ import secrets
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from sandbox.oracle.engine.users import make_verifier
 from sandbox.oracle.interface import Column, DbType
 from sandbox.oracle.net.answers import describe_message, parameters, row_header, rowid_fields
-from sandbox.oracle.net.auth import Logon, new_verifier, unknown_user
+from sandbox.oracle.net.auth import Logon, unknown_user
 from sandbox.oracle.net.binds import WireBind, read_rows
 from sandbox.oracle.net.lob import LobStore
 from sandbox.oracle.net.sqltext import Kind, kind, placeholders
@@ -125,14 +126,14 @@ def test_an_unknown_user_gets_the_same_challenge_each_time() -> None:
 
 def test_a_garbled_login_is_refused_without_an_error() -> None:
     """Missing, short or odd values."""
-    logon = Logon("SCOTT", new_verifier("tiger"))
+    logon = Logon("SCOTT", make_verifier("tiger"))
     for pairs in ({}, {"AUTH_SESSKEY": "zz"}, {"AUTH_SESSKEY": "00" * 32, "AUTH_PASSWORD": "00"}):
         assert logon.prove(pairs) is False
 
 
 def _login(stored: str, given: str) -> tuple[bool, bytes]:
     """The client's side of the handshake."""
-    logon = Logon("SCOTT", new_verifier(stored))
+    logon = Logon("SCOTT", make_verifier(stored))
     told = {key: value for key, value, _ in logon.challenge()}
     salt = bytes.fromhex(told["AUTH_VFR_DATA"])
     rounds = int(told["AUTH_PBKDF2_VGEN_COUNT"])
