@@ -24,7 +24,7 @@ TENDER_TYPES = ("CASH", "CARD", "MOMO", "CHEC")
 DICTIONARY_VIEWS = (
     "V_$DATABASE", "V_$INSTANCE", "V_$THREAD", "V_$LOG", "V_$LOGFILE", "V_$ARCHIVED_LOG",
     "V_$ARCHIVE_DEST_STATUS", "V_$LOGMNR_LOGS", "V_$LOGMNR_CONTENTS", "V_$LOGMNR_PARAMETERS",
-    "V_$TRANSACTION", "V_$PARAMETER", "V_$NLS_PARAMETERS",
+    "V_$TRANSACTION", "GV_$TRANSACTION", "V_$PARAMETER", "V_$NLS_PARAMETERS",
 )  # fmt: skip
 """What a LogMiner session and its start-up checks look at."""
 
