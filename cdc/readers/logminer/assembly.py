@@ -328,4 +328,6 @@ def _is_child(row: LogRow) -> bool:
 
 
 def _key(row: LogRow) -> str:
-    return row.pxid if row.pxid and _is_child(row) else row.xid
+    if row.pxid is None or row.pxid == row.xid:
+        return row.xid
+    return row.pxid if _is_child(row) else row.xid

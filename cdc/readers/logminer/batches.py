@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import chain, repeat
+from itertools import chain, groupby, repeat
+from operator import itemgetter
 
 import polars as pl
 
@@ -62,14 +63,14 @@ class BatchMaker:
         """
         collected: dict[TableName, _TableRows] = {}
         for part in slices:
-            counts: dict[TableName, int] = {}
-            for ordinal, (table, row) in enumerate(part.rows, part.first_ordinal):
+            at = part.first_ordinal
+            for table, run in groupby(part.rows, key=itemgetter(0)):
                 into = collected.setdefault(table, _TableRows())
-                into.rows.append(row)
-                into.ordinals.append(ordinal)
-                counts[table] = counts.get(table, 0) + 1
-            for table, count in counts.items():
-                collected[table].transactions.append((count, part.transaction))
+                rows = [row for _, row in run]
+                into.rows += rows
+                into.ordinals += range(at, at + len(rows))
+                into.transactions.append((len(rows), part.transaction))
+                at += len(rows)
         return {table: self._changes(table, rows, utc_offset) for table, rows in collected.items()}
 
     def _changes(self, table: TableName, collected: _TableRows, utc_offset: timedelta) -> TableChanges:

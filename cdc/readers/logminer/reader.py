@@ -73,6 +73,7 @@ class LogMinerReader:
         self._tables = tuple(tables)
         self._session = MiningSession(system, settings, self._tables)
         self._captured: Mapping[TableName, CapturedTable] = {}
+        self._by_name: dict[tuple[str | None, str | None], TableName] = {}
         self._by_id: dict[int, TableName] = {}
         self._unknown_ids: set[int] = set()
         self._readers: dict[TableName, ImageReader] = {}
@@ -102,6 +103,7 @@ class LogMinerReader:
         charset = codec(row[0] if row else "AL32UTF8")
         self._readers.clear()
         self._readers.update({name: _image_reader(one, charset) for name, one in self._captured.items()})
+        self._by_name = {(name.schema, name.name): name for name in self._captured}
         self._by_id = {number: name for name, one in self._captured.items() for number in one.object_ids}
         self._unknown_ids.clear()
         return {name: captured.table for name, captured in self._captured.items()}
@@ -200,8 +202,7 @@ class LogMinerReader:
     def _table_of(self, row: LogRow) -> TableName | None:
         """The captured table of a row, undecoded rows by their object id."""
         if row.owner != "UNKNOWN" or not (row.table or "").startswith("OBJ# "):
-            name = TableName(row.owner or "", row.table or "")
-            return name if name in self._captured else None
+            return self._by_name.get((row.owner, row.table))
         number = int((row.table or "")[5:])
         if number not in self._by_id and number not in self._unknown_ids:
             # a partition or index made since; an id the dictionary does not know belongs to an object
