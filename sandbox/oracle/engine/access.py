@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine.conditions import comparable
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, ScopeColumn
+from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, ScopeColumn, all_true
 from sandbox.oracle.engine.sql_types import pad
 from sandbox.oracle.engine.storage import Storage
 from sandbox.oracle.engine.store import Key, KeyIndex, Table, Version, row_id_text, visible
@@ -96,7 +96,7 @@ def _tests(filters: Sequence[Condition], env: Env, outer: Row) -> Callable[[Row]
         if outer:
             return lambda row: single(outer + row, env) is True
         return lambda row: single(row, env) is True
-    return lambda row: all([test(outer + row, env) for test in tests])
+    return lambda row: all_true(tests, outer + row, env)
 
 
 def checked(rows: Iterable[Row], env: Env) -> Iterator[Row]:

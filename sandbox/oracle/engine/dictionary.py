@@ -1,15 +1,320 @@
-"""Views."""
+"""Dictionary views: tables, columns, constraints, indexes, objects, users, rights, as ALL_, USER_ and DBA_.
+
+ALL_ views show what the user owns or was granted something on, as in Oracle.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine.views import FixedView
+from sandbox.oracle.engine import rights_views
+from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.fixed_views import CHARACTER_SETS, VERSION
+from sandbox.oracle.engine.session import NLS
+from sandbox.oracle.engine.sql_types import SqlType
+from sandbox.oracle.engine.store import StoredColumn, Table
+from sandbox.oracle.engine.views import FixedView, view
+from sandbox.oracle.interface import DbType
 
 if TYPE_CHECKING:
     from sandbox.oracle.engine.database import OracleDatabase
 
+Rows = Iterator[Sequence[object]]
+Scoped = Callable[[Env, str], Rows]
+
+_TYPE_NAMES = {
+    DbType.TIMESTAMP_TZ: "TIMESTAMP(6) WITH TIME ZONE",
+    DbType.TIMESTAMP_LTZ: "TIMESTAMP(6) WITH LOCAL TIME ZONE",
+    DbType.LONG_RAW: "LONG RAW",
+    DbType.INTERVAL_DS: "INTERVAL DAY(2) TO SECOND(6)",
+}
+
+
+def type_name(kind: SqlType) -> str:
+    """DATA_TYPE of a column."""
+    if kind.base is DbType.TIMESTAMP:
+        return f"TIMESTAMP({kind.scale})"
+    if kind.base is DbType.NUMBER and kind.precision == 126:
+        return "FLOAT"
+    return _TYPE_NAMES.get(kind.base, kind.base.name)
+
 
 def views(database: OracleDatabase) -> list[FixedView]:
     """Views of this module."""
-    return []
+    found: list[FixedView] = []
+    for name, columns, rows in _definitions(database):
+        found.extend(_family(name, columns, rows))
+    found.extend(rights_views.views(database))
+    nls = {**NLS, **CHARACTER_SETS, "NLS_RDBMS_VERSION": VERSION}
+    for name in ("NLS_DATABASE_PARAMETERS", "NLS_INSTANCE_PARAMETERS"):
+        found.append(view(name, "PARAMETER:128 VALUE:64", lambda env: nls.items(), free=True))
+    found.append(
+        view(
+            "NLS_SESSION_PARAMETERS", "PARAMETER:128 VALUE:64", lambda env: env.session.nls.items(), free=True
+        )
+    )
+    found.append(
+        view(
+            "PRODUCT_COMPONENT_VERSION",
+            "PRODUCT:80 VERSION:80 VERSION_FULL:80 STATUS:80",
+            lambda env: [(database.banner, VERSION, VERSION, "Production")],
+            free=True,
+        )
+    )
+    return found
+
+
+def _family(name: str, columns: str, rows: Scoped) -> Iterator[FixedView]:
+    """ALL_X, DBA_X and USER_X (which has no owner column when it comes first)."""
+    yield view(f"ALL_{name}", columns, lambda env: rows(env, "ALL"), free=True)
+    yield view(f"DBA_{name}", columns, lambda env: rows(env, "DBA"))
+    if columns.startswith("OWNER:"):
+        rest = columns.split(" ", 1)[1]
+        yield view(f"USER_{name}", rest, lambda env: (row[1:] for row in rows(env, "USER")), free=True)
+    else:
+        yield view(f"USER_{name}", columns, lambda env: rows(env, "USER"), free=True)
+
+
+def seen_tables(database: OracleDatabase, env: Env, which: str) -> Iterator[Table]:
+    """Tables of a family of views: USER own ones, ALL accessible ones, DBA every one."""
+    user = env.session.user
+    for (owner, name), table in sorted(database.catalog.tables.items()):
+        if which == "DBA" or owner == user or (which == "ALL" and database.users.may(user, None, (owner, name))):
+            yield table
+
+
+def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
+    def time(seconds: float) -> datetime:
+        return database.local_time(seconds).replace(microsecond=0)
+
+    def tables(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            temporary = "Y" if table.shape.temporary else "N"
+            yield (
+                *(table.owner, table.name, None if table.shape.temporary else "USERS", None, None, "VALID"),
+                *(
+                    len(table.rows),
+                    temporary,
+                    "NO",
+                    "N",
+                    "DISABLED",
+                    "NO",
+                    "YES",
+                    "NO",
+                    None,
+                    "N",
+                    "N",
+                    "NO",
+                    "NO",
+                ),
+            )
+
+    def all_tables(env: Env, which: str) -> Rows:
+        for row in tables(env, which):
+            yield (*row, None, None)
+
+    def columns(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            for number, column in enumerate(table.shape.columns, 1):
+                yield _column_row(table, column, number)
+
+    def constraints(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            for index in table.indexes:
+                if index.constraint:
+                    kind = "P" if index.primary else "U"
+                    yield (
+                        *(table.owner, index.name, kind, table.name, None, None, None, "ENABLED"),
+                        *(
+                            "NOT DEFERRABLE",
+                            "IMMEDIATE",
+                            "VALIDATED",
+                            "USER NAME",
+                            index.owner,
+                            index.name,
+                            None,
+                        ),
+                    )
+            for column in table.shape.columns:
+                if not column.nullable:
+                    condition = f'"{column.name}" IS NOT NULL'
+                    yield (
+                        *(table.owner, f"SYS_C{table.shape.object_id}_{column.identity}", "C", table.name),
+                        *(condition, None, None, "ENABLED", "NOT DEFERRABLE", "IMMEDIATE", "VALIDATED"),
+                        *("GENERATED NAME", None, None, None),
+                    )
+
+    def constraint_columns(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            for index in table.indexes:
+                if index.constraint:
+                    for position, place in enumerate(index.places, 1):
+                        name = table.shape.columns[place].name
+                        yield (table.owner, index.name, table.name, name, position)
+
+    def indexes(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            for index in table.indexes:
+                unique = "UNIQUE" if index.unique else "NONUNIQUE"
+                yield (
+                    index.owner,
+                    index.name,
+                    "NORMAL",
+                    table.owner,
+                    table.name,
+                    "TABLE",
+                    unique,
+                    "VALID",
+                    "NO",
+                    "N",
+                )
+
+    def index_columns(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            for index in table.indexes:
+                for position, place in enumerate(index.places, 1):
+                    column = table.shape.columns[place]
+                    yield (
+                        *(index.owner, index.name, table.owner, table.name, column.name, position),
+                        *(column.type.size, column.type.chars, "ASC"),
+                    )
+
+    def objects(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            shape = table.shape
+            yield (
+                *(shape.owner, shape.name, None, shape.object_id, shape.data_object_id, "TABLE"),
+                *(time(table.created_at), time(table.defined_at), None, "VALID", "N", "N", "N", 1, None),
+            )
+        for sequence in database.catalog.sequences.values():
+            if which == "USER" and sequence.owner != env.session.user:
+                continue
+            made = time(sequence.created_at)
+            yield (
+                *(sequence.owner, sequence.name, None, sequence.object_id, None, "SEQUENCE"),
+                *(made, made, None, "VALID", "N", "N", "N", 1, None),
+            )
+
+    def sequences(env: Env, which: str) -> Rows:
+        for each in database.catalog.sequences.values():
+            if which != "USER" or each.owner == env.session.user:
+                yield (each.owner, each.name, 1, None, each.step, "N", "N", 20, each.next_value)
+
+    def log_groups(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            for level in table.supplemental:
+                kind = {"ALL": "ALL COLUMN LOGGING", "PRIMARY KEY": "PRIMARY KEY LOGGING"}.get(level)
+                kind = kind or {"UNIQUE": "UNIQUE KEY LOGGING"}.get(level, "USER LOG GROUP")
+                generated = "USER NAME" if kind == "USER LOG GROUP" else "GENERATED NAME"
+                name = level if kind == "USER LOG GROUP" else f"SYS_C{table.shape.object_id:07d}"
+                yield (table.owner, name, table.name, kind, "ALWAYS", generated)
+
+    def log_columns(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            for level, names in table.supplemental.items():
+                for position, name in enumerate(names, 1):
+                    yield (table.owner, level, table.name, name, position, "LOG")
+
+    def comments(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            yield (table.owner, table.name, "TABLE", table.comments.get(""), 0)
+
+    def column_comments(env: Env, which: str) -> Rows:
+        for table in seen_tables(database, env, which):
+            for column in table.shape.columns:
+                yield (table.owner, table.name, column.name, table.comments.get(column.name), 0)
+
+    def synonyms(env: Env, which: str) -> Rows:
+        for (owner, name), target in database.catalog.synonyms.items():
+            yield (owner, name, *target, None)
+
+    table_columns = (
+        "OWNER:128 TABLE_NAME:128 TABLESPACE_NAME:30 CLUSTER_NAME:128 IOT_NAME:128 STATUS:8 NUM_ROWS:n "
+        "TEMPORARY:1 NESTED:3 SECONDARY:1 COMPRESSION:8 DROPPED:3 LOGGING:3 PARTITIONED:3 IOT_TYPE:12 "
+        "BACKED_UP:1 READ_ONLY:3 HAS_IDENTITY:3 EXTERNAL:3"
+    )
+    column_columns = (
+        "OWNER:128 TABLE_NAME:128 COLUMN_NAME:128 DATA_TYPE:128 DATA_TYPE_MOD:3 DATA_TYPE_OWNER:128 "
+        "DATA_LENGTH:n DATA_PRECISION:n DATA_SCALE:n NULLABLE:1 COLUMN_ID:n DEFAULT_LENGTH:n DATA_DEFAULT:4000 "
+        "NUM_DISTINCT:n CHARACTER_SET_NAME:44 CHAR_COL_DECL_LENGTH:n CHAR_LENGTH:n CHAR_USED:1 HIDDEN_COLUMN:3 "
+        "VIRTUAL_COLUMN:3 SEGMENT_COLUMN_ID:n INTERNAL_COLUMN_ID:n QUALIFIED_COL_NAME:4000 "
+        "USER_GENERATED:3 IDENTITY_COLUMN:3 DEFAULT_ON_NULL:3"
+    )
+    return [
+        ("TABLES", table_columns, tables),
+        ("ALL_TABLES", f"{table_columns} TABLE_TYPE:128 TABLE_TYPE_OWNER:128", all_tables),
+        ("TAB_COLUMNS", column_columns, columns),
+        ("TAB_COLS", column_columns, columns),
+        (
+            "CONSTRAINTS",
+            "OWNER:128 CONSTRAINT_NAME:128 CONSTRAINT_TYPE:1 TABLE_NAME:128 SEARCH_CONDITION:4000 R_OWNER:128 "
+            "R_CONSTRAINT_NAME:128 STATUS:8 DEFERRABLE:14 DEFERRED:9 VALIDATED:13 GENERATED:14 INDEX_OWNER:128 "
+            "INDEX_NAME:128 DELETE_RULE:9",
+            constraints,
+        ),
+        (
+            "CONS_COLUMNS",
+            "OWNER:128 CONSTRAINT_NAME:128 TABLE_NAME:128 COLUMN_NAME:4000 POSITION:n",
+            constraint_columns,
+        ),
+        (
+            "INDEXES",
+            "OWNER:128 INDEX_NAME:128 INDEX_TYPE:27 TABLE_OWNER:128 TABLE_NAME:128 TABLE_TYPE:11 UNIQUENESS:9 "
+            "STATUS:8 PARTITIONED:3 TEMPORARY:1",
+            indexes,
+        ),
+        (
+            "IND_COLUMNS",
+            "INDEX_OWNER:128 INDEX_NAME:128 TABLE_OWNER:128 TABLE_NAME:128 COLUMN_NAME:4000 COLUMN_POSITION:n "
+            "COLUMN_LENGTH:n CHAR_LENGTH:n DESCEND:4",
+            index_columns,
+        ),
+        (
+            "OBJECTS",
+            "OWNER:128 OBJECT_NAME:128 SUBOBJECT_NAME:128 OBJECT_ID:n DATA_OBJECT_ID:n OBJECT_TYPE:23 CREATED:d "
+            "LAST_DDL_TIME:d TIMESTAMP:19 STATUS:7 TEMPORARY:1 GENERATED:1 SECONDARY:1 NAMESPACE:n EDITION_NAME:128",
+            objects,
+        ),
+        (
+            "SEQUENCES",
+            "SEQUENCE_OWNER:128 SEQUENCE_NAME:128 MIN_VALUE:n MAX_VALUE:n INCREMENT_BY:n CYCLE_FLAG:1 "
+            "ORDER_FLAG:1 CACHE_SIZE:n LAST_NUMBER:n",
+            sequences,
+        ),
+        (
+            "LOG_GROUPS",
+            "OWNER:128 LOG_GROUP_NAME:128 TABLE_NAME:128 LOG_GROUP_TYPE:19 ALWAYS:11 GENERATED:14",
+            log_groups,
+        ),
+        (
+            "LOG_GROUP_COLUMNS",
+            "OWNER:128 LOG_GROUP_NAME:128 TABLE_NAME:128 COLUMN_NAME:4000 POSITION:n LOGGING_PROPERTY:6",
+            log_columns,
+        ),
+        ("TAB_COMMENTS", "OWNER:128 TABLE_NAME:128 TABLE_TYPE:11 COMMENTS:4000 ORIGIN_CON_ID:n", comments),
+        (
+            "COL_COMMENTS",
+            "OWNER:128 TABLE_NAME:128 COLUMN_NAME:128 COMMENTS:4000 ORIGIN_CON_ID:n",
+            column_comments,
+        ),
+        ("SYNONYMS", "OWNER:128 SYNONYM_NAME:128 TABLE_OWNER:128 TABLE_NAME:128 DB_LINK:128", synonyms),
+    ]
+
+
+def _column_row(table: Table, column: StoredColumn, number: int) -> Sequence[object]:
+    kind = column.type
+    is_text = kind.base in (DbType.VARCHAR2, DbType.CHAR)
+    is_number = kind.base is DbType.NUMBER
+    length = kind.size if kind.base not in (DbType.CLOB, DbType.BLOB) else 4000
+    scale: int | None = kind.scale if kind.scale != -127 else None
+    if not is_number and kind.base not in (DbType.TIMESTAMP, DbType.TIMESTAMP_TZ, DbType.TIMESTAMP_LTZ):
+        scale = None
+    return (
+        *(table.owner, table.name, column.name, type_name(kind), None, None, length),
+        *(kind.precision or None if is_number else None, scale, "Y" if column.nullable else "N", number),
+        *(None, None, None, "CHAR_CS" if is_text else None, kind.chars if is_text else None),
+        *(kind.chars if is_text else 0, "C" if is_text else None, "NO", "NO", number, number, column.name),
+        *("YES", "NO", "NO"),
+    )

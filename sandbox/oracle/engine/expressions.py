@@ -206,3 +206,11 @@ def strict(kind: SqlType, function: Callable[..., Cell], *args: Expr) -> Expr:
         return None if None in values else function(*values)
 
     return derived(kind, run_many, *args)
+
+
+def all_true(tests: Sequence[Test], row: Row, env: Env) -> bool:
+    """Do all conditions hold? A loop takes half the time of all() over a generator."""
+    for test in tests:  # noqa: SIM110
+        if not test(row, env):
+            return False
+    return True

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sandbox.oracle.engine.access import Access, TableAccess
-from sandbox.oracle.engine.expressions import Condition, Env, Run
+from sandbox.oracle.engine.expressions import Condition, Env, Run, all_true
 from sandbox.oracle.engine.store import Key, KeyIndex
 from sandbox.oracle.interface import Cell, Row
 
@@ -45,7 +45,7 @@ class JoinStep:
         if not self.filters:
             return rows
         tests = [condition.test for condition in self.filters]
-        return (row for row in rows if all([test(row, env) for test in tests]))
+        return (row for row in rows if all_true(tests, row, env))
 
     def _index(self) -> KeyIndex | None:
         access = self.access
@@ -73,7 +73,7 @@ class JoinStep:
                 for partner in partners:
                     own = outer + partner
                     joined = row + partner
-                    if all([test(own, env) for test in tests]) and all([test(joined, env) for test in on]):
+                    if all_true(tests, own, env) and all_true(on, joined, env):
                         matched = True
                         yield joined
             if self.outer_join and not matched:
@@ -92,7 +92,7 @@ class JoinStep:
             matched = False
             for partner in nobody if None in key else groups.get(key, nobody):
                 joined = row + partner
-                if not on or all([test(joined, env) for test in on]):
+                if not on or all_true(on, joined, env):
                     matched = True
                     yield joined
             if self.outer_join and not matched:

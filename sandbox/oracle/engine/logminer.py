@@ -1,15 +1,210 @@
-"""Views."""
+"""V$LOGMNR_CONTENTS: rows of the journal for the session that started mining.
+
+Rows come in the order of their change, uncommitted and undone work included, as LogMiner gives them.
+Cheap columns are filled first and tested; only what passes is rendered to SQL. Read next: `mining`,
+`redo_text`, `log_rows`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine.views import FixedView
+from sandbox.oracle import cells
+from sandbox.oracle.engine.access import Reading
+from sandbox.oracle.engine.expressions import Env, ScopeColumn
+from sandbox.oracle.engine.journal import Operation, Record
+from sandbox.oracle.engine.lob_redo import NAMES, lob_rows
+from sandbox.oracle.engine.log_rows import COLUMNS, LogContext, builder
+from sandbox.oracle.engine.mining import MiningRun
+from sandbox.oracle.engine.redo_text import Renderer, Style
+from sandbox.oracle.engine.store import Shape
+from sandbox.oracle.engine.transactions import Transaction
+from sandbox.oracle.engine.views import FixedView, kind_of
+from sandbox.oracle.interface import Cell, OracleFault, Row
 
 if TYPE_CHECKING:
     from sandbox.oracle.engine.database import OracleDatabase
 
+PIECE_BYTES = 4000
+"""SQL_REDO is VARCHAR2(4000): a longer text goes on in the next row, CSF says so."""
+
+_PLACES = {name: place for place, (name, _) in enumerate(COLUMNS)}
+_REDO, _UNDO, _CSF = _PLACES["SQL_REDO"], _PLACES["SQL_UNDO"], _PLACES["CSF"]
+_CODE, _NAME, _SCN = _PLACES["OPERATION_CODE"], _PLACES["OPERATION"], _PLACES["SCN"]
+_YES, _NO = cells.encode_number(1), cells.ZERO
+_FIXED_TEXT = {
+    Operation.START: b"set transaction read write",
+    Operation.COMMIT: b"commit",
+    Operation.ROLLBACK: b"rollback",
+}
+
+
+@dataclass
+class ContentsView(FixedView):
+    """The view itself."""
+
+    late: frozenset[int] = field(default_factory=lambda: frozenset({_REDO, _UNDO, _CSF}))
+
+    def rows(self, env: Env, reading: Reading) -> Iterator[Row]:
+        """See `access.View`; the range of SCN is looked up, not searched."""
+        run = env.session.mining
+        if run is None:
+            raise OracleFault(
+                1306, "dbms_logmnr.start_logmnr() must be invoked before selecting from v$logmnr_contents"
+            )
+        return Mining(env, run, reading).rows()
+
+
+class Mining:
+    """One reading of the view."""
+
+    def __init__(self, env: Env, run: MiningRun, reading: Reading) -> None:
+        database = env.session.database
+        self.database, self.run, self.journal = database, run, database.storage.journal
+        self.context = LogContext(database, run)
+        self._build = builder(self.context, reading.wanted)
+        self._wanted, self._early = reading.wanted, reading.early
+        nls = env.session.nls
+        self._style = Style(
+            row_id=not run.has("NO_ROWID_IN_STMT"),
+            delimiter=not run.has("NO_SQL_DELIMITER"),
+            date_format=nls["NLS_DATE_FORMAT"],
+            timestamp_format=nls["NLS_TIMESTAMP_FORMAT"],
+            zone_format=nls["NLS_TIMESTAMP_TZ_FORMAT"],
+        )
+        self._renderers: dict[Shape, Renderer] = {}
+        self._end = b";" if self._style.delimiter else b""
+        low, high = reading.bounds.get(_SCN, (None, None))
+        self._low = max(run.start_scn, cells.decode_integer(low) if low else 0)
+        self._high = min(
+            run.end_scn or database.storage.scn, cells.decode_integer(high) if high else database.storage.scn
+        )
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """An online log that was overwritten since it was added cannot be read any more."""
+        newest = {log.group: log for log in self.journal.logs[-3:]}
+        for added in self.run.logs:
+            if added.online and newest[added.log.group] is not added.log:
+                raise OracleFault(
+                    310,
+                    f"archived log contains sequence {newest[added.log.group].sequence}; "
+                    f"sequence {added.log.sequence} required",
+                )
+            if not added.online and added.log.deleted:
+                raise OracleFault(308, f"cannot open archived log '{added.name}'")
+
+    def rows(self) -> Iterator[Row]:
+        """Rows of the range, texts cut into pieces."""
+        first, stop = self.journal.span(self._low, self._high)
+        first = max(first, self.run.logs[0].log.first_record)
+        last_log = self.run.logs[-1].log
+        if last_log.end_record is not None:
+            stop = min(stop, last_log.end_record)
+        places: Iterable[tuple[int, Record]] = zip(
+            range(first, stop), self.journal.records[first:stop], strict=True
+        )
+        if self.run.has("COMMITTED_DATA_ONLY"):
+            places = _committed(places)
+        early, build = self._early, self._build
+        rendered = bool(self._wanted & {_REDO, _UNDO, _CSF})
+        for place, record in places:
+            row = build(place, record)
+            if early is not None and not early(tuple(row)):
+                if not rendered or not self._has_lobs(record):
+                    continue
+            elif not rendered:
+                yield tuple(row)
+                continue
+            else:
+                yield from self._with_text(row, record)
+            if self._has_lobs(record):
+                yield from self._lob_rows(row, record)
+
+    def _with_text(self, row: list[Cell], record: Record) -> Iterator[Row]:
+        redo = self._redo(record)
+        if _UNDO in self._wanted and record.shape is not None and record.operation in _DATA:
+            row[_UNDO] = self._renderer(record.shape).undo_text(record).encode()[:PIECE_BYTES]
+        if len(redo) <= PIECE_BYTES:
+            row[_REDO], row[_CSF] = redo or None, _NO
+            yield tuple(row)
+            return
+        yield from _pieces(row, redo)
+
+    def _redo(self, record: Record) -> bytes:
+        if record.operation in _DATA and record.shape is not None:
+            return self._renderer(record.shape).text(record).encode()
+        if record.operation is Operation.DDL and record.after:
+            return (record.after[0] or b"") + self._end
+        return _FIXED_TEXT[record.operation] + self._end
+
+    def _renderer(self, shape: Shape) -> Renderer:
+        found = self._renderers.get(shape)
+        if found is None:
+            found = Renderer(shape, self._style, known=self.context.is_known(shape))
+            self._renderers[shape] = found
+        return found
+
+    def _has_lobs(self, record: Record) -> bool:
+        return (
+            record.shape is not None
+            and record.operation in _DATA
+            and bool(self._renderer(record.shape).long_lobs(record))
+        )
+
+    def _lob_rows(self, row: list[Cell], record: Record) -> Iterator[Row]:
+        if record.shape is None:
+            return
+        for code, text in lob_rows(self._renderer(record.shape), record):
+            copy = list(row)
+            copy[_CODE], copy[_NAME] = cells.encode_number(code), NAMES[code].encode()
+            if self._early is None or self._early(tuple(copy)):
+                yield from _pieces(copy, text.encode())
+
+
+_DATA = (Operation.INSERT, Operation.UPDATE, Operation.DELETE)
+
+
+def _pieces(row: list[Cell], redo: bytes) -> Iterator[Row]:
+    """Cut a text into rows of 4000 bytes, never inside a character."""
+    while redo:
+        end = min(PIECE_BYTES, len(redo))
+        while end < len(redo) and redo[end] & 0xC0 == 0x80:
+            end -= 1
+        piece, redo = redo[:end], redo[end:]
+        row[_REDO], row[_CSF] = piece, _YES if redo else _NO
+        yield tuple(row)
+
+
+def _committed(places: Iterable[tuple[int, Record]]) -> Iterator[tuple[int, Record]]:
+    """COMMITTED_DATA_ONLY: whole transactions in commit order, without what was undone."""
+    waiting: dict[Transaction, list[tuple[int, Record]]] = {}
+    for place, record in places:
+        held = waiting.setdefault(record.transaction, [])
+        if record.undo:
+            _cancel(held, record)
+            continue
+        held.append((place, record))
+        if record.operation is Operation.COMMIT:
+            yield from waiting.pop(record.transaction)
+        elif record.operation is Operation.ROLLBACK:
+            del waiting[record.transaction]
+
+
+def _cancel(held: list[tuple[int, Record]], undone: Record) -> None:
+    for at in range(len(held) - 1, -1, -1):
+        record = held[at][1]
+        if record.row == undone.row and record.shape is not None and undone.shape is not None:
+            if record.shape.object_id == undone.shape.object_id:
+                del held[at]
+                return
+
 
 def views(database: OracleDatabase) -> list[FixedView]:
-    """Views of this module."""
-    return []
+    """V$LOGMNR_CONTENTS under its names."""
+    columns: Sequence[ScopeColumn] = [ScopeColumn(name, kind_of(code)) for name, code in COLUMNS]
+    return [
+        ContentsView(name, columns, lambda env: ()) for name in ("V$LOGMNR_CONTENTS", "V_$LOGMNR_CONTENTS")
+    ]

@@ -16,7 +16,7 @@ from sandbox.oracle.engine import grouping, windows
 from sandbox.oracle.engine.access import TableAccess
 from sandbox.oracle.engine.compiler import ROW_NUMBER, Compiler
 from sandbox.oracle.engine.conversions import convert, to_number
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, hoist
+from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, all_true, hoist
 from sandbox.oracle.engine.sources import FromClause, SourceFinder, conjuncts, mentions
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import Table
@@ -261,18 +261,19 @@ def _filtered(produce: RowsOf, filters: Sequence[Condition]) -> RowsOf:
     if not filters:
         return produce
     tests = [condition.test for condition in filters]
-    return lambda env, outer: (row for row in produce(env, outer) if all([test(row, env) for test in tests]))
+    return lambda env, outer: (row for row in produce(env, outer) if all_true(tests, row, env))
 
 
 def _numbered(produce: RowsOf, tests: Sequence[Condition], place: int) -> RowsOf:
     """Append ROWNUM; a condition on it alone that fails once fails for good."""
+    checks = [test.test for test in tests]
     only_number = all(test.uses <= {place} for test in tests)
 
     def rows(env: Env, outer: Row) -> Iterator[Row]:
         number = 1
         for row in produce(env, outer):
             candidate = (*row, cells.encode_number(number))
-            if all([test.test(candidate, env) for test in tests]):
+            if all_true(checks, candidate, env):
                 number += 1
                 yield candidate
             elif only_number:

@@ -34,7 +34,7 @@ from sandbox.oracle.interface import (
 if TYPE_CHECKING:
     from sandbox.oracle.engine.access import View
     from sandbox.oracle.engine.database import OracleDatabase
-    from sandbox.oracle.engine.logminer import MiningRun
+    from sandbox.oracle.engine.mining import AddedLog, MiningRun
     from sandbox.oracle.engine.store import Table
 
 log = logging.getLogger("sandbox.oracle")
@@ -76,7 +76,7 @@ class EngineSession:
         self.time_zone = database.time_zone
         self.sequence_values: dict[tuple[str, str], bytes] = {}
         self.mining: MiningRun | None = None
-        self.mining_files: list[str] = []
+        self.mining_files: list[AddedLog] = []
         self.transaction: Transaction | None = None
         self.transaction_name = ""
         self.statement = ""

@@ -62,7 +62,8 @@ class SqlType:
 
 def text(chars: int = 1000, base: DbType = DbType.VARCHAR2) -> SqlType:
     """A text of so many characters of up to four bytes."""
-    return SqlType(base, min(max(chars, 1) * 4, 32767), max(chars, 1), 0, 0)
+    chars = max(chars, 1)
+    return SqlType(base, min(chars * 4, 4000 if chars <= 4000 else 32767), chars, 0, 0)
 
 
 NUMBER = SqlType(DbType.NUMBER)

@@ -1,0 +1,337 @@
+"""The columns of V$LOGMNR_CONTENTS other than its texts: one function per column.
+
+Only the columns a query names are filled. Constants of a transaction and of a table are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sandbox.oracle import cells
+from sandbox.oracle.engine.journal import Operation, Record
+from sandbox.oracle.engine.mining import MiningRun
+from sandbox.oracle.engine.store import Shape, row_id_text
+from sandbox.oracle.engine.transactions import OPEN, Transaction
+from sandbox.oracle.engine.zones import zone
+from sandbox.oracle.interface import Cell
+
+if TYPE_CHECKING:
+    from sandbox.oracle.engine.database import OracleDatabase
+
+COLUMNS = [
+    ("SCN", "n"),
+    ("START_SCN", "n"),
+    ("COMMIT_SCN", "n"),
+    ("TIMESTAMP", "d"),
+    ("START_TIMESTAMP", "d"),
+    ("COMMIT_TIMESTAMP", "d"),
+    ("XIDUSN", "n"),
+    ("XIDSLT", "n"),
+    ("XIDSQN", "n"),
+    ("XID", "r"),
+    ("PXIDUSN", "n"),
+    ("PXIDSLT", "n"),
+    ("PXIDSQN", "n"),
+    ("PXID", "r"),
+    ("TX_NAME", "256"),
+    ("OPERATION", "32"),
+    ("OPERATION_CODE", "n"),
+    ("ROLLBACK", "n"),
+    ("SEG_OWNER", "128"),
+    ("SEG_NAME", "256"),
+    ("TABLE_NAME", "128"),
+    ("SEG_TYPE", "n"),
+    ("SEG_TYPE_NAME", "32"),
+    ("TABLE_SPACE", "32"),
+    ("ROW_ID", "18"),
+    ("USERNAME", "384"),
+    ("OS_USERNAME", "4000"),
+    ("MACHINE_NAME", "4000"),
+    ("AUDIT_SESSIONID", "n"),
+    ("SESSION#", "n"),
+    ("SERIAL#", "n"),
+    ("SESSION_INFO", "4000"),
+    ("THREAD#", "n"),
+    ("SEQUENCE#", "n"),
+    ("RBASQN", "n"),
+    ("RBABLK", "n"),
+    ("RBABYTE", "n"),
+    ("DATA_BLK#", "n"),
+    ("DATA_OBJ#", "n"),
+    ("DATA_OBJV#", "n"),
+    ("DATA_OBJD#", "n"),
+    ("SQL_REDO", "4000"),
+    ("SQL_UNDO", "4000"),
+    ("RS_ID", "32"),
+    ("SSN", "n"),
+    ("CSF", "n"),
+    ("INFO", "32"),
+    ("STATUS", "n"),
+    ("REDO_VALUE", "n"),
+    ("UNDO_VALUE", "n"),
+    ("CSCN", "n"),
+    ("EDITION_NAME", "30"),
+    ("CLIENT_ID", "64"),
+    ("SRC_CON_NAME", "128"),
+    ("SRC_CON_ID", "n"),
+    ("SRC_CON_UID", "n"),
+    ("SRC_CON_DBID", "n"),
+    ("CON_ID", "n"),
+]
+
+Getter = Callable[[int, Record], Cell]
+_number = cells.encode_number
+_ONE, _NONE = _number(1), cells.ZERO
+_NO_ROW = b"A" * 18
+_NAMES = {operation: operation.name.encode() for operation in Operation}
+_CODES = {operation: _number(int(operation)) for operation in Operation}
+RECORDS_PER_BLOCK = 4
+RECORD_BYTES = 112
+UNKNOWN_SEQUENCE = 0xFFFFFFFF
+"""LogMiner that did not see a transaction begin cannot name the sequence in its undo rows."""
+
+
+class LogContext:
+    """What the columns need besides the record."""
+
+    def __init__(self, database: OracleDatabase, run: MiningRun) -> None:
+        self.database, self.run, self.journal = database, run, database.storage.journal
+        self._zone = zone(database.time_zone)
+        self._times: dict[int, bytes] = {}
+        self._seen_from = max(run.start_scn, run.logs[0].log.first_scn)
+        self._known: dict[Shape, bool] = {}
+        self.committed_only = run.has("COMMITTED_DATA_ONLY")
+        self._log_start, self._log_stop, self._log_sequence = 0, 0, 0
+
+    def time(self, scn: int) -> bytes:
+        """DATE cell of an SCN in the zone of the host."""
+        seconds = int(self.journal.time_of(scn))
+        cell = self._times.get(seconds)
+        if cell is None:
+            local = datetime.fromtimestamp(seconds, self._zone).replace(tzinfo=None)
+            cell = self._times[seconds] = cells.encode_date(local)
+        return cell
+
+    def saw_start(self, transaction: Transaction) -> bool:
+        """Was the START record of a transaction in the mined range?"""
+        return transaction.start_scn >= self._seen_from
+
+    def is_known(self, shape: Shape) -> bool:
+        """Does the online dictionary still describe a table as a record knew it?"""
+        found = self._known.get(shape)
+        if found is None:
+            table = self.database.storage.tables[shape.object_id]
+            found = not table.dropped and table.shape.version == shape.version
+            self._known[shape] = found
+        return found
+
+    def log_place(self, place: int) -> tuple[int, int]:
+        """Log sequence of a record and its number in that log."""
+        if not self._log_start <= place < self._log_stop:
+            log = self.journal.log_of(place)
+            self._log_start, self._log_sequence = log.first_record, log.sequence
+            self._log_stop = log.end_record if log.end_record is not None else place + 4096
+        return self._log_sequence, place - self._log_start
+
+
+def builder(context: LogContext, wanted: frozenset[int]) -> Callable[[int, Record], list[Cell]]:
+    """What fills the wanted columns of a row."""
+    getters = _getters(context)
+    width = len(COLUMNS)
+    chosen = [
+        (place, getters[name])
+        for place, (name, _) in enumerate(COLUMNS)
+        if place in wanted and name in getters
+    ]
+
+    def build(place: int, record: Record) -> list[Cell]:
+        row: list[Cell] = [None] * width
+        for at, get in chosen:
+            row[at] = get(place, record)
+        return row
+
+    return build
+
+
+def _getters(context: LogContext) -> dict[str, Getter]:
+    return {
+        **_scn_columns(context),
+        **_transaction_columns(context),
+        **_object_columns(context),
+        **_place_columns(context),
+        "OPERATION": lambda place, record: _NAMES[record.operation],
+        "OPERATION_CODE": lambda place, record: _CODES[record.operation],
+        "ROLLBACK": lambda place, record: _ONE if record.undo else _NONE,
+        "THREAD#": lambda place, record: _ONE,
+        "SRC_CON_NAME": lambda place, record: context.database.name.encode(),
+        "SRC_CON_ID": lambda place, record: _NONE,
+        "SRC_CON_UID": lambda place, record: _NONE,
+        "SRC_CON_DBID": lambda place, record: _NONE,
+        "CON_ID": lambda place, record: _NONE,
+        "CSF": lambda place, record: _NONE,
+    }
+
+
+def _scn_columns(context: LogContext) -> dict[str, Getter]:
+    def start_scn(place: int, record: Record) -> Cell:
+        shown = context.committed_only or record.operation is Operation.START
+        return _number(record.transaction.start_scn) if shown else None
+
+    def commit_scn(place: int, record: Record) -> Cell:
+        shown = context.committed_only or record.operation is Operation.COMMIT
+        scn = record.transaction.scn
+        return _number(scn) if shown and scn < OPEN else None
+
+    def start_time(place: int, record: Record) -> Cell:
+        return context.time(record.transaction.start_scn) if start_scn(place, record) else None
+
+    def commit_time(place: int, record: Record) -> Cell:
+        return context.time(record.transaction.scn) if commit_scn(place, record) else None
+
+    return {
+        "SCN": lambda place, record: _number(record.scn),
+        "CSCN": commit_scn,
+        "START_SCN": start_scn,
+        "COMMIT_SCN": commit_scn,
+        "TIMESTAMP": lambda place, record: context.time(record.scn),
+        "START_TIMESTAMP": start_time,
+        "COMMIT_TIMESTAMP": commit_time,
+    }
+
+
+def _transaction_columns(context: LogContext) -> dict[str, Getter]:
+    xids: dict[Transaction, bytes] = {}
+
+    def xid(place: int, record: Record) -> Cell:
+        transaction = record.transaction
+        found = xids.get(transaction)
+        if found is None:
+            found = xids[transaction] = transaction.xid
+        if record.undo and not context.saw_start(transaction):
+            return found[:4] + b"\xff\xff\xff\xff"
+        return found
+
+    def sequence(place: int, record: Record) -> Cell:
+        if record.undo and not context.saw_start(record.transaction):
+            return _number(UNKNOWN_SEQUENCE)
+        return _number(record.transaction.sequence)
+
+    def user(place: int, record: Record) -> Cell:
+        return record.transaction.user.encode() if context.saw_start(record.transaction) else b"UNKNOWN"
+
+    def known(name: str) -> Getter:
+        def get(place: int, record: Record) -> Cell:
+            if not context.saw_start(record.transaction):
+                return None
+            return str(getattr(record.transaction, name)).encode() or None
+
+        return get
+
+    def number(name: str) -> Getter:
+        return lambda place, record: _number(getattr(record.transaction, name))
+
+    return {
+        "XID": xid,
+        "PXID": xid,
+        "XIDUSN": number("undo_segment"),
+        "XIDSLT": number("slot"),
+        "XIDSQN": sequence,
+        "PXIDUSN": number("undo_segment"),
+        "PXIDSLT": number("slot"),
+        "PXIDSQN": sequence,
+        "TX_NAME": known("name"),
+        "USERNAME": user,
+        "CLIENT_ID": known("client_id"),
+        "SESSION_INFO": known("session_info"),
+        "OS_USERNAME": lambda place, record: b"oracle",
+        "SESSION#": number("session_id"),
+        "SERIAL#": number("serial"),
+        "AUDIT_SESSIONID": number("session_id"),
+    }
+
+
+def _object_columns(context: LogContext) -> dict[str, Getter]:
+    owners: dict[Shape, tuple[bytes, bytes]] = {}
+
+    def names(record: Record) -> tuple[bytes, bytes] | None:
+        shape = record.shape
+        if record.operation is Operation.DDL and record.after:
+            return record.after[1] or b"", record.after[2] or b""
+        if shape is None:
+            return None
+        found = owners.get(shape)
+        if found is None:
+            if context.is_known(shape):
+                found = shape.owner.encode(), shape.name.encode()
+            else:
+                found = b"UNKNOWN", f"OBJ# {shape.object_id}".encode()
+            owners[shape] = found
+        return found
+
+    def owner(place: int, record: Record) -> Cell:
+        found = names(record)
+        return found[0] if found else None
+
+    def table(place: int, record: Record) -> Cell:
+        found = names(record)
+        return found[1] if found else None
+
+    def row_id(place: int, record: Record) -> Cell:
+        shape = record.shape
+        return row_id_text(shape, record.row).encode() if shape is not None and record.row >= 0 else _NO_ROW
+
+    def mismatch(record: Record) -> bool:
+        return (
+            record.shape is not None
+            and record.operation is not Operation.DDL
+            and not context.is_known(record.shape)
+        )
+
+    def info(place: int, record: Record) -> Cell:
+        if record.operation is Operation.DDL:
+            return b"USER DDL (PlSql=0 RecDep=0)"
+        if not mismatch(record) or record.shape is None:
+            return None
+        dropped = context.database.storage.tables[record.shape.object_id].dropped
+        return b"Dictionary Mismatch" if dropped else b"Dictionary Version Mismatch"
+
+    def number(name: str) -> Getter:
+        return lambda place, record: _number(getattr(record.shape, name)) if record.shape else _NONE
+
+    return {
+        "SEG_OWNER": owner,
+        "SEG_NAME": table,
+        "TABLE_NAME": table,
+        "SEG_TYPE": lambda place, record: _number(2) if record.shape else _NONE,
+        "SEG_TYPE_NAME": lambda place, record: b"TABLE" if record.shape else None,
+        "TABLE_SPACE": lambda place, record: b"USERS" if record.shape else None,
+        "ROW_ID": row_id,
+        "DATA_OBJ#": number("object_id"),
+        "DATA_OBJD#": number("data_object_id"),
+        "DATA_OBJV#": number("version"),
+        "DATA_BLK#": lambda place, record: _number(128 + record.row // 64) if record.row >= 0 else _NONE,
+        "INFO": info,
+        "STATUS": lambda place, record: _number(2) if mismatch(record) else _NONE,
+    }
+
+
+def _place_columns(context: LogContext) -> dict[str, Getter]:
+    def block(place: int) -> tuple[int, int, int]:
+        sequence, number = context.log_place(place)
+        return sequence, 2 + number // RECORDS_PER_BLOCK, 16 + number % RECORDS_PER_BLOCK * RECORD_BYTES
+
+    def record_set(place: int, record: Record) -> Cell:
+        return b" 0x%06x.%08x.%04x " % block(place)
+
+    return {
+        "RS_ID": record_set,
+        "SSN": lambda place, record: _NONE,
+        "SEQUENCE#": lambda place, record: _number(context.log_place(place)[0]),
+        "RBASQN": lambda place, record: _number(block(place)[0]),
+        "RBABLK": lambda place, record: _number(block(place)[1]),
+        "RBABYTE": lambda place, record: _number(block(place)[2]),
+        "REDO_VALUE": lambda place, record: _number(place * 2),
+        "UNDO_VALUE": lambda place, record: _number(place * 2 + 1),
+    }

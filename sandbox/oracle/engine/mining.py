@@ -1,0 +1,133 @@
+"""A LogMiner run of a session: the logs it was given, its range and its options.
+
+Read next: `logminer` (the rows it yields), `plsql` (who starts it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sandbox.oracle.engine.journal import LogFile
+from sandbox.oracle.interface import OracleFault
+
+if TYPE_CHECKING:
+    from sandbox.oracle.engine.database import OracleDatabase
+
+OPTIONS = {
+    "COMMITTED_DATA_ONLY": 2,
+    "SKIP_CORRUPTION": 4,
+    "DDL_DICT_TRACKING": 8,
+    "DICT_FROM_ONLINE_CATALOG": 16,
+    "DICT_FROM_REDO_LOGS": 32,
+    "NO_SQL_DELIMITER": 64,
+    "PRINT_PRETTY_SQL": 512,
+    "CONTINUOUS_MINE": 1024,
+    "NO_ROWID_IN_STMT": 2048,
+    "STRING_LITERALS_IN_STMT": 4096,
+}
+FILE_OPTIONS = {"NEW": 1, "REMOVEFILE": 2, "ADDFILE": 3}
+
+
+@dataclass(frozen=True)
+class AddedLog:
+    """A log given to a session; an online member may be overwritten while it is mined."""
+
+    name: str
+    log: LogFile
+    online: bool
+
+
+@dataclass(frozen=True)
+class MiningRun:
+    """Started mining; SCN 0 means unbounded."""
+
+    logs: tuple[AddedLog, ...]
+    start_scn: int
+    end_scn: int
+    options: int
+
+    def has(self, option: str) -> bool:
+        """Was an option given?"""
+        return bool(self.options & OPTIONS[option])
+
+
+def member_name(database: OracleDatabase, group: int) -> str:
+    """File name of an online log group."""
+    return f"/opt/oracle/oradata/{database.name}/redo{group:02d}.log"
+
+
+def archive_name(database: OracleDatabase, log: LogFile) -> str:
+    """File name of an archived log."""
+    return f"/opt/oracle/archive/{database.name}/1_{log.sequence}_{database.dbid}.arc"
+
+
+def online_logs(database: OracleDatabase) -> dict[int, LogFile]:
+    """Newest log of each group."""
+    return {log.group: log for log in database.storage.journal.logs[-3:]}
+
+
+def find_log(database: OracleDatabase, name: str) -> AddedLog:
+    """The log behind a file name.
+
+    Raises:
+        OracleFault: ORA-01284 for an unknown file, also when it was deleted.
+    """
+    for group, log in online_logs(database).items():
+        if member_name(database, group) == name:
+            return AddedLog(name, log, online=True)
+    if database.archive_log:
+        for log in database.storage.journal.logs:
+            if not log.current and not log.deleted and archive_name(database, log) == name:
+                return AddedLog(name, log, online=False)
+    raise OracleFault(1284, f"file {name} cannot be opened")
+
+
+def add_log(database: OracleDatabase, added: list[AddedLog], name: str, option: int) -> list[AddedLog]:
+    """DBMS_LOGMNR.ADD_LOGFILE.
+
+    Raises:
+        OracleFault: ORA-01284, ORA-01289.
+    """
+    if option == FILE_OPTIONS["NEW"]:
+        added = []
+    if option == FILE_OPTIONS["REMOVEFILE"]:
+        return [each for each in added if each.name != name]
+    found = find_log(database, name)
+    if any(each.log is found.log for each in added):
+        raise OracleFault(1289, f"cannot add duplicate logfile {name}")
+    return [*added, found]
+
+
+def start(
+    database: OracleDatabase, added: list[AddedLog], start_scn: int, end_scn: int, options: int
+) -> MiningRun:
+    """DBMS_LOGMNR.START_LOGMNR.
+
+    Raises:
+        OracleFault: ORA-01292 without logs, ORA-01281 for a wrong range, ORA-01291 when a log of the
+            range is missing, ORA-44609 for CONTINUOUS_MINE, ORA-01371 for a dictionary in the redo.
+    """
+    if options & OPTIONS["CONTINUOUS_MINE"]:
+        raise OracleFault(44609, "CONTINOUS_MINE is desupported for use with DBMS_LOGMNR.START_LOGMNR.")
+    if options & OPTIONS["DICT_FROM_REDO_LOGS"]:
+        raise OracleFault(1371, "Complete LogMiner dictionary not found")
+    if options & (OPTIONS["STRING_LITERALS_IN_STMT"] | OPTIONS["PRINT_PRETTY_SQL"]):
+        raise OracleFault(1330, "this LogMiner option is not simulated")
+    if not added:
+        raise OracleFault(1292, "no log file has been specified for the current LogMiner session")
+    if start_scn < 0 or (end_scn and end_scn <= start_scn):
+        raise OracleFault(1281, "SCN range specified is invalid")
+    if not database.supplemental:
+        raise OracleFault(1354, "Supplemental log data must be added to run this command")
+    logs = sorted(added, key=lambda each: each.log.sequence)
+    missing = OracleFault(1291, "missing log file")
+    for before, after in zip(logs, logs[1:], strict=False):
+        if after.log.sequence != before.log.sequence + 1:
+            raise missing
+    if start_scn and start_scn < logs[0].log.first_scn:
+        raise missing
+    last = logs[-1].log
+    if last.next_scn is not None and (start_scn >= last.next_scn or end_scn > last.next_scn):
+        raise missing
+    return MiningRun(tuple(logs), start_scn, end_scn, options)

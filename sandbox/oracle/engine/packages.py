@@ -1,0 +1,151 @@
+"""The procedures of supplied packages that a session may call, and their constants.
+
+Read next: `mining` (what DBMS_LOGMNR does).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sandbox.oracle import cells
+from sandbox.oracle.engine import mining
+from sandbox.oracle.engine.conversions import number_of_text
+from sandbox.oracle.interface import Cell, OracleFault
+
+if TYPE_CHECKING:
+    from sandbox.oracle.engine.session import EngineSession
+
+CONSTANTS: dict[tuple[str, str], int] = {
+    **{("DBMS_LOGMNR", name): value for name, value in mining.OPTIONS.items()},
+    **{("DBMS_LOGMNR", name): value for name, value in mining.FILE_OPTIONS.items()},
+    ("DBMS_METADATA", "SESSION_TRANSFORM"): -1,
+}
+
+
+class Arguments:
+    """Arguments of a call by upper-case name."""
+
+    def __init__(self, given: dict[str, Cell]) -> None:
+        self._given = given
+
+    def text(self, name: str) -> str:
+        """A text argument, '' when absent."""
+        return (self._given.get(name) or b"").decode()
+
+    def number(self, name: str, default: int = 0) -> int:
+        """A number; Oracle also takes it as text."""
+        cell = self._given.get(name)
+        if cell is None:
+            return default
+        if cell[:1].isdigit() or cell[:1] in (b"-", b" "):
+            cell = number_of_text(cell)
+        return cells.decode_integer(cell)
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """A procedure with its parameters in order."""
+
+    parameters: tuple[str, ...]
+    action: Callable[[EngineSession, Arguments], None]
+
+
+def _may_mine(session: EngineSession) -> None:
+    users = session.database.users
+    execute = users.may(session.user, "EXECUTE", ("SYS", "DBMS_LOGMNR")) or users.has(
+        session.user, "EXECUTE CATALOG"
+    )
+    if not execute:
+        raise OracleFault(6550, "line 1, column 7:\nPLS-00201: identifier 'DBMS_LOGMNR' must be declared")
+    if not users.has(session.user, "LOGMINING") and not users.has(session.user, "SELECT ANY TRANSACTION"):
+        raise OracleFault(1031, "insufficient privileges")
+
+
+def _add_logfile(session: EngineSession, arguments: Arguments) -> None:
+    _may_mine(session)
+    option = arguments.number("OPTIONS", mining.FILE_OPTIONS["ADDFILE"])
+    session.mining_files = mining.add_log(
+        session.database, session.mining_files, arguments.text("LOGFILENAME"), option
+    )
+
+
+def _remove_logfile(session: EngineSession, arguments: Arguments) -> None:
+    _may_mine(session)
+    name = arguments.text("LOGFILENAME")
+    session.mining_files = [each for each in session.mining_files if each.name != name]
+
+
+def _start_logmnr(session: EngineSession, arguments: Arguments) -> None:
+    _may_mine(session)
+    if arguments.text("STARTTIME") or arguments.text("ENDTIME"):
+        raise OracleFault(1330, "mining by time is not simulated: give STARTSCN and ENDSCN")
+    session.mining = mining.start(
+        session.database,
+        session.mining_files,
+        arguments.number("STARTSCN"),
+        arguments.number("ENDSCN"),
+        arguments.number("OPTIONS"),
+    )
+
+
+def _end_logmnr(session: EngineSession, arguments: Arguments) -> None:
+    if session.mining is None:
+        raise OracleFault(1307, "no LogMiner session is currently active")
+    session.mining = None
+    session.mining_files = []
+
+
+def _set_identifier(session: EngineSession, arguments: Arguments) -> None:
+    session.client = replace(session.client, identifier=arguments.text("CLIENT_ID"))
+
+
+def _clear_identifier(session: EngineSession, arguments: Arguments) -> None:
+    session.client = replace(session.client, identifier="")
+
+
+def _set_module(session: EngineSession, arguments: Arguments) -> None:
+    session.client = replace(
+        session.client, module=arguments.text("MODULE_NAME"), action=arguments.text("ACTION_NAME")
+    )
+
+
+def _set_action(session: EngineSession, arguments: Arguments) -> None:
+    session.client = replace(session.client, action=arguments.text("ACTION_NAME"))
+
+
+def _nothing(session: EngineSession, arguments: Arguments) -> None:
+    """Accepted: it would change nothing that the stand-in has."""
+
+
+def _raise(session: EngineSession, arguments: Arguments) -> None:
+    code = -arguments.number("NUM")
+    if not 20000 <= code <= 20999:
+        raise OracleFault(21000, "error number argument to raise_application_error is out of range")
+    raise OracleFault(code, arguments.text("MSG"))
+
+
+def _sleep(session: EngineSession, arguments: Arguments) -> None:
+    time.sleep(float(arguments.number("SECONDS")))
+
+
+_START = ("STARTSCN", "ENDSCN", "STARTTIME", "ENDTIME", "DICTFILENAME", "OPTIONS")
+PROCEDURES = {
+    "DBMS_LOGMNR.ADD_LOGFILE": Procedure(("LOGFILENAME", "OPTIONS"), _add_logfile),
+    "DBMS_LOGMNR.REMOVE_LOGFILE": Procedure(("LOGFILENAME",), _remove_logfile),
+    "DBMS_LOGMNR.START_LOGMNR": Procedure(_START, _start_logmnr),
+    "DBMS_LOGMNR.END_LOGMNR": Procedure((), _end_logmnr),
+    "DBMS_SESSION.SET_IDENTIFIER": Procedure(("CLIENT_ID",), _set_identifier),
+    "DBMS_SESSION.CLEAR_IDENTIFIER": Procedure((), _clear_identifier),
+    "DBMS_APPLICATION_INFO.SET_MODULE": Procedure(("MODULE_NAME", "ACTION_NAME"), _set_module),
+    "DBMS_APPLICATION_INFO.SET_ACTION": Procedure(("ACTION_NAME",), _set_action),
+    "DBMS_APPLICATION_INFO.SET_CLIENT_INFO": Procedure(("CLIENT_INFO",), _nothing),
+    "DBMS_METADATA.SET_TRANSFORM_PARAM": Procedure(("TRANSFORM_HANDLE", "NAME", "VALUE"), _nothing),
+    "DBMS_STATS.GATHER_TABLE_STATS": Procedure(("OWNNAME", "TABNAME"), _nothing),
+    "DBMS_OUTPUT.ENABLE": Procedure(("BUFFER_SIZE",), _nothing),
+    "DBMS_SESSION.SLEEP": Procedure(("SECONDS",), _sleep),
+    "DBMS_LOCK.SLEEP": Procedure(("SECONDS",), _sleep),
+    "RAISE_APPLICATION_ERROR": Procedure(("NUM", "MSG", "KEEPERRORS"), _raise),
+}

@@ -1,0 +1,227 @@
+"""SQL_REDO of a record, in the forms LogMiner writes: quoted numbers, doubled apostrophes, IS NULL.
+
+One renderer per table shape and style; it works on cells and decodes only what it prints.
+Read next: `logminer` (rows around the text), `lob_redo` (long CLOBs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sandbox.oracle import cells
+from sandbox.oracle.engine.formats import date_to_text, moment_of
+from sandbox.oracle.engine.journal import Operation, Record
+from sandbox.oracle.engine.sql_types import SqlType
+from sandbox.oracle.engine.store import Shape, row_id_text
+from sandbox.oracle.interface import Cell, DbType, Row
+
+Printer = Callable[[bytes], str]
+
+INLINE_LOB_BYTES = 3964
+"""A longer CLOB does not fit its row: the text says EMPTY_CLOB() and LOB_WRITE rows follow."""
+
+LOBS = (DbType.CLOB, DbType.BLOB, DbType.LONG, DbType.LONG_RAW)
+_FAST_DATE = "YYYY-MM-DD HH24:MI:SS"
+
+
+@dataclass(frozen=True)
+class Style:
+    """What shapes the text: options of START_LOGMNR and the session's formats."""
+
+    row_id: bool = True
+    delimiter: bool = True
+    date_format: str = _FAST_DATE
+    timestamp_format: str = "YYYY-MM-DD HH24:MI:SS.FF9"
+    zone_format: str = "YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM"
+
+
+@lru_cache(maxsize=131072)
+def _number(cell: bytes) -> str:
+    return f"'{cells.number_text(cell)}'"
+
+
+@lru_cache(maxsize=131072)
+def _plain_date(cell: bytes) -> str:
+    return f"TO_DATE('{cells.date_text(cell)}', 'YYYY-MM-DD HH24:MI:SS')"
+
+
+def _text(cell: bytes) -> str:
+    text = cell.decode()
+    if "'" in text:
+        text = text.replace("'", "''")
+    return f"'{text}'"
+
+
+def _hex(cell: bytes) -> str:
+    return f"HEXTORAW('{cell.hex()}')"
+
+
+def _interval(cell: bytes) -> str:
+    value = cells.decode_interval_ds(cell)
+    sign = "-" if value.total_seconds() < 0 else "+"
+    value = abs(value)
+    hours, rest = divmod(value.seconds, 3600)
+    return (
+        f"TO_DSINTERVAL('{sign}{value.days:05d} {hours:02d}:{rest // 60:02d}:{rest % 60:02d}."
+        f"{value.microseconds:06d}')"
+    )
+
+
+def _clob(cell: bytes) -> str:
+    return _text(cell) if 0 < len(cell) <= INLINE_LOB_BYTES else "EMPTY_CLOB()"
+
+
+def _blob(cell: bytes) -> str:
+    return _hex(cell) if 0 < len(cell) <= INLINE_LOB_BYTES // 2 else "EMPTY_BLOB()"
+
+
+def _double(cell: bytes) -> str:
+    return f"'{cells.decode_binary_double(cell):E}'"
+
+
+def _date(form: str) -> Printer:
+    return lambda cell: f"TO_DATE('{date_to_text(moment_of(cell), 0, form)}', '{form}')"
+
+
+def _timestamp(name: str, form: str, scale: int) -> Printer:
+    """The fraction has as many digits as the column keeps."""
+    fitted = form.replace("FF9", f"FF{scale}" if scale else "")
+
+    def show(cell: bytes) -> str:
+        return f"{name}('{date_to_text(moment_of(cell), cells.nanoseconds(cell), fitted)}')"
+
+    return show
+
+
+def _printer(kind: SqlType, style: Style) -> Printer:
+    base = kind.base
+    if base is DbType.NUMBER:
+        return _number
+    if base is DbType.DATE:
+        return _plain_date if style.date_format == _FAST_DATE else _date(style.date_format)
+    if base in (DbType.TIMESTAMP, DbType.TIMESTAMP_LTZ):
+        return _timestamp("TO_TIMESTAMP", style.timestamp_format, kind.scale)
+    if base is DbType.TIMESTAMP_TZ:
+        return _timestamp("TO_TIMESTAMP_TZ", style.zone_format, kind.scale)
+    return {
+        DbType.CLOB: _clob,
+        DbType.LONG: _clob,
+        DbType.BLOB: _blob,
+        DbType.RAW: _hex,
+        DbType.LONG_RAW: _blob,
+        DbType.INTERVAL_DS: _interval,
+        DbType.BINARY_DOUBLE: _double,
+        DbType.BINARY_FLOAT: _double,
+    }.get(base, _text)
+
+
+class Renderer:
+    """Texts of the records of one table shape.
+
+    Args:
+        shape: the table as it was when the records were written.
+        style: options and formats.
+        known: False when today's dictionary no longer fits: then `COL n` and HEXTORAW.
+    """
+
+    def __init__(self, shape: Shape, style: Style, *, known: bool) -> None:
+        self.shape, self.style = shape, style
+        if known:
+            names = [f'"{column.name}"' for column in shape.columns]
+            self.owner, self.table = shape.owner, shape.name
+        else:
+            names = [f'"COL {at}"' for at in range(1, len(shape.columns) + 1)]
+            self.owner, self.table = "UNKNOWN", f"OBJ# {shape.object_id}"
+        self._object = f'"{self.owner}"."{self.table}"'
+        self._printers = [_printer(column.type, style) if known else _hex for column in shape.columns]
+        self._equals = [f"{name} = " for name in names]
+        self._nulls = [f"{name} IS NULL" for name in names]
+        self._insert = f"insert into {self._object}({','.join(names)}) values ("
+        self._lobs = frozenset(at for at, column in enumerate(shape.columns) if column.type.base in LOBS)
+        self._whole = [at for at in range(len(shape.columns)) if at not in self._lobs]
+        self._logged = [at for at in shape.logged if at not in self._lobs]
+        self._end = ";" if style.delimiter else ""
+
+    def text(self, record: Record) -> str:
+        """SQL_REDO of a record."""
+        return self._render(record.operation, record.before, record.after, record)
+
+    def undo_text(self, record: Record) -> str:
+        """SQL_UNDO of a record."""
+        inverse = {Operation.INSERT: Operation.DELETE, Operation.DELETE: Operation.INSERT}
+        operation = inverse.get(record.operation, record.operation)
+        return self._render(operation, record.after, record.before, record)
+
+    def _render(self, operation: Operation, before: Row | None, after: Row | None, record: Record) -> str:
+        if operation is Operation.INSERT and after is not None:
+            values = [
+                "NULL" if cell is None else show(cell)
+                for show, cell in zip(self._printers, after, strict=True)
+            ]
+            return f"{self._insert}{','.join(values)}){self._end}"
+        if operation is Operation.UPDATE and before is not None and after is not None:
+            return self._update(before, after, record)
+        if record.undo or before is None:  # compensation knows the row by its id only
+            return f"delete from {self._object} where ROWID = '{self.row_id(record)}'{self._end}"
+        conditions = self._conditions(self._whole, before, record)
+        return f"delete from {self._object} where {conditions}{self._end}"
+
+    def _update(self, before: Row, after: Row, record: Record) -> str:
+        changed = self.changed(before, after)
+        sets = ", ".join(
+            [
+                self._equals[at] + ("NULL" if (cell := after[at]) is None else self._printers[at](cell))
+                for at in changed
+            ]
+        )
+        if record.undo:
+            return f"update {self._object} set {sets} where ROWID = '{self.row_id(record)}'{self._end}"
+        places: Sequence[int] = self._logged
+        if len(places) < len(self._whole):
+            places = sorted({*places, *(at for at in changed if at not in self._lobs)})
+        conditions = self._conditions(places, before, record)
+        where = f" where {conditions}" if conditions else ""
+        return f"update {self._object} set {sets}{where}{self._end}"
+
+    def changed(self, before: Row, after: Row) -> list[int]:
+        """Columns an update changed; all that are logged when it changed none."""
+        found = [
+            at
+            for at, (old, new) in enumerate(zip(before, after, strict=True))
+            if old is not new and old != new
+        ]
+        return found or self._logged or self._whole
+
+    def _conditions(self, places: Sequence[int], row: Row, record: Record) -> str:
+        printers, equals, nulls = self._printers, self._equals, self._nulls
+        parts = [nulls[at] if (cell := row[at]) is None else equals[at] + printers[at](cell) for at in places]
+        if self.style.row_id:
+            parts.append(f"ROWID = '{self.row_id(record)}'")
+        return " and ".join(parts)
+
+    def row_id(self, record: Record) -> str:
+        """Row id of a record's row."""
+        return row_id_text(self.shape, record.row)
+
+    def long_lobs(self, record: Record) -> list[tuple[int, Cell]]:
+        """Columns whose text does not fit the statement, with what was written to them."""
+        after = record.after
+        if not self._lobs or after is None or record.undo:
+            return []
+        return [
+            (at, cell)
+            for at in sorted(self._lobs)
+            if (cell := after[at]) is not None
+            and len(cell) > INLINE_LOB_BYTES
+            and (record.before is None or record.before[at] != cell)
+        ]
+
+    def key_conditions(self, row: Row) -> str:
+        """The where clause of a LOB locator: the key, or every column."""
+        places = self.shape.key or self._whole
+        return " and ".join(
+            self._nulls[at] if (cell := row[at]) is None else self._equals[at] + self._printers[at](cell)
+            for at in places
+        )

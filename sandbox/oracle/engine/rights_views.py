@@ -1,0 +1,139 @@
+"""Dictionary views of users, roles and rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.views import FixedView, view
+
+if TYPE_CHECKING:
+    from sandbox.oracle.engine.database import OracleDatabase
+
+Rows = Iterator[Sequence[object]]
+
+
+def views(database: OracleDatabase) -> list[FixedView]:
+    """Views of this module."""
+    users = database.users
+
+    def all_users(env: Env) -> Rows:
+        for user in users:
+            if not user.is_role and user.name != "PUBLIC":
+                created = database.local_time(user.created_at or database.started_at).replace(microsecond=0)
+                yield (user.name, user.number, created, "NO", "N", "NO")
+
+    def dba_users(env: Env) -> Rows:
+        for row in all_users(env):
+            user = users.get(str(row[0]))
+            yield (*row[:3], "LOCKED" if user.locked else "OPEN", "USERS", "DEFAULT")
+
+    def own_user(env: Env) -> Rows:
+        return (row for row in dba_users(env) if row[0] == env.session.user)
+
+    def session_privileges(env: Env) -> Rows:
+        held = {privilege for holder in users.holders(env.session.user) for privilege in holder.system}
+        yield from ((privilege,) for privilege in sorted(held) if privilege != "EXECUTE CATALOG")
+
+    def session_roles(env: Env) -> Rows:
+        for holder in users.holders(env.session.user):
+            if holder.is_role:
+                yield (holder.name,)
+
+    def grants(env: Env, everyone: bool) -> Rows:
+        names = {holder.name for holder in users.holders(env.session.user)}
+        for holder in users:
+            for (owner, name), privileges in sorted(holder.grants.items()):
+                if everyone or holder.name in names or owner == env.session.user:
+                    for privilege in sorted(privileges):
+                        kind = "VIEW" if owner == "SYS" else "TABLE"
+                        yield (
+                            owner,
+                            holder.name,
+                            owner,
+                            owner,
+                            name,
+                            privilege,
+                            "NO",
+                            "NO",
+                            "NO",
+                            kind,
+                            "NO",
+                        )
+
+    def dba_grants(env: Env) -> Rows:
+        for _, grantee, grantor, owner, name, privilege, *rest in grants(env, True):
+            yield (grantee, owner, name, grantor, privilege, *rest)
+
+    def all_grants(env: Env) -> Rows:
+        for _, grantee, grantor, schema, name, privilege, *rest in grants(env, False):
+            yield (grantor, grantee, schema, name, privilege, *rest)
+
+    def own_grants(env: Env) -> Rows:
+        for _, grantee, grantor, owner, name, privilege, *rest in grants(env, False):
+            yield (grantee, owner, name, grantor, privilege, *rest)
+
+    def system_privileges(env: Env) -> Rows:
+        for holder in users:
+            for privilege in sorted(holder.system):
+                yield (holder.name, privilege, "NO", "NO", "NO")
+
+    def own_system_privileges(env: Env) -> Rows:
+        return (row for row in system_privileges(env) if row[0] == env.session.user)
+
+    def role_grants(env: Env) -> Rows:
+        for holder in users:
+            for role in sorted(holder.roles):
+                yield (holder.name, role, "NO", "NO", "YES", "NO", "NO")
+
+    def own_roles(env: Env) -> Rows:
+        return (row for row in role_grants(env) if row[0] == env.session.user)
+
+    def roles(env: Env) -> Rows:
+        yield from ((user.name, user.number) for user in users if user.is_role)
+
+    all_grant_columns = (
+        "GRANTOR:128 GRANTEE:128 TABLE_SCHEMA:128 TABLE_NAME:128 PRIVILEGE:40 GRANTABLE:3 HIERARCHY:3 COMMON:3 "
+        "TYPE:24 INHERITED:3"
+    )
+    grant_columns = (
+        "GRANTEE:128 OWNER:128 TABLE_NAME:128 GRANTOR:128 PRIVILEGE:40 GRANTABLE:3 HIERARCHY:3 COMMON:3 "
+        "TYPE:24 INHERITED:3"
+    )
+    system_columns = "GRANTEE:128 PRIVILEGE:40 ADMIN_OPTION:3 COMMON:3 INHERITED:3"
+    role_columns = (
+        "GRANTEE:128 GRANTED_ROLE:128 ADMIN_OPTION:3 DELEGATE_OPTION:3 DEFAULT_ROLE:3 COMMON:3 INHERITED:3"
+    )
+    own_columns = role_columns.replace("GRANTEE", "USERNAME")
+    return [
+        view(
+            "ALL_USERS",
+            "USERNAME:128 USER_ID:n CREATED:d COMMON:3 ORACLE_MAINTAINED:1 INHERITED:3",
+            all_users,
+            free=True,
+        ),
+        view(
+            "DBA_USERS",
+            "USERNAME:128 USER_ID:n CREATED:d ACCOUNT_STATUS:32 DEFAULT_TABLESPACE:30 PROFILE:128",
+            dba_users,
+        ),
+        view(
+            "USER_USERS",
+            "USERNAME:128 USER_ID:n CREATED:d ACCOUNT_STATUS:32 DEFAULT_TABLESPACE:30 PROFILE:128",
+            own_user,
+            free=True,
+        ),
+        view("SESSION_PRIVS", "PRIVILEGE:40", session_privileges, free=True),
+        view("SESSION_ROLES", "ROLE:128", session_roles, free=True),
+        view("ALL_TAB_PRIVS", all_grant_columns, all_grants, free=True),
+        view("USER_TAB_PRIVS", grant_columns, own_grants, free=True),
+        view("DBA_TAB_PRIVS", grant_columns, dba_grants),
+        view("DBA_SYS_PRIVS", system_columns, system_privileges),
+        view(
+            "USER_SYS_PRIVS", system_columns.replace("GRANTEE", "USERNAME"), own_system_privileges, free=True
+        ),
+        view("DBA_ROLE_PRIVS", role_columns, role_grants),
+        view("USER_ROLE_PRIVS", own_columns, own_roles, free=True),
+        view("DBA_ROLES", "ROLE:128 ROLE_ID:n", roles),
+    ]
