@@ -14,7 +14,7 @@ import polars as pl
 
 from cdc.changes import SourceTable, TableChanges, TableName
 from mapping_rules.expressions import evaluate
-from mapping_rules.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE
+from mapping_rules.images import IS_TRUNCATE
 from mapping_rules.model import Entity, Inbound, Lookup, RuleSet
 from mapping_rules.plan import FAILED, OLD, RAW, VALUE, Plan, make_plan, sql_text
 from mapping_rules.reasons import Reason
@@ -22,6 +22,7 @@ from mapping_rules.rejections import Rejections
 from mapping_rules.values import Site
 
 INDEX = "row"
+BAD = "bad"
 TRAILING: Mapping[str, Any] = {
     "source_position": pl.Int64(),
     "source_ordinal": pl.Int64(),
@@ -78,12 +79,16 @@ class InboundProgram:
         """
         plan = self._plan(changes)
         frame = changes.frame.with_row_index(INDEX)
+        unclear = pl.lit(False) if plan.undecidable is None else plan.undecidable
+        sides = frame.select(lives=plan.lives, ended=plan.ended, emptied=IS_TRUNCATE, unclear=unclear)
         rejections = Rejections(self.rule, changes, plan)
-        self._refuse(frame, plan, rejections)
-        live = self._live(frame, plan, rejections)
-        gone = self._gone(frame, plan, rejections)
-        rows = live if gone.is_empty() else pl.concat([gone, live]).sort(INDEX, maintain_order=True)
-        if self._shares_keys and not gone.is_empty():
+        self._refuse(frame, sides, rejections)
+        live = self._live(_only(frame, sides["lives"]), plan, rejections)
+        if not sides["ended"].any():
+            return Mapped(self.entity, self.rule.name, live.drop(INDEX), rejections.frame(frame))
+        gone = self._gone(_only(frame, sides["ended"]), plan, rejections)
+        rows = pl.concat([gone, live]).sort(INDEX, maintain_order=True)
+        if self._shares_keys:
             rows = self._remaining(rows, frame, plan)
         return Mapped(self.entity, self.rule.name, rows.drop(INDEX), rejections.frame(frame))
 
@@ -102,47 +107,30 @@ class InboundProgram:
         """Whether several source rows may stand behind one entity key, one of them at a time."""
         return {self.rule.columns[name].source for name in self.entity.key} != set(self.rule.key)
 
-    def _refuse(self, frame: pl.DataFrame, plan: Plan, rejections: Rejections) -> None:
-        rejections.add_where(
-            frame, IS_TRUNCATE, Reason.TRUNCATE, "the table was emptied, which rules cannot map row by row"
-        )
-        if plan.undecidable is not None:
+    def _refuse(self, frame: pl.DataFrame, sides: pl.DataFrame, rejections: Rejections) -> None:
+        if sides["emptied"].any():
+            reason = "the table was emptied, which rules cannot map row by row"
+            rejections.add_rows(frame.filter(sides["emptied"])[INDEX], Reason.TRUNCATE, reason)
+        if sides["unclear"].any():
             names = ", ".join(str(condition.column) for condition in self.rule.where)
-            rejections.add_where(
-                frame,
-                plan.undecidable,
-                Reason.WHERE_UNKNOWN,
-                f"`where` reads {names}, not in the log, expected the source to log the whole row",
-            )
+            reason = f"`where` reads {names}, not in the log, expected the source to log the whole row"
+            rejections.add_rows(frame.filter(sides["unclear"])[INDEX], Reason.WHERE_UNKNOWN, reason)
 
-    def _live(self, frame: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
-        belongs = ~IS_DELETE & ~IS_TRUNCATE & plan.matches
-        if plan.undecidable is not None:
-            belongs = belongs & ~plan.undecidable
-        rows = frame.filter(belongs)
+    def _live(self, rows: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
         absent = _absent_list(plan)
-        texts = rows.select(INDEX, *_META, *plan.raw.values(), absent.alias("absent"))
+        texts = rows.lazy().select(INDEX, *_META, *plan.raw.values(), absent.alias("absent"))
         for name, columns in plan.sql.items():
-            text, failed = evaluate(
-                rows.select(columns.values()), sql_text(self.rule.columns[name].sql or "")
-            )
+            sql = sql_text(self.rule.columns[name].sql or "")
+            text, failed = evaluate(rows.select(columns.values()), sql)
             texts = texts.with_columns(text.alias(RAW + name), failed.alias(FAILED + name))
-        values = texts.with_columns(plan.values.values())
-        wrong = [fault.when.fill_null(False) for faults in plan.faults.values() for fault in faults]
-        if wrong:
-            bad = values.select(pl.any_horizontal(wrong).alias("bad"))["bad"]
-            if bad.any():
-                rejections.add_faults(values.filter(bad))
-                values = values.filter(~bad)
+        typed = texts.with_columns(plan.values.values()).with_columns(plan.bad.alias(BAD))
+        values = typed.collect(optimizations=pl.QueryOptFlags.none())
+        if values[BAD].any():
+            rejections.add_faults(values.filter(BAD))
+            values = values.filter(~pl.col(BAD))
         return values.select(INDEX, *_known_only(plan), *_trailing(tombstone=False))
 
-    def _gone(self, frame: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
-        moved = pl.any_horizontal([plan.old_raw[name].ne_missing(plan.raw[name]) for name in self.entity.key])
-        leaves = ~plan.matches & plan.matched
-        if plan.undecidable is not None:
-            leaves = leaves & ~plan.undecidable
-        ended = (IS_DELETE & plan.matched) | (IS_UPDATE & (leaves | (moved & plan.matched)))
-        rows = frame.filter(ended)
+    def _gone(self, rows: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
         keys = rows.select(INDEX, *_META, *plan.old_raw.values()).with_columns(plan.old_values.values())
         unknown = pl.any_horizontal([pl.col(VALUE + name).is_null() for name in self.entity.key])
         without = keys.filter(unknown & (pl.col("operation") == "d"))
@@ -178,6 +166,11 @@ class InboundProgram:
         ends_live = ~pl.col("tombstone").last().over(row)
         some_live = ends_live.any().over(["source_position", *key])
         return events.filter(ends_live | ~some_live).drop(named.values())
+
+
+def _only(frame: pl.DataFrame, chosen: pl.Series) -> pl.DataFrame:
+    """The chosen rows; mostly all of them, which costs nothing."""
+    return frame if chosen.all() else frame.filter(chosen)
 
 
 def _known_only(plan: Plan) -> list[pl.Expr]:

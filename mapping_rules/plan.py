@@ -15,7 +15,7 @@ import polars as pl
 from cdc.changes import SourceTable, SourceType
 from mapping_rules.constants import typed
 from mapping_rules.expressions import compiled
-from mapping_rules.images import Images
+from mapping_rules.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE, Images
 from mapping_rules.model import Condition, Entity, Inbound, InboundColumn, Lookup
 from mapping_rules.reasons import Reason
 from mapping_rules.transforms import TRANSFORMS
@@ -32,7 +32,9 @@ class Plan:
     """Expressions over the change frame, unless said otherwise.
 
     Args:
-        matches, matched: the row is, or may have been, in the entity after, or before, the change.
+        lives: the row is in the entity after the change.
+        ended: a row was, or may have been, in the entity before the change and no longer is, under
+            its old key.
         undecidable: `where` reads a column that is absent; None where that cannot be.
         raw: normalised text of each entity column that is no constant and no SQL expression.
         sql: for each SQL expression the normalised columns it reads, under their own names.
@@ -40,12 +42,13 @@ class Plan:
         values, final, faults: over a frame with the raw texts: typed values, the values to
             stage, and per column what is wrong.
         old_values: typed key before the change, over a frame with the old texts.
+        bad: over a frame with texts and values: any of the faults.
         absent: for each entity column that can be, whether it is absent.
         source_key, new_key: text of each source key column before and after the change.
     """
 
-    matches: pl.Expr
-    matched: pl.Expr
+    lives: pl.Expr
+    ended: pl.Expr
     undecidable: pl.Expr | None
     raw: Mapping[str, pl.Expr]
     sql: Mapping[str, Mapping[str, pl.Expr]]
@@ -53,6 +56,7 @@ class Plan:
     values: Mapping[str, pl.Expr]
     final: Mapping[str, pl.Expr]
     faults: Mapping[str, tuple[Fault, ...]]
+    bad: pl.Expr
     old_values: Mapping[str, pl.Expr]
     absent: Mapping[str, pl.Expr]
     source_key: Mapping[str, pl.Expr]
@@ -76,22 +80,32 @@ def make_plan(
     columns = [rule.columns[name] for name in entity.columns]
     values: dict[str, Typed] = {c.name: _typed(c, entity, lookups, images) for c in columns}
     absent = {c.name: found for c in columns if (found := _absent(c, images)) is not None}
-    matched = [_known_or_true(condition, images) for condition in rule.where]
     undecidable = [found for c in rule.where if (found := images.absent_after(c.column.column)) is not None]
+    unclear = reduce(lambda a, b: a | b, undecidable) if undecidable else None
     sources = {name: rule.columns[name].source or "" for name in entity.key}
+    raw = {c.name: _raw(c, images) for c in columns if c.source}
+    old_raw = {
+        name: images.normal(images.old_key(source), source).alias(OLD + name)
+        for name, source in sources.items()
+    }
+    matches = _all([_holds(c, images.known_after(c.column.column), images) for c in rule.where])
+    matched = _all([_known_or_true(condition, images) for condition in rule.where])
+    decided = matches if unclear is None else matches & ~unclear
+    left = ~matches if unclear is None else ~matches & ~unclear
+    moved = pl.any_horizontal([old_raw[name].ne_missing(raw[name]) for name in sources])
+    faults = {c.name: tuple(_faults(c, entity, values[c.name])) for c in columns}
+    wrong = [fault.when.fill_null(False) for found in faults.values() for fault in found]
     return Plan(
-        matches=_all([_holds(c, images.known_after(c.column.column), images) for c in rule.where]),
-        matched=_all(matched),
-        undecidable=reduce(lambda a, b: a | b, undecidable) if undecidable else None,
-        raw={c.name: _raw(c, images) for c in columns if c.source},
+        lives=~IS_DELETE & ~IS_TRUNCATE & decided,
+        ended=matched & (IS_DELETE | (IS_UPDATE & (left | moved))),
+        undecidable=unclear,
+        raw=raw,
         sql={c.name: _sql_columns(c, images) for c in columns if c.sql},
-        old_raw={
-            name: images.normal(images.old_key(source), source).alias(OLD + name)
-            for name, source in sources.items()
-        },
+        old_raw=old_raw,
         values={name: one.value.alias(VALUE + name) for name, one in values.items()},
         final={c.name: _final(c, entity) for c in columns},
-        faults={c.name: tuple(_faults(c, entity, values[c.name])) for c in columns},
+        faults=faults,
+        bad=pl.any_horizontal(wrong),
         old_values={
             name: typed_value(
                 pl.col(OLD + name), images.source_type(source), entity.columns[name].type, site

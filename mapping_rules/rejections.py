@@ -31,6 +31,7 @@ SCHEMA: Mapping[str, Any] = {
 ignores, which may be secrets. `reason` holds no value.
 """
 
+_NONE = pl.DataFrame(schema=SCHEMA)
 _INDEX = "row"
 _FOUND: Mapping[str, Any] = {
     _INDEX: pl.UInt32(),
@@ -46,10 +47,6 @@ class Rejections:
     def __init__(self, rule: Inbound, changes: TableChanges, plan: Plan) -> None:
         self._rule, self._changes, self._plan = rule, changes, plan
         self._found: list[pl.DataFrame] = []
-
-    def add_where(self, frame: pl.DataFrame, when: pl.Expr, code: Reason, reason: str) -> None:
-        """Reject the rows of the frame for which `when` holds."""
-        self.add_rows(frame.filter(when)["row"], code, reason)
 
     def add_rows(self, index: pl.Series, code: Reason, reason: str) -> None:
         """Reject the rows with these indexes."""
@@ -98,7 +95,7 @@ class Rejections:
     def frame(self, changes: pl.DataFrame) -> pl.DataFrame:
         """Everything rejected, in stream order, with `SCHEMA`'s columns."""
         if not self._found:
-            return pl.DataFrame(schema=SCHEMA)
+            return _NONE
         found = pl.concat([one.cast(pl.Schema(_FOUND)) for one in self._found])
         found = found.sort(_INDEX, maintain_order=True).unique(_INDEX, keep="first", maintain_order=True)
         rows = found.join(changes, on=_INDEX, how="left", maintain_order="left")
