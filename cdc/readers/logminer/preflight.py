@@ -28,6 +28,7 @@ NO_LOGMINER = frozenset((6550, 1031, 942))
 ANSI_BYTES = 4_000
 """Longer texts are logged as extended strings, which are not captured."""
 
+PROBE = "begin dbms_logmnr.add_logfile(logfilename => 'none', options => dbms_logmnr.new); end;"
 DATABASE = "select log_mode, supplemental_log_data_min, supplemental_log_data_all from v$database"
 LOG_GROUPS = "select owner, table_name, log_group_type from all_log_groups"
 CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
@@ -72,8 +73,8 @@ class _Check:
                 )
 
     def logminer(self) -> Iterator[Finding]:
-        """May the user run LogMiner? Ending a session that is not there is harmless (ORA-01307)."""
-        code = self._code("begin dbms_logmnr.end_logmnr; end;")
+        """May the user run LogMiner? Adding a file that does not exist fails harmlessly (ORA-01284)."""
+        code = self._code(PROBE)
         if code in NO_LOGMINER:
             user = self._settings.user
             yield Finding(
