@@ -33,6 +33,10 @@ def rate(changes: int) -> Iterator[dict[str, Any]]:
                 lambda: _one(target, "select 1 from item where item_id = 0") == (1,),
                 timeout_s=1_800, what="the last change in the target",
             )  # fmt: skip
+            wait_until(
+                lambda: _one(target, "select staged_seq from ccbridge.sink_mark") == _staged(made),
+                timeout_s=60, what="the sink's mark to reach the last staged row",
+            )  # fmt: skip
             elapsed = time.perf_counter() - started
             memory = peak_memory_mb(process.pid)
             _require_equal(made)
@@ -103,6 +107,11 @@ def _snapshot_done(made: Bridge) -> None:
             lambda: _one(staging, "select count(*) from staging.checkpoint where snapshot_complete") == (1,),
             timeout_s=60, what=f"the first snapshot; log:\n{made.log_tail()}",
         )  # fmt: skip
+
+
+def _staged(made: Bridge) -> tuple[object, ...]:
+    with made.connected("staging") as staging:
+        return _one(staging, "select max(staged_seq) from staging.item")
 
 
 def _require_equal(made: Bridge) -> None:

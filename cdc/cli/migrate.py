@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-import mapping_rules
 from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
+from cdc.flows.parts import load_rules
 from cdc.staging.migrate import migrate
 
 
@@ -17,5 +17,5 @@ def command(
     """Create or upgrade the staging schema; additive for entity tables, never destructive."""
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
-    report = migrate(settings.staging, mapping_rules.load(settings.rules.path))
+    report = migrate(settings.staging, load_rules(settings))
     typer.echo(report.summary)

@@ -13,6 +13,7 @@ from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import show
 from cdc.errors import ExitCode
 from cdc.postgres.connect import connect
+from cdc.flows.parts import load_rules
 from cdc.staging import overview
 
 
@@ -20,7 +21,7 @@ def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     """Show flows, lag, receipts and dead letters; exit code 1 when something waits for a person."""
     log.configure()
     settings = configuration.load(config)
-    rule_set = mapping_rules.load(settings.rules.path)
+    rule_set = load_rules(settings)
     with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
         flows = overview.flows(connection)
         for flow in flows:

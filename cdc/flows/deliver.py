@@ -19,11 +19,14 @@ from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection
+from cdc.staging.checkpoints import Checkpoints
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.deliveries import record_deliveries, unsettled_deliveries, void_deliveries
 from cdc.staging.desired import desired_rows, desired_rows_for_keys, high_staged_seq
 from mapping_rules import OutboundProgram
 from sinks.upsert import UpsertSink, Written
+
+_SNAPSHOT_POLL_S = 0.25
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Deliver:
 
     system: str
     programs: Sequence[OutboundProgram]
+    sources: Sequence[str]
     open_sink: Callable[[], UpsertSink]
     open_staging: Callable[[], Connection]
     sizes: Run
@@ -60,27 +64,46 @@ class Deliver:
 
     def _follow(self, flow: Flow, staging: Connection, sink: UpsertSink) -> None:
         low = sink.mark()
+        wait_for_snapshots(flow, staging, self.sources, self.state)
         while not flow.stop.is_set():
-            high = min(high_staged_seq(staging), low + self.sizes.max_delivery_rows)
-            if high > low:
-                started = time.monotonic()
+            high = high_staged_seq(staging)
+            if high - low > self.sizes.max_delivery_rows:
+                low = self._catch_up(flow, staging, sink, low, high)
+            elif high > low:
                 desired = [(p, desired_rows(staging, p, low, high)) for p in self.programs]
-                written = self._write(staging, sink, desired, up_to=high)
+                self._write(flow, staging, sink, desired, up_to=high)
                 low = high
-                self._report(flow, written, low, started)
             elif self._held and time.monotonic() >= self._retry_at:
                 self._retry(flow, staging, sink, low)
             else:
                 self.wake.wait_beyond(low, self.sizes.idle_poll_ms / 1000)
 
+    def _catch_up(self, flow: Flow, staging: Connection, sink: UpsertSink, low: int, high: int) -> int:
+        """Work off a backlog table by table, parents first, so that no child waits for its parent.
+
+        The mark moves at the end only: an interrupted catch-up starts again and finds rows written.
+        """
+        for program in self.programs:
+            for start in range(low, high, self.sizes.max_delivery_rows):
+                if flow.stop.is_set():
+                    return low
+                end = min(start + self.sizes.max_delivery_rows, high)
+                desired = [(program, desired_rows(staging, program, start, end))]
+                self._write(flow, staging, sink, desired, up_to=low)
+        self._write(flow, staging, sink, [], up_to=high)
+        return high
+
     def _write(
         self,
+        flow: Flow,
         staging: Connection,
         sink: UpsertSink,
         desired: Sequence[tuple[OutboundProgram, pl.DataFrame]],
         *,
         up_to: int,
-    ) -> Written:
+    ) -> None:
+        started = time.monotonic()
+
         def record(deliveries: pl.DataFrame) -> None:
             record_deliveries(staging, deliveries)
 
@@ -90,7 +113,7 @@ class Deliver:
             letters.settle_deliveries(sink.name, desired, written.held)
             self._held = letters.open_keys(sink.name)
             self._retry_at = time.monotonic() + self.sizes.retry_held_s
-        return written
+        self._report(flow, written, up_to, started)
 
     def _retry(self, flow: Flow, staging: Connection, sink: UpsertSink, mark: int) -> None:
         """Try held keys again: what was missing may have arrived."""
@@ -99,8 +122,7 @@ class Deliver:
             for program in self.programs
             if program.name in self._held
         ]
-        started = time.monotonic()
-        self._report(flow, self._write(staging, sink, desired, up_to=mark), mark, started)
+        self._write(flow, staging, sink, desired, up_to=mark)
 
     def _settle(self, staging: Connection, sink: UpsertSink) -> None:
         """Void delivery records whose target transaction never committed."""
@@ -118,3 +140,19 @@ class Deliver:
             "batch_delivered", flow=flow.name, rows=written.written, unchanged=written.unchanged,
             held=held, staged_seq=low, elapsed_ms=round((time.monotonic() - started) * 1000, 1),
         )  # fmt: skip
+
+
+def wait_for_snapshots(flow: Flow, staging: Connection, sources: Sequence[str], state: FlowState) -> None:
+    """Return when every source was read once in full, or when asked to stop.
+
+    Half a first load delivered would show customers without accounts.
+    """
+    while not flow.stop.is_set():
+        with staging.transaction():
+            done = {c.system for c in Checkpoints(staging).all() if c.snapshot_complete}
+        missing = sorted(set(sources) - done)
+        if not missing:
+            state.report(flow.name, "running")
+            return
+        state.progress(flow.name, status="waiting", detail=f"first snapshot of {', '.join(missing)}")
+        flow.stop.wait(_SNAPSHOT_POLL_S)

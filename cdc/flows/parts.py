@@ -41,6 +41,16 @@ class Context:
         return connect(self.settings.staging, application=f"ccbridge {application}")
 
 
+def load_rules(settings: Settings) -> RuleSet:
+    """The configured rule set; unqualified CC&B tables are meant in the configured owner's schema.
+
+    Raises:
+        RuleFaults: every fault, with file, line and column.
+    """
+    owners = {name: system.owner for name, system in settings.oracle_systems().items()}
+    return mapping_rules.load(settings.rules.path, schemas=owners)
+
+
 def sources(rule_set: RuleSet) -> list[str]:
     """Systems that inbound rules read, by name."""
     return sorted({rule.system for rule in rule_set.inbound})
@@ -127,9 +137,10 @@ def _delivery(context: Context, system: str) -> Work:
         return Upload(
             system=system,
             program=compiled[0],
+            sources=sources(context.rule_set),
             open_sink=lambda: upload_sink(settings, system, target),
             open_staging=lambda: context.staging(f"deliver {system}"),
-            receipts=lambda connection: Receipts(connection, settings.payment_upload, context.lease),
+            open_receipts=lambda connection: Receipts(connection, settings.payment_upload, context.lease),
             sizes=settings.run,
             wake=context.wake,
             state=context.state,
@@ -137,6 +148,7 @@ def _delivery(context: Context, system: str) -> Work:
     return Deliver(
         system=system,
         programs=compiled,
+        sources=sources(context.rule_set),
         open_sink=lambda: upsert_sink(system, target, fencing_token=context.lease.token),
         open_staging=lambda: context.staging(f"deliver {system}"),
         sizes=settings.run,

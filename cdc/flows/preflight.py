@@ -53,7 +53,7 @@ def preflight(settings: Settings) -> Report:
     Raises:
         RuleFaults: the rule set itself is wrong; nothing else can be checked.
     """
-    rule_set = mapping_rules.load(settings.rules.path)
+    rule_set = parts.load_rules(settings)
     report = Report()
     missing = sorted(rule_set.systems.keys() - settings.systems.keys())
     if missing:

@@ -37,7 +37,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
         CcbridgeError: the error that ended a flow for good; the other flows went on until `stop`.
     """
     require(settings)
-    rule_set = mapping_rules.load(settings.rules.path)
+    rule_set = parts.load_rules(settings)
     run_id = uuid.uuid4()
     logger = log.get().bind(run_id=str(run_id))
     lease = Lease(

@@ -1,0 +1,130 @@
+"""What the demo shows: a live table on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from enum import Enum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cdc.postgres.connect import Connection
+from cdc.staging import overview
+
+if TYPE_CHECKING:
+    from sandbox.workload.crowd import Crowd
+
+_LINE_EVERY_S = 5.0
+_OPEN = ("built", "sent", "accepted")
+_MARKS = "select flow, staged_seq from staging.flow_state where flow like 'deliver:%'"
+_HIGH = "select coalesce(max(last_value), 0) from pg_sequences where schemaname = 'staging' and sequencename = 'staged_seq'"
+
+
+class Stage(Enum):
+    """How far the product is."""
+
+    STARTING = "starting"
+    REPLICATING = "replicating"
+
+
+class Screen:
+    """Use it as a context manager; `watch` gives it the staging database to look at."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._live: Live | None = None
+        self._staging: Connection | None = None
+        self._flows: list[dict[str, Any]] = []
+        self._receipts: list[dict[str, Any]] = []
+        self._phase, self._rows_before, self._last_line = "", -1, 0.0
+
+    def __enter__(self) -> Screen:
+        if sys.stderr.isatty():
+            self._live = Live(console=self._console, refresh_per_second=4, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the live table and the connection; safe to call twice."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if self._staging is not None:
+            self._staging.close()
+            self._staging = None
+
+    def watch(self, conninfo: str) -> None:
+        """Look at this staging database from now on."""
+        self._staging = psycopg.connect(conninfo, autocommit=True)
+
+    def say(self, phase: str) -> None:
+        """Name the phase that begins."""
+        self._phase = phase
+        self._last_line = time.monotonic()
+        if self._live is None:
+            self._console.print(phase, highlight=False)
+        else:
+            self._live.update(Text(phase))
+
+    def stage(self) -> Stage:
+        """Replicating once every delivery runs, which is after the first snapshot of each source."""
+        deliveries = [flow for flow in self._flows if flow["flow"].startswith("deliver:")]
+        done = deliveries and all(flow["status"] == "running" for flow in deliveries)
+        return Stage.REPLICATING if done else Stage.STARTING
+
+    def refresh(self, crowd: Crowd | None = None) -> None:
+        """Look again and show it."""
+        if self._staging is None:
+            return
+        self._flows, self._receipts = overview.flows(self._staging), overview.receipts(self._staging)
+        if self._live is not None:
+            self._live.update(Group(Text(self._phase), self._table(), Text(self._summary(crowd))))
+        elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._console.print(self._summary(crowd), highlight=False)
+
+    def settled(self, prepaid: str) -> bool:
+        """True if nothing is on its way: all delivered, no open receipt, no row since the last look."""
+        if self._staging is None:
+            return False
+        rows = sum(flow["rows"] for flow in self._flows)
+        still, self._rows_before = rows == self._rows_before, rows
+        high = self._staging.execute(_HIGH.encode()).fetchone()
+        marks = [mark for _, mark in self._staging.execute(_MARKS.encode()).fetchall()]
+        delivered = high is not None and all(mark == high[0] for mark in marks)
+        is_open = any(receipt["state"] in _OPEN for receipt in self._receipts)
+        with psycopg.connect(prepaid) as connection:
+            waiting = connection.execute(
+                "select count(*) from recharge where status = 'completed' and posted_at is null"
+            ).fetchone()
+        return still and delivered and not is_open and waiting == (0,)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("flow", "status", "rows", "held", "staged_seq"):
+            table.add_column(heading, justify="left" if heading in ("flow", "status") else "right")
+        for flow in self._flows:
+            numbers = (f"{flow[name] or 0:,}" for name in ("rows", "held", "staged_seq"))
+            table.add_row(flow["flow"], flow["status"], *numbers)
+        return table
+
+    def _summary(self, crowd: Crowd | None) -> str:
+        rows = sum(flow["rows"] for flow in self._flows if flow["flow"].startswith("capture:"))
+        states = {receipt["state"]: receipt["receipts"] for receipt in self._receipts}
+        open_age = max((r["oldest_s"] for r in self._receipts if r["state"] in _OPEN), default=0.0)
+        done = sum(sum(counts.values()) for counts in crowd.counts.values()) if crowd else 0
+        parts = [f"captured {rows:,} rows"]
+        parts += [f"traffic {done:,} transactions"] if crowd else []
+        parts += [f"receipts {state} {count:,}" for state, count in sorted(states.items())]
+        return ", ".join(parts) + f", oldest open receipt {open_age:.1f} s"

@@ -1,0 +1,118 @@
+"""Recharges into CC&B through its payment upload, and every receipt followed until it is posted.
+
+Receipts live in staging (`cdc.staging.receipts`); so does the mark of this flow, a checkpoint of its
+own, because CC&B has no table for it. What CC&B made of a receipt comes through its captured tables.
+Read next: `sinks.ccb_payment_upload`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cdc import log
+from cdc.config import Run
+from cdc.flows.deliver import wait_for_snapshots
+from cdc.flows.state import FlowState
+from cdc.flows.supervision import Flow
+from cdc.flows.wake import Wake
+from cdc.postgres.connect import Connection
+from cdc.postgres.errors import postgres_errors
+from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
+from cdc.staging.dead_letters import DeadLetters
+from cdc.staging.desired import desired_rows, high_staged_seq
+from cdc.staging.receipts import Receipts
+from mapping_rules import OutboundProgram
+from sinks.ccb_payment_upload import PaymentUploadSink
+
+
+@dataclass
+class Upload:
+    """The work of the payment upload flow."""
+
+    system: str
+    program: OutboundProgram
+    sources: Sequence[str]
+    open_sink: Callable[[], PaymentUploadSink]
+    open_staging: Callable[[], Connection]
+    open_receipts: Callable[[Connection], Receipts]
+    sizes: Run
+    wake: Wake
+    state: FlowState
+    _recheck_at: float = 0.0
+
+    def __call__(self, flow: Flow) -> None:
+        """Work until the flow is asked to stop.
+
+        Raises:
+            LeaseLost: another process uploads now.
+            ReceiptMismatch: CC&B holds something else under a transmission's keys.
+            TransientError: a connection was lost; call again.
+            OperatorError: CC&B or staging cannot be used.
+        """
+        with self.open_staging() as staging:
+            sink = self.open_sink()
+            try:
+                wait_for_snapshots(flow, staging, self.sources, self.state)
+                self._follow(flow, staging, sink, self.open_receipts(staging))
+            finally:
+                sink.close()
+
+    def _follow(
+        self, flow: Flow, staging: Connection, sink: PaymentUploadSink, receipts: Receipts
+    ) -> None:
+        low = self._mark(staging)
+        self._send(flow, staging, sink, receipts, recheck=True)
+        while not flow.stop.is_set():
+            high = min(high_staged_seq(staging), low + self.sizes.max_delivery_rows)
+            recheck = time.monotonic() >= self._recheck_at
+            if high == low and not recheck:
+                self.wake.wait_beyond(low, self.sizes.idle_poll_ms / 1000)
+                continue
+            if high > low:
+                built = receipts.build(self.program, desired_rows(staging, self.program, low, high))
+                if not built.held.is_empty():
+                    DeadLetters(staging).settle_deliveries(self.program.name, [], built.held)
+                self._move_mark(staging, high)
+                low = high
+            sent = self._send(flow, staging, sink, receipts, recheck=recheck)
+            moved = receipts.follow()
+            if moved or sent:
+                self.wake.set(high_staged_seq(staging))
+            flow.progressed()
+            self.state.progress(flow.name, rows=sent, staged_seq=low)
+
+    def _send(
+        self, flow: Flow, staging: Connection, sink: PaymentUploadSink, receipts: Receipts, *, recheck: bool
+    ) -> int:
+        """Check what waits, send what passed; returns how many receipts were sent."""
+        if recheck:
+            self._recheck_at = time.monotonic() + self.sizes.retry_held_s
+        waiting = receipts.waiting(set_aside=recheck)
+        if not waiting.is_empty():
+            receipts.checked(waiting, sink.precheck(waiting))
+        sent = 0
+        for transmission in receipts.unsent():
+            if flow.stop.is_set():
+                break
+            started = time.monotonic()
+            outcome = sink.send(transmission)
+            sent += receipts.mark_sent(outcome.receipts)
+            log.get().debug(
+                "transmission_sent", flow=flow.name, rows=transmission.height,
+                already_there=outcome.already_there,
+                elapsed_ms=round((time.monotonic() - started) * 1000, 1),
+            )  # fmt: skip
+        return sent
+
+    def _mark(self, staging: Connection) -> int:
+        with postgres_errors("staging.checkpoint"), staging.transaction():
+            stored = Checkpoints(staging).load(self.program.name)
+        return stored.position if stored else 0
+
+    def _move_mark(self, staging: Connection, staged_seq: int) -> None:
+        with postgres_errors("staging.checkpoint"), staging.transaction():
+            Checkpoints(staging).save(
+                StoredCheckpoint(self.program.name, "staging", {}, staged_seq, -1, {}, snapshot_complete=True)
+            )
