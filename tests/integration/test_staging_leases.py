@@ -1,0 +1,118 @@
+"""Who may write: leases on the staging database's clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from cdc.errors import DatabaseUnreachable, LeaseLost, StagingRevision
+from cdc.postgres.connect import connect
+from cdc.staging.leases import Lease
+from cdc.staging.migrate import migrate
+from tests.unit.staging.doubles import rule_set
+from tests.unit.staging.world import settings_of
+
+
+@contextmanager
+def rivals(database: str, ttl_s: float = 15) -> Iterator[tuple[Lease, Lease]]:
+    settings = settings_of(database)
+    migrate(settings, rule_set())
+    first, second = (Lease(settings, "replication", holder, ttl_s) for holder in ("first", "second"))
+    try:
+        yield first, second
+    finally:
+        first.close()
+        second.close()
+
+
+def expire(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("update staging.lease set expires_at = clock_timestamp()")
+
+
+def test_lease_is_held_by_one(database: str) -> None:
+    """A second process waits as long as it was told to, and gets the lease once it is released."""
+    with rivals(database) as (first, second):
+        assert first.acquire() == 1
+        assert second.acquire(wait_s=0) is None
+        first.release()
+        assert second.acquire(wait_s=0) == 2
+
+
+def test_lease_wait_ends_when_asked_to_stop(database: str) -> None:
+    """A stand-by process can be ended while it waits."""
+    with rivals(database) as (first, second):
+        first.acquire()
+        stop = threading.Event()
+        threading.Timer(0.1, stop.set).start()
+        assert second.acquire(stop=stop) is None
+
+
+def test_lease_fences_a_holder_that_slept(database: str) -> None:
+    """Once taken over, the former holder can neither renew nor write; tokens only grow."""
+    with rivals(database) as (first, second):
+        first.acquire()
+        expire(database)
+        assert second.acquire(wait_s=0) == 2
+        with pytest.raises(LeaseLost, match="token 1 of first"):
+            first.renew()
+        with connect(settings_of(database), application="test") as connection, pytest.raises(LeaseLost):
+            first.verify(connection)
+        second.renew()
+
+
+def test_lease_that_expired_unnoticed_is_kept(database: str) -> None:
+    """Late is not lost: without a rival the holder goes on under the same token."""
+    with rivals(database) as (first, second):
+        first.acquire()
+        expire(database)
+        first.renew()
+        assert second.acquire(wait_s=0) is None
+        assert first.token == 1
+
+
+def test_lease_cannot_be_taken_from_under_a_write(database: str) -> None:
+    """Who verified the lease commits before a rival gets it, so two never write at once."""
+    with rivals(database) as (first, second), connect(settings_of(database), application="w") as writer:
+        first.acquire()
+        first.verify(writer)
+        expired = threading.Thread(target=expire, args=[database])
+        expired.start()
+        taken: list[int | None] = []
+        taker = threading.Thread(target=lambda: taken.append(second.acquire(wait_s=30)))
+        taker.start()
+        taker.join(0.3)
+        assert taken == []
+        writer.commit()
+        expired.join(30)
+        taker.join(30)
+        assert taken == [2]
+
+
+def test_lease_reconnects(database: str) -> None:
+    """A lost connection is reported once; the next renewal uses a new one."""
+    with rivals(database) as (first, _):
+        first.acquire()
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                "where application_name = 'ccbridge lease'"
+            )
+        with pytest.raises(DatabaseUnreachable):
+            first.renew()
+        first.renew()
+
+
+def test_lease_needs_a_migrated_database(database: str) -> None:
+    """The message says what to run."""
+    lease = Lease(settings_of(database), "replication", "first", 15)
+    try:
+        with pytest.raises(StagingRevision) as caught:
+            lease.acquire()
+        assert "ccbridge migrate" in caught.value.hint
+    finally:
+        lease.close()
