@@ -14,7 +14,7 @@ from cdc.postgres.connect import connect
 from cdc.staging.leases import Lease
 from cdc.staging.migrate import migrate
 from tests.unit.staging.doubles import rule_set
-from tests.unit.staging.world import settings_of
+from tests.unit.staging.world import settings_of, wait_for_blocked
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def rivals(database: str, ttl_s: float = 15) -> Iterator[tuple[Lease, Lease]]:
 
 
 def expire(database: str) -> None:
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(database, autocommit=True, application_name="expirer") as connection:
         connection.execute("update staging.lease set expires_at = clock_timestamp()")
 
 
@@ -77,7 +77,11 @@ def test_lease_that_expired_unnoticed_is_kept(database: str) -> None:
 
 def test_lease_cannot_be_taken_from_under_a_write(database: str) -> None:
     """Who verified the lease commits before a rival gets it, so two never write at once."""
-    with rivals(database) as (first, second), connect(settings_of(database), application="w") as writer:
+    with (
+        rivals(database) as (first, second),
+        connect(settings_of(database), application="w") as writer,
+        psycopg.connect(database, autocommit=True) as observer,
+    ):
         first.acquire()
         first.verify(writer)
         expired = threading.Thread(target=expire, args=[database])
@@ -85,7 +89,7 @@ def test_lease_cannot_be_taken_from_under_a_write(database: str) -> None:
         taken: list[int | None] = []
         taker = threading.Thread(target=lambda: taken.append(second.acquire(wait_s=30)))
         taker.start()
-        taker.join(0.3)
+        wait_for_blocked(observer, "expirer")
         assert taken == []
         writer.commit()
         expired.join(30)

@@ -70,10 +70,22 @@ PURCHASE = SourceTable(
 EPOCH = datetime(2024, 2, 28, 12, tzinfo=UTC)
 
 
-def rule_set(**changed: str) -> RuleSet:
-    """The rule set of these tests; `entities_customer="..."` replaces a file."""
-    files = {name: changed.get(name.removesuffix(".yaml").replace("/", "_"), FILES[name]) for name in FILES}
-    return mapping_rules.from_files("shop", files)
+OUTBOUND = {
+    "systems.yaml": FILES["systems.yaml"] + "till: {conventions: plain, schema: public}\n",
+    "outbound/buyer.yaml": (
+        "to: till\ntable: public.buyer\nsink: upsert\nkey: {buyer_id: customer.customer_id}\n"
+        "from: customer\njoin:\n"
+        "  last: {entity: purchase, on: customer_id, pick: {order: [number desc]}}\n"
+        "columns: {full_name: customer.name, note: customer.note, credit: customer.credit, "
+        "last_bought_on: last.bought_on}\non_delete: delete\n"
+    ),
+}
+"""Files that write each customer, with the day of the last purchase, to a system `till`."""
+
+
+def rule_set(files: Mapping[str, str] | None = None) -> RuleSet:
+    """The rule set of these tests, with other or more files."""
+    return mapping_rules.from_files("shop", {**FILES, **(files or {})})
 
 
 @dataclass(frozen=True)

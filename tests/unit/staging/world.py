@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,10 +58,22 @@ class World:
         """Change staging behind everybody's back."""
         self.observer.execute(statement)
 
+    def wait_for_blocked(self, application: str) -> None:
+        """Return once a session of that name waits for a lock; fail after ten seconds."""
+        wait_for_blocked(self.observer, application)
+
     def customers(self) -> dict[str, tuple[Any, ...]]:
         """Rows of staging.customer by key: name, note, credit, tombstone."""
         rows = self.query("select customer_id, name, note, credit, tombstone from staging.customer")
         return {key: tuple(rest) for key, *rest in rows}
+
+
+def wait_for_blocked(observer: Connection, application: str) -> None:
+    """Return once a session of that name waits for a lock; fail after ten seconds."""
+    blocked = "select from pg_stat_activity where application_name = %s and wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 10
+    while observer.execute(blocked, [application]).fetchone() is None:
+        assert time.monotonic() < deadline, f"{application} never waited"
 
 
 @contextmanager
