@@ -250,9 +250,12 @@ class Compiler(ConditionCompiler):
         if len(plan.types) != 1:
             raise OracleFault(913, "too many values")
 
+        # evaluated before there is a row (index bounds), it still expects one of this width
+        blank = None if plan.uses else (None,) * self.scope.width
+
         def run(row: Row, env: Env) -> Cell:
             result: Cell = None
-            for count, found in enumerate(plan.rows(env, row)):
+            for count, found in enumerate(plan.rows(env, row if blank is None else blank)):
                 if count:
                     raise OracleFault(1427, "single-row subquery returns more than one row")
                 result = found[0]
