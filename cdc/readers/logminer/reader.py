@@ -304,12 +304,12 @@ class _Output:
         if transaction.scn <= self._committed:
             return
         if transaction.scn != self._scn:
-            if self._rows >= self._max_changes:
+            if self._rows and self._rows + len(transaction.rows) > self._max_changes:
                 yield self.flush(self._scn, utc_offset, held=transaction)
             self._scn, self._ordinal = transaction.scn, 0
         rows = transaction.rows
         at = 0
-        while len(rows) - at > 2 * self._max_changes:
+        while len(rows) - at > self._max_changes:
             self._add(transaction, rows[at : at + self._max_changes])
             at += self._max_changes
             yield self._batch(transaction.scn, utc_offset, continues=True)

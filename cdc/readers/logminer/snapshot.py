@@ -151,7 +151,7 @@ def _as_text(column: SourceColumn) -> str:
         case SourceType.TIMESTAMP:
             return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS.FF9')"
         case SourceType.TIMESTAMP_TZ:
-            return f"to_char(sys_extract_utc({name}), 'YYYY-MM-DD HH24:MI:SS.FF9') || ' +00:00'"
+            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM')"
         case SourceType.BINARY:
             return f"rawtohex({name})"
         case SourceType.OTHER:
