@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -230,3 +232,14 @@ def test_every_table_and_column_has_a_comment(database: str) -> None:
             "and c.relname <> 'alembic_version' "
             "and (col_description(c.oid, a.attnum) is null or obj_description(c.oid) is null)"
         ) == []  # fmt: skip
+
+
+def test_documented_queries_fit_the_schema(database: str) -> None:
+    """What docs/staging.md tells auditors to run, runs."""
+    migrate(settings_of(database), mapping_rules.load("ccb_prepaid"))
+    manual = (Path(__file__).parents[2] / "docs/staging.md").read_text(encoding="utf-8")
+    queries = re.findall(r"^```sql\n(.*?)^```", manual, re.MULTILINE | re.DOTALL)
+    assert len(queries) > 4
+    with session(database) as connection:
+        for query in queries:
+            connection.execute(query)
