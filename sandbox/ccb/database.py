@@ -51,7 +51,7 @@ class CcbDatabase:
     @property
     def tls_dsn(self) -> str:
         """Easy Connect text with TLS; needs a wallet that trusts the sandbox authority."""
-        return f"tcps://{self.host}:{self.tls_port}/{self.service}"
+        return f"tcps://localhost:{self.tls_port}/{self.service}"  # the driver wants a name, not an address
 
     def connect(self, user: str = APPLICATION_USER) -> oracledb.Connection:
         """Open a session whose numbers arrive as Decimal.

@@ -97,10 +97,10 @@ class Table:
         for column in self.columns.values():
             if column.name not in values and column.blank is not None:
                 values[column.name] = column.blank
-        names = [name for name in self.columns if name in values]
+        # bound columns come first: the driver binds by place of appearance, not by number
         return (
-            f"insert into {self.qualified} ({', '.join(names)})"  # noqa: S608 - names checked above
-            f" values ({', '.join(values[name] for name in names)})"
+            f"insert into {self.qualified} ({', '.join(values)})"  # noqa: S608 - names checked above
+            f" values ({', '.join(values.values())})"
         )
 
 
