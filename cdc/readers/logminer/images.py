@@ -162,7 +162,9 @@ class ImageReader:
             return None
         pieces = pl.col("pieces")
         if template.formats:
-            texts = alike.select(pieces.list.get(piece).unique().implode() for piece in template.formats)
+            texts = alike.select(
+                pieces.list.get(piece).unique().implode().alias(str(piece)) for piece in template.formats
+            )
             if not all(set(column[0]) <= TIMESTAMP_FORMATS for column in texts):
                 return None
         wanted = sorted({piece for piece in template.pieces.values() if piece is not None})
