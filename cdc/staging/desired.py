@@ -8,6 +8,7 @@ rounded; NULL and the empty text stay different.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -31,7 +32,19 @@ where c.relnamespace = 'staging'::regnamespace and c.relkind = 'r'
     and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'staged_seq')
     and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'superseded_seq')
 """
-_prepared: WeakKeyDictionary[Connection, sql.Composed] = WeakKeyDictionary()
+_TRUNCATE_FROM = 2_000
+"""Keys put in since the table was last truncated; truncating makes new files, so it is done rarely."""
+
+
+@dataclass
+class _Session:
+    """What is remembered of a connection."""
+
+    highest: sql.Composed | None = None
+    keys_put: int = 0
+
+
+_sessions: WeakKeyDictionary[Connection, _Session] = WeakKeyDictionary()
 
 
 class DesiredRows(Protocol):
@@ -64,9 +77,10 @@ def high_staged_seq(connection: Connection) -> int:
     Nothing with a smaller number can still become visible, see `cdc.staging.order`.
     """
     with postgres_errors("staging"), connection.transaction():
-        if connection not in _prepared:
-            _prepared[connection] = _highest(connection)
-        row = connection.execute(_prepared[connection]).fetchone()
+        session = _sessions.setdefault(connection, _Session())
+        if session.highest is None:
+            session.highest = _highest(connection)
+        row = connection.execute(session.highest).fetchone()
     return int(str(row[0])) if row is not None else 0
 
 
@@ -131,8 +145,12 @@ def _clear(connection: Connection) -> None:
     if connection.execute("select to_regclass('pg_temp.affected_key')").fetchone() == (None,):
         columns = sql.SQL(", ").join(sql.SQL(f"k{n} text") for n in range(1, MAX_KEY_COLUMNS + 1))
         connection.execute(sql.SQL("create temporary table affected_key ({})").format(columns))
-    else:
-        connection.execute(sql.SQL("truncate {}").format(_AFFECTED))
+        return
+    session = _sessions.setdefault(connection, _Session())
+    many = session.keys_put >= _TRUNCATE_FROM
+    connection.execute(sql.SQL("truncate {}" if many else "delete from {}").format(_AFFECTED))
+    if many:
+        session.keys_put = 0
 
 
 def _key_names(program: DesiredRows) -> sql.Composed:
@@ -148,6 +166,7 @@ def _desired(connection: Connection, program: DesiredRows, keys: int) -> pl.Data
     names = [*program.key, *program.columns]
     schema = {**dict.fromkeys(names, pl.String), "_deleted": pl.String, "_staged_seq": pl.Int64}
     text = io.BytesIO()
+    _sessions.setdefault(connection, _Session()).keys_put += keys
     if keys >= _MANY:
         connection.execute(sql.SQL("analyze {}").format(_AFFECTED))
     if keys:
