@@ -13,13 +13,17 @@ from cdc.flows.capture import Capture
 from cdc.flows.deliver import Deliver
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
+from cdc.flows.upload import Upload
 from cdc.flows.wake import Wake
 from cdc.ports import ChangeReader
 from cdc.postgres.connect import Connection, connect
+from cdc.readers.logminer.reader import LogMinerReader
 from cdc.readers.pgoutput.reader import PgoutputReader
 from cdc.staging.leases import Lease
+from cdc.staging.receipts import Receipts
 from cdc.staging.stage import Stager
 from mapping_rules import OutboundProgram, RuleSet
+from sinks.ccb_payment_upload import PaymentUploadSink
 from sinks.upsert import UpsertSink
 
 Work = Callable[[Flow], None]
@@ -94,7 +98,7 @@ def upsert_sink(name: str, target: PostgresSystem, *, fencing_token: int) -> Ups
     return UpsertSink(name, target, fencing_token=fencing_token)
 
 
-def upload_sink(settings: Settings, name: str, target: OracleSystem) -> "PaymentUploadSink":
+def upload_sink(settings: Settings, name: str, target: OracleSystem) -> PaymentUploadSink:
     """The payment upload of a CC&B target."""
     return PaymentUploadSink(name, target, settings.payment_upload)
 
