@@ -1,0 +1,142 @@
+"""A schema on the Oracle stand-in that the LogMiner reader captures; used by several test modules."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import oracledb
+
+from cdc.changes import TableName
+from cdc.config import OracleSystem
+from cdc.ports import ChangeReader
+from cdc.readers.logminer import LogMinerReader
+from sandbox.oracle_process import SYSTEM_PASSWORD, OracleProcess
+from tests.contract.reader_suite import TypeCase
+
+BRIDGE = "CCBRIDGE"
+SECRET = "bridge"
+VIEWS = (
+    "V_$DATABASE", "V_$THREAD", "V_$LOG", "V_$LOGFILE", "V_$ARCHIVED_LOG", "V_$LOGMNR_CONTENTS",
+    "GV_$TRANSACTION",
+)  # fmt: skip
+TABLES = ("ACCOUNT", "RECHARGE", "TYPED")
+COLUMNS = "id number(19) primary key, name varchar2(60) not null, amount number(15,2), note varchar2(200)"
+
+
+@contextmanager
+def oracle_server(folder: Path) -> Iterator[str]:
+    """Where a stand-in with the bridge's user and its rights listens."""
+    with OracleProcess(folder / "oracle.log") as server:
+        dsn = f"127.0.0.1:{server.port}/CCB"
+        with system_session(dsn) as cursor:
+            cursor.execute(f'create user {BRIDGE} identified by "{SECRET}"')
+            cursor.execute(f"grant create session, logmining to {BRIDGE}")
+            cursor.execute(f"grant execute on sys.dbms_logmnr to {BRIDGE}")
+            for view in VIEWS:
+                cursor.execute(f"grant select on sys.{view} to {BRIDGE}")
+            cursor.execute("alter database add supplemental log data")
+        yield dsn
+
+
+@contextmanager
+def system_session(dsn: str) -> Iterator[oracledb.Cursor]:
+    """A DBA's cursor; commits at the end."""
+    with oracledb.connect(user="SYSTEM", password=SYSTEM_PASSWORD, dsn=dsn) as connection:
+        with connection.cursor() as cursor:
+            yield cursor
+        connection.commit()
+
+
+class OracleSession:
+    def __init__(self, connection: oracledb.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        self._connection.rollback()
+
+
+class OracleSource:
+    """A schema of its own with the contract's tables."""
+
+    type_cases = (
+        TypeCase("int_c", "-12", "-12"),
+        TypeCase("money_c", "1234.5", "1234.5"),
+        TypeCase("cents_c", "-.01", "-0.01"),
+        TypeCase("free_c", "12345678901234567890123456789012345.6", "12345678901234567890123456789012345.6"),
+        TypeCase("large_c", "1e25", "10000000000000000000000000"),
+        TypeCase("char_c", "'ab'", "ab    "),
+        TypeCase("blank_c", "' '", " "),
+        TypeCase("empty_c", "''", None),
+        TypeCase("null_c", "null", None),
+        TypeCase("odd_c", "'a\tb\"c''d\ne\\.\r,f é 😀 '", "a\tb\"c'd\ne\\.\r,f é 😀 "),
+        TypeCase("quote_c", "''''", "'"),
+        TypeCase("date_c", "date '2024-02-29'", "2024-02-29 00:00:00"),
+        TypeCase("stamp_c", "timestamp '2024-02-29 10:11:12.5'", "2024-02-29 10:11:12.5"),
+        TypeCase(
+            "zone_c",
+            "to_timestamp_tz('2024-02-29 10:11:12 +01:00', 'YYYY-MM-DD HH24:MI:SS TZH:TZM')",
+            "2024-02-29 09:11:12+00",
+        ),
+        TypeCase("bytes_c", "hextoraw('00FF')", "00ff"),
+    )
+    typed = (
+        "id number(19) primary key, int_c number(9), "
+        "money_c number(15,2), cents_c number(15,2), free_c number, "
+        "large_c number, char_c char(6), blank_c varchar2(10), empty_c varchar2(10), null_c varchar2(10), "
+        "odd_c varchar2(60), quote_c varchar2(10), date_c date, stamp_c timestamp(6), "
+        "zone_c timestamp(6) with time zone, bytes_c raw(16)"
+    )
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self.owner = f"T{uuid.uuid4().hex[:12].upper()}"
+        self.settings = OracleSystem(kind="oracle", dsn=dsn, user=BRIDGE, password=SECRET, insecure=True)
+        with system_session(dsn) as cursor:
+            cursor.execute(f'create user {self.owner} identified by "{SECRET}"')
+            cursor.execute(f"grant create session to {self.owner}")
+            cursor.execute(f"alter user {self.owner} quota unlimited on USERS")
+            for table in (*TABLES, "ASIDE"):
+                columns = self.typed if table == "TYPED" else COLUMNS
+                cursor.execute(f"create table {self.owner}.{table} ({columns})")
+                cursor.execute(f"alter table {self.owner}.{table} add supplemental log data (all) columns")
+                cursor.execute(f"grant select, flashback, insert on {self.owner}.{table} to {BRIDGE}")
+
+    def spelled(self, name: str) -> str:
+        return name.upper()
+
+    def reader(self) -> ChangeReader:
+        return LogMinerReader("ccb", self.settings, [TableName(self.owner, name) for name in TABLES])
+
+    @contextmanager
+    def session(self, *, ours: bool = False) -> Iterator[OracleSession]:
+        user = BRIDGE if ours else self.owner
+        with oracledb.connect(user=user, password=SECRET, dsn=self._dsn) as connection:
+            session = OracleSession(connection)
+            session.execute(f"alter session set current_schema = {self.owner}")
+            yield session
+
+    def rows(self, table: str) -> Mapping[str, Mapping[str, str | None]]:
+        with system_session(self._dsn) as cursor:
+            cursor.execute(f"select to_char(id), name, to_char(amount), note from {self.owner}.{table}")
+            return {row[0]: dict(zip(("id", "name", "amount", "note"), row, strict=True)) for row in cursor}
+
+    def cut(self) -> None:
+        with system_session(self._dsn) as cursor:
+            cursor.execute("select sid, serial# from v$session where module like 'ccbridge%'")
+            for sid, serial in cursor.fetchall():
+                cursor.execute(f"alter system kill session '{sid},{serial}'")
+
+    def move_log(self) -> None:
+        with system_session(self._dsn) as cursor:
+            aside = f"{self.owner}.ASIDE"
+            cursor.execute(f"insert into {aside} (id, name) select nvl(max(id), 0) + 1, 'x' from {aside}")
