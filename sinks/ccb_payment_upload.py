@@ -1,0 +1,227 @@
+"""Recharges into CC&B through its documented payment upload staging, each at most once.
+
+One transmission is one Oracle transaction. CC&B itself does not keep a receipt from being paid
+twice, so nothing is inserted before looking for the receipts under any transmission; after a lost
+connection the outcome is read, never guessed. Which receipts are sent, and what became of them:
+`cdc.staging.receipts`. The tables: `sinks.upload_tables`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import oracledb
+import polars as pl
+
+from cdc.config import OracleSystem, PaymentUpload
+from cdc.errors import DatabaseUnreachable, OperatorError, ReceiptMismatch, RowError, TransientError
+from cdc.oracle.connect import connect
+from cdc.oracle.errors import oracle_errors
+from cdc.ports import Finding
+from sinks import upload_checks
+from sinks.ouaf import found_among
+from sinks.upload_tables import ACCOUNTS, AGREEMENTS, SOURCES, TYPES, Tender, UploadTables
+
+_ATTEMPTS = 2
+FAULT_SCHEMA = {"recharge_id": pl.String, "reason_code": pl.String, "reason": pl.String}
+"""Columns of `precheck`'s answer."""
+
+
+@dataclass(frozen=True)
+class SendOutcome:
+    """What CC&B's upload tables hold after `send`.
+
+    Args:
+        already_there: nothing had to be inserted.
+        receipts: the receipts sent, each with the transmission and batch that hold it.
+    """
+
+    already_there: bool
+    receipts: pl.DataFrame
+
+
+class PaymentUploadSink:
+    """Writes the payment upload staging tables of one CC&B. One thread; connects on first use.
+
+    Args:
+        system: name of the system in the configuration.
+        settings: where and as whom.
+        upload: external source and tender types.
+    """
+
+    def __init__(self, system: str, settings: OracleSystem, upload: PaymentUpload) -> None:
+        self.system, self.settings, self.upload = system, settings, upload
+        self.name = f"{system}.payment_upload"
+        self._subject = f"{settings.user}@{settings.dsn}"
+        self._connection: oracledb.Connection | None = None
+        self._tables: UploadTables | None = None
+
+    def preflight(self) -> list[Finding]:
+        """Everything that would keep this sink from writing, all at once; read only.
+
+        Raises:
+            CcbridgeError: CC&B's database cannot be reached or refuses the login.
+        """
+        with oracle_errors(self._subject), self._session().cursor() as cursor:
+            return upload_checks.findings(cursor, self.settings, self.upload)
+
+    def precheck(self, receipts: pl.DataFrame) -> pl.DataFrame:
+        """Receipts that CC&B would not post as wanted: recharge_id, reason_code, reason.
+
+        An unknown account is not refused by CC&B: its money goes to the suspense agreement.
+
+        Raises:
+            OperatorError: CC&B has no tender source with our external source id.
+            TransientError: not reachable.
+        """
+        if receipts.is_empty():
+            return pl.DataFrame(schema=FAULT_SCHEMA)
+        with oracle_errors(self._subject), self._session().cursor() as cursor:
+            tables = self._described(cursor)
+            self._require_source(cursor, tables)
+            long = tables.longer_than_columns(receipts)
+            types = self._unknown(cursor, tables, receipts, "tender_type", ((TYPES, "TENDER_TYPE_CD"),))
+            places = ((ACCOUNTS, "ACCT_ID"), (AGREEMENTS, "OLD_ACCT_ID"))
+            accounts = self._unknown(cursor, tables, receipts, "account_id", places)
+            self._session().rollback()  # ends the read
+        faults = [
+            _faults(long, "value_too_long", pl.format("{}: the value is longer than the column", "column")),
+            _faults(types, "unknown_tender_type", pl.lit(f"tender type is not in {TYPES}")),
+            _faults(accounts, "unknown_account", pl.lit(f"account is not in {ACCOUNTS}, nor an OLD_ACCT_ID")),
+        ]  # fmt: skip
+        return pl.concat(faults).unique("recharge_id", keep="first", maintain_order=True)
+
+    def send(self, transmission: pl.DataFrame) -> SendOutcome:
+        """Put one transmission into the upload tables, unless it is there.
+
+        Receipts that are there under another transmission (staging was restored from a backup) are
+        not sent again; the outcome names where they are.
+
+        Args:
+            transmission: receipts of one transmission (`cdc.staging.receipts.RECEIPT_SCHEMA`).
+
+        Raises:
+            ReceiptMismatch: CC&B holds one of the receipts, or the transmission, with other content.
+            TransientError: not reachable, and twice so if the connection was lost on the way: what
+                was sent, if anything, is found by sending again.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with oracle_errors(self._subject):
+                    return self._send(transmission)
+            except (DatabaseUnreachable, RowError):
+                # lost on the way, or another session was faster: look what is there now
+                self.close()
+                if attempt == _ATTEMPTS:
+                    raise
+            except BaseException:
+                self.close()
+                raise
+        raise TransientError(f"{self._subject}: transmission not sent")
+
+    def close(self) -> None:
+        """Close the session; what was not committed is undone. Safe to call twice."""
+        connection, self._connection, self._tables = self._connection, None, None
+        if connection is not None:
+            with suppress(oracledb.Error):
+                connection.close()
+
+    def _send(self, transmission: pl.DataFrame) -> SendOutcome:
+        connection = self._session()
+        source, number = (
+            transmission.row(0, named=True)["external_source"],
+            transmission["transmission_id"][0],
+        )
+        with connection.cursor() as cursor:
+            tables = self._described(cursor)
+            there = tables.tenders(cursor, source, transmission["recharge_id"].to_list())
+            placed = _placed(transmission, there)
+            own = placed.filter(pl.col("transmission_id") == number)
+            inside = tables.tenders_of(cursor, source, number)
+            already_there = own.is_empty() or bool(inside) or tables.deposit_exists(cursor, source, number)
+            if already_there:
+                _require_same(number, own, inside)
+                connection.rollback()  # ends the read
+            else:
+                tables.insert(cursor, own)
+                connection.commit()
+        return SendOutcome(already_there, placed)
+
+    def _unknown(
+        self,
+        cursor: oracledb.Cursor,
+        tables: UploadTables,
+        receipts: pl.DataFrame,
+        name: str,
+        places: tuple[tuple[str, str], ...],
+    ) -> pl.DataFrame:
+        """Receipts whose value is in none of the places; later places are asked for the rest only."""
+        left = receipts
+        for table, column in places:
+            if not left.is_empty():
+                described = tables.tables[table][column]
+                found = found_among(cursor, tables.owner, table, described, left[name].to_list())
+                left = left.filter(~pl.col(name).is_in(list(found)))
+        return left
+
+    def _require_source(self, cursor: oracledb.Cursor, tables: UploadTables) -> None:
+        column, source = tables.tables[SOURCES]["EXT_SOURCE_ID"], self.upload.external_source
+        if not found_among(cursor, tables.owner, SOURCES, column, [source]):
+            raise OperatorError(
+                f"{SOURCES}: no tender source with external source id {source}",
+                hint="create it in CC&B, or set external_source in [payment_upload]",
+            )
+
+    def _session(self) -> oracledb.Connection:
+        if self._connection is None:
+            self._connection = connect(self.settings, module=f"ccbridge sink {self.system}")
+        return self._connection
+
+    def _described(self, cursor: oracledb.Cursor) -> UploadTables:
+        if self._tables is None:
+            self._tables = UploadTables(cursor, self.settings.owner)
+        return self._tables
+
+
+def _faults(receipts: pl.DataFrame, code: str, reason: pl.Expr) -> pl.DataFrame:
+    return receipts.select("recharge_id", pl.lit(code).alias("reason_code"), reason.alias("reason"))
+
+
+def _placed(transmission: pl.DataFrame, there: list[Tender]) -> pl.DataFrame:
+    """The receipts with the transmission and batch that hold them, or will."""
+    number = transmission["transmission_id"][0]
+    # our own transmission counts before another one that holds the same receipt
+    ordered = sorted(there, key=lambda tender: (tender.transmission_id == number, tender.transmission_id))
+    held = {tender.reference: tender for tender in ordered}
+    for row in transmission.iter_rows(named=True):
+        tender = held.get(row["recharge_id"])
+        if tender is not None and not _same(row, tender):
+            raise ReceiptMismatch(
+                f"transmission {tender.transmission_id}: CC&B holds one of our receipts with another amount, "
+                "account or tender type",
+                hint=f"compare CI_PAY_TNDR_ST with staging.receipt for receipt {row['recharge_id']}",
+            )
+    keys = transmission["recharge_id"].to_list()
+    places = [(held[key].transmission_id, held[key].batch_id) if key in held else None for key in keys]
+    return transmission.with_columns(
+        pl.coalesce(pl.Series([place and place[0] for place in places], dtype=pl.String), "transmission_id")
+        .alias("transmission_id"),
+        pl.coalesce(pl.Series([place and place[1] for place in places], dtype=pl.String), "batch_id")
+        .alias("batch_id"),
+    )  # fmt: skip
+
+
+def _require_same(number: str, own: pl.DataFrame, tenders: list[Tender]) -> None:
+    """The transmission in CC&B holds exactly these receipts; their content was compared before."""
+    expected, found = set(own["recharge_id"]), {tender.reference for tender in tenders}
+    if expected != found:
+        raise ReceiptMismatch(
+            f"transmission {number}: CC&B holds {len(found)} receipts under it, {len(expected)} expected",
+            hint="compare CI_PAY_TNDR_ST with staging.receipt for this transmission",
+        )
+
+
+def _same(row: dict[str, object], tender: Tender) -> bool:
+    sent = (row["amount"], row["account_id"], row["tender_type"])
+    return sent == (tender.amount, tender.account, tender.tender_type)

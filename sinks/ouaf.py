@@ -1,0 +1,118 @@
+"""CC&B's own conventions for values, on the way back into its tables.
+
+Oracle Utilities Application Framework (OUAF) columns are nearly all NOT NULL: a missing text is one
+blank (Oracle takes '' for NULL), a missing number is 0. CHAR columns are padded; a bind variable is
+VARCHAR2, so a comparison with a CHAR column needs the padding. Lengths and kinds differ between
+releases, therefore they are read from the dictionary, never assumed.
+
+Source: Oracle Utilities SDK, "Null Constraints"; column lists of several releases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+
+import oracledb
+
+Value = str | Decimal | int | datetime | None
+
+IN_LIST_SIZES = (1, 10, 100, 1000)
+"""Lengths of IN lists: few, so that the server parses few statements; 1000 is Oracle's limit."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as ALL_TAB_COLUMNS has it; `length` in characters, 0 for other than text."""
+
+    name: str
+    type: str
+    length: int
+    nullable: bool
+
+    @property
+    def is_text(self) -> bool:
+        """True for CHAR and VARCHAR2."""
+        return self.type in ("CHAR", "VARCHAR2")
+
+    def stored(self, value: str | Decimal | int | date | None) -> Value:
+        """A value as the column stores it; None becomes what CC&B has for a missing one."""
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return datetime.combine(value, time())
+        if value is None or value == "":
+            if self.nullable:
+                return None
+            return " " if self.is_text else 0
+        return value
+
+    def compared(self, value: str) -> str:
+        """A text as it must be bound to equal this column's values."""
+        return value.ljust(self.length) if self.type == "CHAR" else value
+
+
+Table = Mapping[str, Column]
+
+
+def describe(cursor: oracledb.Cursor, owner: str, tables: Sequence[str]) -> dict[str, dict[str, Column]]:
+    """The columns of the tables that we may see, by table and name; missing tables are left out."""
+    names = ", ".join(f":{number}" for number in range(2, len(tables) + 2))
+    cursor.execute(
+        "select TABLE_NAME, COLUMN_NAME, DATA_TYPE, CHAR_LENGTH, NULLABLE from ALL_TAB_COLUMNS "  # noqa: S608
+        f"where OWNER = :1 and TABLE_NAME in ({names}) order by TABLE_NAME, COLUMN_ID",
+        [owner, *tables],
+    )
+    found: dict[str, dict[str, Column]] = {}
+    for table, name, kind, length, nullable in cursor:
+        found.setdefault(table, {})[name] = Column(name, kind, int(length or 0), nullable == "Y")
+    return found
+
+
+def insert_statement(owner: str, name: str, table: Table, given: Sequence[str], **literals: str) -> str:
+    """An insert of every column that needs a value: those given, and all that are NOT NULL.
+
+    Args:
+        owner: schema.
+        name: table.
+        table: its columns.
+        given: columns with a value.
+        literals: SQL expression instead of a bind, by column.
+    """
+    names = insert_columns(table, given, literals)
+    binds = ", ".join(f":{number}" for number in range(1, len(names) + 1))
+    columns = ", ".join([*names, *literals])
+    values = ", ".join([binds, *literals.values()])
+    return f"insert into {owner}.{name} ({columns}) values ({values})"  # noqa: S608 - our own names
+
+
+def insert_columns(table: Table, given: Sequence[str], literals: Mapping[str, str]) -> list[str]:
+    """Bound columns of an insert, in order: those given, then what else is NOT NULL."""
+    others = [
+        column.name
+        for column in table.values()
+        if not column.nullable and column.name not in given and column.name not in literals
+    ]
+    return [*given, *others]
+
+
+def in_lists(values: Sequence[str]) -> list[list[str]]:
+    """Values in lists of IN_LIST_SIZES; a list is filled up by repeating its last value."""
+    lists = []
+    for start in range(0, len(values), IN_LIST_SIZES[-1]):
+        part = list(values[start : start + IN_LIST_SIZES[-1]])
+        size = next(size for size in IN_LIST_SIZES if size >= len(part))
+        lists.append(part + part[-1:] * (size - len(part)))
+    return lists
+
+
+def found_among(
+    cursor: oracledb.Cursor, owner: str, table: str, column: Column, values: Sequence[str]
+) -> set[str]:
+    """Which of the values the column has, without padding."""
+    found: set[str] = set()
+    for part in in_lists([column.compared(value) for value in dict.fromkeys(values)]):
+        binds = ", ".join(f":{number}" for number in range(1, len(part) + 1))
+        statement = f"select {column.name} from {owner}.{table} where {column.name} in ({binds})"  # noqa: S608
+        found |= {str(value).rstrip(" ") for (value,) in cursor.execute(statement, part)}
+    return found
