@@ -172,7 +172,14 @@ class UploadTables:
             [self._bound(TENDER, "EXT_SOURCE_ID", source), *keys],
         )
         return [
-            Tender(*map(_unpadded, (transmission, batch, reference, account, tender_type)), amount=amount)
+            Tender(
+                transmission_id=_unpadded(transmission),
+                batch_id=_unpadded(batch),
+                reference=_unpadded(reference),
+                account=_unpadded(account),
+                tender_type=_unpadded(tender_type),
+                amount=amount,
+            )
             for transmission, batch, reference, amount, account, tender_type in cursor
         ]
 
