@@ -25,7 +25,7 @@ _MONTH_NAMES = (
     "NOVEMBER", "DECEMBER",
 )  # fmt: skip
 _ELEMENTS = {
-    "YYYY": r"(?P<year>[+-]?\d{1,4})", "SYYYY": r"(?P<year>[+-]?\s?\d{1,4})", "RRRR": r"(?P<year>\d{2,4})",
+    "YYYY": r"(?P<year>[+-]?\d{4})", "SYYYY": r"(?P<year>[+-]?\s?\d{4})", "RRRR": r"(?P<year>\d{2,4})",
     "RR": r"(?P<rr>\d{2,4})", "YY": r"(?P<yy>\d{1,2})", "MM": r"(?P<month>\d{1,2})",
     "MONTH": rf"(?P<name>{'|'.join(_MONTH_NAMES)})\s*", "MON": rf"(?P<name>{'|'.join(_MONTHS)})",
     "DDD": r"(?P<day_of_year>\d{1,3})", "DD": r"(?P<day>\d{1,2})", "HH24": r"(?P<hour>\d{1,2})",
@@ -50,7 +50,7 @@ _UNFORMATTED = (
     "DD-MON-RR",
     "DD-MON-YYYY HH24:MI:SS",
 )
-_ZONE_AT_END = re.compile(r"\s*([+-]\d{1,2}:?\d{2}|[A-Za-z][\w/+-]*(?:\s+[A-Z]{3,5})?)\s*\Z")
+_ZONE_AT_END = re.compile(r"\s*([+-]\d{1,2}(?::?\d{2})?|[A-Za-z][\w/+-]*(?:\s+[A-Z]{3,5})?)\s*\Z")
 
 
 @lru_cache(maxsize=256)

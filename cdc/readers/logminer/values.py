@@ -58,7 +58,7 @@ _SPECIAL_NUMBERS = {
     "-INFINITY": "-Infinity",
     "NAN": "NaN",
 }
-_PLAIN_NUMBER = r"^-?\d+(?:\.\d*[1-9])?$"
+_PLAIN_NUMBER = r"^(?:0|-?[1-9]\d*|-?(?:0|[1-9]\d*)\.\d*[1-9])$"
 _PLAIN_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"
 _FRACTION_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d*$"
 _UTC_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d*[1-9])?\+00$"

@@ -1,0 +1,131 @@
+"""Where a LogMiner run starts and ends, and which logs it is given."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdc.changes import TableName
+from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
+from cdc.readers.logminer.session import contents_query, parsed_offset
+from cdc.readers.logminer.window import RedoState, WindowSize, session_start, window_end
+
+
+def state(current: int, *flushed: int, at: float = 0.0, closed: tuple[int, ...] = ()) -> RedoState:
+    threads = [RedoThread(number, True, scn) for number, scn in enumerate(flushed, 1)]
+    threads += [RedoThread(10 + number, False, scn) for number, scn in enumerate(closed)]
+    return RedoState(current, tuple(threads), at)
+
+
+def log(
+    sequence: int, first: int, following: int | None, *, archived: bool = True, usable: bool = True
+) -> LogFile:
+    return LogFile(f"log{sequence}{archived}", 1, sequence, first, following, archived, usable)
+
+
+def test_window_ends_before_what_any_thread_has_not_flushed() -> None:
+    """A slow thread of a cluster holds the window back: its redo may hold lower SCNs."""
+    assert window_end(100, state(500, 480, 300), None, scns=1_000, still_s=1) == 299
+
+
+def test_closed_threads_do_not_hold_the_window_back() -> None:
+    """An instance that is down has flushed all it ever will."""
+    assert window_end(100, state(500, 480, closed=(200,)), None, scns=1_000, still_s=1) == 479
+
+
+def test_last_flushed_scn_is_read_once_it_stands_still() -> None:
+    """Records with the very SCN of the last flush may follow, but not for ever."""
+    first, later = state(500, 480, at=10.0), state(501, 480, at=10.5)
+    assert window_end(479, later, first, scns=1_000, still_s=1.0) == 479
+    assert window_end(479, later, first, scns=1_000, still_s=0.5) == 480
+
+
+def test_window_is_no_larger_than_asked() -> None:
+    """A long backlog is read in pieces."""
+    assert window_end(100, state(5_000, 4_000), None, scns=50, still_s=1) == 150
+
+
+def test_window_never_goes_back() -> None:
+    """Nothing new is no window, not one that ends before it starts."""
+    assert window_end(400, state(300, 200), None, scns=50, still_s=1) == 400
+
+
+def test_session_starts_at_the_oldest_open_transaction_unless_far_back() -> None:
+    """User names need the start; one very old transaction must not make every window mine it again."""
+    assert session_start(1_000, 900, max_distance=100) == 900
+    assert session_start(1_000, 899, max_distance=100) == 1_000
+
+
+def test_window_size_follows_the_rows() -> None:
+    """Windows with many rows get smaller, quiet ones larger again, up to the setting."""
+    size = WindowSize(1_000)
+    size.settle(900, comfortable_rows=100)
+    assert size.scns == 500
+    size.halve()
+    assert size.scns == 250
+    for _ in range(5):
+        size.settle(0, comfortable_rows=100)
+    assert size.scns == 1_000
+
+
+def test_archived_copy_is_preferred() -> None:
+    """The same sequence online and archived is added once, or LogMiner refuses it (ORA-01289)."""
+    logs = [log(4, 100, 200, archived=False), log(4, 100, 200), log(5, 200, None, archived=False)]
+    found = logs_to_mine(150, logs, [RedoThread(1, True, 300)])
+    assert [(one.sequence, one.archived) for one in found.logs] == [(4, True), (5, False)]
+
+
+def test_deleted_archive_whose_online_log_is_left_is_no_gap() -> None:
+    """What the archive lost may still be in an online log."""
+    logs = [
+        log(4, 100, 200, usable=False),
+        log(4, 100, 200, archived=False),
+        log(5, 200, None, archived=False),
+    ]
+    assert logs_to_mine(150, logs, [RedoThread(1, True, 300)]).gaps == ()
+
+
+@pytest.mark.parametrize(
+    ("logs", "message"),
+    [
+        ([log(4, 100, 200, usable=False), log(5, 200, None)], "thread 1 sequence 4 was deleted"),
+        ([log(3, 90, 100), log(6, 200, None)], "thread 1 sequence 4 to 5 is not archived"),
+        ([log(3, 90, 100)], "thread 1 sequence 4 and later is not archived"),
+        ([log(6, 200, None)], "thread 1: no log reaches back to the start"),
+        ([], "thread 1: no log reaches back to the start"),
+    ],
+)
+def test_gaps_are_named(logs: list[LogFile], message: str) -> None:
+    """A DBA is told the thread and the sequences, and whether they were deleted or never there."""
+    found = logs_to_mine(95, logs, [RedoThread(1, True, 300, enabled_scn=1)])
+    assert message in "; ".join(map(str, found.gaps))
+
+
+def test_thread_enabled_later_needs_no_older_log() -> None:
+    """An instance added to the cluster after the start has no redo from before."""
+    late = LogFile("t2", 2, 1, 200, None, False)
+    threads = [RedoThread(1, True, 300, 1), RedoThread(2, True, 300, 200)]
+    assert logs_to_mine(150, [log(4, 100, None), late], threads).gaps == ()
+
+
+def test_private_threads_are_left_out() -> None:
+    """Logs of private threads are not mined and not missed."""
+    threads = [RedoThread(1, True, 300, 1), RedoThread(2, True, 300, 1, private=True)]
+    found = logs_to_mine(150, [log(4, 100, None)], threads)
+    assert (len(found.logs), found.gaps) == (1, ())
+
+
+def test_query_keeps_what_a_table_filter_would_lose() -> None:
+    """Transaction control, holes, undecoded rows and rows without a table are always asked for."""
+    query = contents_query([TableName("CISADM", "CI_PER"), TableName("O'X", "T")])
+    assert "operation_code in (5, 6, 7, 27, 34, 36)" in query
+    assert "seg_owner = 'UNKNOWN'" in query
+    assert "table_name is null" in query
+    assert "status in (1291, 1343)" in query
+    assert "(seg_owner = 'CISADM' and table_name in ('CI_PER'))" in query
+    assert "seg_owner = 'O''X'" in query
+
+
+def test_host_offset() -> None:
+    """The redo's times are host-local; west of Greenwich is negative."""
+    assert parsed_offset("+01:00").total_seconds() == 3600
+    assert parsed_offset("-03:30").total_seconds() == -12600
