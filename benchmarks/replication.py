@@ -63,10 +63,9 @@ def latency(changes_per_s: int, seconds: int) -> Iterator[dict[str, Any]]:
                 timeout_s=120, what="the target to hold every row",
             )  # fmt: skip
             query = "select item_id, extract(epoch from pg_xact_commit_timestamp(xmin))::float8 from item"
-            sent = dict(source.execute(query).fetchall())
-            arrived = dict(target.execute(query).fetchall())
+            sent, arrived = _commit_times(source, query), _commit_times(target, query)
         memory = peak_memory_mb(process.pid)
-    waits = sorted((float(str(arrived[key])) - float(str(at))) * 1000 for key, at in sent.items())
+    waits = sorted((arrived[key] - at) * 1000 for key, at in sent.items())
     yield {
         "bench": "commit_to_commit_latency", "changes": rows, "changes_per_s": round(rows / writing),
         "p50_ms": round(waits[len(waits) // 2], 1), "p99_ms": round(waits[int(len(waits) * 0.99)], 1),
@@ -107,6 +106,10 @@ def _snapshot_done(made: Bridge) -> None:
             lambda: _one(staging, "select count(*) from staging.checkpoint where snapshot_complete") == (1,),
             timeout_s=60, what=f"the first snapshot; log:\n{made.log_tail()}",
         )  # fmt: skip
+
+
+def _commit_times(connection: psycopg.Connection[tuple[object, ...]], query: str) -> dict[object, float]:
+    return {key: float(str(at)) for key, at in connection.execute(query.encode()).fetchall()}
 
 
 def _staged(made: Bridge) -> tuple[object, ...]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.5
 _DRAIN_S = 120.0
+_SNAPSHOT_S = 600.0
 
 
 def command(
@@ -59,7 +60,7 @@ def command(
             with product.running():
                 screen.watch(product.staging)
                 screen.say("reading the first snapshot")
-                _wait(screen, product, lambda: screen.stage() is Stage.REPLICATING, "the first snapshot", stop)
+                _wait_for_snapshots(screen, product, stop)
                 crowd = Crowd(world.ccb, world.prepaid, seed=seed)
                 with crowd:
                     _work(screen, product, crowd, seconds, stop)
@@ -99,7 +100,8 @@ class Product:
             self._command(*arguments), env=self._environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise OperatorError(f"ccbridge {arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")
+            words = done.stderr.strip()
+            raise OperatorError(f"ccbridge {arguments[0]} ended with {done.returncode}: {words}")
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start `ccbridge run`; the caller ends it."""
@@ -169,14 +171,12 @@ def _drain(screen: Screen, product: Product, world: World) -> None:
         time.sleep(_LOOK_S)
 
 
-def _wait(
-    screen: Screen, product: Product, true: object, what: str, stop: threading.Event
-) -> None:
-    deadline = time.monotonic() + 600
-    while callable(true) and not true():
+def _wait_for_snapshots(screen: Screen, product: Product, stop: threading.Event) -> None:
+    deadline = time.monotonic() + _SNAPSHOT_S
+    while screen.stage() is not Stage.REPLICATING:
         product.require_alive()
         screen.refresh()
         if stop.wait(_LOOK_S):
             raise KeyboardInterrupt
         if time.monotonic() > deadline:
-            raise OperatorError(f"demo: {what} did not end in 600 s")
+            raise OperatorError(f"demo: the first snapshot did not end in {_SNAPSHOT_S:.0f} s")

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from cdc.postgres.connect import Connection
 from cdc.staging import overview
+from cdc.staging.desired import high_staged_seq
 
 if TYPE_CHECKING:
     from sandbox.workload.crowd import Crowd
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _LINE_EVERY_S = 5.0
 _OPEN = ("built", "sent", "accepted")
 _MARKS = "select flow, staged_seq from staging.flow_state where flow like 'deliver:%'"
-_HIGH = "select coalesce(max(last_value), 0) from pg_sequences where schemaname = 'staging' and sequencename = 'staged_seq'"
 
 
 class Stage(Enum):
@@ -100,9 +100,9 @@ class Screen:
             return False
         rows = sum(flow["rows"] for flow in self._flows)
         still, self._rows_before = rows == self._rows_before, rows
-        high = self._staging.execute(_HIGH.encode()).fetchone()
+        high = high_staged_seq(self._staging)
         marks = [mark for _, mark in self._staging.execute(_MARKS.encode()).fetchall()]
-        delivered = high is not None and all(mark == high[0] for mark in marks)
+        delivered = all(mark == high for mark in marks)
         is_open = any(receipt["state"] in _OPEN for receipt in self._receipts)
         with psycopg.connect(prepaid) as connection:
             waiting = connection.execute(

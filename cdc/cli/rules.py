@@ -29,8 +29,8 @@ def check(rules: RulesPath = DEFAULT_RULES) -> None:
     )
 
 
-@app.command()
-def test(rules: RulesPath = DEFAULT_RULES) -> None:
+@app.command(name="test")
+def run_golden_rows(rules: RulesPath = DEFAULT_RULES) -> None:
     """Run the golden rows that lie beside the rules."""
     log.configure()
     results = mapping_rules.run_golden(mapping_rules.load(rules))

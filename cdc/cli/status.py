@@ -12,8 +12,8 @@ from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import show
 from cdc.errors import ExitCode
-from cdc.postgres.connect import connect
 from cdc.flows.parts import load_rules
+from cdc.postgres.connect import connect
 from cdc.staging import overview
 
 

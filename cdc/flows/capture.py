@@ -122,4 +122,3 @@ def refuse_other_source(system: str, stored: Mapping[str, str], found: Mapping[s
             hint="if the change was meant, remove the checkpoint row of this system from staging.checkpoint "
             "(the next run reads a new snapshot); else connect to the former database",
         )
-

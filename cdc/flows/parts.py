@@ -84,7 +84,8 @@ def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[Outbou
     fitting = "ccb_payment_upload" if isinstance(target, OracleSystem) else "upsert"
     compiled = mapping_rules.compile_outbound(rule_set, system, time_zone=target.time_zone)
     faults = [
-        f"outbound rule {program.name}: sink {program.sink!r}, system {system!r} ({target.kind}) has {fitting!r}"
+        f"outbound rule {program.name}: sink {program.sink!r}, "
+        f"system {system!r} ({target.kind}) has {fitting!r}"
         for program in compiled
         if program.sink != fitting
     ]

@@ -11,7 +11,6 @@ import socket
 import threading
 import uuid
 
-import mapping_rules
 from cdc import log
 from cdc.config import Settings
 from cdc.errors import TransientError
@@ -40,9 +39,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
     rule_set = parts.load_rules(settings)
     run_id = uuid.uuid4()
     logger = log.get().bind(run_id=str(run_id))
-    lease = Lease(
-        settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s
-    )
+    lease = Lease(settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s)
     try:
         if lease.acquire(stop=stop) is None:
             return
@@ -73,6 +70,7 @@ def _keep_alive(
 ) -> None:
     """Renew the lease and publish what the flows do, once a second; ends when all flows ended."""
     connection: Connection | None = None
+    missed = False
     try:
         while not stop.wait(_HEARTBEAT_S) and supervisor.alive():
             try:
@@ -80,9 +78,12 @@ def _keep_alive(
                 if connection is None:
                     connection = connect(settings.staging, application="ccbridge status", autocommit=True)
                 publish(connection, run_id, state.rows())
+                missed = False
             except TransientError as exc:
                 # the flows meet the same fault and retry; without renewal another process takes over
-                log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
+                if not missed:
+                    log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
+                missed = True
                 if connection is not None:
                     connection.close()
                     connection = None

@@ -82,7 +82,7 @@ class Flow:
             self.state.report(self.name, "failed", error=exc)
             if isinstance(exc, LeaseLost):
                 self.stop.set()
-        except Exception as exc:  # noqa: BLE001 - a fault of ours: log it whole, end the process
+        except Exception as exc:
             self.crash = exc
             logger.exception("flow_crashed")
             self.state.report(self.name, "failed")

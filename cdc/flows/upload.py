@@ -59,9 +59,7 @@ class Upload:
             finally:
                 sink.close()
 
-    def _follow(
-        self, flow: Flow, staging: Connection, sink: PaymentUploadSink, receipts: Receipts
-    ) -> None:
+    def _follow(self, flow: Flow, staging: Connection, sink: PaymentUploadSink, receipts: Receipts) -> None:
         low = self._mark(staging)
         self._send(flow, staging, sink, receipts, recheck=True)
         while not flow.stop.is_set():

@@ -53,6 +53,7 @@ def lag_s(connection: Connection, entities: Iterable[str], staged_seq: int) -> f
     """Age of the oldest staged change that a sink at `staged_seq` has not delivered; 0 for none.
 
     Args:
+        connection: to staging.
         entities: the entities that the sink's rules read.
         staged_seq: the sink's mark.
     """
