@@ -62,6 +62,9 @@ class Layout:
                 f"{table.name}: no column {', '.join(missing)}, which outbound rule {program.name} writes",
                 hint="run: ccbridge check",
             )
+        odd = [name for name in [*program.key, *names] if "%" in name]
+        if odd:
+            raise OperatorError(f"{table.name}: column {', '.join(odd)} has a percent sign in its name")
         described = {column.name: column for column in table.columns}
         return cls(
             program,

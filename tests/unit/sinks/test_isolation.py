@@ -1,0 +1,101 @@
+"""Halving a range of rows until the refused ones are alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdc.errors import RowError
+from sinks.isolation import Refusal, halve_until_written
+
+
+class Savepoints:
+    """Stands in for a connection: undoes what an attempt wrote when the attempt fails."""
+
+    def __init__(self) -> None:
+        self.written: list[int] = []
+        self.attempts = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.attempts += 1
+        before = list(self.written)
+        try:
+            yield
+        except BaseException:
+            self.written = before
+            raise
+
+    def refusing(self, bad: set[int]) -> Callable[[int, int], None]:
+        def attempt(low: int, high: int) -> None:
+            for row in range(low, high):
+                self.written.append(row)
+                if row in bad:
+                    raise psycopg.errors.CheckViolation
+
+        return attempt
+
+
+def refusal(row: int, exc: Exception) -> Refusal:
+    return Refusal(row, type(exc).__name__, "")
+
+
+@given(low=st.integers(0, 50), rows=st.integers(0, 60), bad=st.sets(st.integers(0, 110)))
+def test_exactly_the_bad_rows_are_refused_and_all_others_written_once(
+    low: int, rows: int, bad: set[int]
+) -> None:
+    """Whatever rows are bad, the good ones are written in order and the bad ones named."""
+    connection: Any = Savepoints()
+    refused = halve_until_written(connection, low, low + rows, connection.refusing(bad), refusal)
+    wanted = range(low, low + rows)
+    assert [one.row for one in refused] == [row for row in wanted if row in bad]
+    assert connection.written == [row for row in wanted if row not in bad]
+
+
+def test_a_range_without_bad_rows_is_one_attempt() -> None:
+    """The ordinary case costs one savepoint."""
+    connection: Any = Savepoints()
+    halve_until_written(connection, 0, 20_000, connection.refusing(set()), refusal)
+    assert connection.attempts == 1
+
+
+def test_one_bad_row_costs_two_attempts_a_halving() -> None:
+    """20,000 rows with one bad one: some 30 attempts, not 20,000."""
+    connection: Any = Savepoints()
+    halve_until_written(connection, 0, 20_000, connection.refusing({12_345}), refusal)
+    assert connection.attempts <= 2 * math.ceil(math.log2(20_000)) + 1
+
+
+def test_an_error_that_concerns_no_row_passes_through() -> None:
+    """A missing right or a deadlock must not be taken for thousands of bad rows."""
+    connection: Any = Savepoints()
+
+    def attempt(low: int, high: int) -> None:
+        raise psycopg.errors.InsufficientPrivilege
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        halve_until_written(connection, 0, 8, attempt, refusal)
+    assert connection.attempts == 1
+
+
+def test_attempt_is_repeated_as_it_was_when_it_learned_from_the_error() -> None:
+    """Rows that the next attempt sets aside by itself need no halving."""
+    connection: Any = Savepoints()
+    bad = {3, 5, 7}
+
+    def adapt(exc: psycopg.Error | RowError) -> bool:
+        bad.clear()
+        return bool(connection.attempts == 1)
+
+    def attempt(low: int, high: int) -> None:
+        connection.refusing(bad)(low, high)
+
+    assert halve_until_written(connection, 0, 1000, attempt, refusal, adapt) == []
+    assert connection.attempts == 2

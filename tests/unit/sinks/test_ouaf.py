@@ -1,0 +1,58 @@
+"""CC&B's conventions on the way back."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import pytest
+
+from sinks.ouaf import Column, in_lists, insert_statement
+
+CHAR = Column("TENDER_TYPE_CD", "CHAR", 4, False)
+TEXT = Column("MICR_ID", "VARCHAR2", 30, False)
+NUMBER = Column("LAST_UPDATE_INST", "NUMBER", 0, False)
+OPTIONAL = Column("ENCR_MICR_ID", "VARCHAR2", 64, True)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "stored"),
+    [
+        (CHAR, None, " "), (TEXT, None, " "), (TEXT, "", " "), (TEXT, "a", "a"), (NUMBER, None, 0),
+        (OPTIONAL, None, None), (OPTIONAL, "", None), (NUMBER, Decimal("0.10"), Decimal("0.10")),
+    ],
+)  # fmt: skip
+def test_missing_values_are_blank_or_zero_where_ccb_takes_no_null(
+    column: Column, value: str | Decimal | None, stored: object
+) -> None:
+    """Oracle takes '' for NULL, and CC&B's columns refuse NULL."""
+    assert column.stored(value) == stored
+
+
+def test_date_is_stored_as_midnight() -> None:
+    """An Oracle DATE has a time of day; an accounting date has none."""
+    assert Column("ACCOUNTING_DT", "DATE", 0, True).stored(date(2026, 2, 3)) == datetime(2026, 2, 3)  # noqa: DTZ001
+
+
+def test_text_compared_with_char_is_padded_and_with_varchar_is_not() -> None:
+    """A bind is VARCHAR2: unpadded it would miss every CHAR value shorter than its column."""
+    assert (CHAR.compared("ON"), TEXT.compared("ON")) == ("ON  ", "ON")
+
+
+def test_in_lists_hold_every_value_and_never_more_than_oracle_takes() -> None:
+    """Filled up by repeating a value, so that few different statements are parsed."""
+    values = [str(number) for number in range(1, 2_013)]
+    lists = in_lists(values)
+    assert [len(part) for part in lists] == [1000, 1000, 100]
+    assert {value for part in lists for value in part} == set(values)
+    assert in_lists([]) == []
+
+
+def test_insert_names_every_column_that_must_have_a_value() -> None:
+    """A column that a newer release added as NOT NULL gets its blank without a change here."""
+    table = {column.name: column for column in (CHAR, TEXT, NUMBER, OPTIONAL)}
+    statement = insert_statement("CISADM", "T", table, ["TENDER_TYPE_CD"], TRANSMIT_DTTM="SYSDATE")
+    assert statement == (
+        "insert into CISADM.T (TENDER_TYPE_CD, MICR_ID, LAST_UPDATE_INST, TRANSMIT_DTTM) "
+        "values (:1, :2, :3, SYSDATE)"
+    )
