@@ -16,14 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdc.readers.logminer.blocks import (
-    LobText,
-    read_ddl,
-    read_extended_begin,
-    read_lob,
-    read_xml_begin,
-    read_xml_piece,
-)
+from cdc.readers.logminer.blocks import LobText, read_extended_begin, read_lob
 from cdc.readers.logminer.cells import (
     Bare,
     Bind,
@@ -37,11 +30,13 @@ from cdc.readers.logminer.cells import (
     text_of,
 )
 from cdc.readers.logminer.charsets import codec
+from cdc.readers.logminer.ddl import read_ddl
 from cdc.readers.logminer.internal import decode
 from cdc.readers.logminer.lobs import applied
 from cdc.readers.logminer.relaxed import read_relaxed
 from cdc.readers.logminer.rows import carries_no_data
 from cdc.readers.logminer.scanner import read_statement
+from cdc.readers.logminer.xml import read_xml_begin, read_xml_piece
 
 Case = Mapping[str, Any]
 

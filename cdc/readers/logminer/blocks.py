@@ -1,4 +1,4 @@
-"""Redo texts that are no insert, update or delete: LOB and extended-string blocks, XML, DDL.
+"""PL/SQL blocks in SQL_REDO: LOB locators, writes and trims, and extended strings.
 
 LOB work comes as PL/SQL: a block that selects the locator, then writes and trims. Each function
 reads the text of one row and refuses what it does not know, because a LOB operation that was
@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from cdc.readers.logminer.cells import Bind, Call, Cell, Hex, RedoSyntaxError
+from cdc.readers.logminer.cells import Bind, Cell, Hex, RedoSyntaxError
 from cdc.readers.logminer.scanner import Scanner, read_statement
 
 LobData = str | Hex
@@ -54,28 +54,6 @@ class LobText:
     rowid: str | None = None
     writes: tuple[LobWrite, ...] = ()
     trim: int | None = None
-
-
-@dataclass(frozen=True)
-class XmlBegin:
-    """Start of an XML document: pieces follow, `binary` (hexadecimal) or as text."""
-
-    owner: str | None
-    table: str
-    column: str
-    binary: bool
-    where: Mapping[str, Cell]
-    rowid: str | None = None
-
-
-@dataclass(frozen=True)
-class Ddl:
-    """A DDL text: verb and kind in upper case; owner is None where the text does not name it."""
-
-    verb: str
-    kind: str | None
-    owner: str | None
-    name: str | None
 
 
 class _Block(Scanner):
@@ -252,112 +230,3 @@ def read_extended_begin(text: str) -> LobText:
     return LobText(
         statement.owner, statement.name, bound[0], "EXTENDED_STRING", False, statement.where, statement.rowid
     )
-
-
-_XML_BINARY = re.compile(r"\s*XML DOC BEGIN:\s+select\s", re.IGNORECASE)
-_XML_PIECE = re.compile(
-    r"\s*XML_REDO\s*:=\s*(?:(null)|hextoraw\('([0-9A-Fa-f]*)'?\))\s*(?::\s*(\d+))?\s*;?\s*\Z", re.IGNORECASE
-)
-
-
-def read_xml_begin(text: str) -> XmlBegin:
-    """Read an XML DOC BEGIN row.
-
-    Raises:
-        RedoSyntaxError: neither form.
-    """
-    match = _XML_BINARY.match(text)
-    if match:
-        scanner = Scanner(text)
-        scanner.at = match.end()
-        column = scanner.identifier()
-        if not scanner.keyword("from"):
-            raise scanner.fail("XML document without from")
-        owner, table = scanner.table()
-        scanner.alias("where")
-        where, rowid, _ = scanner.conditions() if scanner.keyword("where") else ({}, None, ())
-        scanner.end()
-        return XmlBegin(owner, table, column, True, where, rowid)
-    statement = read_statement(text)
-    columns = [
-        name
-        for name, cell in statement.values.items()
-        if isinstance(cell, Call) and cell.name.endswith("XMLTYPE") and isinstance(cell.args[0], Bind)
-    ]
-    if statement.operation != "UPDATE" or len(columns) != 1:
-        raise RedoSyntaxError("no XML document begins here", 0)
-    return XmlBegin(statement.owner, statement.name, columns[0], False, statement.where, statement.rowid)
-
-
-def read_xml_piece(text: str | None, *, charset: str) -> tuple[str | None, int]:
-    """Text and stated length of an XML DOC WRITE row; bytes are in the database character set.
-
-    Raises:
-        RedoSyntaxError: hexadecimal digits that are no text in that character set.
-    """
-    if text is None:
-        return None, 0
-    match = _XML_PIECE.match(text)
-    if not match:
-        if text.lstrip().upper().startswith("XML_REDO"):
-            raise RedoSyntaxError("bad XML piece", 0)
-        return text, len(text)
-    if match.group(1):
-        return None, 0
-    try:
-        raw = bytes.fromhex(match.group(2))
-        return raw.decode(charset), int(match.group(3) or len(raw))
-    except ValueError as exc:
-        raise RedoSyntaxError(f"XML piece is no {charset} text", match.start(2)) from exc
-
-
-_DDL = re.compile(
-    r"""\s*(?P<verb>create|alter|drop|truncate|comment|rename|grant|revoke|purge|analyze|flashback|
-        audit|noaudit|associate|disassociate|lock)\b
-        (?:\s+or\s+replace\b)?(?P<rest>.*)""",
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
-)
-_ADJECTIVES = re.compile(
-    r"\s*(?:on|global|private|temporary|sharded|duplicated|immutable|blockchain|unique|bitmap|multivalue|"
-    r"public|shared|editionable|noneditionable|editioning|force|no\s+force|noforce|if\s+(?:not\s+)?exists)\b",
-    re.IGNORECASE,
-)
-_KIND = re.compile(
-    r"\s*(materialized\s+view\s+log|materialized\s+view|package\s+body|type\s+body|database\s+link|"
-    r"java\s+source|table|index|view|trigger|sequence|synonym|procedure|function|package|type|"
-    r"user|role|tablespace|cluster|column|profile|directory|context|database|session|system|recyclebin|"
-    r"snapshot|library|operator|dimension|rollback\s+segment|edition|outline)\b(?:\s+log\s+on\b)?",
-    re.IGNORECASE,
-)
-
-
-def read_ddl(text: str) -> Ddl:
-    """Verb, kind and object of a DDL text; not its details, which the dictionary tells better.
-
-    Raises:
-        RedoSyntaxError: the text begins with no DDL verb.
-    """
-    match = _DDL.match(text)
-    if not match:
-        raise RedoSyntaxError("not a DDL text", 0)
-    scanner = Scanner(match.group("rest"))
-    while adjective := _ADJECTIVES.match(scanner.text, scanner.at):
-        scanner.at = adjective.end()
-    kind = _KIND.match(scanner.text, scanner.at)
-    scanner.at = kind.end() if kind else scanner.at
-    while adjective := _ADJECTIVES.match(scanner.text, scanner.at):
-        scanner.at = adjective.end()
-    names: list[str] = []
-    try:
-        names.append(scanner.identifier())
-        while scanner.take("."):
-            names.append(scanner.identifier())
-    except RedoSyntaxError:
-        names = names or []
-    kind_text = " ".join(kind.group(1).upper().split()) if kind else None
-    if kind_text == "COLUMN" and len(names) > 1:
-        names.pop()
-    verb = match.group("verb").upper()
-    if not names:
-        return Ddl(verb, kind_text, None, None)
-    return Ddl(verb, kind_text, names[-2] if len(names) > 1 else None, names[-1])

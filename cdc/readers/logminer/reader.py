@@ -11,10 +11,9 @@ after which mining must begin to see again every transaction that was open then.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Any
 
 import structlog
 
@@ -31,15 +30,15 @@ from cdc.errors import (
 )
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding, Resume, StopAsked
-from cdc.positions import Scn
 from cdc.readers.logminer import dictionary, preflight
 from cdc.readers.logminer.assembly import Assembly, Committed, DdlSeen
-from cdc.readers.logminer.batches import BatchMaker, Slice
-from cdc.readers.logminer.blocks import read_ddl
+from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.charsets import codec
+from cdc.readers.logminer.ddl import read_ddl
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.images import ImageReader
+from cdc.readers.logminer.output import Output
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.snapshot import Snapshot, take_point
@@ -54,6 +53,9 @@ LOG_TRIES = 5
 
 IDENTITY = "select dbid, resetlogs_change#, to_char(resetlogs_time, 'YYYY-MM-DD HH24:MI:SS') from v$database"
 CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
+
+PARTITION_LOST = re.compile(r"\b(?:truncate|drop|exchange)\s+(?:sub)?partition", re.IGNORECASE)
+"""Partition maintenance that removes rows without logging their deletes."""
 
 log = structlog.get_logger(__name__)
 
@@ -165,7 +167,7 @@ class LogMinerReader:
             self._table_of,
             private_threads=frozenset(one.thread for one in state.threads if one.private),
         )
-        output = _Output(self.system, maker, assembly, committed, max_changes, dict(resume))
+        output = Output(self.system, maker, assembly, committed, max_changes, dict(resume))
         since = state
         pause_s = self._settings.poll_interval_ms / 1000
         told_at = time.monotonic()
@@ -222,10 +224,12 @@ class LogMinerReader:
             verb = read_ddl(event.row.sql_redo or "")
         except RedoSyntaxError:
             return
-        if verb.kind != "TABLE":
+        if verb.kind not in ("TABLE", None):
             return
         before = self._captured[event.table].table
         lost = ["all rows"] if verb.verb == "TRUNCATE" else []
+        if PARTITION_LOST.search(event.row.sql_redo or ""):
+            lost.append("rows of a partition")
         self.describe()
         now = self._captured.get(event.table)
         lost += _lost(before, now.table if now else None)
@@ -274,68 +278,6 @@ class _ClosedOnFailure:
             instead = self._reader.failed(exc)
             if instead is not None:
                 raise instead from exc
-
-
-class _Output:
-    """Committed transactions on their way into batches, cut between commit SCNs only."""
-
-    def __init__(
-        self,
-        system: str,
-        maker: BatchMaker,
-        assembly: Assembly,
-        committed: int,
-        max_changes: int,
-        resume: dict[str, Any],
-    ) -> None:
-        self._system, self._maker, self._assembly = system, maker, assembly
-        self._committed, self._max_changes, self._resume = committed, max_changes, resume
-        self._slices: list[Slice] = []
-        self._rows = self._ordinal = 0
-        self._scn = 0
-
-    @property
-    def waiting(self) -> bool:
-        """True while there is something to flush."""
-        return bool(self._slices)
-
-    def take(self, transaction: Committed, utc_offset: timedelta) -> Iterator[ChangeBatch]:
-        """Take a transaction; yield what is full before it, and its slices if it is very large."""
-        if transaction.scn <= self._committed:
-            return
-        if transaction.scn != self._scn:
-            if self._rows and self._rows + len(transaction.rows) > self._max_changes:
-                yield self.flush(self._scn, utc_offset, held=transaction)
-            self._scn, self._ordinal = transaction.scn, 0
-        rows = transaction.rows
-        at = 0
-        while len(rows) - at > self._max_changes:
-            self._add(transaction, rows[at : at + self._max_changes])
-            at += self._max_changes
-            yield self._batch(transaction.scn, utc_offset, continues=True)
-        self._add(transaction, rows[at:])
-
-    def flush(self, position: int, utc_offset: timedelta, held: Committed | None = None) -> ChangeBatch:
-        """Everything up to `position` as a batch; without rows it only moves the position.
-
-        `held` is a transaction that is out of the assembly and not yet in a batch.
-        """
-        read_from = self._assembly.low_watermark(position)
-        if held is not None:
-            read_from = min(read_from, held.start_scn - 1)
-        self._resume = {"read_from": read_from, "committed": position}
-        self._committed = position
-        return self._batch(position, utc_offset, continues=False)
-
-    def _add(self, transaction: Committed, rows: Sequence[tuple[TableName, LogRow]]) -> None:
-        self._slices.append(Slice(transaction, rows, self._ordinal))
-        self._ordinal += len(rows)
-        self._rows += len(rows)
-
-    def _batch(self, position: int, utc_offset: timedelta, *, continues: bool) -> ChangeBatch:
-        tables = self._maker.tables(self._slices, utc_offset)
-        self._slices, self._rows = [], 0
-        return ChangeBatch(self._system, Scn(position), tables, self._resume, continues=continues)
 
 
 def _image_reader(captured: CapturedTable, charset: str) -> ImageReader:

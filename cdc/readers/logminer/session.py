@@ -130,10 +130,14 @@ class MiningSession:
         """
         if self._connection is None:
             self._connection = connect(self._settings, module=f"ccbridge reader {self._system}")
-            with oracle_errors(self._system), self._connection.cursor() as cursor:
-                cursor.execute("select to_char(systimestamp, 'TZH:TZM') from dual")
-                self.utc_offset = parsed_offset(str(cursor.fetchone()[0]))
+            self._read_offset(self._connection)
         return self._connection
+
+    def _read_offset(self, connection: oracledb.Connection) -> None:
+        """The host's offset now; it changes with daylight saving."""
+        with oracle_errors(self._system), connection.cursor() as cursor:
+            cursor.execute("select to_char(systimestamp, 'TZH:TZM') from dual")
+            self.utc_offset = parsed_offset(str(cursor.fetchone()[0]))
 
     def look(self) -> RedoState:
         """Where the redo ends now."""
@@ -182,6 +186,7 @@ class MiningSession:
             for option, file in zip(_options(), found.logs, strict=False):
                 cursor.execute(ADD.format(option=option), name=file.name)
         self._listed, self._listed_from = state.sequences, start
+        self._read_offset(self.connection)
         log.debug("redo_logs_listed", system=self._system, logs=len(found.logs), start=start)
 
     def _complete_logs(self, start: int, state: RedoState) -> LogList:
