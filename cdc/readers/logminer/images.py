@@ -26,7 +26,10 @@ MAX_TEMPLATES = 2_000
 """Skeletons remembered for a table; more means that its texts differ too much for templates."""
 
 COLUMNAR_ROWS = 64
-"""Fewer texts than this are grouped one by one."""
+"""Fewer texts than this are read one by one."""
+
+GROUPED_ROWS = 32
+"""Texts of one form that are worth a frame of their own."""
 
 _UNDECODED = re.compile(r"COL (\d+)\Z")
 
@@ -123,8 +126,31 @@ class ImageReader:
                 else:
                     frames.append(frame)
                 rest = rest.filter(~alike)
-            left.append(rest["row"])
+            left.append(self._read_grouped(rest, frames, shapes, escaped=escaped))
         return frames, pl.concat(left).sort().to_list()
+
+    def _read_grouped(
+        self,
+        rest: pl.DataFrame,
+        frames: list[pl.DataFrame],
+        shapes: dict[frozenset[str], int],
+        *,
+        escaped: bool,
+    ) -> pl.Series:
+        """Frames of many forms with few rows each, added to `frames`; the rows of rare forms."""
+        groups: dict[str, list[int]] = {}
+        for place, text in enumerate(rest["text"]):
+            groups.setdefault(skeleton(text), []).append(place)
+        left: list[int] = []
+        for key, places in groups.items():
+            frame = None
+            if key and len(places) >= GROUPED_ROWS:
+                frame = self._spread(rest[places], self._template(key), shapes, escaped=escaped)
+            if frame is None:
+                left.extend(places)
+            else:
+                frames.append(frame)
+        return rest["row"].gather(left) if left else rest["row"].clear()
 
     def _template_of(self, text: str) -> tuple[Template | None, str]:
         """The template and skeleton of a text whose doubled apostrophes are `APOSTROPHE`."""
@@ -205,10 +231,9 @@ class ImageReader:
                 if all(parts[piece] in TIMESTAMP_FORMATS for piece in template.formats):
                     if len(escaped) != len(text):
                         parts = [part.replace(APOSTROPHE, "'") for part in parts]
-                    pieces = [template.pieces.get(name) for name in self._sides]
                     return (
                         index,
-                        *[None if piece is None else parts[piece] for piece in pieces],
+                        *template.take([*parts, None]),
                         template.operation,
                         _shape(template.before_absent, shapes),
                         _shape(template.after_absent, shapes),

@@ -12,8 +12,9 @@ Read next: `cdc.readers.logminer.images`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from cdc.changes import AFTER, BEFORE, SourceColumn, SourceTable, SourceType
 from cdc.readers.logminer.cells import Call, Cell, Hex, Statement, Unsupported
@@ -30,11 +31,13 @@ class Template:
     """Which piece of a text is which column of a frame.
 
     `pieces` maps frame columns (`before.X`, `after.X`) to the index of their piece, None for NULL;
+    `take` gives the values of all frame columns, in order, from a list of pieces with None at its end;
     `formats` are pieces that must hold one of `cdc.readers.logminer.formats.TIMESTAMP_FORMATS`.
     """
 
     operation: str
     pieces: Mapping[str, int | None]
+    take: Callable[[Sequence[str | None]], tuple[str | None, ...]]
     formats: tuple[int, ...]
     before_absent: frozenset[str]
     after_absent: frozenset[str]
@@ -99,8 +102,14 @@ def compile_template(
         absent[side] = frozenset(missing)
     if used - {0} != set(range(1, 2 * len(outside) - 1, 2)):
         return None
+    places = [pieces.get(side + name) for side in (BEFORE, AFTER) for name in columns]
     return Template(
-        OPERATIONS[statement.operation], pieces, tuple(dict.fromkeys(formats)), absent[BEFORE], absent[AFTER]
+        OPERATIONS[statement.operation],
+        pieces,
+        itemgetter(*(-1 if place is None else place for place in places)),
+        tuple(dict.fromkeys(formats)),
+        absent[BEFORE],
+        absent[AFTER],
     )
 
 
