@@ -1,25 +1,21 @@
 """`ccbridge demo`: the main job on a sandbox, from an empty machine to a comparison of both sides.
 
 Everything real but Oracle: PostgreSQL from a wheel, the product's own commands as processes of
-their own, traffic on both sides at once. Read next: `sandbox.world`, `cdc.cli.demo_screen`.
+their own, traffic on both sides at once. Read next: `cdc.cli.demo_product`, `sandbox.world`.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cdc.cli.demo_product import Product
 from cdc.cli.demo_screen import Screen, Stage
 from cdc.errors import ConfigurationError, ExitCode, OperatorError
 
@@ -76,80 +72,6 @@ def command(
     raise typer.Exit(ExitCode.DIFFERENCES if len(differences) else ExitCode.DONE)
 
 
-class Product:
-    """The product's commands as processes, configured for the sandbox."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self.config, self.log = folder / "ccbridge.toml", folder / "run.log"
-        self.config.write_text(configuration(world), encoding="utf-8")
-        self.staging = world.staging.conninfo()
-        self._environment = os.environ | {
-            "CCBRIDGE_STAGING__PASSWORD": world.staging.password,
-            "CCBRIDGE_SYSTEMS__PREPAID__PASSWORD": world.prepaid.bridge_password,
-            "CCBRIDGE_SYSTEMS__CCB__PASSWORD": world.ccb.passwords["CCBRIDGE"],
-        }
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def call(self, *arguments: str) -> None:
-        """Run a command to its end.
-
-        Raises:
-            OperatorError: it ended with another code than 0; its words are in the message.
-        """
-        done = subprocess.run(  # noqa: S603 - our own command
-            self._command(*arguments), env=self._environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            words = done.stderr.strip()
-            raise OperatorError(f"ccbridge {arguments[0]} ended with {done.returncode}: {words}")
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start `ccbridge run`; the caller ends it."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own command
-                self._command("run", "--log-format", "json"), env=self._environment, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
-        return self.process
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """`ccbridge run` until the block ends, then SIGTERM."""
-        process = self.start()
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def require_alive(self) -> None:
-        """Raise with the end of its log if `ccbridge run` ended by itself."""
-        if self.process is not None and self.process.poll() is not None:
-            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-            raise OperatorError(f"ccbridge run ended with {self.process.returncode}:\n{tail}")
-
-    def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "cdc.cli", *arguments, "--config", str(self.config)]
-
-
-def configuration(world: World) -> str:
-    """The configuration file for a sandbox; TLS everywhere, passwords from the environment."""
-    authority = world.authority
-    if authority is None:
-        raise OperatorError("the sandbox runs without TLS", hint="start it with tls=True")
-    place = f'host = "127.0.0.1"\nport = {world.postgres.port}\nsslrootcert = "{authority.certificate}"\n'
-    return (
-        f'[staging]\ndatabase = "{world.staging.name}"\nuser = "{world.staging.user}"\n{place}'
-        f'[systems.prepaid]\nkind = "postgres"\ndatabase = "{world.prepaid.name}"\nuser = "ccbridge"\n{place}'
-        f'[systems.ccb]\nkind = "oracle"\ndsn = "{world.ccb.tls_dsn}"\nuser = "CCBRIDGE"\n'
-        f'wallet = "{world.wallet}"\ntime_zone = "Africa/Douala"\n'
-    )
-
-
 def _work(screen: Screen, product: Product, crowd: Crowd, seconds: int, stop: threading.Event) -> None:
     until = f"for {seconds} s" if seconds else "until Ctrl-C"
     screen.say(f"traffic on both sides {until}")
@@ -167,7 +89,7 @@ def _drain(screen: Screen, product: Product, world: World) -> None:
     while quiet < 3 and time.monotonic() < deadline:
         product.require_alive()
         screen.refresh()
-        quiet = quiet + 1 if screen.settled(world.prepaid.conninfo()) else 0
+        quiet = quiet + 1 if product.settled(world.prepaid.conninfo()) else 0
         time.sleep(_LOOK_S)
 
 

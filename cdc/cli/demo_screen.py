@@ -14,16 +14,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cdc.cli.demo_product import OPEN_RECEIPTS
 from cdc.postgres.connect import Connection
 from cdc.staging import overview
-from cdc.staging.desired import high_staged_seq
 
 if TYPE_CHECKING:
     from sandbox.workload.crowd import Crowd
 
 _LINE_EVERY_S = 5.0
-_OPEN = ("built", "sent", "accepted")
-_MARKS = "select flow, staged_seq from staging.flow_state where flow like 'deliver:%'"
 
 
 class Stage(Enum):
@@ -42,7 +40,7 @@ class Screen:
         self._staging: Connection | None = None
         self._flows: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
-        self._phase, self._rows_before, self._last_line = "", -1, 0.0
+        self._phase, self._last_line = "", 0.0
 
     def __enter__(self) -> Screen:
         if sys.stderr.isatty():
@@ -94,22 +92,6 @@ class Screen:
             self._last_line = time.monotonic()
             self._console.print(self._summary(crowd), highlight=False)
 
-    def settled(self, prepaid: str) -> bool:
-        """True if nothing is on its way: all delivered, no open receipt, no row since the last look."""
-        if self._staging is None:
-            return False
-        rows = sum(flow["rows"] for flow in self._flows)
-        still, self._rows_before = rows == self._rows_before, rows
-        high = high_staged_seq(self._staging)
-        marks = [mark for _, mark in self._staging.execute(_MARKS.encode()).fetchall()]
-        delivered = all(mark == high for mark in marks)
-        is_open = any(receipt["state"] in _OPEN for receipt in self._receipts)
-        with psycopg.connect(prepaid) as connection:
-            waiting = connection.execute(
-                "select count(*) from recharge where status = 'completed' and posted_at is null"
-            ).fetchone()
-        return still and delivered and not is_open and waiting == (0,)
-
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
         for heading in ("flow", "status", "rows", "held", "staged_seq"):
@@ -122,7 +104,7 @@ class Screen:
     def _summary(self, crowd: Crowd | None) -> str:
         rows = sum(flow["rows"] for flow in self._flows if flow["flow"].startswith("capture:"))
         states = {receipt["state"]: receipt["receipts"] for receipt in self._receipts}
-        open_age = max((r["oldest_s"] for r in self._receipts if r["state"] in _OPEN), default=0.0)
+        open_age = max((r["oldest_s"] for r in self._receipts if r["state"] in OPEN_RECEIPTS), default=0.0)
         done = sum(sum(counts.values()) for counts in crowd.counts.values()) if crowd else 0
         parts = [f"captured {rows:,} rows"]
         parts += [f"traffic {done:,} transactions"] if crowd else []

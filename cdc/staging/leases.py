@@ -1,7 +1,8 @@
 """Who is active: a lease in staging, on that database's clock, with a fencing token.
 
 A holder renews its lease; once it has expired another process may take it over, and gets the next
-token. Whoever writes to staging verifies its token inside its own transaction, so a process that
+token. The holder's session also holds an advisory lock: when the process dies its session ends, and
+the next one need not wait for the lease to expire. Whoever writes to staging verifies its token inside its own transaction, so a process that
 was stopped for a minute and wakes up again writes nothing.
 """
 
@@ -18,6 +19,9 @@ from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
 
 _POLL_S = 0.25
+_LOCK_CLASS = 7_221_653
+_MISSED_S = 2.0
+"""A holder without its session that did not renew for so long is taken for dead."""
 
 _TAKE = """
 insert into staging.lease as mine (name, holder, token, acquired_at, renewed_at, expires_at)
@@ -26,6 +30,7 @@ on conflict (name) do update set
     holder = excluded.holder, token = mine.token + 1, acquired_at = excluded.acquired_at,
     renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
 where mine.expires_at <= clock_timestamp()
+    or (%(locked)s and mine.renewed_at <= clock_timestamp() - %(missed)s::interval)
 returning token
 """
 _RENEW = """
@@ -54,6 +59,7 @@ class Lease:
         self._subject = f"lease {name}"
         self._token: int | None = None
         self._connection: Connection | None = None
+        self._locked = False
         self._lock = threading.Lock()
 
     @property
@@ -140,10 +146,14 @@ class Lease:
                 connection.close()
 
     def _take(self) -> int | None:
-        parameters = {"name": self.name, "holder": self.holder, "ttl": _interval(self.ttl_s)}
         with self._lock, postgres_errors(self._subject):
+            session = self._session()
+            parameters = {
+                "name": self.name, "holder": self.holder, "ttl": _interval(self.ttl_s),
+                "locked": self._locked, "missed": _interval(_MISSED_S),
+            }  # fmt: skip
             try:
-                row = self._session().execute(_TAKE, parameters).fetchone()
+                row = session.execute(_TAKE, parameters).fetchone()
             except UndefinedTable as exc:
                 raise StagingRevision(
                     f"staging {self._settings.database}: no staging schema", hint="run: ccbridge migrate"
@@ -158,6 +168,12 @@ class Lease:
     def _session(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._settings, application="ccbridge lease", autocommit=True)
+            self._locked = False
+        if not self._locked:
+            row = self._connection.execute(
+                "select pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK_CLASS, self.name]
+            ).fetchone()
+            self._locked = row == (True,)
         return self._connection
 
     def _lost(self) -> LeaseLost:

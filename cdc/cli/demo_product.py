@@ -1,0 +1,119 @@
+"""The product on a sandbox: its commands as processes of their own, as a DBA runs them.
+
+Used by the demo and by tests that kill the process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from cdc.errors import OperatorError
+from cdc.staging import overview
+from cdc.staging.desired import high_staged_seq
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+OPEN_RECEIPTS = ("built", "sent", "accepted")
+_MARKS = "select staged_seq from staging.flow_state where flow like 'deliver:%'"
+_UNPOSTED = "select count(*) from recharge where status = 'completed' and posted_at is null"
+
+
+class Product:
+    """The product's commands as processes, configured for the sandbox."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.config, self.log = folder / "ccbridge.toml", folder / "run.log"
+        self.config.write_text(configuration(world), encoding="utf-8")
+        self.staging = world.staging.conninfo()
+        self._environment = os.environ | {
+            "CCBRIDGE_STAGING__PASSWORD": world.staging.password,
+            "CCBRIDGE_SYSTEMS__PREPAID__PASSWORD": world.prepaid.bridge_password,
+            "CCBRIDGE_SYSTEMS__CCB__PASSWORD": world.ccb.passwords["CCBRIDGE"],
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self._rows_before = -1
+
+    def call(self, *arguments: str) -> None:
+        """Run a command to its end.
+
+        Raises:
+            OperatorError: it ended with another code than 0; its words are in the message.
+        """
+        done = subprocess.run(  # noqa: S603 - our own command
+            self._command(*arguments), env=self._environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            words = done.stderr.strip()
+            raise OperatorError(f"ccbridge {arguments[0]} ended with {done.returncode}: {words}")
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start `ccbridge run`; the caller ends it."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own command
+                self._command("run", "--log-format", "json"), env=self._environment, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        return self.process
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """`ccbridge run` until the block ends, then SIGTERM."""
+        process = self.start()
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def require_alive(self) -> None:
+        """Raise with the end of its log if `ccbridge run` ended by itself."""
+        if self.process is not None and self.process.poll() is not None:
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+            raise OperatorError(f"ccbridge run ended with {self.process.returncode}:\n{tail}")
+
+    def settled(self, prepaid: str) -> bool:
+        """True if nothing is on its way: all delivered, no open receipt, no row since the last look.
+
+        Args:
+            prepaid: connection string of the prepaid database.
+        """
+        with psycopg.connect(self.staging, autocommit=True) as staging:
+            rows = sum(flow["rows"] for flow in overview.flows(staging))
+            still, self._rows_before = rows == self._rows_before, rows
+            high = high_staged_seq(staging)
+            marks = staging.execute(_MARKS.encode()).fetchall()
+            is_open = any(receipt["state"] in OPEN_RECEIPTS for receipt in overview.receipts(staging))
+        with psycopg.connect(prepaid) as connection:
+            unposted = connection.execute(_UNPOSTED.encode()).fetchone()
+        delivered = bool(marks) and all(mark == high for (mark,) in marks)
+        return still and delivered and not is_open and unposted == (0,)
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "cdc.cli", *arguments, "--config", str(self.config)]
+
+
+def configuration(world: World) -> str:
+    """The configuration file for a sandbox; TLS everywhere, passwords from the environment."""
+    authority = world.authority
+    if authority is None:
+        raise OperatorError("the sandbox runs without TLS", hint="start it with tls=True")
+    place = f'host = "127.0.0.1"\nport = {world.postgres.port}\nsslrootcert = "{authority.certificate}"\n'
+    return (
+        f'[staging]\ndatabase = "{world.staging.name}"\nuser = "{world.staging.user}"\n{place}'
+        f'[systems.prepaid]\nkind = "postgres"\ndatabase = "{world.prepaid.name}"\nuser = "ccbridge"\n{place}'
+        f'[systems.ccb]\nkind = "oracle"\ndsn = "{world.ccb.tls_dsn}"\nuser = "CCBRIDGE"\n'
+        f'wallet = "{world.wallet}"\ntime_zone = "Africa/Douala"\n'
+    )
