@@ -19,6 +19,9 @@ RANKS = {"built": 0, "sent": 1, "error": 2, "accepted": 3, "suspense": 4, "poste
 _FROZEN, _CANCELED = "50", "60"  # PAY_STATUS_FLG, confirmed by Oracle's pages
 _PENDING = "10"  # PAY_TND_STG_ST_FLG as loaded; the codes of complete and error differ by site
 
+_AT_ONCE = 5_000
+"""Receipts in one statement."""
+
 _HIGHEST = """
 select greatest(
     (select max(staged_seq) from staging.upload_tender), (select max(staged_seq) from staging.tender),
@@ -27,9 +30,23 @@ select greatest(
 
 _RANK = "case {} " + " ".join(f"when '{state}' then {rank}" for state, rank in RANKS.items()) + " end"
 
-# Each receipt whose upload row, tender, payment or own row is newer than the last look, beside what
-# CC&B has made of it. `mine` is the payment that counts: frozen for the right account and amount
-# before frozen for another, before the one known so far, before any other.
+# Receipts whose upload row, tender, payment or own row is newer than the last look.
+_TOUCHED = """
+select external_reference from staging.upload_tender
+    where staged_seq > %(low)s and staged_seq <= %(high)s
+union
+select external_reference from staging.tender
+    where staged_seq > %(low)s and staged_seq <= %(high)s and external_reference is not null
+union
+select t.external_reference from staging.payment p
+    join staging.tender t on t.payment_event_id = p.payment_event_id
+    where p.staged_seq > %(low)s and p.staged_seq <= %(high)s and t.external_reference is not null
+union
+select recharge_id from staging.receipt where staged_seq > %(low)s and staged_seq <= %(high)s
+"""
+
+# Touched receipts beside what CC&B has made of them. `mine` is the payment that counts: frozen for
+# the right account and amount before frozen for another, before the one known so far, before others.
 _EVALUATED = f"""(
     select r.recharge_id, u.tender_id, t.payment_event_id, mine.payment_id,
         u.committed_at as accepted_at,
@@ -54,18 +71,7 @@ _EVALUATED = f"""(
             when mine.status = '{_CANCELED}' or r.state = 'posted' then 'CC&B cancelled the payment'
             when u.tender_id is null and u.status <> '{_PENDING}' then 'CC&B refused the upload row'
         end as state_reason
-    from (
-        select external_reference as recharge_id from staging.upload_tender where staged_seq > %(seen)s
-        union
-        select external_reference from staging.tender where staged_seq > %(seen)s
-        union
-        select t.external_reference from staging.payment p
-            join staging.tender t on t.payment_event_id = p.payment_event_id
-            where p.staged_seq > %(seen)s
-        union
-        select recharge_id from staging.receipt where staged_seq > %(seen)s
-    ) as touched
-    join staging.receipt r on r.recharge_id = touched.recharge_id and r.sent_at is not null
+    from staging.receipt r
     join staging.upload_tender u on u.external_source = r.external_source
         and u.transmission_id = r.transmission_id and u.batch_id = r.batch_id
         and u.external_reference = r.recharge_id
@@ -81,7 +87,8 @@ _EVALUATED = f"""(
             p.payment_id
         limit 1
     ) as mine on true
-    where not u.tombstone or u.tender_id is not null
+    where r.recharge_id = any(%(touched)s) and r.sent_at is not null
+        and (not u.tombstone or u.tender_id is not null)
 ) as found"""  # noqa: S608 - our own text
 
 # A payment entered anew under the same event, after the first one was cancelled, counts again.
@@ -89,7 +96,7 @@ _MOVED = f"""{_EVALUATED} join staging.receipt r on r.recharge_id = found.rechar
 where {_RANK.format("found.state")} > {_RANK.format("r.state")}
     or r.state = 'reversed' and found.state = 'posted' and found.payment_id <> r.payment_id"""
 
-_ANY = f"select exists (select from {_MOVED})"  # noqa: S608
+_ANY = f"select exists (select from {_MOVED})"  # noqa: S608 - our own text
 _FOLLOW = replacing(
     _MOVED,
     {
@@ -137,11 +144,18 @@ class ReceiptProgress:
             highest = int(str(row[0])) if row and row[0] is not None else 0
             if highest <= self._seen:
                 return 0
-            found = connection.execute(_ANY, {"seen": self._seen}, prepare=False).fetchone()
-            moved = 0
-            if found == (True,):
-                if self._lease is not None:
-                    self._lease.verify(connection)
-                moved = execute(connection, _FOLLOW, {"seen": self._seen})
+            window = {"low": self._seen, "high": highest}
+            touched = [key for (key,) in connection.execute(_TOUCHED, window, prepare=False)]
+            parts = (touched[start : start + _AT_ONCE] for start in range(0, len(touched), _AT_ONCE))
+            moved = sum(self._move(part) for part in parts)
         self._seen = highest
         return moved
+
+    def _move(self, touched: list[object]) -> int:
+        parameters = {"touched": touched}
+        # an array of known length lets the server plan by index, whatever it knows of the tables
+        if self._connection.execute(_ANY, parameters, prepare=False).fetchone() != (True,):
+            return 0
+        if self._lease is not None:
+            self._lease.verify(self._connection)
+        return execute(self._connection, _FOLLOW, parameters)
