@@ -26,6 +26,7 @@ NUMBER_CONTEXT = Context(prec=40)
 _NEGATIVE = bytes.maketrans(bytes(range(256)), bytes(255 - n for n in range(256)))
 _PAIRS = [f"{n:02d}" for n in range(100)]
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BASE64_PAIRS = [first + second for first in _BASE64 for second in _BASE64]
 
 
 def encode_number(value: Decimal | int) -> bytes:
@@ -47,11 +48,19 @@ def encode_number(value: Decimal | int) -> bytes:
     return _encode_pairs(sign, text, exponent // 2)
 
 
-@lru_cache(maxsize=65536)
 def _encode_integer(value: int) -> bytes:
-    if value == 0:
-        return ZERO
-    return _encode_pairs(int(value < 0), str(abs(value)), 0)
+    if value <= 0 or value >= 10**30:
+        return ZERO if value == 0 else _encode_pairs(int(value < 0), str(abs(value)), 0)
+    pairs: list[int] = []
+    count = 0
+    while value:
+        value, pair = divmod(value, 100)
+        count += 1
+        if pair or pairs:
+            pairs.append(pair + 1)
+    pairs.append(192 + count)
+    pairs.reverse()
+    return bytes(pairs)
 
 
 def _encode_pairs(sign: int, text: str, exponent: int) -> bytes:
@@ -240,10 +249,12 @@ def decode_interval_ds(cell: bytes) -> timedelta:
 
 def rowid_text(data_object: int, file: int, block: int, slot: int) -> str:
     """The 18 characters of a row id."""
-    return "".join(
-        _BASE64[number >> 6 * place & 63]
-        for number, places in ((data_object, 6), (file, 3), (block, 6), (slot, 3))
-        for place in range(places - 1, -1, -1)
+    pairs = _BASE64_PAIRS
+    return (
+        f"{pairs[data_object >> 24 & 4095]}{pairs[data_object >> 12 & 4095]}{pairs[data_object & 4095]}"
+        f"{_BASE64[file >> 12 & 63]}{pairs[file & 4095]}"
+        f"{pairs[block >> 24 & 4095]}{pairs[block >> 12 & 4095]}{pairs[block & 4095]}"
+        f"{_BASE64[slot >> 12 & 63]}{pairs[slot & 4095]}"
     )
 
 

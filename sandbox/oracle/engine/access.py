@@ -16,6 +16,7 @@ from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, ScopeCo
 from sandbox.oracle.engine.sql_types import pad
 from sandbox.oracle.engine.storage import Storage
 from sandbox.oracle.engine.store import Key, KeyIndex, Table, Version, row_id_text, visible
+from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
 
 CHECK_EVERY = 2048
@@ -29,9 +30,12 @@ class Narrowing:
     low: dict[int, tuple[Run, bool]] = field(default_factory=dict)
     high: dict[int, tuple[Run, bool]] = field(default_factory=dict)
 
-    def note(self, sign: str, column: Expr, value: Expr, place: int) -> None:
-        """Take note of `column sign value` if an index on the column could answer it."""
-        if not value.invariant or column.place is None:
+    def note(self, sign: str, column: Expr, value: Expr, place: int, width: int) -> None:
+        """Take note of `column sign value` if an index on the column could answer it.
+
+        `width` is that of the row of the query around, which the value may use.
+        """
+        if value.volatile or column.place is None or any(used >= width for used in value.uses):
             return
         run = key_value(column, value)
         if run is None:
@@ -75,6 +79,7 @@ class View(Protocol):
     name: str
     columns: Sequence[ScopeColumn]
     late: frozenset[int]
+    free: bool
 
     def rows(self, env: Env, reading: Reading) -> Iterable[Row]:
         """Its rows, as wide as its columns."""
@@ -108,6 +113,14 @@ def checked(rows: Iterable[Row], env: Env) -> Iterator[Row]:
 
 
 @dataclass
+class Candidates:
+    """Rows to look at with their newest versions; of an index also the key each was found under."""
+
+    heads: Iterable[tuple[int, Version | None, Key]]
+    index: KeyIndex | None = None
+
+
+@dataclass
 class TableAccess:
     """Rows of a table, optionally as of an SCN, optionally with ROWID and ORA_ROWSCN behind them."""
 
@@ -121,39 +134,37 @@ class TableAccess:
 
     def rows(self, env: Env, outer: Row) -> Iterable[Row]:
         """Visible rows that meet the conditions."""
-        if self.as_of is None and not self.with_row_id:
-            numbers = self._numbers(env, outer)
-            with self.storage.lock:
-                table_rows = self.table.rows
-                if numbers is None:
-                    heads = list(table_rows.values())
-                else:
-                    heads = [table_rows[number] for number in numbers if number in table_rows]
-            found: Iterable[Row] = self.table.scan(env.snapshot, env.reader, heads)
-            test = _tests(self.filters, env, outer)
-            return checked(filter(test, found) if test else found, env)
-        return (row for _, row in self.numbered(env, outer))
+        if self.as_of is not None or self.with_row_id:
+            return (row for _, row in self.numbered(env, outer))
+        candidates = self._candidates(env, outer)
+        if candidates is not None:
+            return (row for _, row in self._visible(candidates, env.snapshot, env.reader, env, outer))
+        test = _tests(self.filters, env, outer)
+        found: Iterable[Row] = self.table.scan(env.snapshot, env.reader, self.storage.snapshot(self.table))
+        return checked(filter(test, found) if test else found, env)
 
     def numbered(self, env: Env, outer: Row) -> Iterator[tuple[int, Row]]:
         """The same with row numbers: what DML works on."""
         snapshot, reader = env.snapshot, env.reader
         if self.as_of is not None:
             snapshot, reader = self._scn(env, outer), None
-        numbers = self._numbers(env, outer)
-        with self.storage.lock:
-            table_rows = self.table.rows
-            heads: list[tuple[int, Version]] = (
-                list(table_rows.items())
-                if numbers is None
-                else [(number, table_rows[number]) for number in numbers if number in table_rows]
-            )
+        candidates = self._candidates(env, outer)
+        if candidates is None:
+            heads = self.storage.numbered_snapshot(self.table)
+            candidates = Candidates([(number, head, None) for number, head in heads])
+        return self._visible(candidates, snapshot, reader, env, outer)
+
+    def _visible(
+        self, candidates: Candidates, snapshot: int, reader: Transaction | None, env: Env, outer: Row
+    ) -> Iterator[tuple[int, Row]]:
         test = _tests(self.filters, env, outer)
-        for count, (number, head) in enumerate(heads, 1):
+        index = candidates.index
+        for count, (number, head, key) in enumerate(candidates.heads, 1):
             if not count % CHECK_EVERY:
                 env.check()
             row = visible(head, snapshot, reader)
-            if row is None:
-                continue
+            if row is None or (index is not None and index.key(row) != key):
+                continue  # a row is in the index under every key it ever had
             if self.with_row_id:
                 row = self._extended(number, row, snapshot)
             if test is None or test(row):
@@ -175,23 +186,27 @@ class TableAccess:
             raise OracleFault(1466, "unable to read data - table definition has changed")
         return scn
 
-    def _numbers(self, env: Env, outer: Row) -> list[int] | None:
-        """Row numbers to look at, in key order where a range was asked for; None for all."""
+    def _candidates(self, env: Env, outer: Row) -> Candidates | None:
+        """Rows to look at, in key order where a range was asked for; None for all."""
         narrowing = self.narrowing
         with self.storage.lock:
             for index in sorted(self.table.indexes, key=lambda index: not index.unique):
                 if self.ordered_by is None and all(place in narrowing.equal for place in index.places):
-                    return self._by_key(index, env, outer)
-            index_or_none = self.ordered_by or self._ranged_index()
-            if index_or_none is None:
+                    return self._heads(index, self._by_key(index, env, outer))
+            ranged = self.ordered_by or self._ranged_index()
+            if ranged is None:
                 return None
-            place = index_or_none.places[0]
+            place = ranged.places[0]
             low, low_open = self._bound(narrowing.low.get(place), env, outer)
             high, high_open = self._bound(narrowing.high.get(place), env, outer)
             if place in narrowing.equal and len(narrowing.equal[place]) == 1:
                 low = high = narrowing.equal[place][0](outer, env)
                 low_open = high_open = False
-            return index_or_none.between(low, high, low_open=low_open, high_open=high_open)
+            return self._heads(ranged, ranged.between(low, high, low_open=low_open, high_open=high_open))
+
+    def _heads(self, index: KeyIndex, found: Iterable[tuple[int, Key]]) -> Candidates:
+        rows = self.table.rows  # looked at while the client fetches: the SCN decides what it sees
+        return Candidates(((number, rows.get(number), key) for number, key in found), index)
 
     def _ranged_index(self) -> KeyIndex | None:
         narrowing = self.narrowing
@@ -203,18 +218,17 @@ class TableAccess:
                 return index
         return None
 
-    def _by_key(self, index: KeyIndex, env: Env, outer: Row) -> list[int]:
+    def _by_key(self, index: KeyIndex, env: Env, outer: Row) -> list[tuple[int, Key]]:
         keys: list[tuple[Cell, ...]] = [()]
         for place in index.places:
             values = dict.fromkeys(run(outer, env) for run in self.narrowing.equal[place])
             keys = [(*key, value) for key in keys for value in values]
-        found: dict[int, None] = {}
+        found: list[tuple[int, Key]] = []
         for key in keys:
-            if None in key:
-                continue
-            wanted: Key = key[0] if len(key) == 1 else key
-            found.update(dict.fromkeys(index.find(wanted)))
-        return list(found)
+            if None not in key:
+                wanted: Key = key[0] if len(key) == 1 else key
+                found.extend((number, wanted) for number in index.find(wanted))
+        return found
 
     def _bound(self, bound: tuple[Run, bool] | None, env: Env, outer: Row) -> tuple[Cell, bool]:
         return (None, False) if bound is None else (bound[0](outer, env), bound[1])

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.conversions import to_number, to_raw, to_text, to_time, to_zoned
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Scope, hoist, strict
+from sandbox.oracle.engine.expressions import Condition, Env, Expr, Scope, column_expr, hoist, strict
 from sandbox.oracle.engine.syntax import (
     Between,
     Compare,
@@ -165,7 +165,7 @@ class ConditionCompiler:
         lefts, rights = [], []
         for place, operand in enumerate(operands):
             kind = plan.types[place]
-            column = Expr(kind, lambda row, env, place=place: row[place])  # type: ignore[misc]
+            column = column_expr(place, kind)
             left, right = comparable(self.value(operand), column)
             lefts.append(left)
             rights.append(right.run)
@@ -179,9 +179,8 @@ class ConditionCompiler:
 
         def test(row: Row, env: Env) -> bool | None:
             cached = None if correlated else env.cache.get(slot)
-            if cached is None:
-                cached = env.cache[slot] = members(row, env)
-            found, with_null = cached  # type: ignore[misc]
+            found, with_null = cached if isinstance(cached, tuple) else members(row, env)
+            env.cache[slot] = (found, with_null)
             if not found:
                 return False
             key = tuple([run(row, env) for run in runs])

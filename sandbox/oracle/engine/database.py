@@ -56,8 +56,11 @@ class OracleDatabase:
         records_per_log: int = RECORDS_PER_LOG,
         dbid: int = 1_584_203_117,
     ) -> None:
-        self.name, self.services = name, frozenset({name, *services})
-        self.time_zone, self.clock, self.dbid = time_zone, clock, dbid
+        self.name: str = name
+        self.services: frozenset[str] = frozenset({name, *services})
+        self.time_zone: str = time_zone
+        self.clock: Callable[[], float] = clock
+        self.dbid: int = dbid
         self.storage = Storage(clock=clock, first_scn=first_scn, records_per_log=records_per_log)
         self.users = Users()
         self.catalog = Catalog(self.users)

@@ -150,7 +150,7 @@ def relog(session: EngineSession, table: Table) -> None:
         logged.update(shape.key)
     for level, names in table.supplemental.items():
         if level not in ("ALL", "PRIMARY KEY"):
-            logged.update(place for name in names if (place := shape.place(name)) in every)  # type: ignore[misc]
+            logged.update(place for name in names if (place := shape.place(name)) in every)
     table.shape = replace(
         shape,
         logged=tuple(sorted(logged)),

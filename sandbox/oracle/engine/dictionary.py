@@ -21,6 +21,7 @@ from sandbox.oracle.interface import DbType
 if TYPE_CHECKING:
     from sandbox.oracle.engine.database import OracleDatabase
 
+_OWNER_KEPT = frozenset({"CONSTRAINTS", "CONS_COLUMNS", "LOG_GROUPS", "LOG_GROUP_COLUMNS"})
 Rows = Iterator[Sequence[object]]
 Scoped = Callable[[Env, str], Rows]
 
@@ -70,7 +71,7 @@ def _family(name: str, columns: str, rows: Scoped) -> Iterator[FixedView]:
     """ALL_X, DBA_X and USER_X (which has no owner column when it comes first)."""
     yield view(f"ALL_{name}", columns, lambda env: rows(env, "ALL"), free=True)
     yield view(f"DBA_{name}", columns, lambda env: rows(env, "DBA"))
-    if columns.startswith("OWNER:"):
+    if columns.startswith("OWNER:") and name not in _OWNER_KEPT:
         rest = columns.split(" ", 1)[1]
         yield view(f"USER_{name}", rest, lambda env: (row[1:] for row in rows(env, "USER")), free=True)
     else:
@@ -81,7 +82,11 @@ def seen_tables(database: OracleDatabase, env: Env, which: str) -> Iterator[Tabl
     """Tables of a family of views: USER own ones, ALL accessible ones, DBA every one."""
     user = env.session.user
     for (owner, name), table in sorted(database.catalog.tables.items()):
-        if which == "DBA" or owner == user or (which == "ALL" and database.users.may(user, None, (owner, name))):
+        if (
+            which == "DBA"
+            or owner == user
+            or (which == "ALL" and database.users.may(user, None, (owner, name)))
+        ):
             yield table
 
 
@@ -237,8 +242,10 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
     )
     column_columns = (
         "OWNER:128 TABLE_NAME:128 COLUMN_NAME:128 DATA_TYPE:128 DATA_TYPE_MOD:3 DATA_TYPE_OWNER:128 "
-        "DATA_LENGTH:n DATA_PRECISION:n DATA_SCALE:n NULLABLE:1 COLUMN_ID:n DEFAULT_LENGTH:n DATA_DEFAULT:4000 "
-        "NUM_DISTINCT:n CHARACTER_SET_NAME:44 CHAR_COL_DECL_LENGTH:n CHAR_LENGTH:n CHAR_USED:1 HIDDEN_COLUMN:3 "
+        "DATA_LENGTH:n DATA_PRECISION:n DATA_SCALE:n NULLABLE:1 "
+        "COLUMN_ID:n DEFAULT_LENGTH:n DATA_DEFAULT:4000 "
+        "NUM_DISTINCT:n CHARACTER_SET_NAME:44 CHAR_COL_DECL_LENGTH:n "
+        "CHAR_LENGTH:n CHAR_USED:1 HIDDEN_COLUMN:3 "
         "VIRTUAL_COLUMN:3 SEGMENT_COLUMN_ID:n INTERNAL_COLUMN_ID:n QUALIFIED_COL_NAME:4000 "
         "USER_GENERATED:3 IDENTITY_COLUMN:3 DEFAULT_ON_NULL:3"
     )
@@ -249,8 +256,10 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
         ("TAB_COLS", column_columns, columns),
         (
             "CONSTRAINTS",
-            "OWNER:128 CONSTRAINT_NAME:128 CONSTRAINT_TYPE:1 TABLE_NAME:128 SEARCH_CONDITION:4000 R_OWNER:128 "
-            "R_CONSTRAINT_NAME:128 STATUS:8 DEFERRABLE:14 DEFERRED:9 VALIDATED:13 GENERATED:14 INDEX_OWNER:128 "
+            "OWNER:128 CONSTRAINT_NAME:128 CONSTRAINT_TYPE:1 "
+            "TABLE_NAME:128 SEARCH_CONDITION:4000 R_OWNER:128 "
+            "R_CONSTRAINT_NAME:128 STATUS:8 DEFERRABLE:14 DEFERRED:9 "
+            "VALIDATED:13 GENERATED:14 INDEX_OWNER:128 "
             "INDEX_NAME:128 DELETE_RULE:9",
             constraints,
         ),
@@ -261,20 +270,24 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
         ),
         (
             "INDEXES",
-            "OWNER:128 INDEX_NAME:128 INDEX_TYPE:27 TABLE_OWNER:128 TABLE_NAME:128 TABLE_TYPE:11 UNIQUENESS:9 "
+            "OWNER:128 INDEX_NAME:128 INDEX_TYPE:27 TABLE_OWNER:128 "
+            "TABLE_NAME:128 TABLE_TYPE:11 UNIQUENESS:9 "
             "STATUS:8 PARTITIONED:3 TEMPORARY:1",
             indexes,
         ),
         (
             "IND_COLUMNS",
-            "INDEX_OWNER:128 INDEX_NAME:128 TABLE_OWNER:128 TABLE_NAME:128 COLUMN_NAME:4000 COLUMN_POSITION:n "
+            "INDEX_OWNER:128 INDEX_NAME:128 TABLE_OWNER:128 "
+            "TABLE_NAME:128 COLUMN_NAME:4000 COLUMN_POSITION:n "
             "COLUMN_LENGTH:n CHAR_LENGTH:n DESCEND:4",
             index_columns,
         ),
         (
             "OBJECTS",
-            "OWNER:128 OBJECT_NAME:128 SUBOBJECT_NAME:128 OBJECT_ID:n DATA_OBJECT_ID:n OBJECT_TYPE:23 CREATED:d "
-            "LAST_DDL_TIME:d TIMESTAMP:19 STATUS:7 TEMPORARY:1 GENERATED:1 SECONDARY:1 NAMESPACE:n EDITION_NAME:128",
+            "OWNER:128 OBJECT_NAME:128 SUBOBJECT_NAME:128 OBJECT_ID:n "
+            "DATA_OBJECT_ID:n OBJECT_TYPE:23 CREATED:d "
+            "LAST_DDL_TIME:d TIMESTAMP:19 STATUS:7 TEMPORARY:1 "
+            "GENERATED:1 SECONDARY:1 NAMESPACE:n EDITION_NAME:128",
             objects,
         ),
         (

@@ -13,7 +13,7 @@ from sandbox.oracle.cells import encode_number
 from sandbox.oracle.engine.access import TableAccess
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.conversions import Keeper, convert, keeper
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, literal
+from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, column_expr, literal
 from sandbox.oracle.engine.query import QueryPlan, QueryPlanner
 from sandbox.oracle.engine.sources import FromClause, conjuncts
 from sandbox.oracle.engine.store import StoredColumn, Table, row_id_text
@@ -113,7 +113,7 @@ class InsertPlan:
             self._query = planner.plan(statement.query, None)
             _check_count(len(places), len(self._query.types))
             for at, (place, kind) in enumerate(zip(places, self._query.types, strict=True)):
-                column = Expr(kind, lambda row, env, at=at: row[at], frozenset([at]))  # type: ignore[misc]
+                column = column_expr(at, kind)
                 runs[place] = kept(column, table.shape.columns[place], table)
         else:
             _check_count(len(places), len(statement.values))
@@ -332,7 +332,7 @@ def _from_query(
 ) -> RowChange:
     _check_count(len(places), len(plan.types))
     runs = [
-        kept(Expr(kind, lambda row, env, at=at: row[at]), column, table)  # type: ignore[misc]
+        kept(column_expr(at, kind), column, table)
         for at, (kind, column) in enumerate(zip(plan.types, columns, strict=True))
     ]
 

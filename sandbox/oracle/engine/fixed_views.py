@@ -191,7 +191,8 @@ def views(database: OracleDatabase) -> list[FixedView]:
         view(
             "V$DATABASE_INCARNATION",
             "INCARNATION#:n RESETLOGS_CHANGE#:n RESETLOGS_TIME:d PRIOR_RESETLOGS_CHANGE#:n "
-            "PRIOR_RESETLOGS_TIME:d STATUS:7 RESETLOGS_ID:n PRIOR_INCARNATION#:n FLASHBACK_DATABASE_ALLOWED:26 "
+            "PRIOR_RESETLOGS_TIME:d STATUS:7 RESETLOGS_ID:n "
+            "PRIOR_INCARNATION#:n FLASHBACK_DATABASE_ALLOWED:26 "
             "CON_ID:n",
             incarnation,
         ),

@@ -144,7 +144,7 @@ def _list_aggregate(call: Call, operand: Expr) -> tuple[Run, Gather, SqlType, fr
     separator = call.args[1] if len(call.args) > 1 else None
     between = separator.cell or b"" if isinstance(separator, Literal) else b""
     text = to_text(operand)
-    return text.run, (lambda values: between.join(sorted(values)) or None), sql_types.VARCHAR, text.uses  # type: ignore[type-var, arg-type]
+    return text.run, (lambda values: between.join(sorted(values)) or None), sql_types.VARCHAR, text.uses
 
 
 def _count(values: list[Cell]) -> Cell:

@@ -35,10 +35,13 @@ class JoinStep:
         """Rows of the left side with their partners; `outer` is the start of each left row."""
         rows = list(left)
         index = self._index()
-        if index is not None and isinstance(self.access, TableAccess):
-            if len(rows) * INDEX_ADVANTAGE < len(self.access.table.rows) + 16:
-                yield from self._filtered(self._by_index(rows, self.access, index, env, outer), env)
-                return
+        if (
+            index is not None
+            and isinstance(self.access, TableAccess)
+            and len(rows) * INDEX_ADVANTAGE < len(self.access.table.rows) + 16
+        ):
+            yield from self._filtered(self._by_index(rows, self.access, index, env, outer), env)
+            return
         yield from self._filtered(self._by_hash(rows, env, outer), env)
 
     def _filtered(self, rows: Iterator[Row], env: Env) -> Iterator[Row]:

@@ -116,6 +116,12 @@ class Journal:
         at = bisect.bisect_right(self._mark_scns, scn) - 1
         return self._mark_times[max(at, 0)]
 
+    def time_span(self, scn: int) -> tuple[int, int, float]:
+        """SCNs from, before, that share the second of an SCN, and that second."""
+        at = max(bisect.bisect_right(self._mark_scns, scn) - 1, 0)
+        until = self._mark_scns[at + 1] if at + 1 < len(self._mark_scns) else scn + 1
+        return min(self._mark_scns[at], scn), until, self._mark_times[at]
+
     def scn_at(self, seconds: float) -> int | None:
         """First SCN known for a time, None when it is before the first or after the last."""
         at = bisect.bisect_right(self._mark_times, seconds) - 1

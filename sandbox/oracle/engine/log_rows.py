@@ -89,6 +89,7 @@ _NAMES = {operation: operation.name.encode() for operation in Operation}
 _CODES = {operation: _number(int(operation)) for operation in Operation}
 RECORDS_PER_BLOCK = 4
 RECORD_BYTES = 112
+KEPT_TRANSACTIONS = 20_000
 UNKNOWN_SEQUENCE = 0xFFFFFFFF
 """LogMiner that did not see a transaction begin cannot name the sequence in its undo rows."""
 
@@ -99,7 +100,7 @@ class LogContext:
     def __init__(self, database: OracleDatabase, run: MiningRun) -> None:
         self.database, self.run, self.journal = database, run, database.storage.journal
         self._zone = zone(database.time_zone)
-        self._times: dict[int, bytes] = {}
+        self._time_from, self._time_until, self._time = 0, 0, b""
         self._seen_from = max(run.start_scn, run.logs[0].log.first_scn)
         self._known: dict[Shape, bool] = {}
         self.committed_only = run.has("COMMITTED_DATA_ONLY")
@@ -107,12 +108,11 @@ class LogContext:
 
     def time(self, scn: int) -> bytes:
         """DATE cell of an SCN in the zone of the host."""
-        seconds = int(self.journal.time_of(scn))
-        cell = self._times.get(seconds)
-        if cell is None:
+        if not self._time_from <= scn < self._time_until:
+            self._time_from, self._time_until, seconds = self.journal.time_span(scn)
             local = datetime.fromtimestamp(seconds, self._zone).replace(tzinfo=None)
-            cell = self._times[seconds] = cells.encode_date(local)
-        return cell
+            self._time = cells.encode_date(local)
+        return self._time
 
     def saw_start(self, transaction: Transaction) -> bool:
         """Was the START record of a transaction in the mined range?"""
@@ -137,44 +137,81 @@ class LogContext:
 
 
 def builder(context: LogContext, wanted: frozenset[int]) -> Callable[[int, Record], list[Cell]]:
-    """What fills the wanted columns of a row."""
-    getters = _getters(context)
-    width = len(COLUMNS)
-    chosen = [
-        (place, getters[name])
-        for place, (name, _) in enumerate(COLUMNS)
-        if place in wanted and name in getters
-    ]
+    """What fills the wanted columns of a row.
+
+    What depends on the table and the operation, and what depends on the transaction, is worked out once
+    for each of them; only the rest is worked out for every record.
+    """
+    names = [(place, name) for place, (name, _) in enumerate(COLUMNS) if place in wanted]
+    by_table = _chosen(names, {**_constant_columns(context), **_object_columns(context)})
+    by_transaction = _chosen(names, _transaction_columns(context))
+    always = _chosen(names, {**_place_columns(context), "SCN": _scn, "ROW_ID": _row_id})
+    time_at = next((place for place, name in names if name == "TIMESTAMP"), None)
+    ends = _chosen(names, _end_columns(context))
+    tables: dict[tuple[Shape | None, Operation, bool], list[Cell]] = {}
+    transactions: dict[Transaction, list[tuple[int, Cell]]] = {}
+    ddl, undo_patch = Operation.DDL, _chosen(names, _unseen_columns())
+    with_ends = (Operation.START, Operation.COMMIT)
 
     def build(place: int, record: Record) -> list[Cell]:
-        row: list[Cell] = [None] * width
-        for at, get in chosen:
+        key = (record.shape, record.operation, record.undo)
+        base = tables.get(key)
+        if base is None or record.operation is ddl:
+            base = [None] * len(COLUMNS)
+            for at, get in by_table:
+                base[at] = get(place, record)
+            tables[key] = base
+        row = base.copy()
+        transaction = record.transaction
+        cached = transactions.get(transaction)
+        if cached is None:
+            if len(transactions) > KEPT_TRANSACTIONS:
+                transactions.clear()
+            cached = transactions[transaction] = [(at, get(place, record)) for at, get in by_transaction]
+        for at, cell in cached:
+            row[at] = cell
+        for at, get in always:
             row[at] = get(place, record)
+        if time_at is not None:
+            row[time_at] = context.time(record.scn)
+        if ends and (context.committed_only or record.operation in with_ends):
+            for at, get in ends:
+                row[at] = get(place, record)
+        if record.undo and undo_patch and not context.saw_start(transaction):
+            for at, get in undo_patch:
+                row[at] = get(place, record)
         return row
 
     return build
 
 
-def _getters(context: LogContext) -> dict[str, Getter]:
+def _chosen(names: list[tuple[int, str]], getters: dict[str, Getter]) -> list[tuple[int, Getter]]:
+    return [(place, getters[name]) for place, name in names if name in getters]
+
+
+def _scn(place: int, record: Record) -> Cell:
+    return _number(record.scn)
+
+
+def _row_id(place: int, record: Record) -> Cell:
+    shape = record.shape
+    return row_id_text(shape, record.row).encode() if shape is not None and record.row >= 0 else _NO_ROW
+
+
+def _constant_columns(context: LogContext) -> dict[str, Getter]:
+    name = context.database.name.encode()
+    zeros = ("SRC_CON_ID", "SRC_CON_UID", "SRC_CON_DBID", "CON_ID", "CSF", "SSN")
     return {
-        **_scn_columns(context),
-        **_transaction_columns(context),
-        **_object_columns(context),
-        **_place_columns(context),
+        **dict.fromkeys(zeros, lambda place, record: _NONE),
         "OPERATION": lambda place, record: _NAMES[record.operation],
         "OPERATION_CODE": lambda place, record: _CODES[record.operation],
         "ROLLBACK": lambda place, record: _ONE if record.undo else _NONE,
         "THREAD#": lambda place, record: _ONE,
-        "SRC_CON_NAME": lambda place, record: context.database.name.encode(),
-        "SRC_CON_ID": lambda place, record: _NONE,
-        "SRC_CON_UID": lambda place, record: _NONE,
-        "SRC_CON_DBID": lambda place, record: _NONE,
-        "CON_ID": lambda place, record: _NONE,
-        "CSF": lambda place, record: _NONE,
+        "SRC_CON_NAME": lambda place, record: name,
     }
 
 
-def _scn_columns(context: LogContext) -> dict[str, Getter]:
+def _end_columns(context: LogContext) -> dict[str, Getter]:
     def start_scn(place: int, record: Record) -> Cell:
         shown = context.committed_only or record.operation is Operation.START
         return _number(record.transaction.start_scn) if shown else None
@@ -191,32 +228,17 @@ def _scn_columns(context: LogContext) -> dict[str, Getter]:
         return context.time(record.transaction.scn) if commit_scn(place, record) else None
 
     return {
-        "SCN": lambda place, record: _number(record.scn),
         "CSCN": commit_scn,
         "START_SCN": start_scn,
         "COMMIT_SCN": commit_scn,
-        "TIMESTAMP": lambda place, record: context.time(record.scn),
         "START_TIMESTAMP": start_time,
         "COMMIT_TIMESTAMP": commit_time,
     }
 
 
 def _transaction_columns(context: LogContext) -> dict[str, Getter]:
-    xids: dict[Transaction, bytes] = {}
-
     def xid(place: int, record: Record) -> Cell:
-        transaction = record.transaction
-        found = xids.get(transaction)
-        if found is None:
-            found = xids[transaction] = transaction.xid
-        if record.undo and not context.saw_start(transaction):
-            return found[:4] + b"\xff\xff\xff\xff"
-        return found
-
-    def sequence(place: int, record: Record) -> Cell:
-        if record.undo and not context.saw_start(record.transaction):
-            return _number(UNKNOWN_SEQUENCE)
-        return _number(record.transaction.sequence)
+        return record.transaction.xid
 
     def user(place: int, record: Record) -> Cell:
         return record.transaction.user.encode() if context.saw_start(record.transaction) else b"UNKNOWN"
@@ -237,10 +259,10 @@ def _transaction_columns(context: LogContext) -> dict[str, Getter]:
         "PXID": xid,
         "XIDUSN": number("undo_segment"),
         "XIDSLT": number("slot"),
-        "XIDSQN": sequence,
+        "XIDSQN": number("sequence"),
         "PXIDUSN": number("undo_segment"),
         "PXIDSLT": number("slot"),
-        "PXIDSQN": sequence,
+        "PXIDSQN": number("sequence"),
         "TX_NAME": known("name"),
         "USERNAME": user,
         "CLIENT_ID": known("client_id"),
@@ -250,6 +272,18 @@ def _transaction_columns(context: LogContext) -> dict[str, Getter]:
         "SERIAL#": number("serial"),
         "AUDIT_SESSIONID": number("session_id"),
     }
+
+
+def _unseen_columns() -> dict[str, Getter]:
+    """Undo rows of a transaction whose START was not mined lack the sequence of its XID."""
+
+    def xid(place: int, record: Record) -> Cell:
+        return record.transaction.xid[:4] + b"\xff\xff\xff\xff"
+
+    def sequence(place: int, record: Record) -> Cell:
+        return _number(UNKNOWN_SEQUENCE)
+
+    return {"XID": xid, "PXID": xid, "XIDSQN": sequence, "PXIDSQN": sequence}
 
 
 def _object_columns(context: LogContext) -> dict[str, Getter]:
@@ -278,10 +312,6 @@ def _object_columns(context: LogContext) -> dict[str, Getter]:
         found = names(record)
         return found[1] if found else None
 
-    def row_id(place: int, record: Record) -> Cell:
-        shape = record.shape
-        return row_id_text(shape, record.row).encode() if shape is not None and record.row >= 0 else _NO_ROW
-
     def mismatch(record: Record) -> bool:
         return (
             record.shape is not None
@@ -307,11 +337,9 @@ def _object_columns(context: LogContext) -> dict[str, Getter]:
         "SEG_TYPE": lambda place, record: _number(2) if record.shape else _NONE,
         "SEG_TYPE_NAME": lambda place, record: b"TABLE" if record.shape else None,
         "TABLE_SPACE": lambda place, record: b"USERS" if record.shape else None,
-        "ROW_ID": row_id,
         "DATA_OBJ#": number("object_id"),
         "DATA_OBJD#": number("data_object_id"),
         "DATA_OBJV#": number("version"),
-        "DATA_BLK#": lambda place, record: _number(128 + record.row // 64) if record.row >= 0 else _NONE,
         "INFO": info,
         "STATUS": lambda place, record: _number(2) if mismatch(record) else _NONE,
     }
@@ -327,11 +355,11 @@ def _place_columns(context: LogContext) -> dict[str, Getter]:
 
     return {
         "RS_ID": record_set,
-        "SSN": lambda place, record: _NONE,
         "SEQUENCE#": lambda place, record: _number(context.log_place(place)[0]),
         "RBASQN": lambda place, record: _number(block(place)[0]),
         "RBABLK": lambda place, record: _number(block(place)[1]),
         "RBABYTE": lambda place, record: _number(block(place)[2]),
+        "DATA_BLK#": lambda place, record: _number(128 + record.row // 64) if record.row >= 0 else _NONE,
         "REDO_VALUE": lambda place, record: _number(place * 2),
         "UNDO_VALUE": lambda place, record: _number(place * 2 + 1),
     }

@@ -130,7 +130,8 @@ def views(database: OracleDatabase) -> list[FixedView]:
     return [
         view(
             "V$LOG",
-            "GROUP#:n THREAD#:n SEQUENCE#:n BYTES:n BLOCKSIZE:n MEMBERS:n ARCHIVED:3 STATUS:16 FIRST_CHANGE#:n "
+            "GROUP#:n THREAD#:n SEQUENCE#:n BYTES:n BLOCKSIZE:n "
+            "MEMBERS:n ARCHIVED:3 STATUS:16 FIRST_CHANGE#:n "
             "FIRST_TIME:d NEXT_CHANGE#:n NEXT_TIME:d CON_ID:n",
             log,
         ),
@@ -165,7 +166,8 @@ def views(database: OracleDatabase) -> list[FixedView]:
             "V$THREAD",
             "THREAD#:n STATUS:6 ENABLED:8 GROUPS:n INSTANCE:80 OPEN_TIME:d CURRENT_GROUP#:n SEQUENCE#:n "
             "CHECKPOINT_CHANGE#:n CHECKPOINT_TIME:d ENABLE_CHANGE#:n ENABLE_TIME:d DISABLE_CHANGE#:n "
-            "DISABLE_TIME:d LAST_REDO_SEQUENCE#:n LAST_REDO_BLOCK:n LAST_REDO_CHANGE#:n LAST_REDO_TIME:d CON_ID:n",
+            "DISABLE_TIME:d LAST_REDO_SEQUENCE#:n LAST_REDO_BLOCK:n "
+            "LAST_REDO_CHANGE#:n LAST_REDO_TIME:d CON_ID:n",
             thread,
         ),
         view(

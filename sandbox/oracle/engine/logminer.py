@@ -196,10 +196,13 @@ def _committed(places: Iterable[tuple[int, Record]]) -> Iterator[tuple[int, Reco
 def _cancel(held: list[tuple[int, Record]], undone: Record) -> None:
     for at in range(len(held) - 1, -1, -1):
         record = held[at][1]
-        if record.row == undone.row and record.shape is not None and undone.shape is not None:
-            if record.shape.object_id == undone.shape.object_id:
-                del held[at]
-                return
+        if record.row == undone.row and _object(record) == _object(undone):
+            del held[at]
+            return
+
+
+def _object(record: Record) -> int | None:
+    return record.shape.object_id if record.shape is not None else None
 
 
 def views(database: OracleDatabase) -> list[FixedView]:

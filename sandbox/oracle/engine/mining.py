@@ -6,6 +6,7 @@ Read next: `logminer` (the rows it yields), `plsql` (who starts it).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.journal import LogFile
@@ -122,7 +123,7 @@ def start(
         raise OracleFault(1354, "Supplemental log data must be added to run this command")
     logs = sorted(added, key=lambda each: each.log.sequence)
     missing = OracleFault(1291, "missing log file")
-    for before, after in zip(logs, logs[1:], strict=False):
+    for before, after in pairwise(logs):
         if after.log.sequence != before.log.sequence + 1:
             raise missing
     if start_scn and start_scn < logs[0].log.first_scn:

@@ -16,7 +16,7 @@ from sandbox.oracle.engine import grouping, windows
 from sandbox.oracle.engine.access import TableAccess
 from sandbox.oracle.engine.compiler import ROW_NUMBER, Compiler
 from sandbox.oracle.engine.conversions import convert, to_number
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, all_true, hoist
+from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, all_true, column_expr, hoist
 from sandbox.oracle.engine.sources import FromClause, SourceFinder, conjuncts, mentions
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import Table
@@ -251,7 +251,7 @@ def _adapted(plan: QueryPlan, kinds: Sequence[SqlType]) -> RowsOf:
     if all(a.family == b.family for a, b in zip(plan.types, kinds, strict=True)):
         return plan.rows
     runs = [
-        convert(Expr(kind, _place(place)), wanted).run
+        convert(column_expr(place, kind), wanted).run
         for place, (kind, wanted) in enumerate(zip(plan.types, kinds, strict=True))
     ]
     return lambda env, outer: (tuple([run(row, env) for run in runs]) for row in plan.rows(env, outer))

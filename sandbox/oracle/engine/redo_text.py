@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - writes SQL that is read and never run
 """SQL_REDO of a record, in the forms LogMiner writes: quoted numbers, doubled apostrophes, IS NULL.
 
 One renderer per table shape and style; it works on cells and decodes only what it prints.
@@ -77,6 +78,10 @@ def _blob(cell: bytes) -> str:
     return _hex(cell) if 0 < len(cell) <= INLINE_LOB_BYTES // 2 else "EMPTY_BLOB()"
 
 
+def _unknown_lob(cell: bytes) -> str:
+    return _hex(cell) if 0 < len(cell) <= INLINE_LOB_BYTES // 2 else "EMPTY_CLOB()"
+
+
 def _double(cell: bytes) -> str:
     return f"'{cells.decode_binary_double(cell):E}'"
 
@@ -135,7 +140,8 @@ class Renderer:
             names = [f'"COL {at}"' for at in range(1, len(shape.columns) + 1)]
             self.owner, self.table = "UNKNOWN", f"OBJ# {shape.object_id}"
         self._object = f'"{self.owner}"."{self.table}"'
-        self._printers = [_printer(column.type, style) if known else _hex for column in shape.columns]
+        raw = [_unknown_lob if column.type.base in LOBS else _hex for column in shape.columns]
+        self._printers = [_printer(column.type, style) for column in shape.columns] if known else raw
         self._equals = [f"{name} = " for name in names]
         self._nulls = [f"{name} IS NULL" for name in names]
         self._insert = f"insert into {self._object}({','.join(names)}) values ("

@@ -94,7 +94,8 @@ def views(database: OracleDatabase) -> list[FixedView]:
         yield from ((user.name, user.number) for user in users if user.is_role)
 
     all_grant_columns = (
-        "GRANTOR:128 GRANTEE:128 TABLE_SCHEMA:128 TABLE_NAME:128 PRIVILEGE:40 GRANTABLE:3 HIERARCHY:3 COMMON:3 "
+        "GRANTOR:128 GRANTEE:128 TABLE_SCHEMA:128 TABLE_NAME:128 "
+        "PRIVILEGE:40 GRANTABLE:3 HIERARCHY:3 COMMON:3 "
         "TYPE:24 INHERITED:3"
     )
     grant_columns = (

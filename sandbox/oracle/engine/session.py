@@ -15,7 +15,7 @@ from sandbox.oracle.engine.dml import Effect
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
 from sandbox.oracle.engine.query import QueryPlan
-from sandbox.oracle.engine.storage import Restart
+from sandbox.oracle.engine.storage import Restart, Storage
 from sandbox.oracle.engine.syntax import Select
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.engine.zones import offset_minutes, zone
@@ -68,11 +68,15 @@ class EngineSession:
     """See `sandbox.oracle.interface.Session`."""
 
     def __init__(self, database: OracleDatabase, client: Client, number: int, serial: int) -> None:
-        self.database, self.storage = database, database.storage
-        self.client, self.id, self.serial = client, number, serial
-        self.user = self.schema = client.user
+        self.database: OracleDatabase = database
+        self.storage: Storage = database.storage
+        self.client: Client = client
+        self.id: int = number
+        self.serial: int = serial
+        self.user: str = client.user
+        self.schema: str = client.user
         self.logged_on_at = database.clock()
-        self.nls = dict(NLS)
+        self.nls: dict[str, str] = dict(NLS)
         self.time_zone = database.time_zone
         self.sequence_values: dict[tuple[str, str], bytes] = {}
         self.mining: MiningRun | None = None

@@ -75,33 +75,25 @@ def conjuncts(node: Expression | None) -> list[Expression]:
     return [node]
 
 
-def walk(node: object) -> Iterator[object]:
-    """All nodes of an expression, subqueries included."""
+def walk(node: object, *, subqueries: bool = True) -> Iterator[object]:
+    """All nodes of an expression."""
     yield node
+    if not subqueries and isinstance(node, Select | SetQuery):
+        return
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
         for name in node.__slots__:  # type: ignore[attr-defined]
             value = getattr(node, name)
             for part in value if isinstance(value, tuple) else (value,):
                 if isinstance(part, tuple):
                     for inner in part:
-                        yield from walk(inner)
+                        yield from walk(inner, subqueries=subqueries)
                 else:
-                    yield from walk(part)
+                    yield from walk(part, subqueries=subqueries)
 
 
 def mentions(node: Expression, wanted: Expression) -> bool:
     """Does a node occur in an expression, outside its subqueries?"""
-    if node == wanted:
-        return True
-    if isinstance(node, Select | SetQuery) or not dataclasses.is_dataclass(node):
-        return False
-    for name in node.__slots__:
-        value = getattr(node, name)
-        for part in value if isinstance(value, tuple) else (value,):
-            for inner in part if isinstance(part, tuple) else (part,):
-                if dataclasses.is_dataclass(inner) and mentions(inner, wanted):  # type: ignore[arg-type]
-                    return True
-    return False
+    return any(each == wanted for each in walk(node, subqueries=False))
 
 
 @dataclass
@@ -134,6 +126,7 @@ class FromClause:
     uses: frozenset[int] = frozenset()
     tables: list[Table] = field(default_factory=list)
     first: Access | None = None
+    merged: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def plan(self, sources: Sequence[Source], where: list[Expression]) -> list[Expression]:
         """Plan all sources; returns the conditions that are left to run on joined rows."""
@@ -161,7 +154,13 @@ class FromClause:
 
     def _flatten(self, source: Source, pool: list[Expression], on: list[Expression] | None = None) -> None:
         if not isinstance(source, Join):
-            self.planned.append(self._find(source, on))
+            planned = self._find(source, on)
+            merged = self.merged.get(id(source), ())
+            planned.columns = [
+                dataclasses.replace(column, hidden=column.hidden or column.name in merged)
+                for column in planned.columns
+            ]
+            self.planned.append(planned)
             return
         if source.kind == "full":
             raise OracleFault(900, "full outer joins are not simulated")
@@ -170,6 +169,7 @@ class FromClause:
         condition = conjuncts(source.on)
         if source.using:
             condition = self._using(left, right, source.using)
+            self.merged.setdefault(id(right), source.using)
         if source.kind in ("left", "right"):
             if isinstance(right, Join):
                 raise OracleFault(900, "an outer join to a join is not simulated: use an inline view")
@@ -340,7 +340,7 @@ class FromClause:
             if isinstance(column, ColumnRef) and self._places(column) and not self._places(value):
                 left = own.value(column)
                 if left.place is not None and left.place >= base:
-                    narrowing.note(sign, left, own.value(value), left.place - base)
+                    narrowing.note(sign, left, own.value(value), left.place - base, base)
 
     def _narrow_list(self, node: InList, own: Compiler, narrowing: Narrowing, base: int) -> None:
         if not isinstance(node.operand, ColumnRef) or any(self._places(item) for item in node.items):
@@ -352,7 +352,7 @@ class FromClause:
         runs = []
         for item in node.items:
             lists.equal.clear()
-            lists.note("=", left, own.value(item), 0)
+            lists.note("=", left, own.value(item), 0, base)
             if 0 not in lists.equal:
                 return
             runs.extend(lists.equal[0])

@@ -119,24 +119,21 @@ class KeyIndex:
             return ()
         return held if isinstance(held, list) else (held,)
 
-    def between(self, low: Key, high: Key, *, low_open: bool, high_open: bool) -> list[int]:
-        """Rows whose leading key cell is in a range, in key order; None is unbounded."""
+    def between(self, low: Key, high: Key, *, low_open: bool, high_open: bool) -> Iterator[tuple[int, Key]]:
+        """Rows under each key they have or had, leading cell in a range, in key order; None is no bound."""
         if self._unsorted:
             self._sorted.extend(key for key in self._unsorted if not _has_null(key))
-            self._sorted.sort()  # type: ignore[type-var]
+            self._sorted.sort()
             self._unsorted = []
         keys = self._sorted
         leading = (lambda key: key) if len(self.places) == 1 else (lambda key: key[0])
         start = 0
         if low is not None:
-            start = (bisect.bisect_right if low_open else bisect.bisect_left)(keys, low, key=leading)  # type: ignore[type-var]
+            start = (bisect.bisect_right if low_open else bisect.bisect_left)(keys, low, key=leading)
         stop = len(keys)
         if high is not None:
-            stop = (bisect.bisect_left if high_open else bisect.bisect_right)(keys, high, key=leading)  # type: ignore[type-var]
-        result: list[int] = []
-        for key in keys[start:stop]:
-            result.extend(self.find(key))
-        return result
+            stop = (bisect.bisect_left if high_open else bisect.bisect_right)(keys, high, key=leading)
+        return ((number, key) for key in keys[start:stop] for number in self.find(key))
 
     def clear(self) -> None:
         """Forget everything (TRUNCATE)."""

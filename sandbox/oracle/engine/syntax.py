@@ -364,7 +364,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Supplemental:
-    """Supplemental logging switched on or off: level is ALL, PRIMARY KEY, UNIQUE, MIN or a group of columns."""
+    """Supplemental logging on or off: level is ALL, PRIMARY KEY, UNIQUE, MIN or a group of columns."""
 
     add: bool
     level: str
