@@ -24,6 +24,12 @@ class ExitCode(IntEnum):
     OPERATOR = 4
 
 
+def read_anew(system: str) -> str:
+    """What an operator does when the saved position of a system is worth nothing any more."""
+    statement = f"delete from staging.checkpoint where system = '{system}';"  # noqa: S608 - to be read
+    return f"to read the source anew, stop ccbridge, run in staging: {statement} and start it again"
+
+
 class CcbridgeError(Exception):
     """Base of all errors raised on purpose.
 
@@ -119,6 +125,19 @@ class RedoNotAvailable(OperatorError):
     """The redo needed to resume is in no online or archived log."""
 
     code = "CDC-104"
+
+
+class TableTruncated(TableChanged):
+    """A captured table was emptied by TRUNCATE, which is never carried over by itself."""
+
+    code = "CDC-111"
+
+    def __init__(self, system: str, tables: Sequence[str], *, at: object) -> None:
+        super().__init__(
+            f"{system}: TRUNCATE of {', '.join(tables)} at {at} took away: all rows",
+            hint=f"put the rows back if they are still needed; then, {read_anew(system)}",
+        )
+        self.system, self.tables = system, tuple(tables)
 
 
 class RedoUnreadable(OperatorError):

@@ -66,7 +66,7 @@ def _mark_findings(connection: Connection, settings: PostgresSystem) -> Iterator
         if not may:
             yield Finding(
                 f"schema {schema}", "missing", "a schema of its own for the sink's mark",
-                _rendered(connection, "create schema {} authorization {}", schema, user),
+                _rendered(connection, "create schema {} authorization {};", schema, user),
             )  # fmt: skip
         return
     table = sql.Identifier(schema, TABLE).as_string(connection)
@@ -74,14 +74,14 @@ def _mark_findings(connection: Connection, settings: PostgresSystem) -> Iterator
         if not _holds(connection, "select has_schema_privilege(%s, 'create, usage')", schema):
             yield Finding(
                 f"schema {schema}", f"{user} may not create tables in it", "create and usage",
-                _rendered(connection, "grant create, usage on schema {} to {}", schema, user),
+                _rendered(connection, "grant create, usage on schema {} to {};", schema, user),
             )  # fmt: skip
         return
     for right in ("select", "insert", "update"):
         if not _holds(connection, "select has_table_privilege(%s, %s)", table, right):
             yield Finding(
                 f"table {schema}.{TABLE}", f"{user} may not {right}", "select, insert, update",
-                f"grant select, insert, update on {table} to {_rendered(connection, '{}', user)}",
+                f"grant select, insert, update on {table} to {_rendered(connection, '{}', user)};",
             )  # fmt: skip
 
 
@@ -93,14 +93,14 @@ def _origin_findings(connection: Connection, settings: PostgresSystem) -> Iterat
     ):
         yield Finding(
             f"replication origin {settings.origin}", "missing", "one that marks the sink's writes",
-            sql.SQL("select pg_replication_origin_create({})")
+            sql.SQL("select pg_replication_origin_create({});")
             .format(sql.Literal(settings.origin))
             .as_string(connection),
         )  # fmt: skip
     if not _holds(connection, "select has_function_privilege(%s, 'execute')", _ORIGIN_FUNCTION):
         yield Finding(
             f"function {_ORIGIN_FUNCTION}", f"{settings.user} may not execute it", "execute",
-            f"grant execute on function {_ORIGIN_FUNCTION} to {user}",
+            f"grant execute on function {_ORIGIN_FUNCTION} to {user};",
         )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def _table_findings(
         yield Finding(
             subject, f"no unique constraint on {', '.join(program.key)}", "the rule's key is unique",
             _rendered(connection, "alter table {}.{} add unique ", table.name.schema, table.name.name)
-            + f"({', '.join(_rendered(connection, '{}', name) for name in program.key)})",
+            + f"({', '.join(_rendered(connection, '{}', name) for name in program.key)});",
         )  # fmt: skip
     yield from _unfilled(table, program)
     yield from _privilege_findings(connection, settings, table, program)
@@ -162,7 +162,7 @@ def _privilege_findings(
     if not _holds(connection, "select has_schema_privilege(%s, 'usage')", table.name.schema):
         yield Finding(
             f"schema {table.name.schema}", f"{settings.user} may not use it", "usage",
-            f"grant usage on schema {_rendered(connection, '{}', table.name.schema)} to {user}",
+            f"grant usage on schema {_rendered(connection, '{}', table.name.schema)} to {user};",
         )  # fmt: skip
         return
     for right, names in needed.items():
@@ -175,14 +175,14 @@ def _privilege_findings(
             columns = ", ".join(_rendered(connection, "{}", name) for name in lacking)
             yield Finding(
                 f"table {table.name}", f"{settings.user} may not {right} {', '.join(lacking)}", right,
-                f"grant {right} ({columns}) on {target} to {user}",
+                f"grant {right} ({columns}) on {target} to {user};",
             )  # fmt: skip
     if program.on_delete == "delete" and not _holds(
         connection, "select has_table_privilege(%s, 'delete')", target
     ):
         yield Finding(
             f"table {table.name}", f"{settings.user} may not delete", "delete",
-            f"grant delete on {target} to {user}",
+            f"grant delete on {target} to {user};",
         )  # fmt: skip
 
 

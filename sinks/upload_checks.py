@@ -53,7 +53,7 @@ def _right_findings(cursor: oracledb.Cursor, settings: OracleSystem) -> Iterator
             names, place = ", ".join(lacking).lower(), f"{settings.owner}.{table}"
             yield Finding(
                 f"table {place}", f"{settings.user} may not {names}", " and ".join(rights).lower(),
-                f"grant {names} on {place} to {settings.user}",
+                f"grant {names} on {place} to {settings.user};",
             )  # fmt: skip
 
 

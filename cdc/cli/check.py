@@ -24,11 +24,11 @@ def command(
     report = preflight(configuration.load(config))
     findings = report.findings
     if form == "json":
-        show((asdict(finding) for finding in findings), (), form=form)
+        show(({"system": one.system, **asdict(one.finding)} for one in findings), (), form=form)
     else:
-        for finding in findings:
-            typer.echo(f"{finding.subject}: found {finding.found}, expected {finding.expected}")
-            for line in finding.fix.splitlines():
+        for one in findings:
+            typer.echo(str(one))
+            for line in one.finding.fix.splitlines():
                 typer.echo(f"    {line}")
         typer.echo("check ok" if not findings else f"{len(findings)} finding(s)")
     raise typer.Exit(report.exit_code)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from cdc import log
 from cdc.changes import ChangeBatch
 from cdc.config import Run
-from cdc.errors import SourceChanged
+from cdc.errors import SourceChanged, read_anew
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
+from cdc.flows.truncation import until_truncate
 from cdc.flows.wake import Wake
 from cdc.ports import ChangeReader
 from cdc.staging.stage import Staged, Stager
@@ -39,6 +40,7 @@ class Capture:
         Raises:
             SourceChanged: the source is not the one the checkpoint belongs to.
             TransientError: a connection was lost; call again.
+            TableTruncated: a captured table was emptied; all that came before is staged.
             OperatorError: the reader or the stager cannot go on.
         """
         reader = self.open_reader()
@@ -59,7 +61,6 @@ class Capture:
         stager.bind(identity)
         logger = log.get().bind(flow=flow.name, run_id=str(self.run_id))
         if stored is None or not stored.snapshot_complete:
-            logger.info("snapshot_started", system=self.system)
             snapshot = reader.snapshot(max_rows=self.sizes.snapshot_rows, stop=flow.stop.is_set)
             last = self._stage_all(flow, stager, snapshot, "snapshot")
             if last is None or flow.stop.is_set():
@@ -71,7 +72,8 @@ class Capture:
             resume = stored.resume
         reader.acknowledge(resume)
         stream = reader.read(resume, max_changes=self.sizes.max_changes, stop=flow.stop.is_set)
-        self._stage_all(flow, stager, stream, "running", acknowledge=reader.acknowledge)
+        batches = until_truncate(stream, resume)
+        self._stage_all(flow, stager, batches, "running", acknowledge=reader.acknowledge)
 
     def _stage_all(
         self,
@@ -119,6 +121,5 @@ def refuse_other_source(system: str, stored: Mapping[str, str], found: Mapping[s
     if changed:
         raise SourceChanged(
             f"{system}: not the source the saved position belongs to: {'; '.join(changed)}",
-            hint="if the change was meant, remove the checkpoint row of this system from staging.checkpoint "
-            "(the next run reads a new snapshot); else connect to the former database",
+            hint=f"connect to the former database; or, if the change was meant, {read_anew(system)}",
         )

@@ -5,38 +5,60 @@ Used by `ccbridge check` and, first thing, by `ccbridge run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import mapping_rules
 from cdc.config import OracleSystem, Settings
-from cdc.errors import CcbridgeError, ExitCode, PreflightFailed
+from cdc.errors import CcbridgeError, ExitCode, LoginRefused, PreflightFailed, RuleFaults
 from cdc.flows import parts
 from cdc.ports import Finding
 from cdc.staging.migrate import check_revision
 from mapping_rules import RuleSet
 
 
+@dataclass(frozen=True)
+class Located:
+    """A finding and the system it is about, `staging` and `rules` included."""
+
+    system: str
+    finding: Finding
+
+    def __str__(self) -> str:
+        finding = self.finding
+        return f"{self.system}: {finding.subject}: found {finding.found}, expected {finding.expected}"
+
+
 @dataclass
 class Report:
     """What the checks found; `exit_code` is the gravest of them."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Located] = field(default_factory=list)
     exit_code: ExitCode = ExitCode.DONE
+    refused: set[str] = field(default_factory=set)
 
-    def look(self, subject: str, check: Callable[[], list[Finding]]) -> None:
-        """Run one check; a database that cannot be used is a finding like any other."""
+    def look(self, system: str, check: Callable[[], list[Finding]]) -> None:
+        """Run one check; a database that cannot be used is a finding like any other.
+
+        A system that refused our password is not asked again: a few tries can lock the account.
+        """
+        if system in self.refused:
+            return
         try:
-            found = check()
-            code = ExitCode.OPERATOR
+            self.add(system, check(), ExitCode.OPERATOR)
+        except RuleFaults as exc:
+            self.add("rules", [_rule_finding(fault) for fault in exc.faults], exc.exit_code)
         except CcbridgeError as exc:
-            found = [Finding(subject, str(exc), "a usable connection", exc.hint)]
-            code = exc.exit_code
-        for finding in found:
-            if finding not in self.findings:
-                self.findings.append(finding)
-        if found:
+            if isinstance(exc, LoginRefused):
+                self.refused.add(system)
+            self.add(system, [Finding(exc.code, str(exc), "a usable connection", exc.hint)], exc.exit_code)
+
+    def add(self, system: str, findings: Sequence[Finding], code: ExitCode) -> None:
+        """Take findings over, each once."""
+        known = set(self.findings)
+        self.findings += [one for finding in findings if (one := Located(system, finding)) not in known]
+        if findings:
             # an unreachable database says more than what could be seen without it
             self.exit_code = max(self.exit_code, code, key=_gravity)
 
@@ -57,11 +79,11 @@ def preflight(settings: Settings) -> Report:
     report = Report()
     missing = sorted(rule_set.systems.keys() - settings.systems.keys())
     if missing:
-        report.findings = [
-            Finding(f"rules {rule_set.name}", f"no system {name!r} configured", f"[systems.{name}]")
+        wanted = [
+            Finding(f"[systems.{name}]", "no such section", "where this system is", "ccbridge init shows how")
             for name in missing
         ]
-        report.exit_code = ExitCode.USAGE
+        report.add("configuration", wanted, ExitCode.USAGE)
         return report
     report.look("staging", lambda: check_revision(settings.staging, rule_set))
     for name in parts.sources(rule_set):
@@ -79,9 +101,8 @@ def require(settings: Settings) -> None:
     """
     report = preflight(settings)
     if report.findings:
-        lines = [f"{f.subject}: found {f.found}, expected {f.expected}" for f in report.findings]
         failed = PreflightFailed(
-            "\n".join(lines), hint="ccbridge check prints the statements that mend these"
+            "\n".join(map(str, report.findings)), hint="ccbridge check prints the statements that mend these"
         )
         failed.exit_code = report.exit_code
         raise failed
@@ -93,7 +114,8 @@ def _source(settings: Settings, rule_set: RuleSet, name: str) -> list[Finding]:
         findings = reader.preflight()
         if not findings:
             faults = mapping_rules.check_source(rule_set, name, reader.describe())
-            findings = [_rule_finding(fault) for fault in faults]
+            if faults:
+                raise RuleFaults(faults)
         return findings
     finally:
         reader.close()
@@ -112,4 +134,5 @@ def _target(settings: Settings, rule_set: RuleSet, name: str) -> list[Finding]:
 
 
 def _rule_finding(fault: str) -> Finding:
-    return Finding("rules", fault, "a rule that fits the database", "correct the rule file")
+    place, _, text = fault.partition(": ")
+    return Finding(place, text, "a rule that fits the database", "correct the rule file")

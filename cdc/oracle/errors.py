@@ -68,7 +68,8 @@ _HINTS = {
     942: "run: ccbridge check, it prints the missing grants",
     1031: "run: ccbridge check, it prints the missing grants",
     1325: "switch the database to ARCHIVELOG mode",
-    1347: "supplemental logging was switched off; changes since then may be incomplete: run a resync",
+    1347: "supplemental logging was switched off; changes since then may be incomplete: "
+    "read the source anew by removing its row from staging.checkpoint",
     1354: "alter database add supplemental log data",
     28000: "unlock the account, then start again",
     28001: "change the expired password, then start again",

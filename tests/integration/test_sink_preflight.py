@@ -84,7 +84,7 @@ def test_rules_that_do_not_fit_the_target_are_found(target: Target) -> None:
     assert "no rule fills it" in of("column public.loose.kind")[0].found
     assert of("table public.nowhere")[0].found == "missing"
     unique = next(f for f in of("table public.loose") if "unique" in f.found)
-    assert unique.fix == 'alter table "public"."loose" add unique ("id")'
+    assert unique.fix == 'alter table "public"."loose" add unique ("id");'
 
 
 def test_preflight_writes_nothing(target: Target) -> None:

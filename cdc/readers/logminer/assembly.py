@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cdc.changes import TableName
-from cdc.errors import RedoNotAvailable, RedoUnreadable
+from cdc.errors import RedoNotAvailable, RedoUnreadable, read_anew
 from cdc.readers.logminer.rows import Code, LogRow, transaction_name
 from cdc.readers.logminer.transaction import Transaction
 
@@ -259,7 +259,7 @@ class Assembly:
         return RedoUnreadable(
             f"{self._source}: row{table} at SCN {row.scn}, transaction {transaction_name(row.xid)}, "
             f"RS_ID {(row.rs_id or '').strip()}, STATUS {row.status}: {reason}",
-            hint="look at the row in V$LOGMNR_CONTENTS; the table can be loaded again by a resync",
+            hint=f"look at the row in V$LOGMNR_CONTENTS; to go on without it: {read_anew(self._source)}",
         )
 
 

@@ -16,7 +16,7 @@ from operator import itemgetter
 import polars as pl
 
 from cdc.changes import META_SCHEMA, TableChanges, TableName, frame_schema
-from cdc.errors import RedoUnreadable
+from cdc.errors import RedoUnreadable, read_anew
 from cdc.readers.logminer.assembly import Committed
 from cdc.readers.logminer.images import ImageReader, RedoRowError
 from cdc.readers.logminer.rows import LogRow, transaction_name
@@ -83,7 +83,7 @@ class BatchMaker:
                 f"{self._system}: {table}, row at SCN {row.scn}, transaction {transaction_name(row.xid)}, "
                 f"RS_ID {(row.rs_id or '').strip()}: {exc.reason}",
                 hint=f"look at the row in V$LOGMNR_CONTENTS; was {table} altered since? "
-                "The table can be loaded again by a resync",
+                f"To go on without it: {read_anew(self._system)}",
             ) from exc
         counts = [count for count, _ in collected.transactions]
         meta: dict[str, list[object]] = {

@@ -27,6 +27,8 @@ from cdc.errors import (
     ServerFault,
     ServerMemory,
     TableChanged,
+    TableTruncated,
+    read_anew,
 )
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding, Resume, StopAsked
@@ -227,17 +229,17 @@ class LogMinerReader:
         if verb.kind not in ("TABLE", None):
             return
         before = self._captured[event.table].table
-        lost = ["all rows"] if verb.verb == "TRUNCATE" else []
-        if PARTITION_LOST.search(event.row.sql_redo or ""):
-            lost.append("rows of a partition")
+        lost = ["rows of a partition"] if PARTITION_LOST.search(event.row.sql_redo or "") else []
         self.describe()
         now = self._captured.get(event.table)
         lost += _lost(before, now.table if now else None)
+        if verb.verb == "TRUNCATE":
+            raise TableTruncated(self.system, [str(event.table)], at=f"SCN {event.row.scn}")
         if lost:
             raise TableChanged(
                 f"{self.system}: {verb.verb} of {event.table} at SCN {event.row.scn} took away: "
                 + ", ".join(lost),
-                hint=f"adapt the rules if needed, then run: ccbridge resync --system {self.system}",
+                hint=f"adapt the rules if needed; then, {read_anew(self.system)}",
             )
         log.info("table_altered", system=self.system, table=str(event.table), position=event.row.scn)
 

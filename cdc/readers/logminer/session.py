@@ -19,7 +19,7 @@ import structlog
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
-from cdc.errors import RedoNotAvailable
+from cdc.errors import RedoNotAvailable, read_anew
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.positions import Scn
@@ -201,7 +201,7 @@ class MiningSession:
         raise RedoNotAvailable(
             f"{self._system}: redo from {Scn(start)} on is incomplete: " + "; ".join(map(str, found.gaps)),
             hint="restore the archived logs (RMAN: restore archivelog), reading then goes on where it was; "
-            f"or load the tables again: ccbridge resync --system {self._system}",
+            f"or, {read_anew(self._system)}",
         )
 
     def _available_logs(self, start: int) -> list[LogFile]:

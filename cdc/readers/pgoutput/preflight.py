@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from cdc.changes import TableName
 from cdc.config import PostgresSystem
+from cdc.errors import read_anew
 from cdc.ports import Finding
 from cdc.readers.pgoutput.catalog import Catalog, Published, TableFacts
 from cdc.readers.pgoutput.session import literal, quoted
@@ -47,7 +48,7 @@ def findings(catalog: Catalog, settings: PostgresSystem, system: str) -> list[Fi
     (server,) = catalog.query(_SERVER, publication=settings.publication)
     slot = find_slot(catalog, settings.slot)
     facts = catalog.facts()
-    found = [*_server(server, slot), *_slot(slot, settings)]
+    found = [*_server(server, slot), *_slot(slot, settings, system)]
     publication = server["publication"]
     if publication is None:
         tables = ", ".join(_name(fact.name) for fact in facts if fact.oid is not None)
@@ -71,7 +72,7 @@ def findings(catalog: Catalog, settings: PostgresSystem, system: str) -> list[Fi
 
 
 def _server(server: dict[str, object], slot: Slot | None) -> Iterator[Finding]:
-    restart = "then restart the server"
+    restart = "-- then restart the server"
     if int(str(server["version"])) < _OLDEST_VERSION:
         yield Finding(
             "server version", str(server["version"]), f"{_OLDEST_VERSION} or later", "upgrade the server"
@@ -98,7 +99,7 @@ def _server(server: dict[str, object], slot: Slot | None) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-def _slot(slot: Slot | None, settings: PostgresSystem) -> Iterator[Finding]:
+def _slot(slot: Slot | None, settings: PostgresSystem, system: str) -> Iterator[Finding]:
     if slot is None:
         return  # made by the first snapshot
     subject = f"replication slot {slot.name}"
@@ -110,7 +111,8 @@ def _slot(slot: Slot | None, settings: PostgresSystem) -> Iterator[Finding]:
     elif slot.lost:
         yield Finding(
             subject, slot.lost, "a slot that still holds our WAL",
-            f"select pg_drop_replication_slot({literal(slot.name)}); then take a new snapshot",
+            f"select pg_drop_replication_slot({literal(slot.name)}); "
+            f"-- {read_anew(system)}",
         )  # fmt: skip
     elif slot.holder is not None and "ccbridge read" not in slot.holder:
         yield Finding(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdc.config import PostgresSystem
-from cdc.errors import OperatorError, SlotMissing, SourceChanged, TransientError
+from cdc.errors import OperatorError, SlotMissing, SourceChanged, TransientError, read_anew
 from cdc.positions import Lsn
 from cdc.readers.pgoutput.catalog import Catalog
 
@@ -77,7 +77,7 @@ def check_slot(catalog: Catalog, settings: PostgresSystem, system: str, resume: 
         SourceChanged: the server's WAL ends before `resume`: it was set back in time.
     """
     name = settings.slot
-    hint = f"read the source anew: ccbridge resync --system {system}"
+    hint = read_anew(system)
     slot = find_slot(catalog, name)
     if slot is None:
         raise SlotMissing(

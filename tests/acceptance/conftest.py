@@ -1,0 +1,43 @@
+"""The servers that all acceptance tests share, and an installation for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from sandbox.world import World
+from tests.acceptance.site import CANARIES, Site
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """PostgreSQL and CC&B with 50 persons; the bridge's Oracle password is a canary."""
+    with World(persons=50, tls=True) as world:
+        with world.ccb.connect("SYSTEM") as connection, connection.cursor() as cursor:
+            cursor.execute(f'alter user CCBRIDGE identified by "{CANARIES["CCBRIDGE"]}"')
+        yield world
+
+
+@pytest.fixture
+def site(world: World, tmp_path: Path) -> Iterator[Site]:
+    """A configured installation with empty databases; whatever it said held no secret."""
+    site = Site(world, tmp_path, f"t{next(_NUMBERS)}")
+    try:
+        yield site
+        leaked = site.leaked()
+    finally:
+        site.close()
+    assert leaked == []
+
+
+@pytest.fixture
+def migrated(site: Site) -> Site:
+    """The same with a staging schema."""
+    done = site.call("migrate")
+    assert done.code == 0, done.err
+    return site

@@ -1,0 +1,301 @@
+"""One installation of the product on the sandbox, used as a DBA uses it: files, commands, signals.
+
+Each `Site` has a prepaid and a staging database of its own on the servers that all tests share; the
+Oracle stand-in is shared as well. Whatever a command writes is kept in `transcript`, where no secret
+may ever be found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import oracledb
+import psycopg
+from psycopg import sql
+
+from sandbox.prepaid import application
+from sandbox.prepaid.application import APPLICATION_USER, BRIDGE_USER, PrepaidDatabase
+from sandbox.world import World
+
+CANARIES = {
+    APPLICATION_USER: "Kanarie#app-4711",
+    BRIDGE_USER: "Kanarie=bridge/4712 'x",
+    "CCBRIDGE": "Kanarie-ccb-4713",
+}
+"""Passwords that appear nowhere else; with characters that quoting gets wrong."""
+
+RUN_SETTINGS = "[run]\nlease_ttl_s = 3\nretry_held_s = 1\nidle_poll_ms = 200\n"
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Standard output of `--format json`."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def eventually(
+    condition: Callable[[], object],
+    what: str,
+    *,
+    patience_s: float = PATIENCE_S,
+    hint: Callable[[], str] = str,
+) -> None:
+    """Return as soon as `condition()` is true; fail after `patience_s`, with the text of `hint()`."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {patience_s:.0f} s: {what}\n{hint()}"
+        time.sleep(0.1)
+
+
+class Running:
+    """A command that works in the background, its log in a file."""
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                arguments, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def text(self) -> str:
+        """Everything it wrote so far."""
+        return self.log.read_text(encoding="utf-8")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log events of that name so far, in order."""
+        lines = [line for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return [event for line in lines if (event := json.loads(line)).get("event") == name]
+
+    def wait_for(self, name: str, *, patience_s: float = PATIENCE_S, **keys: object) -> dict[str, Any]:
+        """The first event of that name whose keys have those values, as soon as it is logged."""
+        found: list[dict[str, Any]] = []
+
+        def logged() -> bool:
+            assert self.process.poll() is None or self._seen(name, keys), f"ended\n{self.text()}"
+            found[:] = self._seen(name, keys)
+            return bool(found)
+
+        eventually(logged, f"event {name}", patience_s=patience_s, hint=self.text)
+        return found[0]
+
+    def _seen(self, name: str, keys: Mapping[str, object]) -> list[dict[str, Any]]:
+        return [e for e in self.events(name) if all(e.get(key) == value for key, value in keys.items())]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def end(self, number: signal.Signals = signal.SIGTERM, *, patience_s: float = 20.0) -> int:
+        """Send a signal and wait; returns the exit code."""
+        self.send(number)
+        return self.process.wait(patience_s)
+
+    def kill(self) -> None:
+        """End it for good, whatever it does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait()
+
+
+class Site:
+    """A configured installation; `close` ends what it started and drops its databases."""
+
+    def __init__(self, world: World, folder: Path, name: str) -> None:
+        self.world, self.folder, self.name = world, folder, name
+        self.ccb = world.ccb
+        self.prepaid: PrepaidDatabase = application.create(
+            world.postgres, f"prepaid_{name}",
+            application_password=CANARIES[APPLICATION_USER], bridge_password=CANARIES[BRIDGE_USER],
+        )  # fmt: skip
+        self.staging_name = f"staging_{name}"
+        self.staging_admin = world.postgres.create_database(self.staging_name)
+        with psycopg.connect(self.staging_admin, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("alter database {} owner to {}").format(
+                    sql.Identifier(self.staging_name), sql.Identifier(BRIDGE_USER)
+                )
+            )
+        self.config = folder / "ccbridge.toml"
+        self.config.write_text(self.configuration(), encoding="utf-8")
+        self.environment = {
+            "CCBRIDGE_STAGING__PASSWORD": CANARIES[BRIDGE_USER],
+            "CCBRIDGE_SYSTEMS__PREPAID__PASSWORD": CANARIES[BRIDGE_USER],
+            "CCBRIDGE_SYSTEMS__CCB__PASSWORD": CANARIES["CCBRIDGE"],
+        }
+        self.transcript: list[str] = []
+        self._running: list[Running] = []
+
+    @property
+    def slot(self) -> str:
+        """Its replication slot; the name is also that of its replication origin."""
+        return f"ccb_{self.name}"
+
+    def configuration(self, rules: str = "ccb_prepaid") -> str:
+        """The configuration file, without passwords."""
+        assert self.world.authority is not None
+        place = (
+            f'host = "127.0.0.1"\nport = {self.world.postgres.port}\n'
+            f'sslrootcert = "{self.world.authority.certificate}"\nuser = "{BRIDGE_USER}"\n'
+        )
+        return (
+            f'[staging]\ndatabase = "{self.staging_name}"\n{place}'
+            f'[systems.prepaid]\nkind = "postgres"\ndatabase = "{self.prepaid.name}"\n{place}'
+            f'slot = "{self.slot}"\norigin = "{self.slot}"\n'
+            f'[systems.ccb]\nkind = "oracle"\ndsn = "{self.ccb.tls_dsn}"\nuser = "CCBRIDGE"\n'
+            f'wallet = "{self.world.wallet}"\ntime_zone = "Africa/Douala"\n'
+            f'[rules]\npath = "{rules}"\n{RUN_SETTINGS}'
+        )
+
+    def call(self, *arguments: str, **environment: str) -> Done:
+        """Run a command to its end; `environment` overrides variables."""
+        done = subprocess.run(
+            self._command(*arguments), env=self._environment(environment), capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        self.transcript += [done.stdout, done.stderr]
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, **environment: str) -> Running:
+        """Start `ccbridge run`, every event logged."""
+        log = self.folder / f"run{len(self._running) + 1}.log"
+        running = Running(
+            self._command("run", "--log-format", "json", "--verbose"), self._environment(environment), log
+        )
+        self._running.append(running)
+        return running
+
+    @contextmanager
+    def running(self) -> Iterator[Running]:
+        """`ccbridge run`, the first snapshots delivered, until the block ends; then SIGTERM."""
+        running = self.start()
+        self.wait_until_delivered(running)
+        yield running
+        running.end()
+
+    def wait_until_delivered(self, running: Running) -> None:
+        """Return when both snapshots are staged and every flow has delivered what is staged."""
+        eventually(self.delivered, "delivery of all that is staged", hint=lambda: running.text()[-6000:])
+
+    def delivered(self) -> bool:
+        """True if both sources were read in full and each target's flow is at the newest version."""
+        loaded = (
+            "select count(*) filter (where snapshot_complete and reader <> 'staging') from staging.checkpoint"
+        )
+        if self.staging(loaded) != [(2,)]:
+            return False
+        high = self.staging("select last_value from staging.staged_seq")[0][0]
+        marks = self.staging("select status, staged_seq from staging.flow_state where flow like 'deliver:%'")
+        return len(marks) == 2 and all(status == "running" and mark == high for status, mark in marks)
+
+    def staging(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of a query in staging, as the administrator; [] while there is no such table."""
+        try:
+            return self._postgres(self.staging_admin, statement, values)
+        except psycopg.errors.UndefinedTable:
+            return []
+
+    def app(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement in prepaid as the application."""
+        return self._postgres(self.prepaid.conninfo(), statement, values)
+
+    def prepaid_admin(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement in prepaid as the administrator."""
+        return self._postgres(self.world.postgres.conninfo(self.prepaid.name), statement, values)
+
+    def oracle(self, statement: str, user: str = "CISUSER", **binds: object) -> list[tuple[Any, ...]]:
+        """Run a statement in CC&B and commit."""
+        with self.connected(user) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, binds)
+            rows = cursor.fetchall() if cursor.description else []
+            connection.commit()
+            return rows
+
+    def connected(self, user: str = "CISUSER") -> oracledb.Connection:
+        """A session in CC&B."""
+        return self.ccb.connect(user)
+
+    def slots(self) -> list[str]:
+        """Replication slots of the prepaid database."""
+        return [
+            name
+            for (name,) in self.prepaid_admin(
+                "select slot_name from pg_replication_slots where database = current_database()"
+            )
+        ]
+
+    def untouched(self) -> bool:
+        """True if no command has written anything anywhere: no slot, mark, staging schema or origin."""
+        return (
+            not self.slots()
+            and self.prepaid_admin("select from pg_class where relnamespace = 'ccbridge'::regnamespace") == []
+            and self.prepaid_admin("select from pg_replication_origin where roname = %s", self.slot) == []
+            and self.staging("select from pg_namespace where nspname = 'staging'") == []
+        )
+
+    def leaked(self) -> list[str]:
+        """Secrets found in anything that a command wrote."""
+        texts = [*self.transcript, *(path.read_text(errors="replace") for path in self.folder.glob("*.log"))]
+        return [user for user, secret in CANARIES.items() if any(secret in text for text in texts)]
+
+    def close(self) -> None:
+        """End processes, drop slot, origin and databases."""
+        for running in self._running:
+            running.kill()
+        databases = [self.prepaid.name, self.staging_name]
+        with psycopg.connect(self.world.postgres.conninfo(), autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = any(%s)",
+                [databases],
+            )
+            connection.execute(
+                "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s",
+                [self.prepaid.name],
+            )
+            connection.execute(
+                "select pg_replication_origin_drop(roname) from pg_replication_origin where roname = %s",
+                [self.slot],
+            )
+            for database in databases:
+                connection.execute(
+                    sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database))
+                )
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "cdc.cli", *arguments]
+
+    def _environment(self, overrides: Mapping[str, str]) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CCBRIDGE_")}
+        config = {"CCBRIDGE_CONFIG": str(self.config), "COLUMNS": "80"}
+        return inherited | config | self.environment | dict(overrides)
+
+    @staticmethod
+    def _postgres(conninfo: str, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+
+def statements(fix: str) -> list[str]:
+    """The SQL of a finding's fix, comments left out, statement by statement."""
+    text = re.sub(r"--[^\n]*", "", fix)
+    return [part.strip() for part in text.split(";") if part.strip()]
