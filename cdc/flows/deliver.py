@@ -65,6 +65,7 @@ class Deliver:
     def _follow(self, flow: Flow, staging: Connection, sink: UpsertSink) -> None:
         low = sink.mark()
         wait_for_snapshots(flow, staging, self.sources, self.state)
+        self.state.progress(flow.name, staged_seq=low, detail="")
         while not flow.stop.is_set():
             high = high_staged_seq(staging)
             if high - low > self.sizes.max_delivery_rows:

@@ -61,6 +61,7 @@ class Upload:
 
     def _follow(self, flow: Flow, staging: Connection, sink: PaymentUploadSink, receipts: Receipts) -> None:
         low = self._mark(staging)
+        self.state.progress(flow.name, staged_seq=low, detail="")
         self._send(flow, staging, sink, receipts, recheck=True)
         while not flow.stop.is_set():
             high = min(high_staged_seq(staging), low + self.sizes.max_delivery_rows)
