@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -65,7 +66,7 @@ class PostgresSystem(PostgresConnection):
     """A PostgreSQL system that is captured, written, or both."""
 
     kind: Literal["postgres"]
-    reader: Literal["pgoutput"] = "pgoutput"
+    reader: Literal["pgoutput", "debezium"] = "pgoutput"
     schemas: tuple[str, ...] = ("public",)
     time_zone: str = "UTC"
     slot: str = "ccbridge"
@@ -84,7 +85,7 @@ class OracleSystem(Secret):
     """An Oracle system: CC&B. `dsn` is Easy Connect (`host:1521/service`) or a full descriptor."""
 
     kind: Literal["oracle"]
-    reader: Literal["logminer"] = "logminer"
+    reader: Literal["logminer", "debezium"] = "logminer"
     dsn: str
     user: str
     owner: str = Field(default="CISADM", description="schema owner of the captured tables")
@@ -175,25 +176,39 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         ConfigurationError: the file is missing, is no TOML, or has faults; all are listed.
     """
+    tree = _tree(path)
+    origins: dict[str, str] = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
+            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            origins[".".join(keys)] = name
+            _override(tree, keys, value)
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = Settings.model_validate(tree)
+    except ValidationError as exc:
+        faults = [_fault(path, origins, error) for error in exc.errors()]
+        raise ConfigurationError(faults, hint="ccbridge init writes a commented example") from exc
+    faults = [f"{path}: {fault}" for fault in (*_transport_faults(settings), *_file_faults(settings))]
+    if faults:
+        raise ConfigurationError(
+            faults, hint="mend the file; on a test system insecure = true allows connections without TLS"
+        )
+    return settings
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
         raise ConfigurationError(
             [f"{path}: no such file"], hint=f"write one: ccbridge init --config {path}"
         ) from exc
+    except OSError as exc:
+        raise ConfigurationError([f"{path}: {exc.strerror}"], hint="give a file that can be read") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError([f"{path}: not UTF-8 at byte {exc.start}"], hint="save it as UTF-8") from exc
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationError([f"{path}: {exc}"]) from exc
-    for name, value in environment.items():
-        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
-            _override(tree, name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"), value)
-    try:
-        settings = Settings.model_validate(tree)
-    except ValidationError as exc:
-        raise ConfigurationError([_fault(path, error) for error in exc.errors()]) from exc
-    faults = list(_transport_faults(settings))
-    if faults:
-        raise ConfigurationError(faults, hint="use TLS, or set insecure = true for a test system")
-    return settings
+        raise ConfigurationError([f"{path}: no TOML: {exc}"], hint="mend the line") from exc
 
 
 def _override(tree: dict[str, Any], keys: list[str], value: str) -> None:
@@ -205,22 +220,53 @@ def _override(tree: dict[str, Any], keys: list[str], value: str) -> None:
     tree[keys[-1]] = value
 
 
-def _fault(path: Path, error: Mapping[str, Any]) -> str:
+def _fault(path: Path, origins: Mapping[str, str], error: Mapping[str, Any]) -> str:
     """One line for a pydantic error, without the value found (it may be a secret)."""
-    place = ".".join(str(part) for part in error["loc"] if part not in ("postgres", "oracle"))
+    parts = [str(part) for part in error["loc"]]
+    if len(parts) > 2 and parts[0] == "systems":
+        del parts[2]  # which kind of system it was taken for
+    key = ".".join(parts)
+    place = origins.get(key) or f"{path}: {key}"
     if error["type"] == "extra_forbidden":
-        return f"{path}: {place}: unknown key"
-    return f"{path}: {place}: {error['msg'].removeprefix('Value error, ')}"
+        near = get_close_matches(parts[-1], _known_keys(error["loc"]), n=1)
+        return f"{place}: unknown key" + (f", did you mean {near[0]!r}?" if near else "")
+    if error["type"] == "missing":
+        return f"{place}: missing"
+    if error["type"].startswith("union_tag"):
+        return f"{place}.kind: expected 'oracle' or 'postgres'"
+    text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
+    return f"{place}: {text[:1].lower()}{text[1:]}"
 
 
-def _transport_faults(settings: Settings) -> list[str]:
-    faults = []
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    """Keys of the section in which a fault was found."""
+    section: type[Section] = Settings
+    for part in location[:-1]:
+        if part in ("postgres", "oracle"):
+            section = PostgresSystem if part == "postgres" else OracleSystem
+        elif part in Settings.model_fields and part != "systems":
+            kind = Settings.model_fields[str(part)].annotation
+            section = kind if isinstance(kind, type) and issubclass(kind, Section) else section
+    return list(section.model_fields)
+
+
+def _transport_faults(settings: Settings) -> Iterator[str]:
     connections: dict[str, PostgresConnection] = {"staging": settings.staging}
     connections |= {f"systems.{name}": s for name, s in settings.postgres_systems().items()}
     for place, connection in connections.items():
         if connection.sslmode in ("require", "disable") and not connection.insecure:
-            faults.append(f"{place}: sslmode {connection.sslmode!r} does not verify the server")
+            yield f"{place}: sslmode {connection.sslmode!r} does not verify the server"
     for name, system in settings.oracle_systems().items():
         if "tcps" not in system.dsn.lower() and not system.insecure:
-            faults.append(f"systems.{name}: dsn without tcps is not encrypted")
-    return faults
+            yield f"systems.{name}: dsn without tcps is not encrypted"
+
+
+def _file_faults(settings: Settings) -> Iterator[str]:
+    """Files that the configuration names and that are not there."""
+    sections: dict[str, Secret] = {"staging": settings.staging}
+    sections |= {f"systems.{name}": system for name, system in settings.systems.items()}
+    for place, section in sections.items():
+        for key in ("password_file", "sslrootcert", "wallet"):
+            named: Path | None = getattr(section, key, None)
+            if named is not None and not named.exists():
+                yield f"{place}.{key}: {named} does not exist"

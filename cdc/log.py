@@ -15,19 +15,20 @@ import structlog
 
 _SECRET_KEY = re.compile(r"passw|secret|token$|credential", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"(password\s*=\s*)(\S+)|(://[^:/\s]+:)([^@\s]+)(@)", re.IGNORECASE)
+_ROW_VALUES = re.compile(r"^(?:DETAIL|CONTEXT):.*\n?", re.MULTILINE)
+"""What PostgreSQL adds to its errors; tracebacks hold it."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def redacted(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def redacted(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask secrets by key and by shape of the value, and control characters (forged lines)."""
     for key, value in event.items():
         if _SECRET_KEY.search(key):
             event[key] = "***"
-        elif isinstance(value, str) and key != "exception":
+        elif isinstance(value, str):
             masked = _SECRET_VALUE.sub(lambda m: f"{m[1] or m[3]}***{m[5] or ''}", value)
-            event[key] = _CONTROL.sub(" ", masked)
+            lines = key == "exception"  # a traceback keeps its lines
+            event[key] = _ROW_VALUES.sub("", masked) if lines else _CONTROL.sub(" ", masked)
     return event
 
 

@@ -44,9 +44,9 @@ def _common(
 
 
 def main() -> None:
-    """Run a command; turn our errors into `error <code>: <message>` and an exit code."""
+    """Run a command; turn errors into `error <code>: <message>`, the traceback into a log event."""
     try:
-        app()
+        app(prog_name="ccbridge")
     except CcbridgeError as exc:
         structlog.get_logger().debug("command_failed", error_code=exc.code, exc_info=exc)
         typer.echo(f"error {exc.code}: {exc}", err=True)
@@ -56,3 +56,9 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(ExitCode.DONE)
+    except Exception as exc:
+        # exit code 1 would mean that differences were found
+        structlog.get_logger().exception("command_crashed")
+        typer.echo(f"error {CcbridgeError.code}: unexpected {type(exc).__name__}", err=True)
+        typer.echo("hint: report it with the log event command_crashed", err=True)
+        sys.exit(ExitCode.OPERATOR)

@@ -39,10 +39,10 @@ def test_every_fault_is_reported_at_once_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(written(tmp_path, text), {})
     faults = "\n".join(caught.value.faults)
-    assert "systems.ccb.dsn: Field required" in faults
-    assert "systems.ccb.dns: unknown key" in faults
+    assert "systems.ccb.dsn: missing" in faults
+    assert "systems.ccb.dns: unknown key, did you mean 'dsn'?" in faults
     assert "unknown time zone 'Mars/Olympus'" in faults
-    assert "run.max_chnages: unknown key" in faults
+    assert "run.max_chnages: unknown key, did you mean 'max_changes'?" in faults
     assert caught.value.exit_code == ExitCode.USAGE
 
 
@@ -53,7 +53,7 @@ def test_a_password_comes_from_the_environment_and_is_never_shown(tmp_path: Path
     assert "canary" not in repr(settings)
     with pytest.raises(ConfigurationError) as caught:
         load(written(tmp_path, GOOD), {"CCBRIDGE_SYSTEMS__CCB__PASSWRD": "s3cret-canary"})
-    assert "canary" not in str(caught.value)
+    assert caught.value.faults == ("CCBRIDGE_SYSTEMS__CCB__PASSWRD: unknown key, did you mean 'password'?",)
 
 
 @pytest.mark.parametrize(

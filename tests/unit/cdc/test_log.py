@@ -25,3 +25,10 @@ def test_control_characters_cannot_forge_a_line() -> None:
     """A value with a line break or a terminal escape stays one harmless line."""
     event = redacted(None, "info", {"reason": "x\n\x1b[31merror forged"})
     assert event["reason"] == "x  [31merror forged"
+
+
+def test_a_traceback_keeps_its_lines_but_no_row_values() -> None:
+    """PostgreSQL tells the values of the row in DETAIL; passwords appear in connection strings."""
+    text = "Traceback\n  File x\nUniqueViolation: key\nDETAIL:  (canary) exists.\nhost=h password=canary"
+    event = redacted(None, "error", {"exception": text})
+    assert event["exception"] == "Traceback\n  File x\nUniqueViolation: key\nhost=h password=***"
