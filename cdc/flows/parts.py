@@ -66,9 +66,17 @@ def targets(rule_set: RuleSet) -> list[str]:
 
 
 def open_reader(settings: Settings, rule_set: RuleSet, system: str) -> ChangeReader:
-    """The reader of a source system; it connects when first used."""
+    """The reader of a source system; it connects when first used.
+
+    Raises:
+        ConfigurationError: the reader's extra is not installed.
+    """
     source = settings.systems[system]
     tables = mapping_rules.captured_tables(rule_set, system)
+    if source.reader == "debezium":
+        from cdc.readers.debezium import DebeziumReader  # the extra `debezium` is optional
+
+        return DebeziumReader(system, source, tables)
     if isinstance(source, OracleSystem):
         return LogMinerReader(system, source, tables)
     return PgoutputReader(system, source, tables)

@@ -1,0 +1,93 @@
+"""Java exceptions become ours, by SQLSTATE or ORA number.
+
+Debezium wraps the driver's exception several times; the first `SQLException` found counts. Texts of
+other exceptions are given without what stands in quotes: it may be a statement with row values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+
+from cdc.errors import CcbridgeError, DatabaseUnreachable, OperatorError, TransientError
+from cdc.postgres.errors import translated
+
+SqlFailure = Callable[[Any, str], CcbridgeError]
+"""Our error for a `java.sql.SQLException`; the text names the system."""
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_MAX_TEXT = 200
+_TRANSIENT = (
+    "java.io.EOFException",
+    "java.net.ConnectException",
+    "java.net.SocketException",
+    "java.net.SocketTimeoutException",
+    "java.net.UnknownHostException",
+)
+_RETRIABLE = (
+    "org.apache.kafka.connect.errors.RetriableException",
+    "io.debezium.DebeziumException: The connector task is being stopped",
+)
+
+
+def failure(error: Any, message: str, system: str, sql_failure: SqlFailure) -> CcbridgeError:
+    """Our error for what ended an engine.
+
+    Args:
+        error: the Java exception, None if the engine gave only a message.
+        message: what the engine said.
+        system: name of the system.
+        sql_failure: translates the database driver's exception.
+    """
+    chain = list(_causes(error))
+    for cause in chain:
+        if _is_sql(cause):
+            return sql_failure(cause, system)
+    for cause in chain:
+        name = str(cause.getClass().getName())
+        if name in _TRANSIENT:
+            return DatabaseUnreachable(
+                f"{system}: {name.rpartition('.')[2]}", hint="is the server up and the address right?"
+            )
+    root = chain[-1] if chain else None
+    text = _told(str(root.getMessage()) if root is not None else message)
+    kind = str(root.getClass().getSimpleName()) if root is not None else "engine"
+    retriable = any(str(cause.getClass().getName()) in _RETRIABLE for cause in chain)
+    found = TransientError if retriable else OperatorError
+    return found(
+        f"{system}: debezium stopped: {kind}: {text}",
+        hint="set CCBRIDGE_DEBEZIUM_LOG_LEVEL=info to see what the engine does",
+    )
+
+
+def postgres_failure(exc: Any, system: str) -> CcbridgeError:
+    """Our error for an exception of the PostgreSQL JDBC driver."""
+    state = str(exc.getSQLState() or "")
+    text = str(exc.getMessage() or "").partition("\n")[0].removeprefix("FATAL: ").removeprefix("ERROR: ")
+    if not state or state.startswith("08"):
+        return DatabaseUnreachable(f"{system}: {text}", hint="is the server up and the address right?")
+    try:
+        known = psycopg.errors.lookup(state)
+    except KeyError:
+        return OperatorError(f"{system}: {_told(text)} (SQLSTATE {state})")
+    return translated(known(text), system)
+
+
+def _causes(error: Any) -> Iterator[Any]:
+    while error is not None:
+        yield error
+        error = error.getCause()
+
+
+def _is_sql(cause: Any) -> bool:
+    from cdc.readers.debezium.jvm import java
+
+    return isinstance(cause, java("java.sql.SQLException"))
+
+
+def _told(text: str) -> str:
+    """First line, without quoted parts, cut to a readable length."""
+    return _QUOTED.sub("'...'", text.partition("\n")[0])[:_MAX_TEXT]
