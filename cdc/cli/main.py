@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sys
 
-import structlog
 import typer
 
-from cdc import __version__
+from cdc import __version__, log
 from cdc.cli import check, demo, init, migrate, rules, run, status
 from cdc.errors import CcbridgeError, ExitCode
 
@@ -45,10 +44,11 @@ def _common(
 
 def main() -> None:
     """Run a command; turn errors into `error <code>: <message>`, the traceback into a log event."""
+    log.configure()
     try:
         app(prog_name="ccbridge")
     except CcbridgeError as exc:
-        structlog.get_logger().debug("command_failed", error_code=exc.code, exc_info=exc)
+        log.get().debug("command_failed", error_code=exc.code, exc_info=exc)
         typer.echo(f"error {exc.code}: {exc}", err=True)
         if exc.hint:
             typer.echo(f"hint: {exc.hint}", err=True)
@@ -56,9 +56,8 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(ExitCode.DONE)
-    except Exception as exc:
-        # exit code 1 would mean that differences were found
-        structlog.get_logger().exception("command_crashed")
+    except Exception as exc:  # noqa: BLE001 - exit code 1 would mean that differences were found
+        log.get().exception("command_crashed")
         typer.echo(f"error {CcbridgeError.code}: unexpected {type(exc).__name__}", err=True)
         typer.echo("hint: report it with the log event command_crashed", err=True)
         sys.exit(ExitCode.OPERATOR)
