@@ -14,7 +14,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+import mapping_rules
 from cdc.cli.demo_product import OPEN_RECEIPTS
+from cdc.config import Rules
+from cdc.flows.lag import flows_with_lag
 from cdc.postgres.connect import Connection
 from cdc.staging import overview
 
@@ -38,6 +41,7 @@ class Screen:
         self._console = Console(stderr=True)
         self._live: Live | None = None
         self._staging: Connection | None = None
+        self._rules = mapping_rules.load(Rules().path)
         self._flows: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
         self._phase, self._last_line = "", 0.0
@@ -85,7 +89,8 @@ class Screen:
         """Look again and show it."""
         if self._staging is None:
             return
-        self._flows, self._receipts = overview.flows(self._staging), overview.receipts(self._staging)
+        self._flows = flows_with_lag(self._staging, self._rules)
+        self._receipts = overview.receipts(self._staging)
         if self._live is not None:
             self._live.update(Group(Text(self._phase), self._table(), Text(self._summary(crowd))))
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
@@ -94,11 +99,12 @@ class Screen:
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
-        for heading in ("flow", "status", "rows", "held", "staged_seq"):
+        for heading in ("flow", "status", "rows", "held", "staged_seq", "lag_s"):
             table.add_column(heading, justify="left" if heading in ("flow", "status") else "right")
         for flow in self._flows:
             numbers = (f"{flow[name] or 0:,}" for name in ("rows", "held", "staged_seq"))
-            table.add_row(flow["flow"], flow["status"], *numbers)
+            lag = f"{flow['lag_s']:.1f}" if "lag_s" in flow else ""
+            table.add_row(flow["flow"], flow["status"], *numbers, lag)
         return table
 
     def _summary(self, crowd: Crowd | None) -> str:
@@ -106,7 +112,8 @@ class Screen:
         states = {receipt["state"]: receipt["receipts"] for receipt in self._receipts}
         open_age = max((r["oldest_s"] for r in self._receipts if r["state"] in OPEN_RECEIPTS), default=0.0)
         done = sum(sum(counts.values()) for counts in crowd.counts.values()) if crowd else 0
-        parts = [f"captured {rows:,} rows"]
+        lag_s = max((flow.get("lag_s", 0.0) for flow in self._flows), default=0.0)
+        parts = [f"lag {lag_s:.1f} s, captured {rows:,} rows"]
         parts += [f"traffic {done:,} transactions"] if crowd else []
         parts += [f"receipts {state} {count:,}" for state, count in sorted(states.items())]
         return ", ".join(parts) + f", oldest open receipt {open_age:.1f} s"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 import typer
 
-import mapping_rules
 from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import show
 from cdc.errors import ExitCode
+from cdc.flows.lag import flows_with_lag
 from cdc.flows.parts import load_rules
 from cdc.postgres.connect import connect
 from cdc.staging import overview
@@ -21,15 +19,8 @@ def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     """Show flows, lag, receipts and dead letters; exit code 1 when something waits for a person."""
     log.configure()
     settings = configuration.load(config)
-    rule_set = load_rules(settings)
     with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
-        flows = overview.flows(connection)
-        for flow in flows:
-            kind, _, system = flow["flow"].partition(":")
-            if kind == "deliver" and flow["staged_seq"] is not None:
-                programs = mapping_rules.compile_outbound(rule_set, system, time_zone="UTC")
-                entities = chain.from_iterable(program.entities for program in programs)
-                flow["lag_s"] = overview.lag_s(connection, entities, flow["staged_seq"])
+        flows = flows_with_lag(connection, load_rules(settings))
         receipts, letters = overview.receipts(connection), overview.dead_letters(connection)
     if form == "json":
         for kind, rows in (("flow", flows), ("receipts", receipts), ("dead_letters", letters)):

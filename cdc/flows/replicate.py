@@ -24,7 +24,7 @@ from cdc.staging.flow_states import publish
 from cdc.staging.leases import Lease
 
 LEASE = "replication"
-_HEARTBEAT_S = 1.0
+_HEARTBEAT_S = 0.5
 
 
 def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) -> None:
@@ -68,7 +68,7 @@ def _keep_alive(
     supervisor: Supervisor,
     stop: threading.Event,
 ) -> None:
-    """Renew the lease and publish what the flows do, once a second; ends when all flows ended."""
+    """Renew the lease and publish what the flows do, twice a second; ends when all flows ended."""
     connection: Connection | None = None
     missed = False
     try:
