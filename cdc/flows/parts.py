@@ -97,6 +97,9 @@ def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[Outbou
         for program in compiled
         if program.sink != fitting
     ]
+    if isinstance(target, OracleSystem) and len(compiled) > 1:
+        names = ", ".join(program.name for program in compiled)
+        faults.append(f"outbound rules {names}: system {system!r} takes one payment upload rule, not several")
     if faults:
         raise ConfigurationError(faults, hint="change the rule's sink, or the system's kind")
     return compiled

@@ -70,9 +70,11 @@ class Upload:
                 self.wake.wait_beyond(low, self.sizes.idle_poll_ms / 1000)
                 continue
             if high > low:
-                built = receipts.build(self.program, desired_rows(staging, self.program, low, high))
-                if not built.held.is_empty():
-                    DeadLetters(staging).settle_deliveries(self.program.name, [], built.held)
+                desired = desired_rows(staging, self.program, low, high)
+                held = receipts.build(self.program, desired).held
+                letters = DeadLetters(staging)
+                if not held.is_empty() or letters.open_keys(self.program.name):
+                    letters.settle_deliveries(self.program.name, [(self.program, desired)], held)
                 self._move_mark(staging, high)
                 low = high
             sent = self._send(flow, staging, sink, receipts, recheck=recheck)

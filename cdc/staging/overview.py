@@ -31,7 +31,7 @@ group by stage, system, rule, reason_code order by stage, system, rule, reason_c
 
 def _rows(connection: Connection, statement: sql.SQL | sql.Composed | str) -> list[dict[str, Any]]:
     with postgres_errors("staging"), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement).fetchall()  # type: ignore[arg-type]
+        return cursor.execute(statement).fetchall()
 
 
 def flows(connection: Connection) -> list[dict[str, Any]]:
