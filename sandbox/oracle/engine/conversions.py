@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -213,6 +214,8 @@ def keeper(column: StoredColumn, owner: str, table: str) -> Keeper | None:
         return keep_number
     if kind.base is DbType.DATE:
         return lambda cell: cell if len(cell) == 7 else cell[:7]
+    if kind.base in (DbType.TIMESTAMP, DbType.TIMESTAMP_LTZ, DbType.TIMESTAMP_TZ) and kind.scale < 9:
+        return _fraction_keeper(kind.scale)
     if kind.base is DbType.RAW:
         size = kind.size
 
@@ -223,6 +226,25 @@ def keeper(column: StoredColumn, owner: str, table: str) -> Keeper | None:
 
         return keep_raw
     return None
+
+
+def _fraction_keeper(digits: int) -> Keeper:
+    """Round the fraction of a second to so many digits."""
+    step: int = 10 ** (9 - digits)
+
+    def keep(cell: bytes) -> bytes:
+        if len(cell) == 7:
+            return cell
+        fraction, head, tail = cells.nanoseconds(cell), cell[:7], cell[11:]
+        rounded = (fraction + step // 2) // step * step
+        if rounded >= 1_000_000_000:
+            head = cells.encode_date(cells.decode_date(head) + timedelta(seconds=1))
+            rounded = 0
+        if not rounded and not tail:
+            return head
+        return head + rounded.to_bytes(4, "big") + tail
+
+    return keep
 
 
 def _text_keeper(column: StoredColumn, owner: str, table: str, *, padded: bool) -> Keeper:

@@ -130,6 +130,13 @@ class OracleDatabase:
         with self.storage.lock:
             return self.storage.journal.switch(self.storage.next_scn())
 
+    def delete_archived_logs(self, up_to_sequence: int) -> None:
+        """What a backup job does: the archived logs up to a sequence are gone, their rows say so."""
+        with self.storage.lock:
+            for log in self.storage.journal.logs:
+                if not log.current and log.sequence <= up_to_sequence:
+                    log.deleted = True
+
     def local_time(self, seconds: float) -> datetime:
         """Time of the database host, without its zone."""
         return datetime.fromtimestamp(seconds, zone(self.time_zone)).replace(tzinfo=None)

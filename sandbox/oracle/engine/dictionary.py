@@ -312,6 +312,11 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
             "OWNER:128 TABLE_NAME:128 COLUMN_NAME:128 COMMENTS:4000 ORIGIN_CON_ID:n",
             column_comments,
         ),
+        (
+            "NESTED_TABLES",
+            "OWNER:128 TABLE_NAME:128 PARENT_TABLE_NAME:128 PARENT_TABLE_COLUMN:4000",
+            lambda env, which: iter(()),
+        ),
         ("SYNONYMS", "OWNER:128 SYNONYM_NAME:128 TABLE_OWNER:128 TABLE_NAME:128 DB_LINK:128", synonyms),
     ]
 

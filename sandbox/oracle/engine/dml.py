@@ -294,10 +294,14 @@ class UpdatePlan(_Changing):
                 for place, cell in change(row, env):
                     changed[place] = cell
             changes.append((number, tuple(changed)))
+        moved = []
         for number, after in changes:
             not_null(table, after, inserting=False)
-            session.storage.update(session.begin(), table, number, after, env.check)
+            if session.storage.update(session.begin(), table, number, after):
+                moved.append(number)
             self.done(effect, number, after, env)
+        if moved:
+            session.storage.check_keys(session.begin(), table, moved, env.check)
         return effect
 
 

@@ -71,6 +71,7 @@ class MergePlan:
         """Merge."""
         effect = Effect()
         touched: set[int] = set()
+        self._moved: list[int] = []
         for joined in list(self._clause.produce(env, ())):
             row_id = joined[self._row_id]
             if row_id is None:
@@ -83,6 +84,8 @@ class MergePlan:
                 raise OracleFault(30926, "unable to get a stable set of rows in the source tables")
             touched.add(number)
             self._update(session, env, number, joined, effect)
+        if self._moved:
+            session.storage.check_keys(session.begin(), self.table, self._moved, env.check)
         return effect
 
     def _insert(self, session: EngineSession, env: Env, joined: Row, effect: Effect) -> None:
@@ -105,7 +108,8 @@ class MergePlan:
                 row[place] = cell
         after = tuple(row)
         not_null(self.table, after, inserting=False)
-        storage.update(transaction, self.table, number, after, env.check)
+        if storage.update(transaction, self.table, number, after):
+            self._moved.append(number)
         effect.row_count += 1
         effect.last_row = (self.table, number)
         if self._delete_where is not None:

@@ -129,6 +129,8 @@ class _Block:
         for name in self.occurrences:
             kinds.append(bind_type(self.binds[self._place(name)]))
         scope = Scope(binds=kinds)
+        for word, truth in (("TRUE", 1), ("FALSE", 0)):
+            scope.substitutes[ColumnRef((word,))] = literal(cells.encode_number(truth), sql_types.NUMBER)
         for parts, value in packages.CONSTANTS.items():
             for prefix in ((), ("SYS",)):
                 scope.substitutes[ColumnRef((*prefix, *parts))] = literal(

@@ -149,6 +149,12 @@ class ExpressionReader(TokenReader):
         return self._primary()
 
     def _primary(self) -> Expression:
+        value = self._simple()
+        while self.accept("AT", "TIME", "ZONE"):
+            value = Call("AT TIME ZONE", (value, self._simple()))
+        return value
+
+    def _simple(self) -> Expression:
         token = self.token
         if token.kind is Kind.STRING:
             self.advance()

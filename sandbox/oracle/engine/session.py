@@ -208,7 +208,7 @@ class EngineSession:
             except Restart:
                 if self.transaction:
                     self.storage.undo_to(self.transaction, mark)
-            except OracleFault:
+            except BaseException:
                 if self.transaction:
                     self.storage.undo_to(self.transaction, mark)
                 raise

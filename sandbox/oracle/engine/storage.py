@@ -7,7 +7,7 @@ it at their own pace, by SCN. Read next: `dml` (who calls this), `logminer` (who
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sandbox.oracle.engine.journal import Journal, Operation, Record
 from sandbox.oracle.engine.store import KeyIndex, Shape, Table, Version
@@ -81,28 +81,44 @@ class Storage:
         self._log(transaction, Operation.INSERT, table.shape, number, None, row)
         return number
 
-    def update(
-        self, transaction: Transaction, table: Table, number: int, row: Row, check: CheckCancel
-    ) -> None:
+    def update(self, transaction: Transaction, table: Table, number: int, row: Row) -> bool:
         """Replace a row that this transaction has locked.
 
-        Raises:
-            OracleFault: ORA-00001.
+        Returns:
+            True when a unique key changed: `check_keys` must follow at the end of the statement, so
+            that keys may change places within it.
         """
+        moved = False
         head = table.rows[number]
         before = head.cells
         for index in table.indexes:
             key = index.key(row)
             if before is not None and index.key(before) == key:
                 continue
-            if index.unique and not index.is_null(key) and index.find(key):
-                fault = self._conflict(transaction, table, index, row, number, check)
-                if fault:
-                    raise fault
+            moved = moved or index.unique
             if not index.is_null(key):
                 index.add(key, number)
         table.rows[number] = Version(transaction, row, head)
         self._log(transaction, Operation.UPDATE, table.shape, number, before, row)
+        return moved
+
+    def check_keys(
+        self, transaction: Transaction, table: Table, numbers: Iterable[int], check: CheckCancel
+    ) -> None:
+        """See that the unique keys of changed rows are theirs alone.
+
+        Raises:
+            OracleFault: ORA-00001.
+        """
+        for number in numbers:
+            row = table.rows[number].cells
+            if row is None:
+                continue
+            for index in table.indexes:
+                if index.unique and not index.is_null(index.key(row)):
+                    fault = self._conflict(transaction, table, index, row, number, check)
+                    if fault:
+                        raise fault
 
     def delete(self, transaction: Transaction, table: Table, number: int) -> None:
         """Delete a row that this transaction has locked."""

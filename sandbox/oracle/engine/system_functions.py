@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
-from sandbox.oracle.engine.conversions import to_number, to_text, to_time
+from sandbox.oracle.engine.conversions import to_number, to_text, to_time, to_zoned
 from sandbox.oracle.engine.expressions import Env, Expr, derived, strict
 from sandbox.oracle.engine.formats import zoned_cell
 from sandbox.oracle.engine.functions import FUNCTIONS, function
@@ -127,6 +127,32 @@ def _get_ddl(args: list[Expr]) -> Expr:
     return derived(sql_types.CLOB, run, *args)
 
 
+def _at_time_zone(args: list[Expr]) -> Expr:
+    moment, name = to_zoned(args[0]).run, to_text(args[1]).run
+
+    def run(row: Row, env: Env) -> Cell:
+        cell, zone_name = moment(row, env), name(row, env)
+        if cell is None or zone_name is None:
+            return None
+        seconds = cells.decode_timestamp_tz(cell).timestamp()
+        minutes = offset_minutes(zone_name.decode(), seconds)
+        hours, rest = divmod(abs(minutes), 60)
+        sign = -1 if minutes < 0 else 1
+        return cell[:11] + bytes((sign * hours + 20, sign * rest + 60))
+
+    return derived(sql_types.TIMESTAMP_TZ, run, *args)
+
+
+def _tz_offset(args: list[Expr]) -> Expr:
+    name = to_text(args[0]).run
+
+    def run(row: Row, env: Env) -> Cell:
+        cell = name(row, env)
+        return None if cell is None else offset_text(offset_minutes(cell.decode(), env.now)).encode()
+
+    return derived(sql_types.text(7), run, *args)
+
+
 def register() -> None:
     """Make these functions known to the compiler."""
     _constant(
@@ -167,6 +193,8 @@ def register() -> None:
         lambda env: cells.encode_number(env.session.storage.next_scn()),
     )
     function("SYS_CONTEXT", 2, 3)(_sys_context)
+    function("AT TIME ZONE", 2)(_at_time_zone)
+    function("TZ_OFFSET", 1)(_tz_offset)
     function("SCN_TO_TIMESTAMP", 1)(_scn_to_timestamp)
     function("TIMESTAMP_TO_SCN", 1)(_timestamp_to_scn)
     function("DBMS_METADATA.GET_DDL", 2, 3)(_get_ddl)

@@ -297,3 +297,18 @@ def test_mining_needs_its_rights(database: OracleDatabase) -> None:
     database.run_script("grant execute on sys.dbms_logmnr to CISADM")
     with pytest.raises(OracleFault, match="ORA-01031"):
         app.run("begin dbms_logmnr.add_logfile('x'); end;")
+
+
+def test_deleted_archived_logs_are_gone(database: OracleDatabase, app: Sql, reader: Sql) -> None:
+    """Once a job removed them they keep their row without a name, and mining what they held is refused."""
+    start = app.scn()
+    for _ in range(3):
+        database.switch_log()
+    (name,) = reader.rows("select name from v$archived_log where sequence# = 1")[0]
+    database.delete_archived_logs(1)
+    query = "select name, status, deleted from v$archived_log where sequence# = 1"
+    assert reader.rows(query) == [(None, "D", "YES")]
+    with pytest.raises(OracleFault, match="ORA-01284"):
+        reader.run("begin dbms_logmnr.add_logfile(:1, dbms_logmnr.new); end;", name)
+    with pytest.raises(OracleFault, match="ORA-01291"):
+        mine(reader, start)

@@ -76,6 +76,7 @@ def sql() -> Iterator[Sql]:
         ("cast(1.005 as number(5,2))", Decimal("1.01")),
         ("sys_context('USERENV', 'SESSION_USER')", "CISADM"),
         ("q'[it's]'", "it's"),
+        ("to_char(timestamp '2024-06-01 12:00:00' at time zone 'Europe/Paris', 'HH24:MI TZH')", "14:00 +02"),
         ("numbers.nextval + numbers.nextval * 0", 5),
     ],
 )  # fmt: skip

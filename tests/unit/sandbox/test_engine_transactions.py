@@ -187,3 +187,11 @@ def test_a_cancelled_wait_ends(database: OracleDatabase) -> None:
     with pytest.raises(OracleFault, match="ORA-01013"):
         two.session.execute("update t set v = 'y' where id = 1", (), (), check_cancel=cancel)
     assert two.run("update t set v = 'y' where id = 2").row_count == 1
+
+
+def test_keys_may_change_places_within_a_statement(database: OracleDatabase) -> None:
+    """Uniqueness holds at the end of a statement, not after each of its rows."""
+    sql = Sql(database)
+    assert sql.run("update t set id = 3 - id").row_count == 2
+    sql.session.commit()
+    assert sql.rows("select id, v from t order by id") == [(1, "b"), (2, "a")]
