@@ -10,7 +10,6 @@ from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format, LogFormat, Verbose
 from cdc.cli.output import show
-from cdc.flows.preflight import preflight
 
 
 def command(
@@ -21,7 +20,10 @@ def command(
 ) -> None:
     """Check configuration, rules, databases and grants; print the statement that mends each finding."""
     log.configure(log_format, verbose=verbose)
-    report = preflight(configuration.load(config))
+    settings = configuration.load(config)
+    from cdc.flows.preflight import preflight
+
+    report = preflight(settings)
     findings = report.findings
     if form == "json":
         show(({"system": one.system, **asdict(one.finding)} for one in findings), (), form=form)

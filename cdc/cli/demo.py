@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cdc.cli.demo_product import Product
-from cdc.cli.demo_screen import Screen, Stage
 from cdc.errors import ConfigurationError, ExitCode, OperatorError
 
 if TYPE_CHECKING:
+    from cdc.cli.demo_product import Product
+    from cdc.cli.demo_screen import Screen
     from sandbox.workload.crowd import Crowd
     from sandbox.world import World
 
@@ -30,10 +30,15 @@ _SNAPSHOT_S = 600.0
 
 def command(
     seconds: Annotated[
-        int, typer.Option(help="How long the traffic runs; 0: until Ctrl-C.", envvar="DEMO_SECONDS", min=0)
+        int,
+        typer.Option(
+            help="How long the traffic runs, seconds; 0: until Ctrl-C.", envvar="DEMO_SECONDS", min=0
+        ),
     ] = 0,
-    persons: Annotated[int, typer.Option(help="Persons CC&B begins with.", min=1)] = 2_000,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same data.")] = 2026,
+    persons: Annotated[
+        int, typer.Option(help="Persons CC&B begins with.", envvar="DEMO_PERSONS", min=1)
+    ] = 2_000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same data.", envvar="DEMO_SEED")] = 2026,
 ) -> None:
     """Run the main job on a sandbox: snapshot, traffic on both sides, then compare both sides."""
     try:
@@ -44,6 +49,9 @@ def command(
         raise ConfigurationError(
             [f"the sandbox is not installed: no module {exc.name}"], hint="pip install 'ccbridge[sandbox]'"
         ) from exc
+    from cdc.cli.demo_product import Product
+    from cdc.cli.demo_screen import Screen
+
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -95,6 +103,8 @@ def _drain(screen: Screen, product: Product, world: World) -> None:
 
 def _wait_for_snapshots(screen: Screen, product: Product, stop: threading.Event) -> None:
     deadline = time.monotonic() + _SNAPSHOT_S
+    from cdc.cli.demo_screen import Stage
+
     while screen.stage() is not Stage.REPLICATING:
         product.require_alive()
         screen.refresh()

@@ -7,8 +7,6 @@ import typer
 from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
-from cdc.flows.parts import load_rules
-from cdc.staging.migrate import migrate
 
 
 def command(
@@ -17,5 +15,8 @@ def command(
     """Create or upgrade the staging schema; additive for entity tables, never destructive."""
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
+    from cdc.flows.parts import load_rules
+    from cdc.staging.migrate import migrate
+
     report = migrate(settings.staging, load_rules(settings))
     typer.echo(report.summary)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-import mapping_rules
 from cdc import log
 from cdc.cli.options import Format
 from cdc.cli.output import show
@@ -22,6 +21,8 @@ DEFAULT_RULES = "ccb_prepaid"
 def check(rules: RulesPath = DEFAULT_RULES) -> None:
     """Report every fault of the rules with file, line and column."""
     log.configure()
+    import mapping_rules
+
     rule_set = mapping_rules.load(rules)
     typer.echo(
         f"rules ok: {rule_set.name} entities={len(rule_set.entities)} inbound={len(rule_set.inbound)} "
@@ -33,6 +34,8 @@ def check(rules: RulesPath = DEFAULT_RULES) -> None:
 def run_golden_rows(rules: RulesPath = DEFAULT_RULES) -> None:
     """Run the golden rows that lie beside the rules."""
     log.configure()
+    import mapping_rules
+
     results = mapping_rules.run_golden(mapping_rules.load(rules))
     failed = [result for result in results if result.differences]
     for result in failed:
@@ -47,5 +50,7 @@ def run_golden_rows(rules: RulesPath = DEFAULT_RULES) -> None:
 def show_lineage(rules: RulesPath = DEFAULT_RULES, form: Format = "table") -> None:
     """Show where each column comes from and where it goes."""
     log.configure()
+    import mapping_rules
+
     rows = mapping_rules.lineage(mapping_rules.load(rules))
     show(rows, ("source", "entity_column", "how", "target"), form=form)

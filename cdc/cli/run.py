@@ -9,9 +9,6 @@ from types import FrameType
 from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
-from cdc.cli.progress import progress_shown
-from cdc.flows.replicate import replicate
-from cdc.flows.state import FlowState
 
 
 def command(
@@ -20,6 +17,10 @@ def command(
     """Replicate continuously; SIGTERM or Ctrl-C ends after the current batch."""
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
+    from cdc.cli.progress import progress_shown
+    from cdc.flows.replicate import replicate
+    from cdc.flows.state import FlowState
+
     stop = threading.Event()
 
     def ask_to_stop(number: int, _frame: FrameType | None) -> None:

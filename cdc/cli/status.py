@@ -9,16 +9,17 @@ from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import show
 from cdc.errors import ExitCode
-from cdc.flows.lag import flows_with_lag
-from cdc.flows.parts import load_rules
-from cdc.postgres.connect import connect
-from cdc.staging import overview
 
 
 def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     """Show flows, lag, receipts and dead letters; exit code 1 when something waits for a person."""
     log.configure()
     settings = configuration.load(config)
+    from cdc.flows.lag import flows_with_lag
+    from cdc.flows.parts import load_rules
+    from cdc.postgres.connect import connect
+    from cdc.staging import overview
+
     with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
         flows = flows_with_lag(connection, load_rules(settings))
         receipts, letters = overview.receipts(connection), overview.dead_letters(connection)
