@@ -332,6 +332,9 @@ def test_cancelled_payment_reverses_its_receipt_and_old_news_do_not_undo_it(stag
     assert staging.states() == {"r1": "reversed"}
     staging.accept("r1")
     assert receipts.follow() == 0
+    staging.upload("r1", status="50", tender_id=None)
+    assert receipts.follow() == 0
+    staging.accept("r1")
     assert staging.receipts().follow() == 0
     staging.pay("p2", "r1", "50")
     receipts.follow()
@@ -407,16 +410,20 @@ def test_acknowledgement_rule_sees_the_receipt_once_it_is_posted(staging: Stagin
 
 
 def test_history_of_a_receipt_has_no_gap_and_no_overlap(staging: Staging) -> None:
-    """An auditor finds exactly one version of a receipt for any moment since it was built."""
+    """An auditor finds exactly one version for any moment, though CC&B's clock is an hour behind ours."""
     receipts = sent(staging, "r1")
     staging.accept("r1")
     receipts.follow()
     staging.pay("p1", "r1", "50")
+    staging.connection.execute("update staging.payment set committed_at = now() - interval '1 hour'")
+    staging.connection.execute("update staging.tender set committed_at = now() - interval '1 hour'")
+    staging.connection.execute("update staging.upload_tender set committed_at = now() - interval '1 hour'")
     receipts.follow()
     with psycopg.connect(staging.connection.info.dsn, password=staging.connection.info.password) as plain:
         spans = plain.execute(
             "select valid_from, valid_to from staging.receipt_history order by superseded_seq"
         ).fetchall()
         [(current,)] = plain.execute("select committed_at from staging.receipt").fetchall()
+    assert all(valid_from <= valid_to for valid_from, valid_to in spans)
     ends = [valid_to for _, valid_to in spans]
     assert [valid_from for valid_from, _ in spans[1:]] + [current] == ends
