@@ -1,6 +1,8 @@
-"""A PostgreSQL source, a PostgreSQL target and staging on one server, with `ccbridge run` between.
+"""A PostgreSQL source, a PostgreSQL target and staging, a server each, with `ccbridge run` between.
 
-`ccbridge` runs as a process of its own, as in production, so its peak memory is its own too.
+`ccbridge` runs as a process of its own, as in production, so its peak memory is its own too. The
+servers are separate, as at a site: on a shared one the source's log would hold what staging and the
+target write as well.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,90 +28,103 @@ create table item (
     active boolean not null, changed_at timestamptz not null, note text
 )
 """
+DATABASES = ("source", "target", "staging")
 RULES = Path(__file__).with_name("rules")
 
 
 @dataclass
 class Bridge:
-    """The databases and how to run the product between them."""
+    """The databases, each named like its server, and how to run the product between them."""
 
-    server: PostgresServer
+    servers: Mapping[str, PostgresServer]
     config: Path
 
     @contextmanager
     def connected(self, database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
         """An autocommit connection of the superuser."""
-        with psycopg.connect(self.server.conninfo(database), autocommit=True) as connection:
+        with psycopg.connect(self.servers[database].conninfo(database), autocommit=True) as connection:
             yield connection
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """`ccbridge run` until the block ends."""
-        with (self.config.parent / "run.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "cdc.cli", "run", "--config", str(self.config), "--log-format", "json"],
-                stdout=log, stderr=log, env=self.environment(),
-            )  # fmt: skip
-        try:
+        with product(self.config, self.environment()) as process:
             yield process
-            if process.poll() is not None:
-                raise RuntimeError(f"ccbridge run ended by itself:\n{self.log_tail()}")
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-    def log_tail(self) -> str:
-        """The last lines of the product's log."""
-        return "\n".join((self.config.parent / "run.log").read_text().splitlines()[-20:])
 
     def environment(self) -> dict[str, str]:
         """Environment of the product: its passwords."""
-        password = self.server.password
         return {
             **os.environ,
-            "CCBRIDGE_STAGING__PASSWORD": password,
-            "CCBRIDGE_SYSTEMS__SOURCE__PASSWORD": password,
-            "CCBRIDGE_SYSTEMS__TARGET__PASSWORD": password,
+            "CCBRIDGE_STAGING__PASSWORD": self.servers["staging"].password,
+            "CCBRIDGE_SYSTEMS__SOURCE__PASSWORD": self.servers["source"].password,
+            "CCBRIDGE_SYSTEMS__TARGET__PASSWORD": self.servers["target"].password,
         }
 
 
 @contextmanager
 def bridge() -> Iterator[Bridge]:
     """Databases `source`, `target` and `staging`, migrated, nothing running yet."""
-    with (
-        PostgresServer(settings={"track_commit_timestamp": "on"}) as server,
-        tempfile.TemporaryDirectory(prefix="ccbridge-bench-") as folder,
-    ):
-        for name in ("source", "target", "staging"):
+    with ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(PostgresServer(settings={"track_commit_timestamp": "on"}))
+            for name in DATABASES
+        }
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ccbridge-bench-")))
+        for name, server in servers.items():
             server.create_database(name)
-        config = Path(folder) / "ccbridge.toml"
-        config.write_text(_config(server))
-        made = Bridge(server, config)
+        config = folder / "ccbridge.toml"
+        config.write_text(_config(servers))
+        made = Bridge(servers, config)
         for name in ("source", "target"):
             with made.connected(name) as connection:
                 connection.execute(TABLE)
         with made.connected("source") as connection:
             connection.execute("create publication ccbridge for table item")
-        subprocess.run(
-            [sys.executable, "-m", "cdc.cli", "migrate", "--config", str(config)],
-            check=True, capture_output=True, env=made.environment(),
-        )  # fmt: skip
+        migrate(config, made.environment())
         yield made
 
 
-def _config(server: PostgresServer) -> str:
-    place = (
-        f'host = "127.0.0.1"\nport = {server.port}\nuser = "postgres"\nsslmode = "disable"\ninsecure = true\n'
-    )
+def _config(servers: Mapping[str, PostgresServer]) -> str:
+    place = {
+        name: f'database = "{name}"\nhost = "127.0.0.1"\nport = {server.port}\nuser = "{server.user}"\n'
+        'sslmode = "disable"\ninsecure = true\n'
+        for name, server in servers.items()
+    }
     return (
-        f'[staging]\ndatabase = "staging"\n{place}'
-        f'[systems.source]\nkind = "postgres"\ndatabase = "source"\n{place}'
-        f'[systems.target]\nkind = "postgres"\ndatabase = "target"\nslot = "ccbridge_target"\n{place}'
+        f"[staging]\n{place['staging']}"
+        f'[systems.source]\nkind = "postgres"\n{place["source"]}'
+        f'[systems.target]\nkind = "postgres"\n{place["target"]}'
         f'[rules]\npath = "{RULES}"\n'
     )
+
+
+def migrate(config: Path, environment: Mapping[str, str]) -> None:
+    """`ccbridge migrate`."""
+    command = [sys.executable, "-m", "cdc.cli", "migrate", "--config", str(config)]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+
+
+@contextmanager
+def product(config: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """`ccbridge run` until the block ends; raises RuntimeError if it ended by itself."""
+    command = [sys.executable, "-m", "cdc.cli", "run", "--config", str(config), "--log-format", "json"]
+    with (config.parent / "run.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        yield process
+        if process.poll() is not None:
+            raise RuntimeError(f"ccbridge run ended by itself:\n{log_tail(config)}")
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def log_tail(config: Path) -> str:
+    """The last lines of the product's log."""
+    return "\n".join((config.parent / "run.log").read_text().splitlines()[-20:])
 
 
 def peak_memory_mb(process_id: int) -> float:

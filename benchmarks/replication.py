@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.bridge import Bridge, bridge, peak_memory_mb, wait_until
+from benchmarks.bridge import Bridge, bridge, log_tail, peak_memory_mb, wait_until
 
 _INSERTS = """
 insert into item
@@ -104,7 +104,7 @@ def _snapshot_done(made: Bridge) -> None:
     with made.connected("staging") as staging:
         wait_until(
             lambda: _one(staging, "select count(*) from staging.checkpoint where snapshot_complete") == (1,),
-            timeout_s=60, what=f"the first snapshot; log:\n{made.log_tail()}",
+            timeout_s=60, what=f"the first snapshot; log:\n{log_tail(made.config)}",
         )  # fmt: skip
 
 

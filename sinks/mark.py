@@ -39,7 +39,8 @@ class SinkMark:
         self._move = (
             sql.SQL(
                 "update {table} set staged_seq = greatest(staged_seq, %s), moved_at = now() "
-                "where sink = %s and fencing_token = %s returning pg_current_xact_id()::text"
+                "where sink = %s and fencing_token = %s "
+                "returning pg_current_xact_id()::text, pg_replication_origin_xact_reset()"
             )
             .format(table=table)
             .as_string()
@@ -91,6 +92,9 @@ class SinkMark:
 
     def move(self, connection: Connection, up_to: int) -> str:
         """Move the mark to `up_to`, never back, inside the writing transaction.
+
+        A session with a replication origin would give every transaction the commit time of its
+        first one, if the time were not reset (PostgreSQL 17, `xact.c`, RecordTransactionCommit).
 
         Returns:
             The transaction's id, for the delivery records.

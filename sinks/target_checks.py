@@ -18,7 +18,10 @@ from mapping_rules import OutboundProgram
 from sinks.mark import TABLE, SinkMark
 from sinks.target_tables import TargetTable, deactivated_column, describe
 
-_ORIGIN_FUNCTION = "pg_catalog.pg_replication_origin_session_setup(text)"
+_ORIGIN_FUNCTIONS = (
+    "pg_catalog.pg_replication_origin_session_setup(text)",
+    "pg_catalog.pg_replication_origin_xact_reset()",
+)
 
 
 def findings(system: str, settings: PostgresSystem, programs: Sequence[OutboundProgram]) -> list[Finding]:
@@ -97,11 +100,12 @@ def _origin_findings(connection: Connection, settings: PostgresSystem) -> Iterat
             .format(sql.Literal(settings.origin))
             .as_string(connection),
         )  # fmt: skip
-    if not _holds(connection, "select has_function_privilege(%s, 'execute')", _ORIGIN_FUNCTION):
-        yield Finding(
-            f"function {_ORIGIN_FUNCTION}", f"{settings.user} may not execute it", "execute",
-            f"grant execute on function {_ORIGIN_FUNCTION} to {user};",
-        )  # fmt: skip
+    for function in _ORIGIN_FUNCTIONS:
+        if not _holds(connection, "select has_function_privilege(%s, 'execute')", function):
+            yield Finding(
+                f"function {function}", f"{settings.user} may not execute it", "execute",
+                f"grant execute on function {function} to {user};",
+            )  # fmt: skip
 
 
 def _table_findings(
