@@ -11,7 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sandbox.oracle.engine import system_functions
+from sandbox.oracle.engine import (
+    conversion_functions,
+    number_functions,
+    system_functions,
+    text_functions,
+    time_functions,
+)
 from sandbox.oracle.engine.catalog import Catalog
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.prepare import PlanCache
@@ -27,7 +33,8 @@ BANNER = "ccbridge Oracle stand-in 19.0.0.0.0 - simulated, not an Oracle Databas
 FIRST_SCN = 1_000_000
 RECORDS_PER_LOG = 200_000
 
-system_functions.register()
+FUNCTION_MODULES = (conversion_functions, number_functions, system_functions, text_functions, time_functions)
+"""They register what they define when they are imported."""
 
 
 class OracleDatabase:

@@ -15,7 +15,7 @@ from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.conversions import Keeper, convert, keeper
 from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, column_expr, literal
 from sandbox.oracle.engine.query import QueryPlan, QueryPlanner
-from sandbox.oracle.engine.sources import FromClause, conjuncts
+from sandbox.oracle.engine.sources import FromClause
 from sandbox.oracle.engine.store import StoredColumn, Table, row_id_text
 from sandbox.oracle.engine.syntax import (
     BindRef,
@@ -26,6 +26,7 @@ from sandbox.oracle.engine.syntax import (
     TableSource,
     Update,
 )
+from sandbox.oracle.engine.trees import conjuncts
 from sandbox.oracle.interface import Cell, OracleFault, Row
 
 if TYPE_CHECKING:

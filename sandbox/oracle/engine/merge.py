@@ -9,9 +9,10 @@ from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.dml import Effect, assignments, default_of, kept, not_null, place_of, target
 from sandbox.oracle.engine.expressions import Condition, Env, Run, Scope
 from sandbox.oracle.engine.query import QueryPlanner
-from sandbox.oracle.engine.sources import FromClause, walk
+from sandbox.oracle.engine.sources import FromClause
 from sandbox.oracle.engine.store import row_number
 from sandbox.oracle.engine.syntax import ColumnRef, Expression, Join, Merge
+from sandbox.oracle.engine.trees import walk
 from sandbox.oracle.interface import OracleFault, Row
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from sandbox.oracle.engine.access import TableAccess
 from sandbox.oracle.engine.compiler import ROW_NUMBER, Compiler
 from sandbox.oracle.engine.conversions import convert, to_number
 from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, all_true, column_expr, hoist
-from sandbox.oracle.engine.sources import FromClause, SourceFinder, conjuncts, mentions
+from sandbox.oracle.engine.sources import FromClause, SourceFinder
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.syntax import (
@@ -30,6 +30,7 @@ from sandbox.oracle.engine.syntax import (
     Select,
     SetQuery,
 )
+from sandbox.oracle.engine.trees import conjuncts, mentions
 from sandbox.oracle.interface import Cell, Column, DbType, OracleFault, Row
 
 RowsOf = Callable[[Env, Row], Iterable[Row]]

@@ -6,7 +6,7 @@ Read next: `access`, `joins`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,25 +24,22 @@ from sandbox.oracle.engine.conditions import comparable
 from sandbox.oracle.engine.conversions import to_number
 from sandbox.oracle.engine.expressions import Condition, Env, Expr, Scope, ScopeColumn, ScopeEntry
 from sandbox.oracle.engine.joins import JoinStep
+from sandbox.oracle.engine.narrowing import Narrower
 from sandbox.oracle.engine.storage import Storage
 from sandbox.oracle.engine.store import KeyIndex, Table
 from sandbox.oracle.engine.syntax import (
-    Between,
     ColumnRef,
     Compare,
     Expression,
-    InList,
     Item,
     Join,
-    Logical,
     Query,
     QuerySource,
-    Select,
-    SetQuery,
     Source,
     Star,
     TableSource,
 )
+from sandbox.oracle.engine.trees import conjuncts, mentions_row_number, walk
 from sandbox.oracle.interface import OracleFault, Row
 
 if TYPE_CHECKING:
@@ -64,36 +61,6 @@ class SourceFinder(Protocol):
 
     def sequence(self, parts: tuple[str, ...]) -> Callable[[Env], bytes] | None:
         """What yields a sequence's values."""
-
-
-def conjuncts(node: Expression | None) -> list[Expression]:
-    """Cut a condition at its ANDs."""
-    if node is None:
-        return []
-    if isinstance(node, Logical) and node.word == "AND":
-        return [part for item in node.items for part in conjuncts(item)]
-    return [node]
-
-
-def walk(node: object, *, subqueries: bool = True) -> Iterator[object]:
-    """All nodes of an expression."""
-    yield node
-    if not subqueries and isinstance(node, Select | SetQuery):
-        return
-    if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        for name in node.__slots__:  # type: ignore[attr-defined]
-            value = getattr(node, name)
-            for part in value if isinstance(value, tuple) else (value,):
-                if isinstance(part, tuple):
-                    for inner in part:
-                        yield from walk(inner, subqueries=subqueries)
-                else:
-                    yield from walk(part, subqueries=subqueries)
-
-
-def mentions(node: Expression, wanted: Expression) -> bool:
-    """Does a node occur in an expression, outside its subqueries?"""
-    return any(each == wanted for each in walk(node, subqueries=False))
 
 
 @dataclass
@@ -275,6 +242,7 @@ class FromClause:
         step = JoinStep(_nothing, len(entry.columns), outer_join=planned.is_outer)
         filters: list[Condition] = []
         narrowing = Narrowing()
+        narrower = Narrower(own, parent_width, lambda node: bool(self._places(node)))
         late = any(each.is_outer for each in self.planned)
         self.scope.entries.append(entry)
         self.scope.width = entry.base + len(entry.columns)
@@ -287,7 +255,7 @@ class FromClause:
             if spoken == {at}:
                 condition = own.condition(node)
                 filters.append(condition)
-                self._narrow(node, own, narrowing, parent_width)
+                narrower.read(node, narrowing)
             elif at == 0 or (planned.on is None and at not in spoken):
                 continue
             elif not self._link(node, at, own, step, parent_width):
@@ -321,58 +289,6 @@ class FromClause:
                 self.uses |= value.uses | column.uses
                 return True
         return False
-
-    def _narrow(self, node: Expression, own: Compiler, narrowing: Narrowing, base: int) -> None:
-        """Note what a condition on this source says about its columns."""
-        if isinstance(node, Compare):
-            pairs = [(node.sign, node.left, node.right), (_TURNED[node.sign], node.right, node.left)]
-        elif isinstance(node, Between):
-            pairs = [(">=", node.operand, node.low), ("<=", node.operand, node.high)]
-        elif isinstance(node, InList):
-            self._narrow_list(node, own, narrowing, base)
-            return
-        elif isinstance(node, Logical) and node.word == "OR":
-            self._narrow_alternatives(node, own, narrowing, base)
-            return
-        else:
-            return
-        for sign, column, value in pairs:
-            if isinstance(column, ColumnRef) and self._places(column) and not self._places(value):
-                left = own.value(column)
-                if left.place is not None and left.place >= base:
-                    narrowing.note(sign, left, own.value(value), left.place - base, base)
-
-    def _narrow_list(self, node: InList, own: Compiler, narrowing: Narrowing, base: int) -> None:
-        if not isinstance(node.operand, ColumnRef) or any(self._places(item) for item in node.items):
-            return
-        left = own.value(node.operand)
-        if left.place is None or left.place < base:
-            return
-        lists = Narrowing()
-        runs = []
-        for item in node.items:
-            lists.equal.clear()
-            lists.note("=", left, own.value(item), 0, base)
-            if 0 not in lists.equal:
-                return
-            runs.extend(lists.equal[0])
-        narrowing.equal.setdefault(left.place - base, runs)
-
-    def _narrow_alternatives(self, node: Logical, own: Compiler, narrowing: Narrowing, base: int) -> None:
-        """(a > :1) or (a = :1 and b > :2), the way to page by a key, bounds `a` from below."""
-        lows: dict[int, list[object]] = {}
-        for item in node.items:
-            part = Narrowing()
-            for condition in conjuncts(item):
-                self._narrow(condition, own, part, base)
-            for place, (run, _) in part.low.items():
-                lows.setdefault(place, []).append(run)
-            for place, runs in part.equal.items():
-                if len(runs) == 1:
-                    lows.setdefault(place, []).append(runs[0])
-        for place, found in lows.items():
-            if len(found) == len(node.items):
-                narrowing.low.setdefault(place, (_least(found), False))
 
     def _access(self, planned: Planned, filters: list[Condition], narrowing: Narrowing, base: int) -> Access:
         if planned.access is not None:
@@ -454,19 +370,6 @@ class FromClause:
         return self.first
 
 
-def mentions_row_number(node: Expression) -> bool:
-    """Does a condition use ROWNUM?"""
-    return mentions(node, ColumnRef(("ROWNUM",)))
-
-
-def _least(runs: Sequence[object]) -> Callable[[Row, Env], bytes | None]:
-    def least(row: Row, env: Env) -> bytes | None:
-        values = [run(row, env) for run in runs]  # type: ignore[operator]
-        return None if None in values else min(values)
-
-    return least
-
-
 class _Nothing:
     """Stands for an access until it is planned."""
 
@@ -476,4 +379,3 @@ class _Nothing:
 
 _nothing = _Nothing()
 _ROW_ID_WORDS = frozenset({"ROWID", "ORA_ROWSCN"})
-_TURNED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}

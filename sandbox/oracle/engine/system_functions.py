@@ -153,8 +153,7 @@ def _tz_offset(args: list[Expr]) -> Expr:
     return derived(sql_types.text(7), run, *args)
 
 
-def register() -> None:
-    """Make these functions known to the compiler."""
+def _register() -> None:
     _constant(
         "SYSDATE", sql_types.DATE, lambda env: cells.encode_date(env.session.database.local_time(env.now))
     )
@@ -208,3 +207,6 @@ def register() -> None:
     FUNCTIONS["USERENV"] = lambda args: _sys_context(
         [Expr(sql_types.text(7), lambda row, env: b"USERENV"), *args]
     )
+
+
+_register()

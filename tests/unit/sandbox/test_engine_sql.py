@@ -124,6 +124,7 @@ def test_expressions(sql: Sql, expression: str, expected: Any) -> None:
          " = 'Ada' where a.per_id < '0000000003' order by 1",
          [("0000000001", "0000000001"), ("0000000002", None)]),
         ("select count(*) from per where 1 = 0", [(0,)]),
+        ("select name from per where (per_id > '5' and per_id = '6') or name = 'Ada'", [("Ada",)]),
     ],
 )  # fmt: skip
 def test_queries(sql: Sql, query: str, expected: list[tuple[Any, ...]]) -> None:
