@@ -138,7 +138,8 @@ def test_writes_carry_the_origin_and_those_of_others_do_not(target: Target) -> N
         def changes(origin: str) -> int:
             row = connection.execute(
                 "select count(*) from pg_logical_slot_peek_binary_changes(%s, null, null,"
-                " 'proto_version', '4', 'publication_names', 'echo', 'origin', %s) where get_byte(data, 0) = ascii('I')",
+                " 'proto_version', '4', 'publication_names', 'echo', 'origin', %s)"
+                " where get_byte(data, 0) = ascii('I')",
                 [target.settings.origin, origin],
             ).fetchone()
             assert row is not None
@@ -148,6 +149,29 @@ def test_writes_carry_the_origin_and_those_of_others_do_not(target: Target) -> N
         connection.execute("insert into customer (person_id, name) values ('9', 'application')")
         assert (changes("any"), changes("none")) == (3, 1)
         connection.execute("select pg_drop_replication_slot(%s)", [target.settings.origin])
+
+
+def test_each_write_has_its_own_commit_time(target: Target) -> None:
+    """An origin must not freeze the time of the session's first commit: auditors and lag rely on it."""
+    with psycopg.connect(target.conninfo, autocommit=True) as connection:
+        connection.execute("create publication times for table customer")
+        slot = target.settings.origin
+        connection.execute("select pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+        sink = target.sink()
+        for name in ("A", "B", "C"):
+            rows = wanted(CUSTOMER, ["1", name, None, None])
+            sink.write([(CUSTOMER, rows)], up_to=1, record=target.record)
+        sink.close()
+        # a Begin message: one byte, the LSN in eight, the commit time in eight
+        times = connection.execute(
+            "select encode(substring(data from 10 for 8), 'hex') from pg_logical_slot_peek_binary_changes("
+            "%s, null, null, 'proto_version', '4', 'publication_names', 'times') "
+            "where get_byte(data, 0) = ascii('B')",
+            [slot],
+        ).fetchall()
+        connection.execute("select pg_drop_replication_slot(%s)", [slot])
+    assert len(times) == 3
+    assert len(set(times)) == 3
 
 
 def test_write_without_mark_table_says_what_to_run(target: Target) -> None:

@@ -258,7 +258,7 @@ def test_preflight_finds_missing_rights_and_settings_with_their_mending(ccb: Ccb
         ccb.run(f"revoke {grant} from CCBRIDGE", "SYSTEM")
     try:
         assert {finding.fix for finding in sink.preflight()} == {
-            f"grant {grant} to CCBRIDGE" for grant in grants
+            f"grant {grant} to CCBRIDGE;" for grant in grants
         }
     finally:
         for grant in grants:
