@@ -39,8 +39,7 @@ class SinkMark:
         self._move = (
             sql.SQL(
                 "update {table} set staged_seq = greatest(staged_seq, %s), moved_at = now() "
-                "where sink = %s and fencing_token = %s "
-                "returning pg_current_xact_id()::text, pg_replication_origin_xact_reset()"
+                "where sink = %s and fencing_token = %s returning pg_current_xact_id()::text"
             )
             .format(table=table)
             .as_string()
@@ -93,9 +92,6 @@ class SinkMark:
     def move(self, connection: Connection, up_to: int) -> str:
         """Move the mark to `up_to`, never back, inside the writing transaction.
 
-        A session with a replication origin would give every transaction the commit time of its
-        first one, if the time were not reset (PostgreSQL 17, `xact.c`, RecordTransactionCommit).
-
         Returns:
             The transaction's id, for the delivery records.
 
@@ -120,6 +116,16 @@ class SinkMark:
             hint="another process writes now; if staging was made anew, its tokens start again: "
             f"delete the row of {self.sink} there after checking that nothing else runs",
         )
+
+
+def stamp(connection: Connection) -> None:
+    """Give the transaction its commit time; the last statement before the commit.
+
+    In a session with a replication origin PostgreSQL takes the origin's time for the commit's, in
+    the log and for pg_xact_commit_timestamp. Left alone it is zero in the log, and later the time
+    of the session's first commit (PostgreSQL 17, `xact.c`, RecordTransactionCommit).
+    """
+    connection.execute("select pg_replication_origin_xact_setup('0/0', clock_timestamp())")
 
 
 def committed(connection: Connection, target_transaction: str) -> bool | None:

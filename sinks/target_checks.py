@@ -20,7 +20,7 @@ from sinks.target_tables import TargetTable, deactivated_column, describe
 
 _ORIGIN_FUNCTIONS = (
     "pg_catalog.pg_replication_origin_session_setup(text)",
-    "pg_catalog.pg_replication_origin_xact_reset()",
+    "pg_catalog.pg_replication_origin_xact_setup(pg_lsn, timestamptz)",
 )
 
 

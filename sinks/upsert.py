@@ -140,6 +140,7 @@ class UpsertSink:
                     held = _held(desired, parts)
                     if deliveries.height:
                         record(deliveries)
+                    mark.stamp(session.connection)
                 if held.height:
                     session.forget_tables()
         except BaseException:

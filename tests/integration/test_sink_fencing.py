@@ -164,14 +164,16 @@ def test_each_write_has_its_own_commit_time(target: Target) -> None:
         sink.close()
         # a Begin message: one byte, the LSN in eight, the commit time in eight
         times = connection.execute(
-            "select encode(substring(data from 10 for 8), 'hex') from pg_logical_slot_peek_binary_changes("
-            "%s, null, null, 'proto_version', '4', 'publication_names', 'times') "
-            "where get_byte(data, 0) = ascii('B')",
+            "select ('x' || encode(substring(data from 10 for 8), 'hex'))::bit(64)::bigint,"
+            " extract(epoch from now() - '2000-01-01 00:00:00+00')::bigint * 1000000"
+            " from pg_logical_slot_peek_binary_changes(%s, null, null,"
+            " 'proto_version', '4', 'publication_names', 'times') where get_byte(data, 0) = ascii('B')",
             [slot],
         ).fetchall()
         connection.execute("select pg_drop_replication_slot(%s)", [slot])
     assert len(times) == 3
     assert len(set(times)) == 3
+    assert all(abs(int(str(committed)) - int(str(now))) < 60_000_000 for committed, now in times)
 
 
 def test_write_without_mark_table_says_what_to_run(target: Target) -> None:
