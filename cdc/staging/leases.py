@@ -2,8 +2,9 @@
 
 A holder renews its lease; once it has expired another process may take it over, and gets the next
 token. The holder's session also holds an advisory lock: when the process dies its session ends, and
-the next one need not wait for the lease to expire. Whoever writes to staging verifies its token inside its own transaction, so a process that
-was stopped for a minute and wakes up again writes nothing.
+the next one need not wait for the lease to expire. Whoever writes to staging verifies its token
+inside its own transaction, so a process that was stopped for a minute and wakes up again writes
+nothing.
 """
 
 from __future__ import annotations
