@@ -22,6 +22,7 @@ def target() -> Iterator[Target]:
 
 def now(target: Target) -> datetime:
     [(moment,)] = target.rows("select clock_timestamp()")
+    assert isinstance(moment, datetime)
     return moment
 
 
