@@ -11,7 +11,7 @@ from functools import partial
 
 import mapping_rules
 from cdc.config import OracleSystem, Settings
-from cdc.errors import CcbridgeError, ExitCode, LoginRefused, PreflightFailed, RuleFaults
+from cdc.errors import CcbridgeError, DatabaseUnreachable, ExitCode, LoginRefused, PreflightFailed, RuleFaults
 from cdc.flows import parts
 from cdc.ports import Finding
 from cdc.staging.migrate import check_revision
@@ -36,22 +36,22 @@ class Report:
 
     findings: list[Located] = field(default_factory=list)
     exit_code: ExitCode = ExitCode.DONE
-    refused: set[str] = field(default_factory=set)
+    out_of_reach: set[str] = field(default_factory=set)
 
     def look(self, system: str, check: Callable[[], list[Finding]]) -> None:
         """Run one check; a database that cannot be used is a finding like any other.
 
-        A system that refused our password is not asked again: a few tries can lock the account.
+        A system that refused our password is not tried again: that can lock the account.
         """
-        if system in self.refused:
+        if system in self.out_of_reach:
             return
         try:
             self.add(system, check(), ExitCode.OPERATOR)
         except RuleFaults as exc:
             self.add("rules", [_rule_finding(fault) for fault in exc.faults], exc.exit_code)
         except CcbridgeError as exc:
-            if isinstance(exc, LoginRefused):
-                self.refused.add(system)
+            if isinstance(exc, LoginRefused | DatabaseUnreachable):
+                self.out_of_reach.add(system)
             self.add(system, [Finding(exc.code, str(exc), "a usable connection", exc.hint)], exc.exit_code)
 
     def add(self, system: str, findings: Sequence[Finding], code: ExitCode) -> None:

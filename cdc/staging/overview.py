@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from psycopg import sql
+from psycopg.errors import UndefinedTable
 from psycopg.rows import dict_row
 
+from cdc.errors import StagingRevision
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 
@@ -31,7 +33,13 @@ group by stage, system, rule, reason_code order by stage, system, rule, reason_c
 
 def _rows(connection: Connection, statement: sql.SQL | sql.Composed | str) -> list[dict[str, Any]]:
     with postgres_errors("staging"), connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement).fetchall()
+        try:
+            cursor.execute(statement)
+        except UndefinedTable as exc:
+            raise StagingRevision(
+                "staging: a table of this release is missing", hint="run: ccbridge migrate"
+            ) from exc
+        return cursor.fetchall()
 
 
 def flows(connection: Connection) -> list[dict[str, Any]]:

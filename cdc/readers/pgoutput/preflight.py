@@ -49,6 +49,8 @@ def findings(catalog: Catalog, settings: PostgresSystem, system: str) -> list[Fi
     slot = find_slot(catalog, settings.slot)
     facts = catalog.facts()
     found = [*_server(server, slot), *_slot(slot, settings, system)]
+    for fact in facts:
+        found += _table(fact, str(server["role"]))
     publication = server["publication"]
     if publication is None:
         tables = ", ".join(_name(fact.name) for fact in facts if fact.oid is not None)
@@ -66,8 +68,6 @@ def findings(catalog: Catalog, settings: PostgresSystem, system: str) -> list[Fi
         for fact in facts:
             if fact.oid is not None and fact.kind == "r":
                 found += _published(fact, published.get(fact.name), settings)
-    for fact in facts:
-        found += _table(fact, str(server["role"]))
     return found
 
 

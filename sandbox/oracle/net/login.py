@@ -55,6 +55,7 @@ class Login:
         _, pairs = self._read(reader)
         logon = self._logon
         if logon is None or not logon.prove(pairs) or not self._known:
+            log.warning("login_refused", known_user=self._known)
             raise OracleFault(1017, "invalid username/password; logon denied")
         client = Client(
             logon.user,
