@@ -95,6 +95,20 @@ class OracleSystem(Secret):
     connect_timeout_s: int = 10
     poll_interval_ms: int = Field(default=25, ge=1, description="pause between two looks at the redo log")
     max_window_scn: int = Field(default=100_000, ge=1, description="SCNs that one LogMiner run covers")
+    open_transaction_bytes: int = Field(
+        default=128 * 2**20, ge=1, description="memory for the rows of all open transactions together"
+    )
+    spill_directory: Path | None = Field(
+        default=None, description="where large and long open transactions are kept, also over restarts"
+    )
+    open_transaction_write_s: int = Field(
+        default=30,
+        ge=0,
+        description="age from which an open transaction is written down, and how often again",
+    )
+    open_transaction_alarm_share: float = Field(
+        default=0.5, gt=0, le=1, description="share of the redo's retention at whose age a warning is logged"
+    )
 
     @field_validator("time_zone")
     @classmethod

@@ -13,18 +13,21 @@ did not see; STATUS and INFO say when the text is not to be trusted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from cdc.changes import TableName
 from cdc.errors import RedoNotAvailable, RedoUnreadable, read_anew
 from cdc.readers.logminer.rows import Code, LogRow, transaction_name
 from cdc.readers.logminer.transaction import Transaction
+from cdc.readers.logminer.undo import Kept
 
 TableOf = Callable[[LogRow], TableName | None]
 """The captured table a data row belongs to; None for rows of other tables."""
 
 UNKNOWN_SEQUENCE = "ffffffff"
+DEFAULT_MAX_BYTES = 128 * 2**20
 _DATA = frozenset((1, 2, 3))
 _LOB = frozenset((9, 10, 11, 29, 68, 70, 71, 91, 92, 93))
 _GOOD_STATUS = frozenset((0, 2, 5))  # 2: to be decoded by us, 5: assembly needed
@@ -39,9 +42,17 @@ class DdlSeen:
     table: TableName | None
 
 
+class Rows(Protocol):
+    """Live rows of a transaction in the order they were made; read once, from disk where it is large."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Kept]: ...
+
+
 @dataclass(frozen=True)
 class Committed:
-    """A committed transaction with its live rows in the order they were made."""
+    """A committed transaction; `transaction` is what the assembly knew of it, None in tests."""
 
     xid: str
     name: str
@@ -50,7 +61,16 @@ class Committed:
     when: object
     username: str | None
     client_id: str | None
-    rows: tuple[tuple[TableName, LogRow], ...]
+    rows: Rows
+    transaction: Transaction | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A transaction with captured rows that came to nothing."""
+
+    scn: int
+    transaction: Transaction
 
 
 class Assembly:
@@ -61,6 +81,9 @@ class Assembly:
         table_of: which captured table a row belongs to.
         private_threads: redo threads to leave out.
         keep_lobs: keep LOB, XML and extended-string rows with their transaction.
+        restored: open transactions whose rows are on disk from before a restart.
+        max_bytes: memory for the rows of all open transactions together.
+        spill: moves a transaction's rows out of memory, returns the bytes freed; None to keep all.
     """
 
     def __init__(
@@ -70,10 +93,14 @@ class Assembly:
         *,
         private_threads: frozenset[int] = frozenset(),
         keep_lobs: bool = False,
+        restored: Iterable[Transaction] = (),
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        spill: Callable[[Transaction], int] | None = None,
     ) -> None:
         self._source, self._table_of = source, table_of
         self._private_threads, self._keep_lobs = private_threads, keep_lobs
-        self._open: dict[str, Transaction] = {}
+        self._open: dict[str, Transaction] = {one.xid: one for one in restored}
+        self._max_bytes, self._spill, self._bytes = max_bytes, spill, 0
         self._started: dict[str, LogRow] = {}
         self._pieces: dict[str, list[LogRow]] = {}
         self.counts: Counter[str] = Counter()
@@ -83,15 +110,11 @@ class Assembly:
         """Open transactions with captured rows, oldest first."""
         return tuple(sorted(self._open.values(), key=lambda transaction: transaction.start_scn))
 
-    def low_watermark(self, read_to: int) -> int:
-        """SCN after which mining must begin to see every open transaction whole, at most `read_to`."""
-        return min((transaction.start_scn - 1 for transaction in self._open.values()), default=read_to)
-
-    def add(self, row: LogRow) -> Committed | DdlSeen | None:
+    def add(self, row: LogRow) -> Committed | RolledBack | DdlSeen | None:
         """Take the next row.
 
         Returns:
-            A transaction with captured rows that this row commits, or the DDL that it is.
+            A transaction with captured rows that this row ends, or the DDL that it is.
 
         Raises:
             RedoNotAvailable: the row says that redo is missing.
@@ -114,7 +137,7 @@ class Assembly:
         elif code == Code.COMMIT:
             return self._commit(row)
         elif code == Code.ROLLBACK or code == Code.REPLICATION_MARKER:
-            self._forget(row)
+            return self._forget(row)
         elif code == Code.DDL:
             return None if (row.info or "").startswith("INTERNAL") else DdlSeen(row, self._table_of(row))
         elif code in _LOB or code == Code.UNSUPPORTED:
@@ -134,8 +157,10 @@ class Assembly:
         if row.sql_redo is None:
             raise self._unreadable(row, "row without SQL_REDO")
         transaction = self._transaction(row)
+        if row.scn <= transaction.on_disk_to:
+            return  # kept before a restart
         if not row.rollback:
-            transaction.append(table, row)
+            self._append(transaction, table, row)
         elif not transaction.undo(row):
             if transaction.start_seen:
                 raise self._unreadable(row, "a rolled back row undoes nothing that was read")
@@ -149,7 +174,9 @@ class Assembly:
         if row.operation_code == Code.UNSUPPORTED:
             raise self._unreadable(row, "LogMiner does not support this table or operation")
         if self._keep_lobs:
-            self._transaction(row).append(table or TableName("", ""), row)
+            transaction = self._transaction(row)
+            if row.scn > transaction.on_disk_to:
+                self._append(transaction, table or TableName("", ""), row)
         elif row.operation_code in (Code.LONG_BEGIN, Code.LONG_WRITE, Code.LONG_END):
             raise self._unreadable(row, "change of an extended string, which is not captured")
         else:
@@ -158,20 +185,37 @@ class Assembly:
     def _start(self, row: LogRow) -> None:
         key = _key(row)
         earlier = self._open.get(key)
+        if earlier is not None and earlier.start_scn == row.scn:
+            return  # known from before a restart
         if earlier is not None:
             raise self._unreadable(row, "the transaction id starts again, its earlier end was not read")
         self._started[key] = row
 
-    def _commit(self, row: LogRow) -> Committed | None:
+    def _append(self, transaction: Transaction, table: TableName, row: LogRow) -> None:
+        self._bytes += transaction.append(table, row)
+        if self._bytes > self._max_bytes and self._spill is not None:
+            self._free(self._spill)
+
+    def _free(self, spill: Callable[[Transaction], int]) -> None:
+        """Spill the largest transactions, the oldest of equal ones, until a quarter of the memory is free."""
+        self._bytes = sum(
+            one.memory_bytes for one in self._open.values()
+        )  # less where rows were written down
+        for transaction in sorted(self.open, key=lambda one: -one.memory_bytes):
+            if self._bytes <= self._max_bytes * 3 // 4 or not transaction.memory_bytes:
+                return
+            self.counts["spilled rows"] += transaction.in_memory
+            self._bytes -= spill(transaction)
+
+    def _commit(self, row: LogRow) -> Committed | RolledBack | None:
         if _is_child(row):
             return None
         transaction = self._take(row)
         if transaction is None:
             return None
         known = row.username if transaction.username in _UNKNOWN_USERS else transaction.username
-        rows = tuple(transaction.live())
-        if not rows:
-            return None
+        if not len(transaction):
+            return RolledBack(row.scn, transaction)
         return Committed(
             transaction.xid,
             transaction_name(transaction.xid),
@@ -180,12 +224,13 @@ class Assembly:
             row.when,
             None if known in _UNKNOWN_USERS else known,
             transaction.client_id or row.client_id,
-            rows,
+            transaction,
+            transaction,
         )
 
-    def _forget(self, row: LogRow) -> None:
-        if not _is_child(row):
-            self._take(row)
+    def _forget(self, row: LogRow) -> RolledBack | None:
+        transaction = None if _is_child(row) else self._take(row)
+        return RolledBack(row.scn, transaction) if transaction is not None else None
 
     # -- transactions --------------------------------------------------------------------------
 
@@ -198,6 +243,7 @@ class Assembly:
         if transaction is None:
             started = self._started.get(key)
             transaction = Transaction(key, started.scn if started else row.scn, started is not None)
+            transaction.started_at = started.when if started else row.when
             if started:
                 transaction.username, transaction.client_id = started.username, started.client_id
             self._open[key] = transaction
@@ -215,7 +261,10 @@ class Assembly:
             key = alike or key
             self._started.pop(key, None)
         self._pieces.pop(key, None)
-        return self._open.pop(key, None)
+        transaction = self._open.pop(key, None)
+        if transaction is not None:
+            self._bytes -= transaction.memory_bytes
+        return transaction
 
     def _alike(self, key: str, among: dict[str, Transaction] | dict[str, LogRow]) -> str | None:
         """The one open transaction with the same segment and slot, where a sequence is unknown."""

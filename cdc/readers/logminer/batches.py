@@ -20,6 +20,7 @@ from cdc.errors import RedoUnreadable, read_anew
 from cdc.readers.logminer.assembly import Committed
 from cdc.readers.logminer.images import ImageReader, RedoRowError
 from cdc.readers.logminer.rows import LogRow, transaction_name
+from cdc.readers.logminer.undo import Kept
 
 OUR_CLIENT_ID = "ccbridge"
 """Client identifier that all our connections set; it marks our work where the user is unknown."""
@@ -30,7 +31,7 @@ class Slice:
     """Rows of one committed transaction, whole or a part of a very large one."""
 
     transaction: Committed
-    rows: Sequence[tuple[TableName, LogRow]]
+    rows: Sequence[Kept]
     first_ordinal: int
 
 

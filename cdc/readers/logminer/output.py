@@ -11,11 +11,15 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from cdc.changes import ChangeBatch, TableName
+from cdc.changes import ChangeBatch
 from cdc.positions import Scn
-from cdc.readers.logminer.assembly import Assembly, Committed
+from cdc.readers.logminer.assembly import Assembly, Committed, Rows
 from cdc.readers.logminer.batches import BatchMaker, Slice
-from cdc.readers.logminer.rows import LogRow
+from cdc.readers.logminer.open_work import OpenWork
+from cdc.readers.logminer.undo import Kept
+
+MAX_TEXT_CHARACTERS = 32 * 2**20
+"""SQL_REDO texts of one batch: wide rows make smaller batches than `max_changes` says."""
 
 
 class Output:
@@ -24,7 +28,8 @@ class Output:
     Args:
         system: name of the source.
         maker: makes the frames.
-        assembly: knows how far back the open transactions reach.
+        assembly: knows the open transactions.
+        open_work: knows how far back they reach.
         committed: commit SCN up to which all was read before; older transactions are dropped.
         max_changes: changes in one batch, about.
         resume: where reading began.
@@ -35,14 +40,15 @@ class Output:
         system: str,
         maker: BatchMaker,
         assembly: Assembly,
+        open_work: OpenWork,
         committed: int,
         max_changes: int,
         resume: dict[str, Any],
     ) -> None:
-        self._system, self._maker, self._assembly = system, maker, assembly
+        self._system, self._maker, self._assembly, self._open_work = system, maker, assembly, open_work
         self._committed, self._max_changes, self._resume = committed, max_changes, resume
         self._slices: list[Slice] = []
-        self._rows = self._ordinal = 0
+        self._rows = self._ordinal = self._characters = 0
         self._scn = 0
 
     @property
@@ -55,35 +61,52 @@ class Output:
         if transaction.scn <= self._committed:
             return
         if transaction.scn != self._scn:
-            if self._rows and self._rows + len(transaction.rows) > self._max_changes:
-                yield self.flush(self._scn, utc_offset, held=transaction)
+            full = self._rows + len(transaction.rows) > self._max_changes
+            if self._rows and (full or self._characters > MAX_TEXT_CHARACTERS):
+                yield self._flush(self._scn, utc_offset, held=transaction)
             self._scn, self._ordinal = transaction.scn, 0
-        rows = transaction.rows
-        at = 0
-        while len(rows) - at > self._max_changes:
-            self._add(transaction, rows[at : at + self._max_changes])
-            at += self._max_changes
-            yield self._batch(transaction.scn, utc_offset, continues=True)
-        self._add(transaction, rows[at:])
+        waiting: Sequence[Kept] = ()
+        for part in _parts(transaction.rows, self._max_changes):
+            if waiting:
+                self._add(transaction, waiting)
+                yield self._batch(transaction.scn, utc_offset, continues=True)
+            waiting = part
+        self._add(transaction, waiting)
 
-    def flush(self, position: int, utc_offset: timedelta, held: Committed | None = None) -> ChangeBatch:
-        """Everything up to `position` as a batch; without rows it only moves the position.
+    def flush(self, position: int, utc_offset: timedelta) -> ChangeBatch:
+        """Everything up to `position`, the end of a window, as a batch; it may be empty."""
+        return self._flush(position, utc_offset, held=None)
 
-        `held` is a transaction that is out of the assembly and not yet in a batch.
-        """
-        read_from = self._assembly.low_watermark(position)
-        if held is not None:
-            read_from = min(read_from, held.start_scn - 1)
-        self._resume = {"read_from": read_from, "committed": position}
+    def _flush(self, position: int, utc_offset: timedelta, *, held: Committed | None) -> ChangeBatch:
+        """`held` is a transaction that is out of the assembly and not yet in a batch."""
+        open_then = list(self._assembly.open)
+        if held is not None and held.transaction is not None:
+            open_then.append(held.transaction)
+        self._resume = self._open_work.resume(open_then, position, all_read=held is None)
         self._committed = position
         return self._batch(position, utc_offset, continues=False)
 
-    def _add(self, transaction: Committed, rows: Sequence[tuple[TableName, LogRow]]) -> None:
+    def _add(self, transaction: Committed, rows: Sequence[Kept]) -> None:
         self._slices.append(Slice(transaction, rows, self._ordinal))
         self._ordinal += len(rows)
         self._rows += len(rows)
+        self._characters += sum(len(row.sql_redo or "") for _, row in rows)
 
     def _batch(self, position: int, utc_offset: timedelta, *, continues: bool) -> ChangeBatch:
         tables = self._maker.tables(self._slices, utc_offset)
-        self._slices, self._rows = [], 0
+        self._slices, self._rows, self._characters = [], 0, 0
         return ChangeBatch(self._system, Scn(position), tables, self._resume, continues=continues)
+
+
+def _parts(rows: Rows, max_rows: int) -> Iterator[Sequence[Kept]]:
+    """Cut a transaction by rows and by the size of their texts; it may be on disk, so it is read once."""
+    part: list[Kept] = []
+    characters = 0
+    for kept in rows:
+        part.append(kept)
+        characters += len(kept[1].sql_redo or "")
+        if len(part) >= max_rows or characters >= MAX_TEXT_CHARACTERS:
+            yield part
+            part, characters = [], 0
+    if part:
+        yield part

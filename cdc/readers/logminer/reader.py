@@ -33,13 +33,14 @@ from cdc.errors import (
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding, Resume, StopAsked
 from cdc.readers.logminer import dictionary, preflight
-from cdc.readers.logminer.assembly import Assembly, Committed, DdlSeen
+from cdc.readers.logminer.assembly import Assembly, Committed, DdlSeen, RolledBack
 from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.charsets import codec
 from cdc.readers.logminer.ddl import read_ddl
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.images import ImageReader
+from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.output import Output
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession
@@ -82,6 +83,9 @@ class LogMinerReader:
         self._unknown_ids: set[int] = set()
         self._readers: dict[TableName, ImageReader] = {}
         self._window = WindowSize(settings.max_window_scn)
+        self._open_work = OpenWork(
+            system, settings.spill_directory, every_s=settings.open_transaction_write_s
+        )
         self._log_failures = self._server_faults = 0
         self._read_to = 0
 
@@ -144,7 +148,8 @@ class LogMinerReader:
             yield from self._stream(resume, max_changes, stop)
 
     def acknowledge(self, resume: Resume) -> None:
-        """Nothing to do: Oracle keeps its logs by its own retention."""
+        """Files of open transactions that no checkpoint needs any more go; logs are Oracle's own matter."""
+        self._open_work.acknowledged(resume)
 
     def source_lag(self) -> Mapping[str, float | int]:
         """`lag_scn`: SCNs between what was read and the database's current one."""
@@ -154,22 +159,27 @@ class LogMinerReader:
         return {"lag_scn": max(0, current - self._read_to) if self._read_to else 0}
 
     def close(self) -> None:
-        """Release the connection; safe to call twice."""
+        """Release the connection and files no checkpoint needs; safe to call twice."""
         self._session.close()
+        self._open_work.close()
 
     # -- the stream ----------------------------------------------------------------------------
 
     def _stream(self, resume: Resume, max_changes: int, stop: StopAsked) -> Iterator[ChangeBatch]:
         committed = int(resume["committed"])
-        read_to = min(int(resume["read_from"]), committed)
+        start, restored = self._open_work.begin(resume, self.identity())
+        read_to = min(start, committed)
         maker = BatchMaker(self.system, self._readers, self._settings.user.upper())
         state = self._session.look()
         assembly = Assembly(
             self.system,
             self._table_of,
             private_threads=frozenset(one.thread for one in state.threads if one.private),
+            restored=restored,
+            max_bytes=self._settings.open_transaction_bytes,
+            spill=self._open_work.spill,
         )
-        output = Output(self.system, maker, assembly, committed, max_changes, dict(resume))
+        output = Output(self.system, maker, assembly, self._open_work, committed, max_changes, dict(resume))
         since = state
         pause_s = self._settings.poll_interval_ms / 1000
         told_at = time.monotonic()
@@ -178,7 +188,9 @@ class LogMinerReader:
             rows = 0
             if end > read_to:
                 start = session_start(
-                    read_to, assembly.low_watermark(read_to), max_distance=self._settings.max_window_scn
+                    read_to,
+                    (one.start_scn for one in assembly.open if not self._open_work.is_written(one)),
+                    max_distance=self._settings.max_window_scn,
                 )
                 for array in self._session.rows(start, read_to, end, state):
                     rows += len(array)
@@ -186,6 +198,10 @@ class LogMinerReader:
                         event = assembly.add(row)
                         if isinstance(event, Committed):
                             yield from output.take(event, self._session.utc_offset)
+                            if event.transaction is not None:
+                                self._open_work.ended(event.transaction, event.scn)
+                        elif isinstance(event, RolledBack):
+                            self._open_work.ended(event.transaction, event.scn)
                         elif event is not None:
                             self._ddl(event)
                 read_to = self._read_to = end

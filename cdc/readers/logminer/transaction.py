@@ -1,75 +1,110 @@
-"""One open transaction: its captured rows, and the cancelling of those that were undone.
+"""One open transaction: its captured rows, in memory or on disk, less those that were undone.
 
-A savepoint, a failed statement or a trigger error undoes rows inside a transaction that goes on to
-commit. LogMiner shows each undone row again with ROLLBACK = 1, as the inverse operation on the same
-row id. Rows are kept in memory; nothing else of the assembly depends on where they are kept.
+The newest rows are in memory; `spill` moves them to the transaction's file. Undone rows are cancelled
+wherever they are. Read next: `cdc.readers.logminer.undo`, `cdc.readers.logminer.spill`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cdc.changes import TableName
 from cdc.readers.logminer.rows import Code, LogRow
+from cdc.readers.logminer.spill import SpillFile
+from cdc.readers.logminer.undo import NO_ROW_ID, Kept, RowStack
 
-NO_ROW_ID = frozenset((None, "", "AAAAAAAAAAAAAAAAAA"))
-_INVERSE = {Code.INSERT: Code.DELETE, Code.DELETE: Code.INSERT, Code.UPDATE: Code.UPDATE}
+ROW_BYTES = 1_000
+"""Memory of a row beside its text: the tuple and its small values."""
 
 
 @dataclass
 class Transaction:
-    """An open transaction with at least one captured row."""
+    """An open transaction with at least one captured row.
+
+    Args:
+        xid: as in V$LOGMNR_CONTENTS.
+        start_scn: of its START row, or of the first row seen.
+        start_seen: its START row was read.
+        username, client_id: whose work it is, as far as known.
+        started_at: host-local time of its first row seen.
+        unmatched: compensations whose row was made before reading began.
+        file: the rows that are not in memory.
+        on_disk_to: SCN up to which all its rows came from disk after a restart; read again, they are
+            passed over.
+        changed: a row was added or undone since the file was last complete.
+    """
 
     xid: str
     start_scn: int
     start_seen: bool
     username: str | None = None
     client_id: str | None = None
-    rows: list[tuple[TableName, LogRow] | None] = field(default_factory=list)
+    started_at: object = None
     unmatched: int = 0
-    places: dict[tuple[object, str | None], list[int]] | None = None
+    file: SpillFile | None = None
+    on_disk_to: int = -1
+    changed: bool = True
+    memory_bytes: int = 0
+    without_row_id: int = 0
+    first_seen_s: float = field(default_factory=time.monotonic)
+    _tail: RowStack = field(default_factory=RowStack)
+    _tail_live: int = 0
 
-    def live(self) -> Iterator[tuple[TableName, LogRow]]:
-        """Rows that were not undone."""
-        return (row for row in self.rows if row is not None)
+    @property
+    def in_memory(self) -> int:
+        """Live rows that are not on disk."""
+        return self._tail_live
 
-    def append(self, table: TableName, row: LogRow) -> None:
-        """Keep a forward row."""
-        if self.places is not None:
-            self.places.setdefault(_place(row), []).append(len(self.rows))
-        self.rows.append((table, row))
+    @property
+    def name(self) -> str:
+        """Names its files; a transaction id is used again, never with the same start."""
+        return f"{self.xid}-{self.start_scn}"
+
+    def __len__(self) -> int:
+        return self._tail_live + (len(self.file) if self.file is not None else 0)
+
+    def __iter__(self) -> Iterator[Kept]:
+        """Rows that were not undone, in order."""
+        if self.file is not None:
+            yield from self.file.live()
+        yield from (kept for kept in self._tail.rows if kept is not None)
+
+    def append(self, table: TableName, row: LogRow) -> int:
+        """Keep a forward row; returns the bytes of memory it takes, about."""
+        self.changed = True
+        self._tail.append((table, row))
+        self._tail_live += 1
+        if row.row_id in NO_ROW_ID:
+            self.without_row_id += 1
+        size = ROW_BYTES + len(row.sql_redo or "")
+        self.memory_bytes += size
+        return size
 
     def undo(self, row: LogRow) -> bool:
         """Cancel the newest live row that a ROLLBACK = 1 row compensates; False if there is none."""
-        if self.places is None:  # undone work is rare, so the index is made when first needed
-            self.places = {}
-            for index, kept in enumerate(self.rows):
-                if kept is not None:
-                    self.places.setdefault(_place(kept[1]), []).append(index)
-        stack = self.places.get(_place(row), [])
-        wanted = _INVERSE[Code(row.operation_code)]
-        for depth in range(len(stack) - 1, -1, -1):
-            kept = self.rows[stack[depth]]
-            if kept is not None and kept[1].operation_code == wanted:
-                self.rows[stack.pop(depth)] = None
-                return True
-        return row.operation_code == Code.DELETE and self._undo_lob_insert(row)
+        self.changed = True
+        if self._tail.undo(row) is not None:
+            self._tail_live -= 1
+            return True
+        if self.file is not None and self.file.undo(row):
+            return True
+        return row.operation_code == Code.DELETE and self.without_row_id > 0 and self._undo_lob_insert(row)
 
     def _undo_lob_insert(self, row: LogRow) -> bool:
-        """An insert with a LOB has no row id; the update after it, which has one, is cancelled with it."""
-        target, seen = _place(row), False
-        for index in range(len(self.rows) - 1, -1, -1):
-            kept = self.rows[index]
-            if kept is None or _place(kept[1])[0] != target[0]:
-                continue
-            if _place(kept[1]) == target and kept[1].operation_code != Code.INSERT:
-                self.rows[index], seen = None, True
-            elif seen and kept[1].operation_code == Code.INSERT and kept[1].row_id in NO_ROW_ID:
-                self.rows[index] = None
-                return True
-        return False
+        cancelled, seen, done = self._tail.undo_lob_insert(row, seen=False)
+        self._tail_live -= len(cancelled)
+        return done or (self.file is not None and self.file.undo_lob_insert(row, seen=seen))
 
-
-def _place(row: LogRow) -> tuple[object, str | None]:
-    return (row.data_obj if row.data_obj is not None else (row.owner, row.table)), row.row_id
+    def spill(self, path: Path) -> int:
+        """Move the rows in memory to the file; returns the bytes of memory that are free now."""
+        rows = [kept for kept in self._tail.rows if kept is not None]
+        if rows:
+            if self.file is None:
+                self.file = SpillFile(path)
+            self.file.append(rows)
+        freed, self.memory_bytes = self.memory_bytes, 0
+        self._tail, self._tail_live = RowStack(), 0
+        return freed

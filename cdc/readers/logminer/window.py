@@ -7,6 +7,7 @@ the *saved* position (before the oldest open transaction). Read next: `cdc.reade
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cdc.readers.logminer.logs import RedoThread
@@ -77,10 +78,16 @@ def window_end(read_to: int, state: RedoState, since: RedoState | None, *, scns:
     return max(read_to, min(end, read_to + scns))
 
 
-def session_start(read_to: int, low_watermark: int, *, max_distance: int) -> int:
-    """SCN for START_LOGMNR: the oldest open transaction, unless it is too far back.
+def session_start(read_to: int, starts: Iterable[int], *, max_distance: int) -> int:
+    """SCN for START_LOGMNR: before the oldest open transaction that is not too far back.
 
-    A very old transaction would make every window mine its redo again; its rows are kept anyway, so
-    the session then starts at the window.
+    LogMiner names users and undo rows of transactions whose start it has seen. A very old transaction
+    would make every window mine its redo again; its rows are kept anyway, so it does not count.
+
+    Args:
+        read_to: end of the last window.
+        starts: start SCNs of the open transactions.
+        max_distance: SCNs from `read_to` beyond which a transaction does not count.
     """
-    return low_watermark if read_to - low_watermark <= max_distance else read_to
+    near = (start - 1 for start in starts if read_to - (start - 1) <= max_distance)
+    return min(near, default=read_to)

@@ -51,8 +51,9 @@ def test_window_never_goes_back() -> None:
 
 def test_session_starts_at_the_oldest_open_transaction_unless_far_back() -> None:
     """User names need the start; one very old transaction must not make every window mine it again."""
-    assert session_start(1_000, 900, max_distance=100) == 900
-    assert session_start(1_000, 899, max_distance=100) == 1_000
+    assert session_start(1_000, [950, 901], max_distance=100) == 900
+    assert session_start(1_000, [950, 900], max_distance=100) == 949
+    assert session_start(1_000, [], max_distance=100) == 1_000
 
 
 def test_window_size_follows_the_rows() -> None:
