@@ -5,6 +5,7 @@ from __future__ import annotations
 import oracledb
 
 from cdc.config import OracleSystem
+from cdc.errors import ConfigurationError
 from cdc.oracle.errors import oracle_errors
 
 SESSION_FORMATS = (
@@ -26,12 +27,18 @@ def connect(settings: OracleSystem, *, module: str) -> oracledb.Connection:
     Raises:
         DatabaseUnreachable: no listener, unknown service, connection lost.
         LoginRefused: user or password refused.
+        ConfigurationError: no password is configured.
     """
     subject = f"{settings.user}@{settings.dsn}"
+    password = settings.secret()
+    if password is None:
+        raise ConfigurationError(
+            [f"{subject}: no password"], hint="set CCBRIDGE_SYSTEMS__<NAME>__PASSWORD, or password_file"
+        )
     with oracle_errors(subject):
         connection = oracledb.connect(
             user=settings.user,
-            password=settings.secret(),
+            password=password,
             dsn=settings.dsn,
             wallet_location=str(settings.wallet) if settings.wallet else None,
             tcp_connect_timeout=settings.connect_timeout_s,

@@ -35,6 +35,10 @@ _BY_STATE: dict[str, type[CcbridgeError]] = {
     "40P01": TransientError,  # deadlock
     "25006": OperatorError,  # read-only: a standby, or default_transaction_read_only
 }
+_LOGIN_WORDS = (
+    "password authentication failed", "no password supplied", "no pg_hba.conf entry", "not permitted to log in",
+)  # fmt: skip
+"""libpq gives no SQLSTATE when a connection fails. A server that speaks another language is asked again."""
 _BY_CLASS: dict[str, type[CcbridgeError]] = {
     "08": DatabaseUnreachable,  # connection exception
     "22": RowError,  # data exception: value out of range, bad text
@@ -52,8 +56,8 @@ def translated(exc: psycopg.Error, subject: str) -> CcbridgeError:
     state = exc.sqlstate
     text = (exc.diag.message_primary or str(exc).partition("\n")[0]).strip()
     if state is None:
-        if "password authentication failed" in str(exc):
-            return LoginRefused(f"{subject}: {text}", hint="check user and password")
+        if any(words in str(exc) for words in _LOGIN_WORDS):
+            return LoginRefused(f"{subject}: {text}", hint="check user, password and pg_hba.conf")
         return DatabaseUnreachable(f"{subject}: {text}", hint="is the server up and the address right?")
     kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or OperatorError
     if kind is RowError:
