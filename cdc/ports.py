@@ -1,11 +1,12 @@
 """What a flow needs from the outside world.
 
-`cdc.readers` and `sinks` implement these ports; `cdc.flows` knows nothing else of them.
+`cdc.readers` implement `ChangeReader`; `cdc.flows` knows nothing else of them. Sinks have no port:
+each writes in its own way, see `sinks.upsert` and `sinks.ccb_payment_upload`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,15 +29,6 @@ class Finding:
     fix: str = ""
 
 
-@dataclass(frozen=True)
-class SnapshotProgress:
-    """How far a snapshot is; `total_rows` is the source's own estimate, None if it has none."""
-
-    table: TableName
-    rows: int
-    total_rows: int | None
-
-
 class ChangeReader(Protocol):
     """Reads the committed changes of one source in commit order.
 
@@ -56,6 +48,9 @@ class ChangeReader(Protocol):
 
     def describe(self) -> Mapping[TableName, SourceTable]:
         """The captured tables as the source describes them now."""
+
+    def estimates(self) -> Mapping[TableName, int]:
+        """Rows by table as the source estimates them, for progress; tables it cannot tell are left out."""
 
     def snapshot(self, *, max_rows: int, stop: StopAsked) -> Iterator[ChangeBatch]:
         """Read every captured table at one position, in batches of READ changes.
@@ -80,40 +75,3 @@ class ChangeReader(Protocol):
 
     def close(self) -> None:
         """Release connections; safe to call twice."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What one delivery round did."""
-
-    staged_seq: int
-    written: int
-    unchanged: int
-    held: int
-
-
-class Sink(Protocol):
-    """Brings one target system to what staging says.
-
-    A sink follows `staged_seq`; its mark lies in the target and moves in the transaction that
-    writes the rows, so delivery is effectively once. One sink, one thread.
-    """
-
-    name: str
-    system: str
-
-    def preflight(self) -> list[Finding]:
-        """Everything that would keep this sink from writing, all at once; read only."""
-
-    def deliver(self, *, max_rows: int) -> Delivery:
-        """Take the keys changed since the mark, at most about `max_rows`, and write what differs.
-
-        Returns with `written == unchanged == held == 0` and the same `staged_seq` when there was
-        nothing to do.
-        """
-
-    def close(self) -> None:
-        """Release connections; safe to call twice."""
-
-
-Captured = Sequence[TableName]

@@ -38,8 +38,9 @@ def progress_shown(state: FlowState) -> Iterator[None]:
                         if task is None:
                             task = tasks[figures.flow] = progress.add_task("", total=None)
                         progress.update(
-                            task, completed=figures.rows, description=f"snapshot {figures.detail[:40]}"
-                        )
+                            task, completed=figures.rows, total=figures.expected,
+                            description=f"snapshot {figures.detail[:40]}",
+                        )  # fmt: skip
                     elif figures.flow in tasks:
                         progress.remove_task(tasks.pop(figures.flow))
 

@@ -61,6 +61,7 @@ class Capture:
         stager.bind(identity)
         logger = log.get().bind(flow=flow.name, run_id=str(self.run_id))
         if stored is None or not stored.snapshot_complete:
+            self.state.expect(flow.name, sum(reader.estimates().values()))
             snapshot = reader.snapshot(max_rows=self.sizes.snapshot_rows, stop=flow.stop.is_set)
             last = self._stage_all(flow, stager, snapshot, "snapshot")
             if last is None or flow.stop.is_set():

@@ -16,13 +16,17 @@ FlowStatus = Literal["starting", "snapshot", "running", "retrying", "waiting", "
 
 @dataclass(frozen=True)
 class Figures:
-    """The latest word of one flow; `rows` counts since the process started."""
+    """The latest word of one flow; `rows` counts since the process started.
+
+    `expected` is what the snapshot under way will read, by the source's own estimate.
+    """
 
     flow: str
     status: FlowStatus = "starting"
     position: int | None = None
     staged_seq: int | None = None
     rows: int = 0
+    expected: int | None = None
     held: int = 0
     detail: str = ""
     error_code: str | None = None
@@ -71,6 +75,12 @@ class FlowState:
                 error_code=None, error_text=None, hint=None,
             )  # fmt: skip
 
+    def expect(self, flow: str, rows: int) -> None:
+        """A snapshot of about so many rows begins; 0 if the source cannot tell."""
+        with self._lock:
+            figures = self._figures.get(flow, Figures(flow))
+            self._figures[flow] = replace(figures, status="snapshot", expected=rows or None)
+
     def all(self) -> list[Figures]:
         """The figures of every flow, by name."""
         with self._lock:
@@ -78,4 +88,7 @@ class FlowState:
 
     def rows(self) -> list[dict[str, Any]]:
         """The figures as rows of `staging.flow_state`."""
-        return [asdict(figures) for figures in self.all()]
+        rows = [asdict(figures) for figures in self.all()]
+        for row in rows:
+            del row["expected"]
+        return rows

@@ -78,6 +78,10 @@ class DebeziumReader:
         """The captured tables, without columns that Debezium does not hand on exactly."""
         return self._connector.describe()
 
+    def estimates(self) -> Mapping[TableName, int]:
+        """None: the engine does not tell how much it will read."""
+        return {}
+
     def snapshot(self, *, max_rows: int, stop: StopAsked) -> Generator[ChangeBatch, None, None]:
         """Let Debezium take its initial snapshot; see the port.
 
