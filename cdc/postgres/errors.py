@@ -36,8 +36,11 @@ _BY_STATE: dict[str, type[CcbridgeError]] = {
     "25006": OperatorError,  # read-only: a standby, or default_transaction_read_only
 }
 _LOGIN_WORDS = (
-    "password authentication failed", "no password supplied", "no pg_hba.conf entry", "not permitted to log in",
-)  # fmt: skip
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "not permitted to log in",
+)
 """libpq gives no SQLSTATE when a connection fails. A server that speaks another language is asked again."""
 _BY_CLASS: dict[str, type[CcbridgeError]] = {
     "08": DatabaseUnreachable,  # connection exception
