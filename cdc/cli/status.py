@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import typer
 
 from cdc import config as configuration
@@ -9,6 +12,12 @@ from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import show
 from cdc.errors import ExitCode
+
+WORKING = frozenset(("starting", "snapshot", "running", "retrying", "waiting"))
+SILENT = "silent"
+"""Shown for a flow that should work and whose process says nothing any more."""
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
@@ -23,21 +32,38 @@ def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
         flows = flows_with_lag(connection, load_rules(settings))
         receipts, letters = overview.receipts(connection), overview.dead_letters(connection)
+    for flow in flows:
+        if flow["status"] in WORKING and flow["reported_s"] > settings.run.lease_ttl_s:
+            flow["status"] = SILENT
     if form == "json":
         for kind, rows in (("flow", flows), ("receipts", receipts), ("dead_letters", letters)):
             show(({"kind": kind, **row} for row in rows), (), form=form)
     else:
-        show(flows, ("flow", "status", "position", "staged_seq", "rows", "held", "lag_s"), form=form)
-        for flow in flows:
-            if flow["error_code"]:
-                typer.echo(f"{flow['flow']}: {flow['error_code']}: {flow['error_text']}")
-                if flow["hint"]:
-                    typer.echo(f"    {flow['hint']}")
-        if receipts:
-            typer.echo("")
-            show(receipts, ("state", "receipts", "amount", "oldest_s"), form=form)
-        if letters:
-            typer.echo("")
-            show(letters, ("stage", "system", "rule", "reason_code", "rows", "retries"), form=form)
-    waiting = letters or any(flow["status"] == "failed" for flow in flows)
+        _tell(flows, receipts, letters)
+    waiting = letters or any(flow["status"] in ("failed", SILENT) for flow in flows)
     raise typer.Exit(ExitCode.DIFFERENCES if waiting else ExitCode.DONE)
+
+
+def _tell(flows: Rows, receipts: Rows, letters: Rows) -> None:
+    """Tables of at most 80 columns, what stops a flow, and what to do."""
+    if not flows:
+        typer.echo("nothing has run yet")
+    else:
+        # a capture is at a position of its source, a delivery at a number of staging's own
+        at = ({**flow, "at": flow["position"] or flow["staged_seq"]} for flow in flows)
+        show(at, ("flow", "status", "at", "rows", "held", "lag_s"), form="table")
+    for flow in flows:
+        if flow["status"] == SILENT:
+            age = f"{flow['reported_s']:.0f}"
+            typer.echo(f"{flow['flow']}: no word for {age} s: is ccbridge run still alive?")
+        if flow["error_code"]:
+            typer.echo(f"{flow['flow']}: {flow['error_code']}: {flow['error_text']}")
+            if flow["hint"]:
+                typer.echo(f"    {flow['hint']}")
+    if receipts:
+        typer.echo("")
+        show(receipts, ("state", "receipts", "amount", "oldest_s"), form="table")
+    if letters:
+        typer.echo("")
+        show(letters, ("stage", "system", "rule", "reason_code", "rows", "oldest_s"), form="table")
+        typer.echo("keys, reasons and raw rows: staging.dead_letter where resolved_at is null")

@@ -70,6 +70,7 @@ class Capture:
             logger.info("snapshot_completed", system=self.system, position=str(last.position))
             resume = last.resume
         else:
+            self.state.progress(flow.name, position=stored.position)
             resume = stored.resume
         reader.acknowledge(resume)
         stream = reader.read(resume, max_changes=self.sizes.max_changes, stop=flow.stop.is_set)

@@ -1,0 +1,105 @@
+"""The commands as people meet them: help, version, rules, migrate, status."""
+
+from __future__ import annotations
+
+import re
+
+from cdc import __version__
+from tests.acceptance.site import Site, eventually
+
+OPTIONS = {
+    "init": ("--config", "--force"),
+    "check": ("--config", "--format", "--log-format", "--verbose"),
+    "migrate": ("--config", "--log-format", "--verbose"),
+    "run": ("--config", "--log-format", "--verbose"),
+    "status": ("--config", "--format"),
+    "demo": ("--seconds", "--persons", "--seed"),
+    "rules check": (),
+    "rules test": (),
+    "rules show": ("--format",),
+}
+SWITCHES = ("--force", "--help")
+
+
+def test_version_and_help_name_every_command(site: Site) -> None:
+    """`ccbridge --help` is where everybody starts."""
+    assert site.call("--version").out == f"ccbridge {__version__}\n"
+    text = site.call("--help").out
+    assert text.startswith("Usage: ccbridge ")
+    for verb in {name.partition(" ")[0] for name in OPTIONS}:
+        assert re.search(rf"^  {verb}  ", text, re.MULTILINE), verb
+
+
+def test_migrate_twice_changes_nothing_the_second_time(site: Site) -> None:
+    """`migrate` can stand in every deployment script."""
+    first = site.call("migrate")
+    assert first.code == 0
+    assert "was empty" in first.out
+    assert "created staging.recharge_history" in first.out
+    second = site.call("migrate")
+    assert second.code == 0
+    assert re.fullmatch(r"staging at revision \S+\n", second.out)
+    assert site.staging("select who, action from staging.operator_action") == [("ccbridge", "migrate")]
+    assert site.call("check").out == "check ok\n"
+
+
+def test_the_shipped_rules_check_test_and_show(site: Site) -> None:
+    """The three commands work without any database or configuration."""
+    site.config.unlink()
+    assert site.call("rules", "check").out.startswith("rules ok: ccb_prepaid entities=18 ")
+    tested = site.call("rules", "test")
+    assert tested.code == 0
+    assert re.fullmatch(r"golden rows: [1-9]\d* right, 0 wrong\n", tested.out)
+    shown = site.call("rules", "show", "--format", "json").rows()
+    assert {"source", "entity_column", "how", "target"} <= set(shown[0])
+    assert any("recharge" in row["entity_column"] for row in shown)
+
+
+def test_status_before_during_and_after_a_run(site: Site) -> None:
+    """What each flow does, on 80 columns and as JSON; a process that is gone is not called running."""
+    assert site.call("migrate").code == 0
+    before = site.call("status")
+    assert (before.code, before.out) == (0, "nothing has run yet\n")
+    flows = ["capture:ccb", "capture:prepaid", "deliver:ccb", "deliver:prepaid"]
+    with site.running() as running:
+        recharge(site, "status-1", "cash")
+        eventually(lambda: receipts(site), "receipt", hint=running.text)
+        table, rows = site.call("status"), site.call("status", "--format", "json").rows()
+        assert table.code == 0
+        lines = table.out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert [line.split()[:2] for line in lines[1:5]] == [[flow, "running"] for flow in flows]
+        assert re.search(r"^(built|sent) +1 +1500\.00 ", table.out, re.MULTILINE)
+        assert [row["flow"] for row in rows if row["kind"] == "flow"] == flows
+        assert all(
+            row["lag_s"] is not None for row in rows if row["kind"] == "flow" and "deliver" in row["flow"]
+        )
+    after = site.call("status")
+    assert after.code == 0
+    assert [line.split()[:2] for line in after.out.splitlines()[1:5]] == [[flow, "stopped"] for flow in flows]
+    again = site.start()
+    site.wait_until_delivered(again)
+    again.kill()
+    site.staging("update staging.flow_state set reported_at = now() - interval '1 hour'")
+    gone = site.call("status")
+    assert gone.code == 1
+    assert [line.split()[:2] for line in gone.out.splitlines()[1:5]] == [[flow, "silent"] for flow in flows]
+    assert re.search(
+        r"^capture:ccb: no word for 36\d\d s: is ccbridge run still alive\?$", gone.out, re.MULTILINE
+    )
+
+
+def recharge(site: Site, key: str, tender_type: str, account: str | None = None) -> None:
+    """A completed recharge of 1500.00 in prepaid."""
+    if account is None:
+        account = site.app("select min(ccb_account_id) from account where may_vend")[0][0]
+    site.app(
+        "insert into recharge (recharge_id, ccb_account_id, amount, currency, channel, tender_type, status, "
+        "recharged_at) values (%s, %s, 1500, 'XAF', 'ussd', %s, 'completed', now())",
+        key, account, tender_type,
+    )  # fmt: skip
+
+
+def receipts(site: Site) -> list[tuple[object, ...]]:
+    """Recharge and state of every receipt."""
+    return site.staging("select recharge_id, state from staging.receipt")
