@@ -1,0 +1,1 @@
+"""Tests of cdc.cli: no database, no process."""
