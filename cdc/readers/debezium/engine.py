@@ -9,11 +9,13 @@ Source: Debezium 3.6 documentation, "Debezium Engine".
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ NAME = "ccbridge"
 MAX_WAITING = 4
 """Blocks that wait to be taken; a block has up to `max.batch.size` records."""
 START_PATIENCE_S = 60.0
+CALL_PATIENCE_S = 5.0
 _TURN_S = 0.02
 
 COMMON = {
@@ -59,6 +62,15 @@ COMMON = {
 """Settings that every connector runs with; the connector adds its own."""
 
 log = structlog.get_logger(__name__)
+
+_running: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End what still runs: a Java thread that calls into an interpreter which is gone crashes the process."""
+    for engine in list(_running):
+        engine.close()
 
 
 @dataclass(frozen=True)
@@ -103,14 +115,15 @@ class Engine:
         self._blocks: deque[Block] = deque()
         self._failure: CcbridgeError | None = None
         self._ended = False
-        self._closing = False
+        self._calls = 0
+        self._closing = self._closed = False
         self._committer: Any = None
         self._folder = Path(tempfile.mkdtemp(prefix="ccbridge-debezium-"))
         settings = jvm.java("java.util.Properties")()
         for name, value in {**COMMON, **properties, **self._files()}.items():
             settings.setProperty(name, value)
         if offset is not None:
-            self._write_offset(offset)
+            write_offset(self._folder / "offset", offset)
         try:
             self._engine = self._built(settings)
         except jvm.java("java.lang.Exception") as exc:
@@ -118,6 +131,7 @@ class Engine:
             raise failure(exc, "", system, sql_failure) from exc
         self._thread = threading.Thread(target=self._run, name=f"debezium {system}", daemon=True)
         self._thread.start()
+        _running.add(self)
 
     def take(self, timeout_s: float) -> Block | None:
         """The next block; None if none came in time.
@@ -150,6 +164,9 @@ class Engine:
 
     def close(self) -> None:
         """End the run and wait until its connections are closed; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
         with self._changed:
             self._closing = True
             self._blocks.clear()
@@ -163,8 +180,11 @@ class Engine:
                 self._thread.join(_TURN_S)
             else:
                 self._thread.join(_TURN_S)
+        with self._changed:  # the engine does not wait for a call into this interpreter
+            self._changed.wait_for(lambda: not self._calls, CALL_PATIENCE_S)
         if self._thread.is_alive():
             log.warning("debezium_close_overdue", system=self._system, elapsed_s=START_PATIENCE_S)
+        _running.discard(self)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # -- called by the engine ------------------------------------------------------------------
@@ -173,6 +193,16 @@ class Engine:
         self._engine.run()
 
     def _handle(self, records: Any, committer: Any) -> None:
+        with self._changed:
+            self._calls += 1
+        try:
+            self._take_in(records, committer)
+        finally:
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify_all()
+
+    def _take_in(self, records: Any, committer: Any) -> None:
         with self._changed:
             while len(self._blocks) >= MAX_WAITING and not self._closing:
                 self._changed.wait()
@@ -211,20 +241,20 @@ class Engine:
             "schema.history.internal.file.filename": str(self._folder / "schema"),
         }
 
-    def _write_offset(self, offset: Mapping[str, Any]) -> None:
-        """Write the file that Debezium's offset store reads when it starts.
 
-        Source: Kafka Connect, FileOffsetBackingStore: a serialized Java map of byte arrays.
-        """
-        key = json.dumps([NAME, {"server": NAME}], separators=(",", ":"))
-        value = json.dumps(dict(offset), separators=(",", ":"))
-        texts = jvm.java("java.lang.String")
-        entries = jvm.java("java.util.HashMap")()
-        entries.put(texts(key).getBytes("UTF-8"), texts(value).getBytes("UTF-8"))
-        target = jvm.java("java.io.FileOutputStream")(str(self._folder / "offset"))
-        out = jvm.java("java.io.ObjectOutputStream")(target)
-        out.writeObject(entries)
-        out.close()
+def write_offset(path: Path, offset: Mapping[str, Any]) -> None:
+    """Write the file that Debezium's offset store reads when it starts.
+
+    Source: Kafka Connect, FileOffsetBackingStore: a serialized Java map of byte arrays.
+    """
+    key = json.dumps([NAME, {"server": NAME}], separators=(",", ":"))
+    value = json.dumps(dict(offset), separators=(",", ":"))
+    texts = jvm.java("java.lang.String")
+    entries = jvm.java("java.util.HashMap")()
+    entries.put(texts(key).getBytes("UTF-8"), texts(value).getBytes("UTF-8"))
+    out = jvm.java("java.io.ObjectOutputStream")(jvm.java("java.io.FileOutputStream")(str(path)))
+    out.writeObject(entries)
+    out.close()
 
 
 def python(offset: Any) -> dict[str, Any]:

@@ -64,7 +64,11 @@ def table_changes(
         *(f"{side}{name}" for side in (BEFORE, AFTER) for name in table.column_names),
     )
     frame = connector.canonical(frame, table, BEFORE, AFTER)
-    return TableChanges(table, frame.with_columns(pl.col(name).cast(kind) for name, kind in META_SCHEMA.items()), tuple(shapes))
+    return TableChanges(
+        table,
+        frame.with_columns(pl.col(name).cast(kind) for name, kind in META_SCHEMA.items()),
+        tuple(shapes),
+    )
 
 
 def _parsed(connector: Connector, table: SourceTable, text: str, rows: int) -> pl.DataFrame:
