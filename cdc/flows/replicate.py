@@ -13,11 +13,11 @@ import uuid
 
 from cdc import log
 from cdc.config import Settings
-from cdc.errors import TransientError
+from cdc.errors import LeaseLost, TransientError
 from cdc.flows import parts
 from cdc.flows.preflight import require
 from cdc.flows.state import FlowState
-from cdc.flows.supervision import Supervisor
+from cdc.flows.supervision import Supervisor, pause_s
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.flow_states import publish
@@ -41,7 +41,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
     logger = log.get().bind(run_id=str(run_id))
     lease = Lease(settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s)
     try:
-        if lease.acquire(stop=stop) is None:
+        if not _became_active(lease, stop):
             return
         logger.info("replication_started", rule_set=rule_set.digest[:12], fencing=lease.token)
         supervisor = Supervisor(stop, state)
@@ -53,11 +53,31 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
         finally:
             stop.set()
             supervisor.join()
-            _publish(settings, run_id, state)
+            _publish(settings, lease, run_id, state)
         supervisor.raise_first()
         logger.info("replication_stopped")
     finally:
         lease.close()
+
+
+def _became_active(lease: Lease, stop: threading.Event) -> bool:
+    """Take the lease, as a stand-by while another process holds it; False if asked to stop before."""
+    if lease.acquire(wait_s=0) is not None:
+        return True
+    logger = log.get().bind(lease=lease.name)
+    logger.info("standby_started")
+    failures = 0
+    while not stop.is_set():
+        try:
+            if lease.acquire(stop=stop) is not None:
+                return True
+        except TransientError as exc:
+            failures += 1
+            if failures == 1:
+                logger.warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
+            stop.wait(pause_s(failures))
+    logger.info("standby_stopped")
+    return False
 
 
 def _keep_alive(
@@ -92,10 +112,13 @@ def _keep_alive(
             connection.close()
 
 
-def _publish(settings: Settings, run_id: uuid.UUID, state: FlowState) -> None:
-    """Leave the last word of each flow behind, if staging can be reached."""
+def _publish(settings: Settings, lease: Lease, run_id: uuid.UUID, state: FlowState) -> None:
+    """Leave the last word of each flow behind, if staging can be reached and nobody else speaks now."""
     try:
+        lease.renew()
         with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
             publish(connection, run_id, state.rows())
+    except LeaseLost:
+        pass
     except TransientError as exc:
         log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
