@@ -73,6 +73,10 @@ class OracleFault(Exception):
         self.code, self.text, self.offset, self.row = code, text, offset, row
 
 
+class Disconnect(Exception):
+    """The server process of a session dies: its connection closes without an answer."""
+
+
 @dataclass(frozen=True)
 class BatchFault:
     """One failed row of an array DML with batch errors."""

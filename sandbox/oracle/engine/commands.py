@@ -245,8 +245,12 @@ def _alter_user(session: EngineSession, command: Command, text: str) -> None:
 def _alter_system(session: EngineSession, command: Command, text: str) -> None:
     session.database.users.require(session.user, "ALTER SYSTEM")
     words = command.names[0] or ""
-    if words.startswith(("SWITCH LOGFILE", "ARCHIVE LOG CURRENT")):
-        session.database.switch_log()
+    if words.startswith("SWITCH LOGFILE"):
+        session.database.switch_log(session.thread)
+    elif words.startswith("ARCHIVE LOG CURRENT"):
+        for thread in session.storage.journal.threads.values():
+            if thread.is_open:
+                session.database.switch_log(thread.number)
     elif words.startswith("KILL SESSION"):
         number = int(words.split("'")[1].split(",")[0])
         session.database.kill(number)

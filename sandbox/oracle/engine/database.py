@@ -27,13 +27,22 @@ from sandbox.oracle.engine.storage import Storage
 from sandbox.oracle.engine.users import Users
 from sandbox.oracle.engine.views import all_views
 from sandbox.oracle.engine.zones import zone
+from sandbox.oracle.faults import calls
+from sandbox.oracle.faults.script import FaultScript, Moment
 from sandbox.oracle.interface import Client, OracleFault, Verifier
 
 BANNER = "ccbridge Oracle stand-in 19.0.0.0.0 - simulated, not an Oracle Database"
 FIRST_SCN = 1_000_000
 RECORDS_PER_LOG = 200_000
 
-FUNCTION_MODULES = (conversion_functions, number_functions, system_functions, text_functions, time_functions)
+FUNCTION_MODULES = (
+    conversion_functions,
+    number_functions,
+    system_functions,
+    text_functions,
+    time_functions,
+    calls,
+)
 """They register what they define when they are imported."""
 
 
@@ -80,6 +89,7 @@ class OracleDatabase:
         self.parameters: dict[str, str] = {}
         self.sessions: dict[int, EngineSession] = {}
         self.on_statement: list[Callable[[EngineSession, str], None]] = []
+        self.faults = FaultScript()
         self._numbers = itertools.count(101)
         self._lock = threading.Lock()
         for view in all_views(self):
@@ -99,6 +109,7 @@ class OracleDatabase:
         Raises:
             OracleFault: ORA-01045 without CREATE SESSION, ORA-28000 when locked.
         """
+        self.faults.at(Moment.LOGIN, client.user)
         if self.users.exists(client.user) and self.users.get(client.user).locked:
             raise OracleFault(28000, "the account is locked")
         if not self.users.exists(client.user) or not self.users.has(client.user, "CREATE SESSION"):
@@ -131,11 +142,12 @@ class OracleDatabase:
             raise OracleFault(28, "your session has been killed")
         for hook in self.on_statement:
             hook(session, statement)
+        self.faults.at(Moment.STATEMENT, session.user, statement)
 
-    def switch_log(self) -> LogFile:
-        """Close the current log, which is archived at once, and open the next."""
+    def switch_log(self, thread: int = 1) -> LogFile:
+        """Close the current log of a thread, which is archived at once, and open the next."""
         with self.storage.lock:
-            return self.storage.journal.switch(self.storage.next_scn())
+            return self.storage.journal.switch(self.storage.next_scn(), thread)
 
     def delete_archived_logs(self, up_to_sequence: int) -> None:
         """What a backup job does: the archived logs up to a sequence are gone, their rows say so."""

@@ -139,6 +139,10 @@ def views(database: OracleDatabase) -> list[FixedView]:
     def undo(env: Env) -> Iterator[Sequence[object]]:
         yield (time(database.started_at), time(env.now), 2, 0, 900, 900)
 
+    def scripted_faults(env: Env) -> Iterator[Sequence[object]]:
+        for fault in database.faults.listed():
+            yield (fault.number, fault.moment.value, fault.code, fault.statement, fault.fired, fault.left)
+
     transaction_columns = (
         "ADDR:16 XIDUSN:n XIDSLOT:n XIDSQN:n STATUS:16 START_TIME:20 START_DATE:d START_SCN:n XID:r "
         "SES_ADDR:16 NAME:256 USED_UREC:n USED_UBLK:n CON_ID:n"
@@ -195,6 +199,9 @@ def views(database: OracleDatabase) -> list[FixedView]:
             "PRIOR_INCARNATION#:n FLASHBACK_DATABASE_ALLOWED:26 "
             "CON_ID:n",
             incarnation,
+        ),
+        view(
+            "V$SANDBOX_FAULTS", "NUM:n MOMENT:10 CODE:n STATEMENT:4000 FIRED:n TIMES_LEFT:n", scripted_faults
         ),
         view("V$TIMEZONE_NAMES", "TZNAME:64 TZABBREV:64 CON_ID:n", time_zones, free=True),
         view("V$NLS_PARAMETERS", "PARAMETER:64 VALUE:64 CON_ID:n", session_formats, free=True),

@@ -1,6 +1,8 @@
 """The redo journal: one record per change, in SCN order, cut into online and archived logs.
 
 Records keep references to the rows they changed, no text; `redo_text` renders them when they are mined.
+Each redo thread cuts its own records into logs with sequences of its own; all records stand in one list.
+Read next: `redo_threads`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
 
+from sandbox.oracle.engine.redo_threads import GROUPS, Flush, RedoThread
 from sandbox.oracle.engine.store import Shape
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.interface import Row
@@ -51,7 +54,11 @@ class Record:
 
 @dataclass
 class LogFile:
-    """One log sequence: records from `first_record` on, SCNs first <= scn < next."""
+    """One log sequence of a thread: its records from `first_record` on, SCNs first <= scn < next.
+
+    `deleted` logs say so in V$ARCHIVED_LOG, `lost` ones are gone from the disk and nothing says it;
+    `hidden_looks` counts down the looks at V$ARCHIVED_LOG that do not show a log yet.
+    """
 
     sequence: int
     group: int
@@ -62,14 +69,21 @@ class LogFile:
     next_time: float | None = None
     end_record: int | None = None
     deleted: bool = False
+    thread: int = 1
+    lost: bool = False
+    hidden_looks: int = 0
 
     @property
     def current(self) -> bool:
         """Is it still written to?"""
         return self.next_scn is None
 
+    @property
+    def on_disk(self) -> bool:
+        """Is its archived copy there?"""
+        return not (self.current or self.deleted or self.lost or self.hidden_looks)
 
-GROUPS = 3
+
 _scn_of = attrgetter("scn")
 
 
@@ -81,18 +95,44 @@ class Journal:
         self.records_per_log = records_per_log
         self.records: list[Record] = []
         now = clock()
-        self.logs: list[LogFile] = [LogFile(1, 1, first_scn, now, 0)]
+        self.logs: list[LogFile] = []
+        self.threads: dict[int, RedoThread] = {}
+        self.archiver_looks = 0
+        self._of_thread: dict[int, list[LogFile]] = {}
+        self._rooms: dict[int, int] = {}
         self._mark_scns: list[int] = [first_scn]
         self._mark_times: list[float] = [float(int(now))]
-        self._room = records_per_log
+        self.open_thread(1, first_scn)
+
+    def open_thread(self, number: int, scn: int) -> None:
+        """Open a redo thread, a new one or one that was closed; its first log begins at an SCN."""
+        found = self.threads.get(number)
+        if found is None:
+            self.threads[number] = RedoThread(number, scn, self.clock())
+            self._of_thread[number] = []
+        else:
+            found.is_open = True
+        self._open_log(number, scn)
+
+    def close_thread(self, number: int, scn: int) -> None:
+        """Close a thread: its last log ends before an SCN and no other is opened."""
+        self._close_log(self.current(number), scn)
+        thread = self.threads[number]
+        thread.is_open, thread.closed_scn = False, scn
 
     def append(self, record: Record) -> None:
         """Write a record; its SCN is not below the last one's."""
         self.mark(record.scn)
-        if self._room <= 0:
-            self.switch(record.scn)
-        self._room -= 1
+        thread = record.transaction.thread
+        if self._rooms[thread] <= 0:
+            self.switch(record.scn, thread)
+        self._rooms[thread] -= 1
         self.records.append(record)
+
+    def set_log_size(self, records: int) -> None:
+        """Switch logs every so many records from now on."""
+        self.records_per_log = records
+        self._rooms = {thread: min(room, records) for thread, room in self._rooms.items()}
 
     def mark(self, scn: int) -> None:
         """Remember the time of an SCN, to the second."""
@@ -101,15 +141,36 @@ class Journal:
             self._mark_scns.append(scn)
             self._mark_times.append(float(second))
 
-    def switch(self, scn: int) -> LogFile:
-        """Close the current log before an SCN and open the next one."""
-        now = self.clock()
-        last = self.logs[-1]
-        last.next_scn, last.next_time, last.end_record = scn, now, len(self.records)
-        opened = LogFile(last.sequence + 1, last.group % GROUPS + 1, scn, now, len(self.records))
+    def switch(self, scn: int, thread: int = 1) -> LogFile:
+        """Close the current log of a thread before an SCN and open the next one."""
+        self._close_log(self.current(thread), scn)
+        return self._open_log(thread, scn)
+
+    def _close_log(self, log: LogFile, scn: int) -> None:
+        log.next_scn, log.next_time, log.end_record = scn, self.clock(), len(self.records)
+        log.hidden_looks = self.archiver_looks
+
+    def _open_log(self, thread: int, scn: int) -> LogFile:
+        logs = self._of_thread[thread]
+        sequence = logs[-1].sequence + 1 if logs else 1
+        group = (thread - 1) * GROUPS + (sequence - 1) % GROUPS + 1
+        opened = LogFile(sequence, group, scn, self.clock(), len(self.records), thread=thread)
+        logs.append(opened)
         self.logs.append(opened)
-        self._room = self.records_per_log
+        self._rooms[thread] = self.records_per_log
         return opened
+
+    def current(self, thread: int = 1) -> LogFile:
+        """Newest log of a thread."""
+        return self._of_thread[thread][-1]
+
+    def online(self) -> list[LogFile]:
+        """Newest log of each group."""
+        return [log for logs in self._of_thread.values() for log in logs[-GROUPS:]]
+
+    def flush_point(self, scn: int) -> Flush:
+        """Everything that is written up to now."""
+        return Flush(len(self.records), scn)
 
     def time_of(self, scn: int) -> float:
         """Seconds since 1970 when an SCN was current."""
@@ -136,4 +197,5 @@ class Journal:
 
     def log_of(self, place: int) -> LogFile:
         """Log that holds the record at a place."""
-        return self.logs[bisect.bisect_right(self.logs, place, key=attrgetter("first_record")) - 1]
+        logs = self._of_thread[self.records[place].transaction.thread]
+        return logs[bisect.bisect_right(logs, place, key=attrgetter("first_record")) - 1]

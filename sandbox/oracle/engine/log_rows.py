@@ -101,10 +101,10 @@ class LogContext:
         self.database, self.run, self.journal = database, run, database.storage.journal
         self._zone = zone(database.time_zone)
         self._time_from, self._time_until, self._time = 0, 0, b""
-        self._seen_from = max(run.start_scn, run.logs[0].log.first_scn)
+        self._seen_from = max(run.start_scn, min(added.log.first_scn for added in run.logs))
         self._known: dict[Shape, bool] = {}
         self.committed_only = run.has("COMMITTED_DATA_ONLY")
-        self._log_start, self._log_stop, self._log_sequence = 0, 0, 0
+        self._logs: dict[int, tuple[int, int, int]] = {}
 
     def time(self, scn: int) -> bytes:
         """DATE cell of an SCN in the zone of the host."""
@@ -129,11 +129,14 @@ class LogContext:
 
     def log_place(self, place: int) -> tuple[int, int]:
         """Log sequence of a record and its number in that log."""
-        if not self._log_start <= place < self._log_stop:
+        thread = self.journal.records[place].transaction.thread
+        start, stop, sequence = self._logs.get(thread, (0, 0, 0))
+        if not start <= place < stop:
             log = self.journal.log_of(place)
-            self._log_start, self._log_sequence = log.first_record, log.sequence
-            self._log_stop = log.end_record if log.end_record is not None else place + 4096
-        return self._log_sequence, place - self._log_start
+            start, sequence = log.first_record, log.sequence
+            stop = log.end_record if log.end_record is not None else place + 4096
+            self._logs[thread] = start, stop, sequence
+        return sequence, place - start
 
 
 def builder(context: LogContext, wanted: frozenset[int]) -> Callable[[int, Record], list[Cell]]:
@@ -206,7 +209,6 @@ def _constant_columns(context: LogContext) -> dict[str, Getter]:
         "OPERATION": lambda place, record: _NAMES[record.operation],
         "OPERATION_CODE": lambda place, record: _CODES[record.operation],
         "ROLLBACK": lambda place, record: _ONE if record.undo else _NONE,
-        "THREAD#": lambda place, record: _ONE,
         "SRC_CON_NAME": lambda place, record: name,
     }
 
@@ -270,6 +272,7 @@ def _transaction_columns(context: LogContext) -> dict[str, Getter]:
         "OS_USERNAME": lambda place, record: b"oracle",
         "SESSION#": number("session_id"),
         "SERIAL#": number("serial"),
+        "THREAD#": number("thread"),
         "AUDIT_SESSIONID": number("session_id"),
     }
 

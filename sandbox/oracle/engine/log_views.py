@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.mining import archive_name, member_name, online_logs
+from sandbox.oracle.engine.redo_threads import GROUPS
 from sandbox.oracle.engine.views import FixedView, view
 
 if TYPE_CHECKING:
@@ -31,17 +32,21 @@ def views(database: OracleDatabase) -> list[FixedView]:
     def log(env: Env) -> Iterator[Sequence[object]]:
         for group, each in sorted(online_logs(database).items()):
             status = "CURRENT" if each.current else "INACTIVE"
-            archived = "NO" if each.current or not database.archive_log else "YES"
+            archived = "NO" if each.current or each.hidden_looks or not database.archive_log else "YES"
             end = NO_END_SCN if each.next_scn is None else each.next_scn
             yield (
-                *(group, 1, each.sequence, LOG_BYTES, BLOCK_BYTES, 1, archived, status),
+                *(group, each.thread, each.sequence, LOG_BYTES, BLOCK_BYTES, 1, archived, status),
                 *(each.first_scn, time(each.first_time), end, time(each.next_time), 0),
             )
-        for group in range(len(online_logs(database)) + 1, 4):
-            yield (group, 1, 0, LOG_BYTES, BLOCK_BYTES, 1, "YES", "UNUSED", 0, None, 0, None, 0)
+        for group in sorted(set(groups()) - online_logs(database).keys()):
+            thread_number = (group - 1) // GROUPS + 1
+            yield (group, thread_number, 0, LOG_BYTES, BLOCK_BYTES, 1, "YES", "UNUSED", 0, None, 0, None, 0)
+
+    def groups() -> range:
+        return range(1, len(journal.threads) * GROUPS + 1)
 
     def logfile(env: Env) -> Iterator[Sequence[object]]:
-        for group in range(1, 4):
+        for group in groups():
             yield (group, None, "ONLINE", member_name(database, group), "NO", 0)
 
     def closed() -> Iterator[LogFile]:
@@ -50,11 +55,14 @@ def views(database: OracleDatabase) -> list[FixedView]:
     def archived(env: Env) -> Iterator[Sequence[object]]:
         if not database.archive_log:
             return
-        for record, each in enumerate(closed(), 1):
+        for record, each in enumerate(list(closed()), 1):
+            if each.hidden_looks:
+                each.hidden_looks -= 1
+                continue
             name = None if each.deleted else archive_name(database, each)
             records = (each.end_record or 0) - each.first_record
             yield (
-                *(record, 1_100_000_000 + record, name, 1, 1, each.sequence),
+                *(record, 1_100_000_000 + record, name, 1, each.thread, each.sequence),
                 *(database.resetlogs_scn, time(database.resetlogs_at), 1),
                 *(each.first_scn, time(each.first_time), each.next_scn, time(each.next_time)),
                 *(records, BLOCK_BYTES, "ARCH", "ARCH", "NO", "YES", "NO"),
@@ -69,9 +77,17 @@ def views(database: OracleDatabase) -> list[FixedView]:
             )
 
     def history(env: Env) -> Iterator[Sequence[object]]:
-        for record, each in enumerate(closed(), 1):
+        for record, each in enumerate(list(closed()), 1):
             yield (
-                *(record, record, 1, each.sequence, each.first_scn, time(each.first_time), each.next_scn),
+                *(
+                    record,
+                    record,
+                    each.thread,
+                    each.sequence,
+                    each.first_scn,
+                    time(each.first_time),
+                    each.next_scn,
+                ),
                 *(database.resetlogs_scn, time(database.resetlogs_at), 0),
             )
 
@@ -93,14 +109,20 @@ def views(database: OracleDatabase) -> list[FixedView]:
             )
 
     def thread(env: Env) -> Iterator[Sequence[object]]:
-        current = journal.logs[-1]
-        scn = database.storage.scn
         now = time(env.now)
-        yield (
-            *(1, "OPEN", "PUBLIC", 3, database.name, time(database.started_at), current.group),
-            *(current.sequence, scn, now, database.resetlogs_scn, time(database.resetlogs_at), None, None),
-            *(current.sequence, 2, scn, now, 0),
-        )
+        with database.storage.lock:
+            written = journal.flush_point(database.storage.scn)
+            shown = [
+                (each, journal.current(each.number), each.look(written)) for each in journal.threads.values()
+            ]
+        for each, current, flushed in shown:
+            scn = flushed.scn if each.is_open else each.closed_scn
+            instance = database.name if each.number == 1 else f"{database.name}{each.number}"
+            yield (
+                *(each.number, "OPEN" if each.is_open else "CLOSED", "PUBLIC", GROUPS, instance),
+                *(time(each.opened_at), current.group, current.sequence, scn, now),
+                *(each.opened_scn, time(each.opened_at), None, None, current.sequence, 2, scn, now, 0),
+            )
 
     def mined_logs(env: Env) -> Iterator[Sequence[object]]:
         for number, added in enumerate(env.session.mining_files):
@@ -108,7 +130,8 @@ def views(database: OracleDatabase) -> list[FixedView]:
             end = NO_END_SCN if each.next_scn is None else each.next_scn
             yield (
                 *(number + 1, added.name, time(each.first_time), time(each.next_time), database.dbid),
-                *(database.name, database.resetlogs_scn, time(database.resetlogs_at), 1, each.sequence),
+                *(database.name, database.resetlogs_scn, time(database.resetlogs_at)),
+                *(each.thread, each.sequence),
                 *(
                     each.first_scn,
                     end,

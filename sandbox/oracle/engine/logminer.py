@@ -85,7 +85,7 @@ class Mining:
 
     def _check_files(self) -> None:
         """An online log that was overwritten since it was added cannot be read any more."""
-        newest = {log.group: log for log in self.journal.logs[-3:]}
+        newest = {log.group: log for log in self.journal.online()}
         for added in self.run.logs:
             if added.online and newest[added.log.group] is not added.log:
                 raise OracleFault(
@@ -93,19 +93,12 @@ class Mining:
                     f"archived log contains sequence {newest[added.log.group].sequence}; "
                     f"sequence {added.log.sequence} required",
                 )
-            if not added.online and added.log.deleted:
+            if not added.online and not added.log.on_disk:
                 raise OracleFault(308, f"cannot open archived log '{added.name}'")
 
     def rows(self) -> Iterator[Row]:
         """Rows of the range, texts cut into pieces."""
-        first, stop = self.journal.span(self._low, self._high)
-        first = max(first, self.run.logs[0].log.first_record)
-        last_log = self.run.logs[-1].log
-        if last_log.end_record is not None:
-            stop = min(stop, last_log.end_record)
-        places: Iterable[tuple[int, Record]] = zip(
-            range(first, stop), self.journal.records[first:stop], strict=True
-        )
+        places = self._places()
         if self.run.has("COMMITTED_DATA_ONLY"):
             places = _committed(places)
         early, build = self._early, self._build
@@ -122,6 +115,28 @@ class Mining:
                 yield from self._with_text(row, record)
             if self._has_lobs(record):
                 yield from self._lob_rows(row, record)
+
+    def _places(self) -> Iterable[tuple[int, Record]]:
+        """Records of the range that are in the logs given and on disk."""
+        first, stop = self.journal.span(self._low, self._high)
+        ranges: dict[int, tuple[int, int]] = {}
+        for added in self.run.logs:
+            log, thread = added.log, self.journal.threads[added.log.thread]
+            begin = min(log.first_record, ranges.get(thread.number, (log.first_record,))[0])
+            end = stop if log.end_record is None else min(stop, log.end_record)
+            ranges[thread.number] = begin, min(end, thread.flushed.place) if thread.flushed else end
+        first = max(first, min(begin for begin, _ in ranges.values()))
+        stop = max(first, max(end for _, end in ranges.values()))
+        places = zip(range(first, stop), self.journal.records[first:stop], strict=True)
+        if len(self.journal.threads) == 1:
+            return places
+        nothing = (0, 0)
+        return (
+            (place, record)
+            for place, record in places
+            for begin, end in (ranges.get(record.transaction.thread, nothing),)
+            if begin <= place < end
+        )
 
     def _with_text(self, row: list[Cell], record: Record) -> Iterator[Row]:
         redo = self._redo(record)

@@ -6,10 +6,11 @@ Read next: `logminer` (the rows it yields), `plsql` (who starts it).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.journal import LogFile
+from sandbox.oracle.engine.redo_threads import RedoThread
 from sandbox.oracle.interface import OracleFault
 
 if TYPE_CHECKING:
@@ -60,12 +61,12 @@ def member_name(database: OracleDatabase, group: int) -> str:
 
 def archive_name(database: OracleDatabase, log: LogFile) -> str:
     """File name of an archived log."""
-    return f"/opt/oracle/archive/{database.name}/1_{log.sequence}_{database.dbid}.arc"
+    return f"/opt/oracle/archive/{database.name}/{log.thread}_{log.sequence}_{database.dbid}.arc"
 
 
 def online_logs(database: OracleDatabase) -> dict[int, LogFile]:
     """Newest log of each group."""
-    return {log.group: log for log in database.storage.journal.logs[-3:]}
+    return {log.group: log for log in database.storage.journal.online()}
 
 
 def find_log(database: OracleDatabase, name: str) -> AddedLog:
@@ -79,7 +80,7 @@ def find_log(database: OracleDatabase, name: str) -> AddedLog:
             return AddedLog(name, log, online=True)
     if database.archive_log:
         for log in database.storage.journal.logs:
-            if not log.current and not log.deleted and archive_name(database, log) == name:
+            if log.on_disk and archive_name(database, log) == name:
                 return AddedLog(name, log, online=False)
     raise OracleFault(1284, f"file {name} cannot be opened")
 
@@ -121,14 +122,24 @@ def start(
         raise OracleFault(1281, "SCN range specified is invalid")
     if not database.supplemental:
         raise OracleFault(1354, "Supplemental log data must be added to run this command")
-    logs = sorted(added, key=lambda each: each.log.sequence)
+    logs = sorted(added, key=lambda each: (each.log.thread, each.log.sequence))
+    for thread, own in groupby(logs, key=lambda each: each.log.thread):
+        _check_thread(database.storage.journal.threads[thread], [one.log for one in own], start_scn, end_scn)
+    return MiningRun(tuple(logs), start_scn, end_scn, options)
+
+
+def _check_thread(thread: RedoThread, logs: list[LogFile], start_scn: int, end_scn: int) -> None:
+    """A thread of which nothing was added is not missed, as in Oracle: its work just does not show."""
     missing = OracleFault(1291, "missing log file")
     for before, after in pairwise(logs):
-        if after.log.sequence != before.log.sequence + 1:
+        if after.sequence != before.sequence + 1:
             raise missing
-    if start_scn and start_scn < logs[0].log.first_scn:
+    if start_scn and start_scn < logs[0].first_scn and logs[0].sequence > 1:
         raise missing
-    last = logs[-1].log
-    if last.next_scn is not None and (start_scn >= last.next_scn or end_scn > last.next_scn):
+    if start_scn < logs[0].first_scn and thread.number == 1 and start_scn:
         raise missing
-    return MiningRun(tuple(logs), start_scn, end_scn, options)
+    last = logs[-1]
+    if last.next_scn is None or last.next_scn == thread.closed_scn:
+        return
+    if start_scn >= last.next_scn or end_scn > last.next_scn:
+        raise missing

@@ -31,6 +31,10 @@ class Arguments:
     def __init__(self, given: dict[str, Cell]) -> None:
         self._given = given
 
+    def has(self, name: str) -> bool:
+        """Was an argument given?"""
+        return self._given.get(name) is not None
+
     def text(self, name: str) -> str:
         """A text argument, '' when absent."""
         return (self._given.get(name) or b"").decode()

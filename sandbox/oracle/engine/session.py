@@ -19,6 +19,7 @@ from sandbox.oracle.engine.storage import Restart, Storage
 from sandbox.oracle.engine.syntax import Select
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.engine.zones import offset_minutes, zone
+from sandbox.oracle.faults.script import Moment
 from sandbox.oracle.interface import (
     BatchFault,
     Bind,
@@ -85,6 +86,7 @@ class EngineSession:
         self.transaction_name = ""
         self.statement = ""
         self.killed = False
+        self.thread = 1
 
     def find(self, owner: str | None, name: str, privilege: str) -> Table | View:
         """A table or view this session may use so."""
@@ -146,7 +148,8 @@ class EngineSession:
         if plan.locks is not None and isinstance(prepared.statement, Select):
             self._lock(plan, prepared.statement, plain(binds), check)
         env = self.env(plain(binds), check)
-        return Outcome(columns=plan.columns, rows=_first_now(iter(plan.rows(env, ()))))
+        rows = self.database.faults.rows(self.user, self.statement, iter(plan.rows(env, ())))
+        return Outcome(columns=plan.columns, rows=_first_now(rows))
 
     def _lock(self, plan: QueryPlan, statement: Select, binds: Sequence[Cell], check: CheckCancel) -> None:
         if plan.locks is None:
@@ -223,6 +226,7 @@ class EngineSession:
             f"OS_program_name={self.client.program}"
         )
         transaction.name = self.transaction_name
+        transaction.thread = self.thread
         return transaction
 
     def begin(self) -> Transaction:
@@ -236,9 +240,13 @@ class EngineSession:
 
     def commit(self) -> None:
         """See `interface.Session`."""
+        faults = self.database.faults
+        if self.transaction is not None:
+            faults.at(Moment.COMMIT, self.user)
         transaction, self.transaction, self.transaction_name = self.transaction, None, ""
         if transaction is not None:
             self.storage.commit(transaction)
+            faults.at(Moment.COMMITTED, self.user)
 
     def rollback(self) -> None:
         """See `interface.Session`."""

@@ -28,6 +28,7 @@ class Transaction:
     client_id: str = ""
     session_info: str = ""
     name: str = ""
+    thread: int = 1
     start_scn: int = 0
     started_at: float = 0.0
     scn: int = OPEN

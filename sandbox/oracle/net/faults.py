@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from sandbox.oracle.interface import OracleFault
+from sandbox.oracle.interface import Disconnect, OracleFault
 from sandbox.oracle.net.answers import CallResult
 from sandbox.oracle.net.packets import BreakReceived, ClientGone
 
@@ -41,7 +41,7 @@ def guarded(call: Callable[[], Result]) -> Result:
     """Call the engine; an error it did not mean to raise is logged and becomes ORA-20999."""
     try:
         return call()
-    except (OracleFault, ClientGone, BreakReceived):
+    except (OracleFault, Disconnect, ClientGone, BreakReceived):
         raise
     except Exception as exc:
         log.exception("engine_failed")

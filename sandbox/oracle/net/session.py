@@ -11,7 +11,7 @@ import time
 
 import structlog
 
-from sandbox.oracle.interface import Database, OracleFault
+from sandbox.oracle.interface import Database, Disconnect, OracleFault
 from sandbox.oracle.net import answers, handshake, piggybacks
 from sandbox.oracle.net.answers import CallResult
 from sandbox.oracle.net.execute import Executor
@@ -68,7 +68,7 @@ class WireSession:
             if self._connect():
                 while self._request():
                     pass
-        except ClientGone:
+        except (ClientGone, Disconnect):
             pass
         except Exception:  # a fault in decoding one client's bytes must not reach the others
             log.exception("connection_failed", request=self._reader.buffer[:_LOGGED_BYTES].hex(" "))

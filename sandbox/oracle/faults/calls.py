@@ -1,0 +1,207 @@
+"""The procedures of package SANDBOX_FAULTS; SYS and SYSTEM may call them, USE_THREAD everybody.
+
+    add_error(code, message, statement, username, skip, times, after_rows, moment, argument, below)
+    add_disconnect(statement, username, skip, times, after_rows, moment)      clear
+    switch_logs(every)    delay_archiving(looks)    purge_logs(how, up_to, thread)    restore_logs
+    open_thread(thread)   close_thread(thread)      use_thread(thread)
+    delay_flush(thread)   hold_flush(thread)        flush
+    share_commits(times)  new_incarnation
+
+What they do is in the manual of the sandbox. Read next: `script`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sandbox.oracle.engine.journal import LogFile
+from sandbox.oracle.engine.packages import PROCEDURES, Arguments, Procedure
+from sandbox.oracle.faults.messages import message
+from sandbox.oracle.faults.script import Moment
+from sandbox.oracle.interface import OracleFault
+
+if TYPE_CHECKING:
+    from sandbox.oracle.engine.session import EngineSession
+
+Action = Callable[["EngineSession", Arguments], None]
+ADMINISTRATORS = ("SYS", "SYSTEM")
+
+
+def _refused(text: str) -> OracleFault:
+    return OracleFault(20998, f"sandbox_faults: {text}")
+
+
+def _moment(arguments: Arguments) -> Moment:
+    default = Moment.FETCH if arguments.has("AFTER_ROWS") else Moment.STATEMENT
+    given = arguments.text("MOMENT").upper() or default
+    if given not in Moment.__members__:
+        raise _refused(f"moment is one of {', '.join(Moment)}, not {given}")
+    return Moment(given)
+
+
+def _add(session: EngineSession, arguments: Arguments, code: int, text: str) -> None:
+    session.database.faults.add(
+        _moment(arguments),
+        code,
+        text,
+        statement=arguments.text("STATEMENT"),
+        user=arguments.text("USERNAME").upper(),
+        skip=arguments.number("SKIP"),
+        left=arguments.number("TIMES", 1),
+        after_rows=arguments.number("AFTER_ROWS"),
+    )
+
+
+def _add_error(session: EngineSession, arguments: Arguments) -> None:
+    code = arguments.number("CODE")
+    if code <= 0:
+        raise _refused("code is an ORA number above 0")
+    text = arguments.text("MESSAGE") or message(
+        code, argument=arguments.text("ARGUMENT"), below=arguments.number("BELOW", 3113)
+    )
+    _add(session, arguments, code, text)
+
+
+def _add_disconnect(session: EngineSession, arguments: Arguments) -> None:
+    _add(session, arguments, 0, "")
+
+
+def _clear(session: EngineSession, arguments: Arguments) -> None:
+    session.database.faults.clear()
+
+
+def _switch_logs(session: EngineSession, arguments: Arguments) -> None:
+    every = arguments.number("EVERY")
+    if every <= 0:
+        raise _refused("every is a number of redo records above 0")
+    with session.storage.lock:
+        session.storage.journal.set_log_size(every)
+
+
+def _delay_archiving(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        session.storage.journal.archiver_looks = arguments.number("LOOKS")
+
+
+def _closed(session: EngineSession, arguments: Arguments) -> list[LogFile]:
+    up_to, thread = arguments.number("UP_TO"), arguments.number("THREAD")
+    return [
+        log
+        for log in session.storage.journal.logs
+        if not log.current and (not up_to or log.sequence <= up_to) and thread in (0, log.thread)
+    ]
+
+
+def _purge_logs(session: EngineSession, arguments: Arguments) -> None:
+    how = arguments.text("HOW").upper() or "DELETED"
+    if how not in ("DELETED", "LOST"):
+        raise _refused(f"how is DELETED or LOST, not {how}")
+    with session.storage.lock:
+        for log in _closed(session, arguments):
+            log.deleted, log.lost = how == "DELETED", how == "LOST"
+
+
+def _restore_logs(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        for log in _closed(session, arguments):
+            log.deleted = log.lost = False
+            log.hidden_looks = 0
+
+
+def _open_thread(session: EngineSession, arguments: Arguments) -> None:
+    number, storage = arguments.number("THREAD", 2), session.storage
+    with storage.lock:
+        journal = storage.journal
+        known = journal.threads.get(number)
+        if (known is not None and known.is_open) or not 1 <= number <= len(journal.threads) + 1:
+            raise _refused(f"thread {number} cannot be opened")
+        journal.open_thread(number, storage.next_scn())
+
+
+def _close_thread(session: EngineSession, arguments: Arguments) -> None:
+    number, storage = arguments.number("THREAD", 2), session.storage
+    with storage.lock:
+        if any(transaction.thread == number for transaction in storage.open_transactions):
+            raise _refused(f"thread {number} has open transactions")
+        _thread(session, number)
+        storage.journal.close_thread(number, storage.next_scn())
+
+
+def _thread(session: EngineSession, number: int) -> int:
+    found = session.storage.journal.threads.get(number)
+    if found is None or not found.is_open:
+        raise _refused(f"thread {number} is not open")
+    return number
+
+
+def _use_thread(session: EngineSession, arguments: Arguments) -> None:
+    if session.transaction is not None:
+        raise _refused("a session changes its thread between transactions")
+    session.thread = _thread(session, arguments.number("THREAD", 1))
+
+
+def _delay_flush(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        session.storage.journal.threads[_thread(session, arguments.number("THREAD", 1))].delayed = True
+
+
+def _hold_flush(session: EngineSession, arguments: Arguments) -> None:
+    storage = session.storage
+    with storage.lock:
+        thread = storage.journal.threads[_thread(session, arguments.number("THREAD", 1))]
+        thread.flushed = thread.flushed or storage.journal.flush_point(storage.scn)
+
+
+def _flush(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        for thread in session.storage.journal.threads.values():
+            thread.delayed, thread.flushed = False, None
+
+
+def _share_commits(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        session.storage.shared_commits = arguments.number("TIMES", 1)
+
+
+def _new_incarnation(session: EngineSession, arguments: Arguments) -> None:
+    database = session.database
+    with session.storage.lock:
+        database.resetlogs_scn, database.resetlogs_at = session.storage.next_scn(), database.clock()
+
+
+def _restricted(action: Action) -> Action:
+    def checked(session: EngineSession, arguments: Arguments) -> None:
+        if session.user not in ADMINISTRATORS:
+            raise OracleFault(
+                6550, "line 1, column 7:\nPLS-00201: identifier 'SANDBOX_FAULTS' must be declared"
+            )
+        action(session, arguments)
+
+    return checked
+
+
+_WHEN = ("STATEMENT", "USERNAME", "SKIP", "TIMES", "AFTER_ROWS", "MOMENT")
+_ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
+    "ADD_ERROR": (("CODE", "MESSAGE", *_WHEN, "ARGUMENT", "BELOW"), _add_error),
+    "ADD_DISCONNECT": (_WHEN, _add_disconnect),
+    "CLEAR": ((), _clear),
+    "SWITCH_LOGS": (("EVERY",), _switch_logs),
+    "DELAY_ARCHIVING": (("LOOKS",), _delay_archiving),
+    "PURGE_LOGS": (("HOW", "UP_TO", "THREAD"), _purge_logs),
+    "RESTORE_LOGS": (("UP_TO", "THREAD"), _restore_logs),
+    "OPEN_THREAD": (("THREAD",), _open_thread),
+    "CLOSE_THREAD": (("THREAD",), _close_thread),
+    "DELAY_FLUSH": (("THREAD",), _delay_flush),
+    "HOLD_FLUSH": (("THREAD",), _hold_flush),
+    "FLUSH": ((), _flush),
+    "SHARE_COMMITS": (("TIMES",), _share_commits),
+    "NEW_INCARNATION": ((), _new_incarnation),
+}
+PROCEDURES.update(
+    {
+        f"SANDBOX_FAULTS.{name}": Procedure(parameters, _restricted(action))
+        for name, (parameters, action) in _ACTIONS.items()
+    }
+)
+PROCEDURES["SANDBOX_FAULTS.USE_THREAD"] = Procedure(("THREAD",), _use_thread)
