@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from cdc.config import PostgresConnection
@@ -39,6 +38,13 @@ def conninfo(settings: PostgresConnection, *, application: str, replication: boo
     return make_conninfo("", **options)
 
 
+_SETTINGS = """
+set search_path = pg_catalog; set time zone 'UTC'; set datestyle = 'ISO, YMD'; set jit = off;
+set work_mem = '32MB'
+"""
+"""A batch is joined and sorted in memory; compiling a statement takes longer than running it once."""
+
+
 def connect(settings: PostgresConnection, *, application: str, autocommit: bool = False) -> Connection:
     """Open a session with pinned search_path, UTC and ISO dates.
 
@@ -55,8 +61,6 @@ def connect(settings: PostgresConnection, *, application: str, autocommit: bool 
     subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
     with postgres_errors(subject):
         connection = psycopg.connect(conninfo(settings, application=application), autocommit=True)
-        connection.execute(
-            sql.SQL("set search_path = pg_catalog; set time zone 'UTC'; set datestyle = 'ISO, YMD'")
-        )
+        connection.execute(_SETTINGS)
         connection.autocommit = autocommit
     return connection

@@ -42,6 +42,11 @@ class Merged:
     staged_seq: int | None
 
 
+FOLLOW_KEYS = "set enable_hashjoin = off; set enable_mergejoin = off"
+"""For the session that merges: each key of a batch is looked up by the primary key, so a batch costs
+the same however large the entity table is, and whatever the server knows of the temporary tables."""
+
+
 class EntityMerge:
     """The statements of one entity on one session.
 

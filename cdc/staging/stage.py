@@ -28,7 +28,7 @@ from cdc.staging.change_log import change_rows, in_stream_order
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.dead_letters import DeadLetters, map_refusals
 from cdc.staging.incoming import Incoming, SnapshotPlaces, incoming
-from cdc.staging.merge import EntityMerge
+from cdc.staging.merge import FOLLOW_KEYS, EntityMerge
 from cdc.staging.order import lock_order, reserve_numbers
 from cdc.staging.partitions import Month, ensure_partitions, months_of
 from cdc.staging.sweep import sweep
@@ -98,6 +98,7 @@ class Stager:
         self._stale = False
         self._letters, self._checkpoints = DeadLetters(connection), Checkpoints(connection)
         with postgres_errors(f"staging of {system}"), connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(FOLLOW_KEYS)
             self._rule_set_id = _register(connection, rule_set)
             self._merges = {
                 name: EntityMerge(rule_set.entities[name], system, self._rule_set_id)

@@ -83,6 +83,7 @@ def sweep(
     parameters = {
         "system": system, "entity": entity.name, "rule_set_id": rule_set_id, "position": position, "at": at,
     }  # fmt: skip
+    cursor.execute("set local enable_hashjoin = on")  # whole tables are compared here, not a batch
     cursor.execute(sql.SQL("select count(*) {gone}").format(gone=names["gone"]), parameters)
     count = int(str((cursor.fetchone() or (0,))[0]))
     if count == 0:

@@ -41,6 +41,12 @@ NAMING = {
 NOW = text("now()")
 metadata = MetaData(schema=SCHEMA, naming_convention=NAMING)
 
+_APPEND_ONLY: dict[str, Any] = {
+    "postgresql_using": "brin",
+    "postgresql_with": {"pages_per_range": 32, "autosummarize": "on"},
+}
+"""Index of a column that grows as rows are appended: nearly free to write, and it stays small."""
+
 staged_seq_sequence = Sequence("staged_seq", metadata=metadata)
 batch_id_sequence = Sequence("batch_id", metadata=metadata)
 
@@ -104,8 +110,8 @@ change = Table(
     moment("committed_at", "When the source committed it"),
     column("batch_id", BigInteger, "Batch that staged it, see staging.batch"),
     moment("staged_at", "When it was staged", server_default=NOW),
-    PrimaryKeyConstraint("system", "source_position", "source_ordinal", "committed_at"),
-    Index(None, "batch_id"),
+    PrimaryKeyConstraint("source_position", "source_ordinal", "system", "committed_at"),
+    Index(None, "batch_id", **_APPEND_ONLY),
     Index(None, "key", postgresql_using="hash"),
     comment="Append-only log of every captured change, raw; one partition a month of committed_at",
     postgresql_partition_by="range (committed_at)",
@@ -147,8 +153,8 @@ delivery = Table(
     moment("recorded_at", "When it was recorded, just before the target's commit", server_default=NOW),
     PrimaryKeyConstraint("delivery_id"),
     CheckConstraint("decision in ('insert', 'update', 'delete', 'deactivate', 'void')", name="decision"),
-    Index(None, "sink", "staged_seq"),
-    Index(None, "sink", "target_transaction"),
+    Index(None, "staged_seq", "target_transaction", **_APPEND_ONLY),
+    Index("ix_delivery_void", "sink", "target_transaction", postgresql_where=text("decision = 'void'")),
     Index(None, "key", postgresql_using="hash"),
     comment="Append-only: each target row written, with what it was before",
 )

@@ -20,9 +20,9 @@ create table staging.change (
     committed_at timestamptz not null,
     batch_id bigint not null,
     staged_at timestamptz default now() not null,
-    constraint pk_change primary key (system, source_position, source_ordinal, committed_at)
+    constraint pk_change primary key (source_position, source_ordinal, system, committed_at)
 ) partition by range (committed_at);
-create index ix_change_batch_id on staging.change (batch_id);
+create index ix_change_batch_id on staging.change using brin (batch_id) with (pages_per_range = 32, autosummarize = on);
 create index ix_change_key on staging.change using hash (key);
 comment on table staging.change is 'Append-only log of every captured change, raw; one partition a month of committed_at';
 comment on column staging.change.system is 'System the change was read from';
@@ -86,8 +86,9 @@ create table staging.delivery (
     constraint ck_delivery_decision check (decision in ('insert', 'update', 'delete', 'deactivate', 'void'))
 );
 create index ix_delivery_key on staging.delivery using hash (key);
-create index ix_delivery_sink_staged_seq on staging.delivery (sink, staged_seq);
-create index ix_delivery_sink_target_transaction on staging.delivery (sink, target_transaction);
+create index ix_delivery_staged_seq_target_transaction on staging.delivery
+    using brin (staged_seq, target_transaction) with (pages_per_range = 32, autosummarize = on);
+create index ix_delivery_void on staging.delivery (sink, target_transaction) where decision = 'void';
 comment on table staging.delivery is 'Append-only: each target row written, with what it was before';
 comment on column staging.delivery.delivery_id is 'Number of the record';
 comment on column staging.delivery.sink is 'Sink that wrote the row';
