@@ -234,6 +234,19 @@ class Site:
         """A session in CC&B."""
         return self.ccb.connect(user)
 
+    def recharge(self, key: str, tender_type: str = "cash") -> None:
+        """A completed recharge of 1500.00 in prepaid, on the first account that may vend."""
+        self.app(
+            "insert into recharge (recharge_id, ccb_account_id, amount, currency, channel, tender_type, "
+            "status, recharged_at) select %s, min(ccb_account_id), 1500, 'XAF', 'ussd', %s, 'completed', "
+            "now() from account where may_vend and active",
+            key, tender_type,
+        )  # fmt: skip
+
+    def receipts(self) -> list[tuple[Any, ...]]:
+        """Recharge and state of every receipt, in order."""
+        return self.staging("select recharge_id, state from staging.receipt order by 1")
+
     def slots(self) -> list[str]:
         """Replication slots of the prepaid database."""
         return [

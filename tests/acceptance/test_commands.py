@@ -62,8 +62,8 @@ def test_status_before_during_and_after_a_run(site: Site) -> None:
     assert (before.code, before.out) == (0, "nothing has run yet\n")
     flows = ["capture:ccb", "capture:prepaid", "deliver:ccb", "deliver:prepaid"]
     with site.running() as running:
-        recharge(site, "status-1", "cash")
-        eventually(lambda: receipts(site), "receipt", hint=running.text)
+        site.recharge("status-1")
+        eventually(site.receipts, "receipt", hint=running.text)
         table, rows = site.call("status"), site.call("status", "--format", "json").rows()
         assert table.code == 0
         lines = table.out.splitlines()
@@ -87,19 +87,3 @@ def test_status_before_during_and_after_a_run(site: Site) -> None:
     assert re.search(
         r"^capture:ccb: no word for 36\d\d s: is ccbridge run still alive\?$", gone.out, re.MULTILINE
     )
-
-
-def recharge(site: Site, key: str, tender_type: str, account: str | None = None) -> None:
-    """A completed recharge of 1500.00 in prepaid."""
-    if account is None:
-        account = site.app("select min(ccb_account_id) from account where may_vend")[0][0]
-    site.app(
-        "insert into recharge (recharge_id, ccb_account_id, amount, currency, channel, tender_type, status, "
-        "recharged_at) values (%s, %s, 1500, 'XAF', 'ussd', %s, 'completed', now())",
-        key, account, tender_type,
-    )  # fmt: skip
-
-
-def receipts(site: Site) -> list[tuple[object, ...]]:
-    """Recharge and state of every receipt."""
-    return site.staging("select recharge_id, state from staging.receipt")
