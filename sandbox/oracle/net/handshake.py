@@ -21,6 +21,7 @@ _ACCEPT_FLAG_FAST_AUTHENTICATION = 0x10000000
 _LAST_TYPE = 1000  # above every data type number
 _INTEGER_TYPE = 27  # its representation tells how the scale of columns and binds is written
 _TIME_ZONE = bytes.fromhex("80000000 3C3C3C 80000000")
+_BANNER_BYTES = 49  # JDBC reads no more and takes what is behind for the next member
 _TIME_ZONE_VERSION = (32).to_bytes(4, "big")
 _UNKNOWN_SERVICE, _UNKNOWN_SID = 12514, 12505
 
@@ -134,7 +135,7 @@ def protocol_answer(reader: Reader, dialect: Dialect, banner: str) -> bytes:
     return b"".join(
         (
             b"\x01\x06\0",
-            banner.encode() + b"\0",
+            banner.encode()[:_BANNER_BYTES] + b"\0",
             _CHARSET_UTF8.to_bytes(2, "little"),
             b"\x03\0\0",
             len(charsets).to_bytes(2, "big") + charsets,
