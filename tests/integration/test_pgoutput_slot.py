@@ -312,7 +312,7 @@ def test_preflight_tells_what_the_server_lacks() -> None:
         reader = prepaid.reader("t")
         fixes = {finding.subject: finding.fix for finding in reader.preflight()}
         assert set(fixes) == {"wal_level", "max_replication_slots", "publication ccbridge"}
-        assert fixes["wal_level"] == "alter system set wal_level = 'logical'; then restart the server"
+        assert fixes["wal_level"] == "alter system set wal_level = 'logical'; -- then restart the server"
         prepaid.execute(fixes["publication ccbridge"])
         assert {finding.subject for finding in reader.preflight()} == {"wal_level", "max_replication_slots"}
         prepaid.close()

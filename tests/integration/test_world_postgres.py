@@ -69,8 +69,8 @@ def test_bridge_writes_masters_and_acknowledges_recharges(prepaid: PrepaidDataba
             " values ('R1', '0000000001', 10.50, 'XAF', 'mobile', 'momo', 'completed', now())"
         )
     with psycopg.connect(prepaid.conninfo(BRIDGE_USER)) as bridge:
-        bridge.execute("select pg_replication_origin_create('ccbridge')")
-        bridge.execute("select pg_replication_origin_session_setup('ccbridge')")
+        bridge.execute("select pg_replication_origin_create('of_the_bridge')")
+        bridge.execute("select pg_replication_origin_session_setup('of_the_bridge')")
         bridge.execute("create table ccbridge.sink_mark (sink text primary key)")
         bridge.execute("insert into public.customer (ccb_person_id, full_name) values ('0000000001', 'x')")
         bridge.execute("update public.customer set full_name = 'y'")
