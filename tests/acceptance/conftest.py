@@ -26,18 +26,31 @@ def world() -> Iterator[World]:
 @pytest.fixture
 def site(world: World, tmp_path: Path) -> Iterator[Site]:
     """A configured installation with empty databases; whatever it said held no secret."""
-    site = Site(world, tmp_path, f"t{next(_NUMBERS)}")
+    yield from _installed(Site(world, tmp_path, f"t{next(_NUMBERS)}"))
+
+
+@pytest.fixture(scope="session")
+def template(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Name of a migrated staging database to copy."""
+    site = Site(world, tmp_path_factory.mktemp("template"), "template")
+    try:
+        done = site.call("migrate")
+        assert done.code == 0, done.err
+        yield site.staging_name
+    finally:
+        site.close()
+
+
+@pytest.fixture
+def migrated(world: World, template: str, tmp_path: Path) -> Iterator[Site]:
+    """A configured installation with a staging schema; whatever it said held no secret."""
+    yield from _installed(Site(world, tmp_path, f"t{next(_NUMBERS)}", like=template))
+
+
+def _installed(site: Site) -> Iterator[Site]:
     try:
         yield site
         leaked = site.leaked()
     finally:
         site.close()
     assert leaked == []
-
-
-@pytest.fixture
-def migrated(site: Site) -> Site:
-    """The same with a staging schema."""
-    done = site.call("migrate")
-    assert done.code == 0, done.err
-    return site

@@ -24,6 +24,8 @@ import oracledb
 import psycopg
 from psycopg import sql
 
+from cdc.staging.desired import high_staged_seq
+from sandbox.postgres import PostgresServer
 from sandbox.prepaid import application
 from sandbox.prepaid.application import APPLICATION_USER, BRIDGE_USER, PrepaidDatabase
 from sandbox.world import World
@@ -118,23 +120,37 @@ class Running:
 
 
 class Site:
-    """A configured installation; `close` ends what it started and drops its databases."""
+    """A configured installation; `close` ends what it started and drops its databases.
 
-    def __init__(self, world: World, folder: Path, name: str) -> None:
+    Args:
+        world: the servers.
+        folder: for configuration and logs.
+        name: part of the names of its databases and its slot.
+        like: a staging database to copy; an empty one if None.
+        staging_server: where staging is, if not beside prepaid.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        folder: Path,
+        name: str,
+        *,
+        like: str | None = None,
+        staging_server: PostgresServer | None = None,
+    ) -> None:
         self.world, self.folder, self.name = world, folder, name
         self.ccb = world.ccb
         self.prepaid: PrepaidDatabase = application.create(
             world.postgres, f"prepaid_{name}",
             application_password=CANARIES[APPLICATION_USER], bridge_password=CANARIES[BRIDGE_USER],
         )  # fmt: skip
+        self._staging_server = staging_server or world.postgres
         self.staging_name = f"staging_{name}"
-        self.staging_admin = world.postgres.create_database(self.staging_name)
-        with psycopg.connect(self.staging_admin, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("alter database {} owner to {}").format(
-                    sql.Identifier(self.staging_name), sql.Identifier(BRIDGE_USER)
-                )
-            )
+        if staging_server is not None:
+            application.create_role(staging_server, BRIDGE_USER, CANARIES[BRIDGE_USER])
+        self._create_staging(like)
+        self.staging_admin = self._staging_server.conninfo(self.staging_name)
         self.config = folder / "ccbridge.toml"
         self.config.write_text(self.configuration(), encoding="utf-8")
         self.environment = {
@@ -145,6 +161,13 @@ class Site:
         self.transcript: list[str] = []
         self._running: list[Running] = []
 
+    def _create_staging(self, like: str | None) -> None:
+        statement = sql.SQL("create database {} owner {} template {}").format(
+            *map(sql.Identifier, (self.staging_name, BRIDGE_USER, like or "template0"))
+        )
+        with psycopg.connect(self._staging_server.conninfo(), autocommit=True) as connection:
+            connection.execute(statement)
+
     @property
     def slot(self) -> str:
         """Its replication slot; the name is also that of its replication origin."""
@@ -153,13 +176,12 @@ class Site:
     def configuration(self, rules: str = "ccb_prepaid") -> str:
         """The configuration file, without passwords."""
         assert self.world.authority is not None
-        place = (
-            f'host = "127.0.0.1"\nport = {self.world.postgres.port}\n'
-            f'sslrootcert = "{self.world.authority.certificate}"\nuser = "{BRIDGE_USER}"\n'
-        )
+        place = f'host = "127.0.0.1"\nuser = "{BRIDGE_USER}"\n'
+        place += f'sslrootcert = "{self.world.authority.certificate}"\n'
+        port = self.world.postgres.port
         return (
-            f'[staging]\ndatabase = "{self.staging_name}"\n{place}'
-            f'[systems.prepaid]\nkind = "postgres"\ndatabase = "{self.prepaid.name}"\n{place}'
+            f'[staging]\ndatabase = "{self.staging_name}"\nport = {self._staging_server.port}\n{place}'
+            f'[systems.prepaid]\nkind = "postgres"\ndatabase = "{self.prepaid.name}"\nport = {port}\n{place}'
             f'slot = "{self.slot}"\norigin = "{self.slot}"\n'
             f'[systems.ccb]\nkind = "oracle"\ndsn = "{self.ccb.tls_dsn}"\nuser = "CCBRIDGE"\n'
             f'wallet = "{self.world.wallet}"\ntime_zone = "Africa/Douala"\n'
@@ -203,7 +225,8 @@ class Site:
         )
         if self.staging(loaded) != [(2,)]:
             return False
-        high = self.staging("select last_value from staging.staged_seq")[0][0]
+        with psycopg.connect(self.staging_admin) as connection:
+            high = high_staged_seq(connection)
         marks = self.staging("select status, staged_seq from staging.flow_state where flow like 'deliver:%'")
         return len(marks) == 2 and all(status == "running" and mark == high for status, mark in marks)
 
@@ -274,11 +297,11 @@ class Site:
         """End processes, drop slot, origin and databases."""
         for running in self._running:
             running.kill()
-        databases = [self.prepaid.name, self.staging_name]
+        _drop(self._staging_server, self.staging_name)
         with psycopg.connect(self.world.postgres.conninfo(), autocommit=True) as connection:
             connection.execute(
-                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = any(%s)",
-                [databases],
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s",
+                [self.prepaid.name],
             )
             connection.execute(
                 "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s",
@@ -288,10 +311,7 @@ class Site:
                 "select pg_replication_origin_drop(roname) from pg_replication_origin where roname = %s",
                 [self.slot],
             )
-            for database in databases:
-                connection.execute(
-                    sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database))
-                )
+        _drop(self.world.postgres, self.prepaid.name)
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "cdc.cli", *arguments]
@@ -306,6 +326,23 @@ class Site:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
+
+
+def _drop(server: PostgresServer, database: str) -> None:
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database))
+        )
+
+
+def restarted(server: PostgresServer) -> None:
+    """Stop a server and start it again, its data kept."""
+    server._own_folder = False
+    try:
+        server.stop()
+    finally:
+        server._own_folder = True
+    server.start()
 
 
 def statements(fix: str) -> list[str]:

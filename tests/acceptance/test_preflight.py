@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.postgres import PostgresServer, free_port
 from sandbox.world import World
-from tests.acceptance.site import CANARIES, Done, Site, statements
+from tests.acceptance.site import CANARIES, Done, Site, restarted, statements
 
 
 def mend(site: Site, done: Done) -> None:
@@ -188,16 +188,6 @@ def test_the_wal_level_is_mended_by_what_check_prints(migrated: Site, replica_on
 
 def secret_literal() -> str:
     return CANARIES["ccbridge"].replace("'", "''")
-
-
-def restarted(server: PostgresServer) -> None:
-    """Stop and start a server, its data kept."""
-    server._own_folder = False
-    try:
-        server.stop()
-    finally:
-        server._own_folder = True
-    server.start()
 
 
 def test_everything_missing_in_ccb_is_found_and_mended_by_what_check_prints(migrated: Site) -> None:
