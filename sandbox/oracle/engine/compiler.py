@@ -265,7 +265,7 @@ class Compiler(ConditionCompiler):
 
 
 def _negate(cell: bytes) -> bytes:
-    return cells.encode_number(-cells.decode_number(cell))
+    return cells.encode_number(_CONTEXT.minus(cells.decode_number(cell)))
 
 
 def _arithmetic(operate: Callable[[Decimal, Decimal], Decimal]) -> Callable[[bytes, bytes], bytes]:

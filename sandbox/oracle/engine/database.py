@@ -27,7 +27,7 @@ from sandbox.oracle.engine.storage import Storage
 from sandbox.oracle.engine.users import Users
 from sandbox.oracle.engine.views import all_views
 from sandbox.oracle.engine.zones import zone
-from sandbox.oracle.faults import calls
+from sandbox.oracle.faults import calls as fault_calls
 from sandbox.oracle.faults.script import FaultScript, Moment
 from sandbox.oracle.interface import Client, OracleFault, Verifier
 
@@ -41,7 +41,7 @@ FUNCTION_MODULES = (
     system_functions,
     text_functions,
     time_functions,
-    calls,
+    fault_calls,
 )
 """They register what they define when they are imported."""
 

@@ -229,3 +229,8 @@ def test_columns_are_described_as_declared(sql: Sql) -> None:
         ("PER_ID", "CHAR", 10, 0, 0), ("N", "VARCHAR2", 20, 0, 0), ("AMT", "NUMBER", 0, 15, 2),
         ("TS", "TIMESTAMP", 0, 0, 6), ("COUNT(*)OVER()", "NUMBER", 0, 0, -127),
     ]  # fmt: skip
+
+
+def test_negative_numbers_keep_all_digits(sql: Sql) -> None:
+    """A sign in front of a number of many digits does not round it."""
+    assert sql.value("to_char(-12345678901234567890.123456789)") == "-12345678901234567890.123456789"
