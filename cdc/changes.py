@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+from cdc.errors import OperatorError
 from cdc.positions import Position
 
 
@@ -155,6 +156,8 @@ class ChangeBatch:
             become visible before the batch that ends it.
         snapshot_done: tables whose snapshot at `position` ends with this batch: rows that it did
             not hold no longer exist.
+        suppressed: our own writes read back and left out by the reader itself, by table.
+        stopped: captured tables that are not read any more, each with the reason; the others go on.
     """
 
     system: str
@@ -164,6 +167,7 @@ class ChangeBatch:
     continues: bool = False
     snapshot_done: tuple[TableName, ...] = ()
     suppressed: Mapping[TableName, int] = field(default_factory=dict)
+    stopped: Mapping[TableName, OperatorError] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -95,6 +95,19 @@ class OracleSystem(Secret):
     connect_timeout_s: int = 10
     poll_interval_ms: int = Field(default=25, ge=1, description="pause between two looks at the redo log")
     max_window_scn: int = Field(default=100_000, ge=1, description="SCNs that one LogMiner run covers")
+    query_timeout_s: int = Field(
+        default=600, ge=1, description="a call that takes longer is given up, and less is read at once"
+    )
+    session_max_age_s: int = Field(
+        default=3600, ge=1, description="a LogMiner session is replaced after so long, to free its memory"
+    )
+    session_max_pga_bytes: int | None = Field(
+        default=None, ge=1, description="a LogMiner session with more memory than this is replaced"
+    )
+    archive_destinations: tuple[int, ...] = Field(
+        default=(), description="DEST_ID of the archive destinations that may be read, preferred first"
+    )
+    pdb: str | None = Field(default=None, description="pluggable database of the tables; dsn is the root's")
     open_transaction_bytes: int = Field(
         default=128 * 2**20, ge=1, description="memory for the rows of all open transactions together"
     )

@@ -54,10 +54,15 @@ class TransientError(CcbridgeError):
 
 
 class OperatorError(CcbridgeError):
-    """Nothing goes on here until a person acts."""
+    """Nothing goes on here until a person acts.
+
+    `mended_outside` is True where the person acts on the database alone: the flow looks now and then
+    whether it may go on, and needs no new start.
+    """
 
     code = "CDC-002"
     exit_code = ExitCode.OPERATOR
+    mended_outside = False
 
 
 class RowError(CcbridgeError):
@@ -122,9 +127,10 @@ class TableChanged(OperatorError):
 
 
 class RedoNotAvailable(OperatorError):
-    """The redo needed to resume is in no online or archived log."""
+    """The redo needed to resume is in no online or archived log; it may be restored."""
 
     code = "CDC-104"
+    mended_outside = True
 
 
 class TableTruncated(TableChanged):

@@ -40,8 +40,14 @@ def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
             show(({"kind": kind, **row} for row in rows), (), form=form)
     else:
         _tell(flows, receipts, letters)
-    waiting = letters or any(flow["status"] in ("failed", SILENT) for flow in flows)
+    waiting = letters or any(map(_waits_for_a_person, flows))
     raise typer.Exit(ExitCode.DIFFERENCES if waiting else ExitCode.DONE)
+
+
+def _waits_for_a_person(flow: Mapping[str, Any]) -> bool:
+    """Also while it runs: without a table that it stopped reading."""
+    stopped = flow["status"] in ("failed", SILENT)
+    return stopped or (flow["status"] in ("running", "waiting") and flow["error_code"] is not None)
 
 
 def _tell(flows: Rows, receipts: Rows, letters: Rows) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cdc import log
 from cdc.changes import ChangeBatch
 from cdc.config import Run
-from cdc.errors import SourceChanged, read_anew
+from cdc.errors import OperatorError, SourceChanged, TableChanged, read_anew
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.truncation import until_truncate
@@ -99,7 +99,7 @@ class Capture:
             self.state.progress(
                 flow.name, rows=batch.rows, position=int(batch.position), staged_seq=staged.staged_seq,
                 detail=", ".join(str(t) for t in batch.tables) if status == "snapshot" else "",
-                status="snapshot" if status == "snapshot" else "running",
+                status="snapshot" if status == "snapshot" else "running", error=_stopped(batch),
             )  # fmt: skip
             if batch.rows:
                 log.get().debug(
@@ -107,6 +107,14 @@ class Capture:
                     position=str(batch.position),
                 )  # fmt: skip
         return batch
+
+
+def _stopped(batch: ChangeBatch) -> OperatorError | None:
+    """What became of tables that are not read any more, as one error; None if all are read."""
+    errors = [batch.stopped[table] for table in sorted(batch.stopped)]
+    if len(errors) < 2:
+        return errors[0] if errors else None
+    return TableChanged("; ".join(map(str, errors)), hint=errors[0].hint)
 
 
 def refuse_other_source(system: str, stored: Mapping[str, str], found: Mapping[str, str]) -> None:

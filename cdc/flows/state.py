@@ -62,8 +62,12 @@ class FlowState:
         held: int | None = None,
         detail: str | None = None,
         status: FlowStatus = "running",
+        error: CcbridgeError | None = None,
     ) -> None:
-        """The flow got on: `rows` more, and where it is now; None leaves a figure as it is."""
+        """The flow got on: `rows` more, and where it is now; None leaves a figure as it is.
+
+        `error` is what it goes on without, for example a table that it stopped reading.
+        """
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
             self._figures[flow] = replace(
@@ -72,7 +76,9 @@ class FlowState:
                 staged_seq=figures.staged_seq if staged_seq is None else staged_seq,
                 held=figures.held if held is None else held,
                 detail=figures.detail if detail is None else detail,
-                error_code=None, error_text=None, hint=None,
+                error_code=error.code if error else None,
+                error_text=str(error) if error else None,
+                hint=error.hint if error else None,
             )  # fmt: skip
 
     def expect(self, flow: str, rows: int) -> None:

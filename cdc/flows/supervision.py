@@ -2,8 +2,9 @@
 
 A flow is a callable that opens its own connections, works until `stop` is set and calls
 `progressed` whenever it got on. A `TransientError` starts it again after a pause that doubles up
-to 30 s and begins anew once the flow made progress; any other error of ours ends this flow only,
-the others go on. Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
+to 30 s and begins anew once the flow made progress. An error that a person mends in the database
+(`mended_outside`: redo logs to be restored) makes it wait and look once a minute. Any other error of
+ours ends this flow only, the others go on. Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from dataclasses import dataclass, field
 import tenacity
 
 from cdc import log
-from cdc.errors import CcbridgeError, LeaseLost, TransientError
+from cdc.errors import CcbridgeError, LeaseLost, OperatorError, TransientError
 from cdc.flows.state import FlowState
 
 LONGEST_PAUSE_S = 30.0
 FIRST_PAUSE_S = 0.2
+WAITING_PAUSE_S = 60.0
+"""Between two looks whether a person has mended what a flow waits for."""
 
 
 def pause_s(failures: int) -> float:
@@ -53,17 +56,28 @@ class Flow:
     def _failed(self, retry: tenacity.RetryCallState) -> None:
         self.failures += 1
         exc = retry.outcome.exception() if retry.outcome else None
+        if _is_mended_outside(exc):
+            log.get().error(
+                "flow_waiting", flow=self.name, error_code=getattr(exc, "code", None), reason=str(exc),
+                hint=getattr(exc, "hint", ""), failures=self.failures,
+            )  # fmt: skip
+            self.state.report(self.name, "waiting", error=exc if isinstance(exc, CcbridgeError) else None)
+            return
         log.get().warning(
             "flow_retried", flow=self.name, error_code=getattr(exc, "code", None), reason=str(exc),
             failures=self.failures,
         )  # fmt: skip
         self.state.report(self.name, "retrying", error=exc if isinstance(exc, CcbridgeError) else None)
 
+    def _pause_s(self, retry: tenacity.RetryCallState) -> float:
+        exc = retry.outcome.exception() if retry.outcome else None
+        return WAITING_PAUSE_S if _is_mended_outside(exc) else pause_s(self.failures)
+
     def _run(self) -> None:
         logger = log.get().bind(flow=self.name)
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TransientError),
-            wait=lambda _: pause_s(self.failures),
+            retry=tenacity.retry_if_exception(_is_retried),
+            wait=self._pause_s,
             after=self._failed,
             sleep=tenacity.sleep_using_event(self.stop),
             stop=tenacity.stop_when_event_set(self.stop),
@@ -87,6 +101,14 @@ class Flow:
             logger.exception("flow_crashed")
             self.state.report(self.name, "failed")
             self.stop.set()
+
+
+def _is_mended_outside(exc: BaseException | None) -> bool:
+    return isinstance(exc, OperatorError) and exc.mended_outside
+
+
+def _is_retried(exc: BaseException) -> bool:
+    return isinstance(exc, TransientError) or _is_mended_outside(exc)
 
 
 @dataclass

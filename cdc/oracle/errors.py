@@ -102,7 +102,8 @@ def translated(exc: oracledb.Error, subject: str) -> CcbridgeError:
         kind = TransientError if any(argument in whole for argument in _DDL_RACE) else ServerFault
     elif number == _WRAPPER:
         kind = TransientError
-    text = whole.partition("\n")[0]
+    lines = whole.splitlines() or [""]
+    text = next((line for line in lines if f"ORA-{number:05d}" in line), lines[0])
     if kind is RowError:
         text = f"ORA-{number:05d}"  # the full text may hold values
     hint = _HINTS.get(number) or _HINTS_BY_DPY.get(full_code, "")

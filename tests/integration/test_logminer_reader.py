@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+import re
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import oracledb
 import pytest
+import structlog
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
-from cdc.errors import LoginRefused, TableChanged
+from cdc.errors import LoginRefused, OperatorError, RedoNotAvailable, TableChanged
 from cdc.readers.logminer import LogMinerReader
+from cdc.readers.logminer import session as session_module
 from tests.contract.logminer_source import (
     SECRET,
     TABLES,
@@ -20,7 +24,7 @@ from tests.contract.logminer_source import (
     oracle_server,
     system_session,
 )
-from tests.contract.reader_suite import Reading, insert, snapshot
+from tests.contract.reader_suite import Event, Reading, events, insert, snapshot
 
 
 @pytest.fixture(scope="module")
@@ -130,12 +134,270 @@ def test_added_column_goes_on(source: OracleSource, reader: LogMinerReader) -> N
         ("drop table {table}", "the table"),
     ],
 )
-def test_destructive_ddl_stops(source: OracleSource, reader: LogMinerReader, ddl: str, lost: str) -> None:
-    """DDL that loses something is named with its table and SCN, never passed over."""
+def test_destructive_ddl_stops_its_table_only(
+    source: OracleSource, reader: LogMinerReader, ddl: str, lost: str
+) -> None:
+    """What was lost is named with table and SCN, rows before it are handed out, other tables go on."""
+    resume = snapshot(reader)[-1].resume
+    with source.session() as session:
+        session.execute(insert(1))
+        session.commit()
+        administer(source, ddl.format(table=f"{source.owner}.ACCOUNT"))
+        session.execute(insert(2, into="recharge"))
+        session.commit()
+    reading = Reading(reader, resume)
+    found = reading.take(2)
+    assert [(event.table, event.after["id"]) for event in found] == [("account", "1"), ("recharge", "2")]
+    error = reading.batches[-1].stopped[TableName(source.owner, "ACCOUNT")]
+    assert isinstance(error, TableChanged)
+    assert re.search(rf"{source.owner}\.ACCOUNT took away: .*{lost}; at SCN \d+", str(error))
+
+
+def test_stopped_table_stays_stopped_over_a_restart(source: OracleSource, reader: LogMinerReader) -> None:
+    """The checkpoint remembers it; only reading anew takes the table up again."""
+    table = TableName(source.owner, "ACCOUNT")
     reading = Reading(reader, snapshot(reader)[-1].resume)
-    administer(source, ddl.format(table=f"{source.owner}.ACCOUNT"))
-    with pytest.raises(TableChanged, match=rf"{source.owner}\.ACCOUNT at SCN \d+ took away: .*{lost}"):
+    administer(source, f"truncate table {table}")
+    with source.session() as session:
+        session.execute(insert(1))
+        session.execute(insert(2, into="recharge"))
+        session.commit()
         reading.take(1)
+        reader.close()
+        again = new_reader(source)
+        try:
+            session.execute(insert(3))
+            session.execute(insert(4, into="recharge"))
+            session.commit()
+            after = Reading(again, reading.resume)
+            assert [event.table for event in after.take(1)] == ["recharge"]
+            assert "all rows" in str(after.batches[-1].stopped[table])
+            anew = snapshot(again)
+            read = {e.after["id"] for batch in anew for e in events(batch) if e.table == "account"}
+            assert read == {"1", "3"}
+            session.execute(insert(5))
+            session.commit()
+            taken = Reading(again, anew[-1].resume)
+            assert [event.after["id"] for event in taken.take(1)] == ["5"]
+            assert taken.batches[-1].stopped == {}
+        finally:
+            again.close()
+
+
+@pytest.mark.parametrize("ddl", ["alter table {table} drop column amount", "drop table {table}"])
+def test_table_altered_while_nobody_read_is_not_decoded_by_guess(source: OracleSource, ddl: str) -> None:
+    """Rows older than today's columns cannot be read with them: the table stops, no value is misplaced."""
+    table = TableName(source.owner, "ACCOUNT")
+    first = new_reader(source)
+    resume = snapshot(first)[-1].resume
+    first.close()
+    with source.session() as session:
+        session.execute(insert(1, note="not an amount"))
+        session.commit()
+        administer(source, ddl.format(table=table))
+        session.execute(insert(2, into="recharge"))
+        session.commit()
+    again = new_reader(source)
+    try:
+        reading = Reading(again, resume)
+        assert [(event.table, event.after["id"]) for event in reading.take(1)] == [("recharge", "2")]
+        assert table in reading.batches[-1].stopped
+    finally:
+        again.close()
+
+
+def test_column_added_while_nobody_read_keeps_older_rows(source: OracleSource) -> None:
+    """Rows from before come undecoded; the columns they have are still the first ones of the table."""
+    first = new_reader(source)
+    resume = snapshot(first)[-1].resume
+    first.close()
+    with source.session() as session:
+        session.execute(insert(1, "é", "-0.5", "n"))
+        session.commit()
+        administer(source, f"alter table {source.owner}.ACCOUNT add (city varchar2(30))")
+        session.execute("insert into account (id, name, city) values (2, 'b', 'Douala')")
+        session.commit()
+    again = new_reader(source)
+    try:
+        old, new = Reading(again, resume).take(2)
+    finally:
+        again.close()
+    assert [old.after[name] for name in ("id", "name", "amount", "note")] == ["1", "é", "-0.5", "n"]
+    assert new.after["city"] == "Douala"
+
+
+def fault(source: OracleSource, call: str) -> None:
+    administer(source, f"begin sandbox_faults.{call}; end;")
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[OracleSource]:
+    """A schema on a server of its own, whose logs may be deleted."""
+    with oracle_server(tmp_path) as dsn:
+        yield OracleSource(dsn)
+
+
+@pytest.mark.parametrize("code", [4036, 4030, 1013, 1306, 310, 308, 1291, 600])
+def test_failed_mining_session_is_replaced(source: OracleSource, reader: LogMinerReader, code: int) -> None:
+    """The reader begins again at its last batch by itself: nothing is lost and nothing comes twice."""
+    reading = Reading(reader, snapshot(reader)[-1].resume, max_changes=3)
+    found: list[Event] = []
+    try:
+        with source.session() as session:
+            for first in (0, 4, 8):
+                for key in range(first, first + 4):
+                    session.execute(insert(key))
+                session.commit()
+                fault(
+                    source,
+                    f"add_error(code => {code}, statement => 'v$logmnr_contents', "
+                    "username => 'CCBRIDGE', after_rows => 2)",
+                )
+                found += reading.take(4)
+    finally:
+        fault(source, "clear")
+    assert [event.after["id"] for event in found] == [str(key) for key in range(12)]
+    places = [event.place for event in found]
+    assert places == sorted(set(places))
+
+
+def test_internal_error_again_and_again_is_for_a_person(source: OracleSource, reader: LogMinerReader) -> None:
+    """An ORA-00600 may pass once; that comes back has a trace file, and its arguments are told."""
+    resume = snapshot(reader)[-1].resume
+    with source.session() as session:
+        session.execute(insert(1))
+        session.commit()
+    fault(
+        source,
+        "add_error(code => 600, statement => 'v$logmnr_contents', username => 'CCBRIDGE', times => 9, "
+        "argument => 'kdli_iread')",
+    )
+    try:
+        with pytest.raises(OperatorError, match=r"ORA-00600.*\[kdli_iread\].*2 times running"):
+            Reading(reader, resume).take(1)
+    finally:
+        fault(source, "clear")
+
+
+def test_deleted_logs_stop_the_source_until_they_are_restored(own_server: OracleSource) -> None:
+    """The thread and its sequences are named, nothing is passed over, and after the restore all is there."""
+    reader = new_reader(own_server)
+    try:
+        resume = snapshot(reader)[-1].resume
+        with own_server.session() as session:
+            for key in range(6):
+                session.execute(insert(key))
+                session.commit()
+                administer(own_server, "alter system switch logfile")
+        fault(own_server, "purge_logs(how => 'DELETED')")
+        with pytest.raises(
+            RedoNotAvailable, match=r"thread 1 sequence 1 to \d was archived and its file del"
+        ):
+            Reading(reader, resume).take(1)
+        fault(own_server, "restore_logs")
+        found = Reading(reader, resume).take(6)
+    finally:
+        reader.close()
+    assert [event.after["id"] for event in found] == [str(key) for key in range(6)]
+
+
+def test_open_transaction_outlives_the_logs_of_its_start(own_server: OracleSource, tmp_path: Path) -> None:
+    """With a spill directory a restart needs no redo from before: the rows of then are on disk."""
+    settings = {"spill_directory": tmp_path / "redo", "open_transaction_write_s": 0}
+    own_server.settings = own_server.settings.model_copy(update=settings)
+    reader = new_reader(own_server)
+    reading = Reading(reader, snapshot(reader)[-1].resume)
+    try:
+        with own_server.session() as slow, own_server.session() as quick:
+            for key in (1, 2, 3):
+                slow.execute(insert(key, "slow"))
+            slow.execute("savepoint s")
+            slow.execute("update account set name = 'undone' where id = 2")
+            quick.execute(insert(50))
+            quick.commit()
+            reading.until(lambda found: bool(found) and bool(reading.resume.get("open")))
+            for key in range(51, 56):
+                administer(own_server, "alter system switch logfile")
+                quick.execute(insert(key))
+                quick.commit()
+            reading.until(lambda found: bool(found) and found[-1].after["id"] == "55")
+            reader.close()
+            fault(own_server, "purge_logs(how => 'DELETED', up_to => 2)")
+            reader = new_reader(own_server)
+            slow.execute("rollback to savepoint s")
+            slow.execute(insert(4, "slow"))
+            slow.commit()
+            found = Reading(reader, reading.resume).take(4)
+    finally:
+        reader.close()
+    assert [(event.after["id"], event.after["name"]) for event in found] == [
+        (str(k), "slow") for k in (1, 2, 3, 4)
+    ]
+
+
+def test_archiver_that_is_late_is_waited_for(own_server: OracleSource) -> None:
+    """A log is registered some time after its switch; that is no gap yet."""
+    reader = new_reader(own_server)
+    try:
+        reading = Reading(reader, snapshot(reader)[-1].resume)
+        fault(own_server, "delay_archiving(looks => 2)")
+        with own_server.session() as session:
+            for key in range(8):
+                session.execute(insert(key))
+                session.commit()
+                administer(own_server, "alter system switch logfile")
+        assert [event.after["id"] for event in reading.take(8)] == [str(key) for key in range(8)]
+    finally:
+        reader.close()
+
+
+def test_two_redo_threads_are_read_in_commit_order(own_server: OracleSource) -> None:
+    """A cluster's instances write logs of their own; the one that flushes late holds the window back."""
+    reader = new_reader(own_server)
+    try:
+        reading = Reading(reader, snapshot(reader)[-1].resume)
+        fault(own_server, "open_thread(thread => 2)")
+        with own_server.session() as one, own_server.session() as two:
+            two.execute("begin sandbox_faults.use_thread(thread => 2); end;")
+            for key in range(10):
+                session = (one, two)[key % 2]
+                session.execute(insert(key))
+                session.commit()
+                if key == 5:
+                    administer(own_server, "alter system switch logfile")
+        assert [event.after["id"] for event in reading.take(10)] == [str(key) for key in range(10)]
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("limit", [{"session_max_pga_bytes": 1}, {"session_max_age_s": 1}])
+def test_session_is_renewed_by_age_and_by_memory(
+    source: OracleSource, limit: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LogMiner's memory only comes back with a new session; the stream does not notice."""
+    monkeypatch.setattr(session_module, "PGA_EVERY_S", 0.0)
+    views = [f"grant select on sys.{view} to {source.settings.user}" for view in ("V_$MYSTAT", "V_$STATNAME")]
+    administer(source, *views)
+    source.settings = source.settings.model_copy(update=limit)
+    reader = new_reader(source)
+    written: list[str] = []
+    try:
+        assert reader.preflight() == []
+        reading = Reading(reader, snapshot(reader)[-1].resume)
+        with structlog.testing.capture_logs() as logs, source.session() as session:
+
+            def renewed(found: list[Event]) -> bool:
+                done = sum(entry["event"] == "mining_session_renewed" for entry in logs) > 1
+                if not done:
+                    session.execute(insert(len(written)))
+                    session.commit()
+                    written.append(str(len(written)))
+                return done and len(found) == len(written)
+
+            found = reading.until(renewed, expect="renewed sessions")
+    finally:
+        reader.close()
+    assert [event.after["id"] for event in found] == written
 
 
 def test_preflight_lists_every_fault_and_its_sql_mends_it(source: OracleSource) -> None:

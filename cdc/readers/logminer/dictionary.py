@@ -3,11 +3,12 @@
 LOB, LONG, XML and object columns are never logged by supplemental logging; they are not captured and
 do not appear among a table's columns. Read next: `cdc.readers.logminer.preflight`.
 
-Source: Oracle Database Reference 19c: ALL_TAB_COLUMNS, ALL_CONSTRAINTS, ALL_OBJECTS, V$DATABASE.
+Source: Oracle Database Reference 19c: ALL_TAB_COLS, ALL_CONSTRAINTS, ALL_OBJECTS, V$DATABASE.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,9 +26,9 @@ IN_LIST = 500
 class CapturedTable:
     """A table with what only this reader needs of it.
 
-    `excluded` are columns that are not captured; `segment_columns` name and type by column number,
-    for undecoded rows; `object_ids` are OBJECT_ID and DATA_OBJECT_ID of the table, its partitions and
-    the index of an index-organised one.
+    `excluded` are columns that are not captured, virtual ones too; `segment_columns` name and type by
+    the number a column has in the row (hidden and unused ones count), for undecoded rows; `object_ids`
+    are OBJECT_ID and DATA_OBJECT_ID of the table, its partitions and the index of an index-organised one.
     """
 
     table: SourceTable
@@ -38,8 +39,8 @@ class CapturedTable:
 
 COLUMNS = """
 select owner, table_name, column_name, column_id, data_type, data_length, data_precision, data_scale,
-  nullable, char_length
-from all_tab_columns where owner = :owner and table_name in ({names})
+  nullable, char_length, segment_column_id, virtual_column
+from all_tab_cols where owner = :owner and table_name in ({names})
 order by table_name, column_id"""
 
 KEYS = """
@@ -57,6 +58,9 @@ INDEX_OBJECTS = """
 select i.table_name, o.object_id, o.data_object_id
 from all_indexes i join all_objects o on o.owner = i.owner and o.object_name = i.index_name
 where i.table_owner = :owner and i.index_type = 'IOT - TOP' and i.table_name in ({names})"""
+
+OBJECT_NAME = """
+select owner, object_name, object_type from all_objects where object_id = :id or data_object_id = :id"""
 
 ESTIMATES = """
 select table_name, num_rows from all_tables where owner = :owner and table_name in ({names})"""
@@ -90,11 +94,14 @@ def captured_tables(
     segments: dict[TableName, dict[int, tuple[str, str]]] = {}
     for owner, row in rows_by_owner(connection, COLUMNS, tables, system):
         table = TableName(owner, row[1])
-        name, number, data_type = row[2], int(row[3]), str(row[4])
-        segments.setdefault(table, {})[number] = (name, data_type)
-        kind = source_type(data_type)
+        name, data_type = row[2], str(row[4])
         columns.setdefault(table, [])
-        if kind is None:
+        if row[10] is not None:  # a virtual column has no place in the row
+            segments.setdefault(table, {})[int(row[10])] = (name, data_type)
+        if row[3] is None:
+            continue  # hidden or set unused: part of the row, not of the table
+        kind = source_type(data_type)
+        if kind is None or row[11] == "YES":
             excluded.setdefault(table, {})[name] = data_type
             continue
         columns[table].append(_column(name, kind, row))
@@ -106,7 +113,7 @@ def captured_tables(
         table: CapturedTable(
             SourceTable(table, tuple(columns[table]), tuple(keys.get(table, ()))),
             excluded.get(table, {}),
-            segments[table],
+            segments.get(table, {}),
             ids.get(table, frozenset()),
         )
         for table in tables
@@ -125,6 +132,30 @@ def object_ids(
                 int(number) for number in row[1:] if number
             )
     return {table: frozenset(numbers) for table, numbers in ids.items()}
+
+
+def object_name(connection: oracledb.Connection, number: int, system: str) -> str | None:
+    """What an object id belongs to, None if it is not visible or was dropped."""
+    with oracle_errors(system), connection.cursor() as cursor:
+        cursor.execute(OBJECT_NAME, id=number)
+        row = cursor.fetchone()
+    return f"{row[2]} {row[0]}.{row[1]}" if row else None
+
+
+def shape(captured: CapturedTable) -> str:
+    """The columns of a table's rows in short, to compare with later ones."""
+    return _shape(captured, len(captured.segment_columns))
+
+
+def is_extended(then: str, captured: CapturedTable) -> bool:
+    """True if the columns of now are those of `then`, perhaps with others behind them."""
+    count = int(then.partition(":")[0])
+    return count <= len(captured.segment_columns) and _shape(captured, count) == then
+
+
+def _shape(captured: CapturedTable, count: int) -> str:
+    columns = sorted(captured.segment_columns.items())[:count]
+    return f"{count}:{zlib.crc32(repr(columns).encode()):08x}"
 
 
 def estimates(

@@ -9,7 +9,7 @@ Source: Oracle Database Reference 19c: V$LOG, V$LOGFILE, V$ARCHIVED_LOG, V$THREA
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ from itertools import pairwise
 class LogFile:
     """An online or archived log; `next_scn` is None while it is written to.
 
-    `usable` is False for archived logs whose file was deleted.
+    `usable` is False for archived logs whose file was deleted; `destination` is DEST_ID of an archived one.
     """
 
     name: str
@@ -28,6 +28,7 @@ class LogFile:
     next_scn: int | None
     archived: bool
     usable: bool = True
+    destination: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,13 @@ class Gap:
 
     def __str__(self) -> str:
         if self.first_sequence is None:
-            return f"thread {self.thread}: no log reaches back to the start"
+            older = f", sequences below {self.last_sequence} are missing" if self.last_sequence else ""
+            return f"thread {self.thread}: no log reaches back to the start{older}"
         span = f"{self.first_sequence}"
         if self.last_sequence != self.first_sequence:
             span += f" to {self.last_sequence}" if self.last_sequence else " and later"
-        return f"thread {self.thread} sequence {span} {'was deleted' if self.deleted else 'is not archived'}"
+        what = "was archived and its file deleted since (RMAN)" if self.deleted else "was never archived"
+        return f"thread {self.thread} sequence {span} {what}"
 
 
 @dataclass(frozen=True)
@@ -68,21 +71,30 @@ class LogList:
     gaps: tuple[Gap, ...]
 
 
-def logs_to_mine(start: int, available: Iterable[LogFile], threads: Sequence[RedoThread]) -> LogList:
+def logs_to_mine(
+    start: int,
+    available: Iterable[LogFile],
+    threads: Sequence[RedoThread],
+    destinations: Sequence[int] = (),
+) -> LogList:
     """Pick the logs for mining from `start` on.
 
     Args:
         start: SCN that the first log must hold.
         available: online and archived logs in any order; a log that is both counts as archived.
         threads: the database's redo threads; logs of other threads are left out.
+        destinations: archive destinations whose copies may be used, the preferred first; all, the one
+            with the smallest number first, if there is none.
 
     Returns:
         The logs of all threads and the gaps among them.
     """
     by_place: dict[tuple[int, int], LogFile] = {}
     for log in available:
+        if log.archived and destinations and log.destination not in destinations:
+            continue
         known = by_place.get((log.thread, log.sequence))
-        if known is None or (log.archived and log.usable) or not known.usable:
+        if known is None or _rank(log, destinations) < _rank(known, destinations):
             by_place[log.thread, log.sequence] = log
     chosen: list[LogFile] = []
     gaps: list[Gap] = []
@@ -100,13 +112,19 @@ def logs_to_mine(start: int, available: Iterable[LogFile], threads: Sequence[Red
     return LogList(tuple(chosen), tuple(gaps))
 
 
+def _rank(log: LogFile, destinations: Sequence[int]) -> tuple[bool, bool, int]:
+    """The smallest is the best copy: there, archived, at the preferred destination."""
+    preference = destinations.index(log.destination) if log.destination in destinations else log.destination
+    return not log.usable, not log.archived, preference
+
+
 def _gaps(start: int, logs: Sequence[LogFile], thread: RedoThread) -> list[Gap]:
     if not logs:
         return [Gap(thread.thread, None, None)]
-    gaps = [Gap(thread.thread, log.sequence, log.sequence, deleted=True) for log in logs if not log.usable]
+    gaps = list(_deleted(logs, thread.thread))
     enabled_later = thread.enabled_scn is not None and thread.enabled_scn > start
     if logs[0].first_scn > start and not enabled_later:
-        gaps.append(Gap(thread.thread, None, None))
+        gaps.append(Gap(thread.thread, None, logs[0].sequence))
     gaps.extend(
         Gap(thread.thread, log.sequence + 1, following.sequence - 1)
         for log, following in pairwise(logs)
@@ -115,3 +133,17 @@ def _gaps(start: int, logs: Sequence[LogFile], thread: RedoThread) -> list[Gap]:
     if thread.is_open and logs[-1].next_scn is not None:
         gaps.append(Gap(thread.thread, logs[-1].sequence + 1, None))
     return gaps
+
+
+def _deleted(logs: Sequence[LogFile], thread: int) -> Iterator[Gap]:
+    """Logs that are known and whose files are gone, runs of sequences together."""
+    run: list[int] = []
+    for log in logs:
+        if log.usable:
+            continue
+        if run and log.sequence != run[-1] + 1:
+            yield Gap(thread, run[0], run[-1], deleted=True)
+            run = []
+        run.append(log.sequence)
+    if run:
+        yield Gap(thread, run[0], run[-1], deleted=True)

@@ -7,16 +7,19 @@ large transaction comes in slices; their `resume` still leads to its start. Read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from cdc.changes import ChangeBatch
+from cdc.changes import ChangeBatch, TableName
+from cdc.errors import OperatorError
 from cdc.positions import Scn
 from cdc.readers.logminer.assembly import Assembly, Committed, Rows
 from cdc.readers.logminer.batches import BatchMaker, Slice
-from cdc.readers.logminer.open_work import OpenWork
+from cdc.readers.logminer.transaction import Transaction
 from cdc.readers.logminer.undo import Kept
+
+Checkpoint = Callable[[Sequence[Transaction], int, bool], dict[str, Any]]
 
 MAX_TEXT_CHARACTERS = 32 * 2**20
 """SQL_REDO texts of one batch: wide rows make smaller batches than `max_changes` says."""
@@ -29,7 +32,9 @@ class Output:
         system: name of the source.
         maker: makes the frames.
         assembly: knows the open transactions.
-        open_work: knows how far back they reach.
+        checkpoint: makes the resume of a batch from the open transactions, its position, and whether all
+            rows until there and none later were read.
+        stopped: tables that are not read any more.
         committed: commit SCN up to which all was read before; older transactions are dropped.
         max_changes: changes in one batch, about.
         resume: where reading began.
@@ -40,12 +45,14 @@ class Output:
         system: str,
         maker: BatchMaker,
         assembly: Assembly,
-        open_work: OpenWork,
+        checkpoint: Checkpoint,
+        stopped: Mapping[TableName, OperatorError],
         committed: int,
         max_changes: int,
         resume: dict[str, Any],
     ) -> None:
-        self._system, self._maker, self._assembly, self._open_work = system, maker, assembly, open_work
+        self._system, self._maker, self._assembly = system, maker, assembly
+        self._checkpoint, self._stopped = checkpoint, stopped
         self._committed, self._max_changes, self._resume = committed, max_changes, resume
         self._slices: list[Slice] = []
         self._rows = self._ordinal = self._characters = 0
@@ -63,7 +70,7 @@ class Output:
         if transaction.scn != self._scn:
             full = self._rows + len(transaction.rows) > self._max_changes
             if self._rows and (full or self._characters > MAX_TEXT_CHARACTERS):
-                yield self._flush(self._scn, utc_offset, held=transaction)
+                yield self._flush(self._scn, utc_offset, all_read=False, held=transaction)
             self._scn, self._ordinal = transaction.scn, 0
         waiting: Sequence[Kept] = ()
         for part in _parts(transaction.rows, self._max_changes):
@@ -75,14 +82,21 @@ class Output:
 
     def flush(self, position: int, utc_offset: timedelta) -> ChangeBatch:
         """Everything up to `position`, the end of a window, as a batch; it may be empty."""
-        return self._flush(position, utc_offset, held=None)
+        return self._flush(position, utc_offset, all_read=True)
 
-    def _flush(self, position: int, utc_offset: timedelta, *, held: Committed | None) -> ChangeBatch:
+    def cut(self, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+        """Hand out what waits, in the middle of a window: the tables are about to change."""
+        if self._slices:
+            yield self._flush(self._scn, utc_offset, all_read=False)
+
+    def _flush(
+        self, position: int, utc_offset: timedelta, *, all_read: bool, held: Committed | None = None
+    ) -> ChangeBatch:
         """`held` is a transaction that is out of the assembly and not yet in a batch."""
         open_then = list(self._assembly.open)
         if held is not None and held.transaction is not None:
             open_then.append(held.transaction)
-        self._resume = self._open_work.resume(open_then, position, all_read=held is None)
+        self._resume = self._checkpoint(open_then, position, all_read)
         self._committed = position
         return self._batch(position, utc_offset, continues=False)
 
@@ -95,7 +109,10 @@ class Output:
     def _batch(self, position: int, utc_offset: timedelta, *, continues: bool) -> ChangeBatch:
         tables = self._maker.tables(self._slices, utc_offset)
         self._slices, self._rows, self._characters = [], 0, 0
-        return ChangeBatch(self._system, Scn(position), tables, self._resume, continues=continues)
+        return ChangeBatch(
+            self._system, Scn(position), tables, self._resume, continues=continues,
+            stopped=dict(self._stopped),
+        )  # fmt: skip
 
 
 def _parts(rows: Rows, max_rows: int) -> Iterator[Sequence[Kept]]:

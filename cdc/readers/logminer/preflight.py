@@ -14,43 +14,56 @@ import oracledb
 
 from cdc.changes import SourceType, TableName
 from cdc.config import OracleSystem
+from cdc.errors import OperatorError
 from cdc.oracle.errors import ora_code, oracle_errors
 from cdc.ports import Finding
 from cdc.readers.logminer.charsets import codec
 from cdc.readers.logminer.dictionary import CapturedTable, captured_tables
+from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.snapshot import quoted
 
 VIEWS = (
     "V$DATABASE", "V$THREAD", "V$LOG", "V$LOGFILE", "V$ARCHIVED_LOG", "V$LOGMNR_CONTENTS", "GV$TRANSACTION",
 )  # fmt: skip
+MEMORY_VIEWS = ("V$MYSTAT", "V$STATNAME")
+"""Needed only with a limit of memory for LogMiner sessions."""
+ROOT = "CDB$ROOT"
 NOT_VISIBLE = frozenset((942, 1031))
 NO_LOGMINER = frozenset((6550, 1031, 942))
+WRONG_CONTAINER = 65040
 ANSI_BYTES = 4_000
 """Longer texts are logged as extended strings, which are not captured."""
 
 PROBE = "begin dbms_logmnr.add_logfile(logfilename => 'none', options => dbms_logmnr.new); end;"
+CONTAINER = "select d.cdb, sys_context('USERENV', 'CON_NAME') from v$database d"
 DATABASE = "select log_mode, supplemental_log_data_min, supplemental_log_data_all from v$database"
 LOG_GROUPS = "select owner, table_name, log_group_type from all_log_groups"
 CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
 
 
 def findings(
-    connection: oracledb.Connection, system: str, settings: OracleSystem, tables: Sequence[TableName]
+    session: MiningSession, system: str, settings: OracleSystem, tables: Sequence[TableName]
 ) -> list[Finding]:
     """Every fault, all at once; read only."""
-    check = _Check(connection, system, settings)
+    check = _Check(session.connection, system, settings)
     found = list(check.views())
     if any(one.subject == "V$DATABASE" for one in found):
         return found + list(check.logminer())
-    captured = captured_tables(connection, tables, system)
-    return [
-        *found,
-        *check.logminer(),
-        *check.database(),
-        *check.character_set(),
-        *check.tables(tables, captured),
-        *check.supplemental(captured),
-    ]
+    found += [*check.container(), *check.logminer(), *check.database(), *check.character_set()]
+    try:
+        inside = session.tables_connection
+    except OperatorError as exc:
+        wanted = "an open pluggable database that the user may enter"
+        fix = f"grant set container to {settings.user} container = all;"
+        return [*found, Finding(f"pdb {settings.pdb}", str(exc), wanted, fix)]
+    captured = captured_tables(inside, tables, system)
+    check.enter(inside)
+    return [*found, *check.tables(tables, captured), *check.supplemental(captured)]
+
+
+def needed_views(settings: OracleSystem) -> tuple[str, ...]:
+    """The V$ views that a reader with these settings selects from."""
+    return VIEWS + (MEMORY_VIEWS if settings.session_max_pga_bytes else ())
 
 
 class _Check:
@@ -60,9 +73,13 @@ class _Check:
         self._connection, self._system, self._settings = connection, system, settings
         self._log_all = False
 
+    def enter(self, connection: oracledb.Connection) -> None:
+        """Check on over another connection: the one that sees the tables."""
+        self._connection = connection
+
     def views(self) -> Iterator[Finding]:
         """May the user read each view?"""
-        for view in VIEWS:
+        for view in needed_views(self._settings):
             if self._code(f"select 1 from {view} where 1 = 0") in NOT_VISIBLE:  # noqa: S608
                 object_name = view.replace("V$", "V_$")
                 yield Finding(
@@ -71,6 +88,19 @@ class _Check:
                     "select granted",
                     f"grant select on sys.{object_name} to {self._settings.user};",
                 )
+
+    def container(self) -> Iterator[Finding]:
+        """In a multitenant database, mining is done in the root, and the tables are in a named PDB."""
+        multitenant, name = self._rows(CONTAINER)[0]
+        pdb = self._settings.pdb
+        if multitenant == "YES" and name == ROOT and pdb is None:
+            yield Finding("setting pdb", "not set", "the pluggable database of the tables", "set pdb")
+        elif multitenant == "YES" and name != ROOT and pdb is not None:
+            yield Finding(
+                "container of the session", str(name), ROOT, "set dsn to the service of the root (CDB$ROOT)"
+            )
+        elif multitenant != "YES" and pdb is not None:
+            yield Finding("setting pdb", pdb, "nothing: the database is not multitenant", "remove pdb")
 
     def logminer(self) -> Iterator[Finding]:
         """May the user run LogMiner? Adding a file that does not exist fails harmlessly (ORA-01284)."""
@@ -82,6 +112,13 @@ class _Check:
                 f"not executable (ORA-{code:05d})",
                 "execute and LOGMINING granted",
                 f"grant logmining to {user}; grant execute on sys.dbms_logmnr to {user};",
+            )
+        elif code == WRONG_CONTAINER:
+            yield Finding(
+                "DBMS_LOGMNR",
+                "not allowed in this pluggable database (ORA-65040)",
+                "a session in the root, or a release that mines inside a PDB (19.10 and later)",
+                "set dsn to the service of the root and pdb to the name of this pluggable database",
             )
 
     def database(self) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ where l.status <> 'UNUSED'
 group by l.thread#, l.sequence#, l.first_change#, l.next_change#, l.status"""
 
 ARCHIVED_LOGS = """
-select a.thread#, a.sequence#, a.first_change#, a.next_change#, a.status, a.name
+select a.thread#, a.sequence#, a.first_change#, a.next_change#, a.status, a.name, a.dest_id
 from v$archived_log a, v$database d
 where a.next_change# > :start_scn and a.archived = 'YES' and a.standby_dest = 'NO'
 and a.resetlogs_change# = d.resetlogs_change#
@@ -64,18 +64,27 @@ end;"""
 
 END = "begin dbms_logmnr.end_logmnr; end;"
 
-ALWAYS_CODES = (5, 6, 7, 27, 34, 36)
-"""Operation codes read whatever table they name: DDL, transaction control, holes."""
+PGA = """
+select sum(m.value) from v$mystat m join v$statname n on n.statistic# = m.statistic#
+where n.name = 'session pga memory'"""
+PGA_EVERY_S = 60.0
+
+ALWAYS_CODES = (6, 7, 27, 34, 36)
+"""Operation codes read whatever they name: transaction control, holes."""
 MAX_IN_LIST = 1_000
 
 log = structlog.get_logger(__name__)
 
 
-def contents_query(tables: Sequence[TableName]) -> str:
+def contents_query(tables: Sequence[TableName], pdb: str | None = None) -> str:
     """The query over V$LOGMNR_CONTENTS for some tables.
 
-    Rows that name no table, undecoded rows and bad states are always asked for: which of them matter
-    is decided here, not by the filter.
+    Rows that name no table, undecoded rows, DDL and bad states are always asked for: which of them
+    matter is decided here, not by the filter.
+
+    Args:
+        tables: the captured tables.
+        pdb: container whose rows are meant; another one may have tables of the same names.
     """
     by_owner: dict[str, list[str]] = {}
     for table in tables:
@@ -85,18 +94,27 @@ def contents_query(tables: Sequence[TableName]) -> str:
         for owner, names in sorted(by_owner.items())
         for some in (names[at : at + MAX_IN_LIST] for at in range(0, len(names), MAX_IN_LIST))
     ]
-    kept = [
-        f"operation_code in ({', '.join(map(str, ALWAYS_CODES))})",
-        "status in (1291, 1343)",
-        "seg_owner = 'UNKNOWN'",
-        "(table_name is null and operation_code not in (0, 25))",
-        *chosen,
-    ]
+    data = " or ".join(
+        [
+            "operation_code = 5",
+            "seg_owner = 'UNKNOWN'",
+            "(table_name is null and operation_code not in (0, 25))",
+            *chosen,
+        ]
+    )
+    if pdb is not None:
+        data = f"src_con_name = {_literal(pdb)} and ({data})"
+    kept = [f"operation_code in ({', '.join(map(str, ALWAYS_CODES))})", "status in (1291, 1343)", data]
     columns = ", ".join(name.lower() for name in COLUMNS)
     return (
         f"select {columns} from v$logmnr_contents "  # noqa: S608 - names from the dictionary, quoted
         f"where scn > :read_to and scn <= :end_scn and ({' or '.join(kept)})"
     )
+
+
+def identifier(name: str) -> str:
+    """A name as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:
@@ -114,8 +132,10 @@ class MiningSession:
 
     def __init__(self, system: str, settings: OracleSystem, tables: Sequence[TableName]) -> None:
         self._system, self._settings = system, settings
-        self._query = contents_query(tables)
+        self._query = contents_query(tables, settings.pdb)
         self._connection: oracledb.Connection | None = None
+        self._in_pdb: oracledb.Connection | None = None
+        self._opened_at = self._pga_looked_at = 0.0
         self._listed: tuple[tuple[int, int], ...] | None = None
         self._listed_from = 0
         self.utc_offset = timedelta(0)
@@ -129,9 +149,54 @@ class MiningSession:
             LoginRefused: user or password refused.
         """
         if self._connection is None:
-            self._connection = connect(self._settings, module=f"ccbridge reader {self._system}")
+            self._connection = self._open()
+            self._opened_at = self._pga_looked_at = time.monotonic()
             self._read_offset(self._connection)
         return self._connection
+
+    @property
+    def tables_connection(self) -> oracledb.Connection:
+        """The connection that sees the tables: in the pluggable database if there is one.
+
+        Raises:
+            DatabaseUnreachable, LoginRefused: as for `connection`.
+            OperatorError: the pluggable database does not exist or may not be entered.
+        """
+        if self._settings.pdb is None:
+            return self.connection
+        if self._in_pdb is None:
+            opened = self._open()
+            try:
+                with oracle_errors(f"{self._system}: pdb {self._settings.pdb}"), opened.cursor() as cursor:
+                    cursor.execute(f"alter session set container = {identifier(self._settings.pdb)}")
+            except BaseException:
+                opened.close()
+                raise
+            self._in_pdb = opened
+        return self._in_pdb
+
+    def _open(self) -> oracledb.Connection:
+        opened = connect(self._settings, module=f"ccbridge reader {self._system}")
+        opened.call_timeout = self._settings.query_timeout_s * 1000
+        return opened
+
+    def renew_if_old(self) -> None:
+        """Give up a LogMiner session that is old or large; the next use opens another one."""
+        if self._connection is None:
+            return
+        now = time.monotonic()
+        reason = ""
+        if now - self._opened_at > self._settings.session_max_age_s:
+            reason = "age"
+        elif self._settings.session_max_pga_bytes and now - self._pga_looked_at >= PGA_EVERY_S:
+            self._pga_looked_at = now
+            with oracle_errors(self._system), self._connection.cursor() as cursor:
+                cursor.execute(PGA, fetch_decimals=False)
+                if int(cursor.fetchone()[0] or 0) > self._settings.session_max_pga_bytes:
+                    reason = "memory"
+        if reason:
+            log.info("mining_session_renewed", system=self._system, reason=reason)
+            self.close()
 
     def _read_offset(self, connection: oracledb.Connection) -> None:
         """The host's offset now; it changes with daylight saving."""
@@ -192,7 +257,9 @@ class MiningSession:
     def _complete_logs(self, start: int, state: RedoState) -> LogList:
         found = LogList((), ())
         for pause in (*ARCHIVER_PAUSES_S, None):
-            found = logs_to_mine(start, self._available_logs(start), state.threads)
+            found = logs_to_mine(
+                start, self._available_logs(start), state.threads, self._settings.archive_destinations
+            )
             if not found.gaps:
                 return found
             if pause is None or any(gap.deleted for gap in found.gaps):
@@ -216,7 +283,14 @@ class MiningSession:
             cursor.execute(ARCHIVED_LOGS, {"start_scn": start}, fetch_decimals=False)
             logs += [
                 LogFile(
-                    str(row[5]), row[0], row[1], row[2], row[3], True, row[4] == "A" and row[5] is not None
+                    str(row[5]),
+                    row[0],
+                    row[1],
+                    row[2],
+                    row[3],
+                    archived=True,
+                    usable=row[4] == "A" and row[5] is not None,
+                    destination=row[6],
                 )
                 for row in cursor
             ]
@@ -224,13 +298,15 @@ class MiningSession:
 
     def close(self) -> None:
         """End the session and the connection; safe to call twice and after a failure."""
-        connection, self._connection, self._listed = self._connection, None, None
-        if connection is None:
-            return
-        with suppress(oracledb.Error), connection.cursor() as cursor:
-            cursor.execute(END)
-        with suppress(oracledb.Error):
-            connection.close()
+        mining, self._connection, self._listed = self._connection, None, None
+        in_pdb, self._in_pdb = self._in_pdb, None
+        if mining is not None:
+            with suppress(oracledb.Error), mining.cursor() as cursor:
+                cursor.execute(END)
+        for connection in (mining, in_pdb):
+            if connection is not None:
+                with suppress(oracledb.Error):
+                    connection.close()
 
 
 def _options() -> Iterator[str]:

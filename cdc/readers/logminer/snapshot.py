@@ -67,10 +67,12 @@ def take_point(connection: oracledb.Connection, system: str, utc_offset: timedel
 
 
 class Snapshot:
-    """Reads tables as of a point, batch by batch."""
+    """Reads tables as of a point, batch by batch; `resume` is where the stream goes on."""
 
-    def __init__(self, connection: oracledb.Connection, system: str, point: Point) -> None:
-        self._connection, self._system, self._point = connection, system, point
+    def __init__(
+        self, connection: oracledb.Connection, system: str, point: Point, resume: Mapping[str, Any]
+    ) -> None:
+        self._connection, self._system, self._point, self._resume = connection, system, point, resume
         self._ordinal = 0
 
     def read(
@@ -89,7 +91,7 @@ class Snapshot:
                     self._system,
                     Scn(self._point.scn),
                     {table.name: changes} if len(changes) else {},
-                    self._point.resume,
+                    self._resume,
                     snapshot_done=(table.name,) if last else (),
                 )
                 if stop():

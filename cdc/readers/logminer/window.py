@@ -12,6 +12,11 @@ from dataclasses import dataclass
 
 from cdc.readers.logminer.logs import RedoThread
 
+COMFORTABLE_ROWS = 50_000
+"""Rows of one window below which it may grow; four times as many, and it is halved."""
+QUICK_S, SLOW_S = 5.0, 60.0
+"""Seconds that a window takes, below which it may grow and above which it is halved."""
+
 
 @dataclass(frozen=True)
 class RedoState:
@@ -36,21 +41,25 @@ class RedoState:
 
 
 class WindowSize:
-    """SCNs that one run covers: grows while windows are empty or small, halves when asked to."""
+    """SCNs that one run covers: grows while windows are quick and small, halves when they are not.
+
+    Args:
+        largest: never more than this.
+    """
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
         self.scns = largest
 
     def halve(self) -> None:
-        """After the server ran out of memory."""
+        """After the server ran out of memory, or a window took too long."""
         self.scns = max(1, self.scns // 2)
 
-    def settle(self, rows: int, *, comfortable_rows: int) -> None:
+    def settle(self, rows: int, elapsed_s: float) -> None:
         """After a window with so many rows."""
-        if rows > 4 * comfortable_rows:
-            self.scns = max(1, self.scns // 2)
-        elif rows < comfortable_rows:
+        if rows > 4 * COMFORTABLE_ROWS or elapsed_s > SLOW_S:
+            self.halve()
+        elif rows < COMFORTABLE_ROWS and elapsed_s < QUICK_S:
             self.scns = min(self._largest, self.scns * 2)
 
 

@@ -66,7 +66,9 @@ def test_passwords_are_never_retried() -> None:
 def test_internal_error_is_no_network_fault() -> None:
     """The driver calls ORA-00600 a closed connection; its number says what it is."""
     text = "DPY-4011: closed the connection\nORA-00600: internal error code, arguments: [x]"
-    assert isinstance(error(600, text, "DPY-4011"), ServerFault)
+    found = error(600, text, "DPY-4011")
+    assert isinstance(found, ServerFault)
+    assert str(found) == "ccb: ORA-00600: internal error code, arguments: [x]"
     race = "ORA-00600: internal error code, arguments: [krvrdGetUID], [18446744073709551614]"
     assert type(error(600, race)) is TransientError
 

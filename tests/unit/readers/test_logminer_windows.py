@@ -7,7 +7,15 @@ import pytest
 from cdc.changes import TableName
 from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
 from cdc.readers.logminer.session import contents_query, parsed_offset
-from cdc.readers.logminer.window import RedoState, WindowSize, session_start, window_end
+from cdc.readers.logminer.window import (
+    COMFORTABLE_ROWS,
+    QUICK_S,
+    SLOW_S,
+    RedoState,
+    WindowSize,
+    session_start,
+    window_end,
+)
 
 
 def state(current: int, *flushed: int, at: float = 0.0, closed: tuple[int, ...] = ()) -> RedoState:
@@ -57,14 +65,16 @@ def test_session_starts_at_the_oldest_open_transaction_unless_far_back() -> None
 
 
 def test_window_size_follows_the_rows() -> None:
-    """Windows with many rows get smaller, quiet ones larger again, up to the setting."""
+    """Windows with many rows or that take long get smaller, quiet ones larger again, up to the setting."""
     size = WindowSize(1_000)
-    size.settle(900, comfortable_rows=100)
+    size.settle(5 * COMFORTABLE_ROWS, 1)
     assert size.scns == 500
-    size.halve()
+    size.settle(0, SLOW_S + 1)
+    assert size.scns == 250
+    size.settle(0, QUICK_S + 1)
     assert size.scns == 250
     for _ in range(5):
-        size.settle(0, comfortable_rows=100)
+        size.settle(0, 1)
     assert size.scns == 1_000
 
 
@@ -88,10 +98,13 @@ def test_deleted_archive_whose_online_log_is_left_is_no_gap() -> None:
 @pytest.mark.parametrize(
     ("logs", "message"),
     [
-        ([log(4, 100, 200, usable=False), log(5, 200, None)], "thread 1 sequence 4 was deleted"),
-        ([log(3, 90, 100), log(6, 200, None)], "thread 1 sequence 4 to 5 is not archived"),
-        ([log(3, 90, 100)], "thread 1 sequence 4 and later is not archived"),
-        ([log(6, 200, None)], "thread 1: no log reaches back to the start"),
+        (
+            [log(3, 90, 100, usable=False), log(4, 100, 200, usable=False), log(5, 200, None)],
+            "thread 1 sequence 3 to 4 was archived and its file deleted since",
+        ),
+        ([log(3, 90, 100), log(6, 200, None)], "thread 1 sequence 4 to 5 was never archived"),
+        ([log(3, 90, 100)], "thread 1 sequence 4 and later was never archived"),
+        ([log(6, 200, None)], "thread 1: no log reaches back to the start, sequences below 6 are missing"),
         ([], "thread 1: no log reaches back to the start"),
     ],
 )
@@ -118,12 +131,48 @@ def test_private_threads_are_left_out() -> None:
 def test_query_keeps_what_a_table_filter_would_lose() -> None:
     """Transaction control, holes, undecoded rows and rows without a table are always asked for."""
     query = contents_query([TableName("CISADM", "CI_PER"), TableName("O'X", "T")])
-    assert "operation_code in (5, 6, 7, 27, 34, 36)" in query
+    assert "operation_code in (6, 7, 27, 34, 36)" in query
+    assert "operation_code = 5" in query
     assert "seg_owner = 'UNKNOWN'" in query
     assert "table_name is null" in query
     assert "status in (1291, 1343)" in query
     assert "(seg_owner = 'CISADM' and table_name in ('CI_PER'))" in query
     assert "seg_owner = 'O''X'" in query
+
+
+def test_query_of_a_pluggable_database_leaves_out_its_neighbours() -> None:
+    """Containers may have tables of the same names; transactions are those of all of them."""
+    query = contents_query([TableName("CISADM", "CI_PER")], "CCB'P")
+    assert (
+        "(operation_code in (6, 7, 27, 34, 36) or status in (1291, 1343) or src_con_name = 'CCB''P' and ("
+        in query
+    )
+
+
+def test_preferred_archive_destination_is_read() -> None:
+    """Files of another destination may be gone sooner; only what may be read is read."""
+    copies = [
+        LogFile(f"dest{number}", 1, 4, 100, 200, archived=True, destination=number) for number in (1, 2, 3)
+    ]
+    current, threads = log(5, 200, None, archived=False), [RedoThread(1, True, 300, 1)]
+
+    def chosen(*destinations: int) -> str:
+        return logs_to_mine(150, [*copies, current], threads, destinations).logs[0].name
+
+    assert (chosen(), chosen(3, 2), chosen(2)) == ("dest1", "dest3", "dest2")
+    (gap,) = logs_to_mine(150, [*copies, current], threads, (9,)).gaps
+    assert gap.last_sequence == 5
+
+
+def test_deleted_copy_gives_way_to_one_that_is_there() -> None:
+    """A preferred destination whose file is gone does not hide the other copy."""
+    copies = [
+        LogFile("gone", 1, 4, 100, 200, archived=True, usable=False, destination=1),
+        LogFile("there", 1, 4, 100, 200, archived=True, destination=2),
+        log(5, 200, None, archived=False),
+    ]
+    found = logs_to_mine(150, copies, [RedoThread(1, True, 300, 1)], (1, 2))
+    assert (found.logs[0].name, found.gaps) == ("there", ())
 
 
 def test_host_offset() -> None:

@@ -1,0 +1,215 @@
+"""The captured tables along the stream: which rows are theirs, what DDL does to them.
+
+A table that loses something by DDL (a column, its key, all rows) is *stopped*: its rows are no longer
+read, the other tables go on, and every batch names it until it is read anew. A checkpoint holds, for
+each table, which columns its rows had at that place; so after a restart it is known whether today's
+dictionary can still decode rows of then. Read next: `cdc.readers.logminer.dictionary`,
+`cdc.readers.logminer.ddl`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from cdc.changes import SourceTable, TableName
+from cdc.errors import TableChanged, read_anew
+from cdc.oracle.errors import oracle_errors
+from cdc.readers.logminer import dictionary
+from cdc.readers.logminer.assembly import DdlSeen
+from cdc.readers.logminer.cells import RedoSyntaxError
+from cdc.readers.logminer.charsets import codec
+from cdc.readers.logminer.ddl import read_ddl
+from cdc.readers.logminer.dictionary import CapturedTable
+from cdc.readers.logminer.images import ImageReader
+from cdc.readers.logminer.rows import LogRow
+from cdc.readers.logminer.session import MiningSession
+
+CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
+UNDECODED = "OBJ# "
+PARTITION_LOST = re.compile(r"\b(?:truncate|drop|exchange)\s+(?:sub)?partition", re.IGNORECASE)
+"""Partition maintenance that removes rows without logging their deletes."""
+
+log = structlog.get_logger(__name__)
+
+
+class CapturedTables:
+    """The tables of one reader, as they are at the place in the stream that is being read.
+
+    Args:
+        system: name of the source.
+        session: gives the connection to the dictionary.
+        tables: the captured tables.
+
+    Attributes:
+        readers: the reader of each table's texts; a stopped table keeps its last one.
+        stopped: tables that are no longer read, each with the reason.
+        skipped_ids: rows by object id that no table is known for.
+    """
+
+    def __init__(self, system: str, session: MiningSession, tables: Sequence[TableName]) -> None:
+        self._system, self._session, self._tables = system, session, tuple(tables)
+        self._captured: Mapping[TableName, CapturedTable] = {}
+        self._by_name: dict[tuple[str | None, str | None], TableName] = {}
+        self._by_id: dict[int, TableName] = {}
+        self._shapes: dict[TableName, str] = {}
+        self._altered: set[TableName] = set()
+        self.readers: dict[TableName, ImageReader] = {}
+        self.stopped: dict[TableName, TableChanged] = {}
+        self.skipped_ids: Counter[int] = Counter()
+
+    def describe(self) -> Mapping[TableName, SourceTable]:
+        """The captured tables that exist and are visible now, without columns that are not captured."""
+        connection = self._session.tables_connection
+        self._captured = dictionary.captured_tables(connection, self._tables, self._system)
+        with oracle_errors(self._system), connection.cursor() as cursor:
+            cursor.execute(CHARACTER_SET)
+            row = cursor.fetchone()
+        charset = codec(row[0] if row else "AL32UTF8")
+        self.readers.update({name: _image_reader(one, charset) for name, one in self._captured.items()})
+        self._by_name = {(name.schema, name.name): name for name in self._captured}
+        self._by_id = {number: name for name, one in self._captured.items() for number in one.object_ids}
+        return {name: captured.table for name, captured in self._captured.items()}
+
+    @property
+    def _hint(self) -> str:
+        return f"adapt the rules if needed, then {read_anew(self._system)}"
+
+    # -- checkpoints ---------------------------------------------------------------------------
+
+    def begin_snapshot(self) -> Mapping[TableName, SourceTable]:
+        """Describe the tables as a snapshot that is about to be taken finds them; none is stopped."""
+        found = self.describe()
+        self.stopped, self._altered = {}, set()
+        self._shapes = {name: dictionary.shape(one) for name, one in self._captured.items()}
+        return found
+
+    def begin(self, resume: Mapping[str, Any]) -> None:
+        """Read from a checkpoint: tables stopped then stay stopped, and what is gone since stops."""
+        then = {TableName(schema, name): str(shape) for schema, name, shape in resume.get("shapes", ())}
+        if not self._captured or {n: dictionary.shape(one) for n, one in self._captured.items()} != then:
+            self.describe()
+        self.skipped_ids.clear()
+        self.stopped = {
+            TableName(schema, name): TableChanged(message, hint=self._hint)
+            for schema, name, message in resume.get("stopped", ())
+        }
+        self._shapes = {name: then.get(name, dictionary.shape(one)) for name, one in self._captured.items()}
+        self._altered = {
+            name
+            for name, one in self._captured.items()
+            if not dictionary.is_extended(self._shapes[name], one)
+        }
+        for name in self._tables:
+            if name not in self._captured and name not in self.stopped:
+                self._stop(name, f"{name} is gone, or may not be seen any more", int(resume["committed"]))
+
+    def resume(self) -> dict[str, Any]:
+        """What a checkpoint must hold about the tables; JSON types."""
+        shapes = [[name.schema, name.name, shape] for name, shape in sorted(self._shapes.items())]
+        found: dict[str, Any] = {"shapes": shapes}
+        if self.stopped:
+            found["stopped"] = [
+                [name.schema, name.name, str(error)] for name, error in sorted(self.stopped.items())
+            ]
+        return found
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def table_of(self, row: LogRow) -> TableName | None:
+        """The table of a row, undecoded rows by their object id; None for others' and stopped ones."""
+        if row.owner != "UNKNOWN" or not (row.table or "").startswith(UNDECODED):
+            name = self._by_name.get((row.owner, row.table))
+        else:
+            name = self._by_object(row)
+            if name in self._altered and name not in self.stopped:
+                self._stop(name, f"rows of {name} are older than its columns of today", row.scn)
+        return None if name in self.stopped else name
+
+    def _by_object(self, row: LogRow) -> TableName | None:
+        number = int((row.table or "")[len(UNDECODED) :])
+        if number in self._by_id:
+            return self._by_id[number]
+        if number not in self.skipped_ids:
+            # a partition or index made since; or another table's
+            connection = self._session.tables_connection
+            ids = dictionary.object_ids(connection, tuple(self._captured), self._system)
+            self._by_id.update({one: name for name, numbers in ids.items() for one in numbers})
+            if number in self._by_id:
+                return self._by_id[number]
+            owner = dictionary.object_name(connection, number, self._system)
+            log.warning("undecoded_rows_skipped", system=self._system, object_id=number, object=owner)
+        self.skipped_ids[number] += 1
+        return None
+
+    # -- DDL -----------------------------------------------------------------------------------
+
+    def apply(self, event: DdlSeen) -> None:
+        """Take DDL on a captured table; rows before it must have been handed out."""
+        name = event.table
+        if name is None or name in self.stopped:
+            return
+        text = event.row.sql_redo or ""
+        verb = "DDL"
+        try:
+            read = read_ddl(text)
+        except RedoSyntaxError:
+            read = None  # the dictionary tells what it did
+        if read is not None:
+            if read.kind not in ("TABLE", None):
+                return
+            verb = read.verb
+        before = self._captured[name].table
+        lost = ["all rows"] if verb == "TRUNCATE" else []
+        if PARTITION_LOST.search(text):
+            lost.append("rows of a partition")
+        if name in self._altered:
+            lost.append("columns that older rows have")
+        self.describe()
+        now = self._captured.get(name)
+        lost += _lost(before, now.table if now else None)
+        if lost:
+            self._stop(name, f"{verb} of {name} took away: {', '.join(lost)}", event.row.scn)
+        if now is not None:
+            self._shapes[name] = dictionary.shape(now)
+            log.info("table_altered", system=self._system, table=str(name), position=event.row.scn)
+
+    def _stop(self, name: TableName, reason: str, scn: int) -> None:
+        error = TableChanged(
+            f"{self._system}: {reason}; at SCN {scn}; the table is not read any more, the others are",
+            hint=self._hint,
+        )
+        self.stopped[name] = error
+        log.error(
+            "table_stopped", system=self._system, table=str(name), position=scn, error_code=error.code,
+            reason=reason,
+        )  # fmt: skip
+
+
+def _image_reader(captured: CapturedTable, charset: str) -> ImageReader:
+    return ImageReader(
+        captured.table,
+        excluded=frozenset(captured.excluded),
+        segment_columns=captured.segment_columns,
+        charset=charset,
+    )
+
+
+def _lost(before: SourceTable, now: SourceTable | None) -> list[str]:
+    """What a table had and has no more."""
+    if now is None:
+        return ["the table"]
+    lost = []
+    for column in before.columns:
+        kept = now.column(column.name)
+        if kept is None:
+            lost.append(f"column {column.name}")
+        elif kept.type is not column.type:
+            lost.append(f"type {column.declared} of column {column.name}, now {kept.declared}")
+    if before.key != now.key:
+        lost.append(f"primary key ({', '.join(before.key)})")
+    return lost

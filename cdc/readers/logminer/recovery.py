@@ -1,0 +1,62 @@
+"""What a reader does about a LogMiner session that failed, and when a person must know.
+
+The stream is read again from the last batch; nothing here touches a database. Errors of the network
+and of the login are not handled here: the flow knows what to do about them. Read next:
+`cdc.readers.logminer.reader`.
+"""
+
+from __future__ import annotations
+
+from cdc.errors import (
+    OperatorError,
+    RedoLogTrouble,
+    RedoNotAvailable,
+    ServerFault,
+    ServerMemory,
+    SessionLost,
+    TransientError,
+)
+
+SESSION_ERRORS = (RedoLogTrouble, ServerFault, ServerMemory, SessionLost)
+"""What a new LogMiner session may cure."""
+FIRST_PAUSE_S = 0.2
+LOG_TRIES = SESSION_TRIES = 5
+FAULT_TRIES = 2
+
+
+class Recovery:
+    """Counts failures, one after the other, since a window was last read to its end."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def progressed(self) -> None:
+        """A window was read to its end."""
+        self._failures = 0
+
+    def pause_s(self, exc: TransientError) -> float:
+        """Pause before the next session, doubling.
+
+        Raises:
+            RedoNotAvailable: a redo log could not be read several times running.
+            OperatorError: the server had the same internal error again.
+            TransientError: `exc` itself, when new sessions do not help; the flow tries on, more slowly.
+        """
+        self._failures += 1
+        if isinstance(exc, RedoLogTrouble) and self._failures >= LOG_TRIES:
+            raise RedoNotAvailable(
+                f"{exc}, {self._failures} times running",
+                hint="restore the log, or repair its member; reading then goes on where it was",
+            ) from exc
+        if isinstance(exc, ServerFault) and self._failures >= FAULT_TRIES:
+            raise OperatorError(
+                f"{exc}, {self._failures} times running", hint="look for the trace file, ask the vendor"
+            ) from exc
+        if self._failures > SESSION_TRIES:
+            raise exc
+        return float(FIRST_PAUSE_S * 2 ** (self._failures - 1))
+
+    @staticmethod
+    def wants_smaller_window(exc: TransientError) -> bool:
+        """Memory of the server, or a call that took too long: less in one go may do."""
+        return isinstance(exc, ServerMemory | SessionLost)

@@ -1,0 +1,144 @@
+"""The stream of one reader: window after window of redo, transactions put together, batches handed out.
+
+One `Stream` is one attempt: when its LogMiner session fails, the reader makes another one that begins
+at the last batch. Read next: `cdc.readers.logminer.window` (how far a window reaches),
+`cdc.readers.logminer.assembly`, `cdc.readers.logminer.output`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cdc.changes import ChangeBatch
+from cdc.config import OracleSystem
+from cdc.ports import StopAsked
+from cdc.readers.logminer.assembly import Assembly, Committed, DdlSeen
+from cdc.readers.logminer.batches import BatchMaker
+from cdc.readers.logminer.captured import CapturedTables
+from cdc.readers.logminer.oldest_open import OldestOpen
+from cdc.readers.logminer.open_work import OpenWork
+from cdc.readers.logminer.output import Output
+from cdc.readers.logminer.recovery import Recovery
+from cdc.readers.logminer.rows import LogRow
+from cdc.readers.logminer.session import MiningSession
+from cdc.readers.logminer.transaction import Transaction
+from cdc.readers.logminer.window import RedoState, WindowSize, session_start, window_end
+
+IDLE_BATCH_S = 1.0
+"""How often an idle stream tells that its position moved on."""
+
+
+class Stream:
+    """Reads from one checkpoint on.
+
+    Args:
+        system: name of the source.
+        settings: pauses and sizes.
+        session: the LogMiner session.
+        captured: the tables.
+        open_work: files of open transactions.
+        window: sizes of windows, kept from stream to stream.
+        recovery: told of every window that was read to its end.
+        oldest_open: told of the open transactions.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        settings: OracleSystem,
+        session: MiningSession,
+        captured: CapturedTables,
+        open_work: OpenWork,
+        *,
+        window: WindowSize,
+        recovery: Recovery,
+        oldest_open: OldestOpen,
+    ) -> None:
+        self._system, self._settings, self._session = system, settings, session
+        self._captured, self._open_work = captured, open_work
+        self._window, self._recovery, self._oldest_open = window, recovery, oldest_open
+        self.read_to = 0
+
+    def batches(
+        self, resume: Mapping[str, Any], identity: Mapping[str, str], *, max_changes: int, stop: StopAsked
+    ) -> Iterator[ChangeBatch]:
+        """Yield batches until `stop()`; see `cdc.ports.ChangeReader.read`."""
+        committed = int(resume["committed"])
+        start, restored = self._open_work.begin(resume, identity)
+        self._captured.begin(resume)
+        self.read_to = min(start, committed)
+        state = since = self._session.look()
+        assembly = self._assembly(state, restored)
+        maker = BatchMaker(self._system, self._captured.readers, self._settings.user.upper())
+        output = Output(
+            self._system, maker, assembly, self._checkpoint, self._captured.stopped, committed, max_changes,
+            dict(resume),
+        )  # fmt: skip
+        pause_s = self._settings.poll_interval_ms / 1000
+        told_at = time.monotonic()
+        while not stop():
+            end = window_end(self.read_to, state, since, scns=self._window.scns, still_s=pause_s)
+            rows = 0
+            if end > self.read_to:
+                began = time.monotonic()
+                for array in self._session.rows(self._start(assembly), self.read_to, end, state):
+                    rows += len(array)
+                    yield from self._take(array, assembly, output)
+                self.read_to = end
+                self._window.settle(rows, time.monotonic() - began)
+                self._recovery.progressed()
+                if output.waiting or time.monotonic() - told_at >= IDLE_BATCH_S:
+                    told_at = time.monotonic()
+                    yield output.flush(end, self._session.utc_offset)
+                self._oldest_open.look(self._session.connection, assembly.open)
+                self._session.renew_if_old()
+            if self.read_to < state.flushed_scn - 1:
+                continue  # behind: the next window is known already
+            if not rows and not stop():
+                time.sleep(pause_s)
+            now = self._session.look()
+            if now.flushed_scn != since.flushed_scn:
+                since = now
+            state = now
+
+    def _assembly(self, state: RedoState, restored: Sequence[Transaction]) -> Assembly:
+        return Assembly(
+            self._system,
+            self._captured.table_of,
+            private_threads=frozenset(one.thread for one in state.threads if one.private),
+            restored=restored,
+            max_bytes=self._settings.open_transaction_bytes,
+            spill=self._open_work.spill,
+        )
+
+    def _start(self, assembly: Assembly) -> int:
+        """Where LogMiner begins; what is written down needs no redo of its start."""
+        return session_start(
+            self.read_to,
+            (one.start_scn for one in assembly.open if not self._open_work.is_written(one)),
+            max_distance=self._settings.max_window_scn,
+        )
+
+    def _take(self, array: Sequence[LogRow], assembly: Assembly, output: Output) -> Iterator[ChangeBatch]:
+        utc_offset = self._session.utc_offset
+        for row in array:
+            event = assembly.add(row)
+            if event is None:
+                continue
+            if isinstance(event, DdlSeen):
+                if event.table is not None:
+                    yield from output.cut(utc_offset)
+                    self._captured.apply(event)
+                continue
+            if isinstance(event, Committed):
+                yield from output.take(event, utc_offset)
+            if event.transaction is not None:
+                self._open_work.ended(event.transaction, event.scn)
+
+    def _checkpoint(
+        self, transactions: Sequence[Transaction], position: int, all_read: bool
+    ) -> dict[str, Any]:
+        found = self._open_work.resume(transactions, position, all_read=all_read)
+        return found | self._captured.resume()
