@@ -1,0 +1,417 @@
+"""Runs histories on the Oracle stand-in, reads them with `LogMinerReader` and stages them for real.
+
+One server, one staging database and a handful of sessions serve all histories; each begins with new
+source tables and empty staging tables. Read before: `redo_history`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import oracledb
+
+import mapping_rules
+from cdc.changes import ChangeBatch, TableName
+from cdc.config import OracleSystem
+from cdc.errors import TransientError
+from cdc.postgres.connect import connect
+from cdc.readers.logminer import LogMinerReader
+from cdc.staging.stage import Stager
+from sandbox.oracle_process import SYSTEM_PASSWORD
+from tests.contract.logminer_source import BRIDGE, SECRET
+from tests.integration.redo_history import ACCT, CREATE, END, ITEM, KEYS, SESSIONS, Change, Model, Row, Step
+from tests.unit.staging.world import World
+
+OWNER, SYSTEM = "HIST", "bill"
+TABLES = (ACCT, ITEM)
+DEADLINE_S = 60.0
+FAILING = frozenset({1, 12899})
+RULES = {
+    "systems.yaml": f"{SYSTEM}: {{conventions: plain, schema: {OWNER}}}\n",
+    "entities/acct.yaml": (
+        "entity: acct\nkey: [acct_id]\ncolumns:\n  acct_id: {type: integer}\n  name: {type: text}\n"
+        "  amount: {type: decimal, precision: 15, scale: 2}\n  note: {type: text}\n"
+        "  made: {type: timestamp}\n"
+    ),
+    "entities/item.yaml": (
+        "entity: item\nkey: [code, line]\ncolumns:\n  code: {type: text}\n  line: {type: integer}\n"
+        "  label: {type: text}\n  qty: {type: decimal, precision: 38, scale: 9}\n"
+    ),
+    "inbound/acct.yaml": (
+        f"system: {SYSTEM}\ntable: ACCT\nkey: [ID]\nentity: acct\ncolumns:\n"
+        "  acct_id: ID\n  name: NAME\n  amount: AMOUNT\n  note: NOTE\n  made: MADE\n"
+    ),
+    "inbound/item.yaml": (
+        f"system: {SYSTEM}\ntable: ITEM\nkey: [CODE, LINE]\nentity: item\ncolumns:\n"
+        "  code: CODE\n  line: LINE\n  label: LABEL\n  qty: QTY\n"
+    ),
+}
+ENTITIES = {
+    ACCT: "select acct_id::text, name, amount, note, to_char(made at time zone 'UTC', "
+    "'YYYY-MM-DD HH24:MI:SS'), tombstone from staging.acct",
+    ITEM: "select code, line::text, label, qty, tombstone from staging.item",
+}
+STAGED = (
+    "staging.acct, staging.acct_history, staging.item, staging.item_history, staging.change, staging.batch, "
+    "staging.checkpoint, staging.dead_letter"
+)
+
+
+def rule_set() -> mapping_rules.RuleSet:
+    """Two tables, two entities."""
+    return mapping_rules.from_files("bill", RULES)
+
+
+class RedoWorld:
+    """The servers and sessions that all histories share.
+
+    Args:
+        dsn: of the stand-in.
+        staging: a migrated staging database for `rule_set`.
+        folder: for the files of open transactions.
+    """
+
+    def __init__(self, dsn: str, staging: World, folder: Path) -> None:
+        self.dsn, self.staging, self.folder = dsn, staging, folder
+        self.system = oracledb.connect(user="SYSTEM", password=SYSTEM_PASSWORD, dsn=dsn)
+        self.administer(f'create user {OWNER} identified by "{SECRET}"')
+        self.administer(f"grant create session to {OWNER}")
+        self.administer(f"alter user {OWNER} quota unlimited on USERS")
+        self.call("open_thread(thread => 2)")
+        self.writers = [self.writer() for _ in range(SESSIONS)]
+        self.runs = 0
+
+    def writer(self) -> oracledb.Connection:
+        """A new session of the application."""
+        return oracledb.connect(user=OWNER, password=SECRET, dsn=self.dsn)
+
+    def administer(self, statement: str) -> None:
+        """A DBA's statement."""
+        with self.system.cursor() as cursor:
+            cursor.execute(statement)
+
+    def call(self, procedure: str) -> None:
+        """A call of the fault list."""
+        self.administer(f"begin sandbox_faults.{procedure}; end;")
+
+    def fresh_tables(self, logged: str) -> None:
+        """Source and staging as if nothing had happened; `logged` is what ITEM logs besides changes."""
+        self.runs += 1
+        for procedure in ("clear", "flush", "switch_logs(every => 100000)", "delay_archiving(looks => 0)"):
+            self.call(procedure)
+        for table in TABLES:
+            if self.runs > 1:
+                self.administer(f"drop table {OWNER}.{table} purge")
+            self.administer(CREATE[table].format(owner=OWNER))
+            level = "all" if table == ACCT else logged
+            self.administer(f"alter table {OWNER}.{table} add supplemental log data ({level}) columns")
+            self.administer(f"grant select, flashback on {OWNER}.{table} to {BRIDGE}")
+        for stager in self.staging.stagers:
+            stager.close()
+        self.staging.stagers.clear()
+        self.staging.execute(f"truncate {STAGED}")
+        self.staging.lease.renew()
+
+    def close(self) -> None:
+        """End the sessions."""
+        for connection in (*self.writers, self.system):
+            connection.close()
+
+
+class Play:
+    """One history on its way: writers, model, reader and stager.
+
+    Args:
+        world: what is shared.
+        seed: chooses the reader's settings.
+    """
+
+    def __init__(self, world: RedoWorld, seed: int) -> None:
+        pick = random.Random(seed)  # noqa: S311 - reproducible work, no secret
+        self.world, self.model = world, Model()
+        self.max_changes = pick.choice((1, 3, 50))
+        keeps = pick.random() < 0.4
+        self.settings = OracleSystem(
+            kind="oracle", dsn=world.dsn, user=BRIDGE, password=SECRET, owner=OWNER, insecure=True,
+            poll_interval_ms=1, max_window_scn=pick.choice((2, 7, 40, 100_000)),
+            open_transaction_bytes=pick.choice((1_500, 2**27)),
+            spill_directory=world.folder if keeps else None, open_transaction_write_s=0,
+        )  # fmt: skip
+        self.switch_every = pick.choice((5, 40, 100_000))
+        self.late = pick.choice((0, 0, 0, 1))
+        self.logged = pick.choice(("all", "all", "primary key"))
+        self.reader: LogMinerReader | None = None
+        self.stager: Stager | None = None
+        self.resume: dict[str, Any] | None = None
+        self.restarts = 0
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Play a history to its end and compare; raises AssertionError where staging is wrong."""
+        self.world.fresh_tables(self.logged)
+        self.world.call(f"switch_logs(every => {self.switch_every})")
+        self.world.call(f"delay_archiving(looks => {self.late})")
+        try:
+            for step in steps:
+                self.step(step)
+            self.finish()
+        finally:
+            for connection in self.world.writers:
+                connection.rollback()
+            if self.reader is not None:
+                self.reader.close()
+        self.compare()
+
+    def step(self, step: Step) -> None:
+        """Do one step."""
+        if step.kind == "rekey" and step.table == ITEM and self.logged != "all":
+            return  # the log does not hold the columns that stayed, so nothing tells the new key's row
+        special = getattr(self, "_" + step.kind.replace(" ", "_"), None)
+        if special is not None:
+            special(step)
+            return
+        for sql in self.model.apply(step):
+            self._execute(step.session, sql.text, fails=sql.fails)
+
+    def _execute(self, session: int, text: str, *, fails: bool) -> None:
+        with self.world.writers[session].cursor() as cursor:
+            try:
+                cursor.execute(text)
+            except oracledb.DatabaseError as exc:
+                code = exc.args[0].code
+                assert fails, f"ORA-{code} of: {text}"
+                assert code in FAILING, f"ORA-{code} of: {text}"
+            else:
+                assert not fails, f"did not fail: {text}"
+
+    def _snapshot(self, step: Step) -> None:
+        if self.resume is not None:
+            return
+        self.model.snapshot()
+        self.stager = self._new_stager()
+        self.reader = self._new_reader()
+        for batch in self.reader.snapshot(max_rows=5, stop=lambda: False):
+            self.stager.stage(batch)
+            self.resume = dict(batch.resume)
+        self.stager.snapshot_completed()
+
+    def _read(self, step: Step) -> None:
+        """Look for changes a few times and stage what comes."""
+        self._snapshot(step)
+        looks = itertools.count()
+        self._stage(lambda: next(looks) >= step.number)
+
+    def _lose(self, step: Step) -> None:
+        """Read and crash before anything is staged."""
+        self._snapshot(step)
+        looks = itertools.count()
+        try:
+            for _ in self._batches(lambda: next(looks) >= step.number):
+                break
+        except TransientError:
+            pass
+        self._restart(step)
+
+    def _restart(self, step: Step) -> None:
+        """A new process: all it knows is the checkpoint."""
+        if self.reader is None or self.stager is None:
+            return
+        self.reader.close()
+        stored = self.stager.resume()
+        assert stored is not None
+        self.resume = dict(stored.resume)
+        self.reader = self._new_reader()
+        self.restarts += 1
+
+    def _fault(self, step: Step) -> None:
+        self.world.call("clear")
+        self.world.call(step.word)
+
+    def _switch(self, step: Step) -> None:
+        thread = step.session % 2
+        self.world.administer("alter system archive log current" if thread else "alter system switch logfile")
+
+    def _column(self, step: Step) -> None:
+        """Add a column; DDL waits for the open transactions of its table, so there are none."""
+        if self.model.is_idle() and len(self.model.extra) < 2:
+            name = f"EXTRA{len(self.model.extra)}"
+            self.world.administer(f"alter table {OWNER}.{ACCT} add ({name} varchar2(60))")
+            self.model.extra.append(name)
+            for row in self.model.rows.values():
+                if "ID" in row:
+                    row[name] = None
+
+    def _thread(self, step: Step) -> None:
+        """A session goes to the other instance, between transactions."""
+        if self.model.is_idle(step.session):
+            self.step(Step("commit", step.session))
+            with self.world.writers[step.session].cursor() as cursor:
+                cursor.execute(f"begin sandbox_faults.use_thread(thread => {step.number}); end;")
+
+    def _delay(self, step: Step) -> None:
+        self.world.call(f"delay_flush(thread => {step.number})")
+
+    def _flush(self, step: Step) -> None:
+        self.world.call("flush")
+
+    def _share(self, step: Step) -> None:
+        """Two sessions commit with the same SCN."""
+        self.world.call("share_commits(times => 1)")
+        self.step(Step("commit", 0))
+        self.step(Step("commit", 1))
+        self.world.call("share_commits(times => 0)")
+
+    def _kill(self, step: Step) -> None:
+        """A writer's session dies: its work is rolled back."""
+        self.model.apply(Step("rollback", step.session))
+        old = self.world.writers[step.session]
+        with old.cursor() as cursor:
+            cursor.execute("select sys_context('userenv', 'sid') from dual")
+            (sid,) = cursor.fetchone()
+        self.world.administer(f"alter system kill session '{sid},1'")
+        old.close()
+        self.world.writers[step.session] = self.world.writer()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def _new_reader(self) -> LogMinerReader:
+        return LogMinerReader(SYSTEM, self.settings, [TableName(OWNER, table) for table in TABLES])
+
+    def _new_stager(self) -> Stager:
+        staging = self.world.staging
+        made = Stager(
+            connect(staging.settings, application="histories"), staging.rule_set, SYSTEM, kind="oracle",
+            time_zone="UTC", run_id=uuid.uuid4(), lease=staging.lease,
+        )  # fmt: skip
+        staging.stagers.append(made)
+        return made
+
+    def _batches(self, stop: Any) -> Iterator[ChangeBatch]:
+        assert self.reader is not None
+        assert self.resume is not None
+        stream = self.reader.read(self.resume, max_changes=self.max_changes, stop=stop)
+        with closing(stream):  # type: ignore[type-var]
+            yield from stream
+
+    def _stage(self, stop: Any) -> bool:
+        """Stage what comes until `stop`; True if the last row of the history was among it."""
+        assert self.stager is not None
+        ended = False
+        try:
+            for batch in self._batches(stop):
+                assert not batch.stopped, batch.stopped
+                self.stager.stage(batch)
+                if batch.continues:
+                    continue
+                self.resume = dict(batch.resume)
+                assert self.reader is not None
+                self.reader.acknowledge(self.resume)
+                acct = batch.tables.get(TableName(OWNER, ACCT))
+                ended = ended or (acct is not None and END[0] in acct.frame["after.ID"].to_list())
+                if ended:
+                    break
+        except TransientError:
+            self._restart(Step("restart"))
+        return ended
+
+    def finish(self) -> None:
+        """Commit all work, and read until it has arrived."""
+        for session in range(SESSIONS):
+            self.step(Step("commit", session))
+        self._snapshot(Step("snapshot"))
+        self.step(Step("insert", 0, ACCT, (END,)))
+        self.step(Step("commit", 0))
+        deadline = time.monotonic() + DEADLINE_S
+        while not self._stage(lambda: time.monotonic() > deadline):
+            assert time.monotonic() < deadline, "the end of the history never arrived"
+
+    # -- comparing -----------------------------------------------------------------------------
+
+    def compare(self) -> None:
+        """Staging holds what the model says: rows, and each committed change once in commit order."""
+        assert self.world.staging.query("select reason from staging.dead_letter") == []
+        for table in TABLES:
+            staged, expected = self._staged_rows(table), self._expected_rows(table)
+            wrong = sorted(
+                key for key in {*staged, *expected} if staged.get(key, ()) != expected.get(key, ())
+            )
+            assert not wrong, f"{table}: " + "; ".join(
+                f"{key}: staged {staged.get(key, 'nothing')}, expected {expected.get(key, 'nothing')}"
+                for key in wrong
+            )
+        self._compare_log()
+
+    def _staged_rows(self, table: str) -> dict[Any, Any]:
+        width = len(KEYS[table])
+        return {
+            tuple(row[:width]): None if row[-1] else tuple(row[width:-1])
+            for row in self.world.staging.query(ENTITIES[table])
+        }
+
+    def _expected_rows(self, table: str) -> dict[Any, Any]:
+        wanted: dict[Any, Any] = {key: None for name, key in self.model.ever if name == table}
+        for (name, key), row in self.model.rows.items():
+            if name == table:
+                values: list[Any] = list(row.values())[len(key) : {ACCT: 5, ITEM: 4}[table]]
+                values[1] = None if values[1] is None else Decimal(values[1])  # amount, quantity
+                wanted[key] = tuple(values)
+        return wanted
+
+    def _compare_log(self) -> None:
+        staged = self.world.staging.query(
+            "select source_position, transaction_id, table_name, operation, before, after "
+            "from staging.change where operation <> 'r' order by source_position, source_ordinal"
+        )
+        found = iter(staged)
+        last = 0
+        for transaction in self.model.log:
+            rows = list(itertools.islice(found, len(transaction)))
+            heads = {(row[0], row[1]) for row in rows}
+            assert len(rows) == len(transaction), f"{len(transaction) - len(rows)} changes are missing"
+            assert len(heads) == 1, f"changes of several transactions where one was expected: {heads}"
+            assert rows[0][0] >= last, "out of commit order"
+            last = rows[0][0]
+            at = 0
+            for _, statement in itertools.groupby(transaction, key=lambda change: change.statement):
+                expected = list(statement)
+                self._compare_statement(expected, rows[at : at + len(expected)])
+                at += len(expected)
+        assert list(found) == [], "changes that were never committed, or twice"
+
+    def _compare_statement(self, expected: list[Change], rows: list[Any]) -> None:
+        """Rows of one statement come in an order of the database's choice."""
+        waiting = list(expected)
+        for _, _, table, operation, before, after in rows:
+            fits = [
+                change
+                for change in waiting
+                if (change.table, change.operation) == (table, operation)
+                and _holds(change, change.before, before)
+                and _holds(change, change.after, after)
+            ]
+            assert fits, (
+                f"{operation} of {table}: {json.dumps(before)} -> {json.dumps(after)}; expected: {waiting}"
+            )
+            waiting.remove(fits[0])
+
+
+def _holds(change: Change, expected: Row | None, image: Row | None) -> bool:
+    """True if an image says what the row was: all of it, where the whole row is logged."""
+    if expected is None or image is None:
+        return expected is None and image is None
+    logged = {name: value for name, value in image.items() if name in expected or value is not None}
+    if any(name not in expected or expected[name] != value for name, value in logged.items()):
+        return False
+    if change.table == ACCT or change.operation != "u":
+        return set(expected) <= set(image)
+    return set(KEYS[change.table]) <= set(image)
