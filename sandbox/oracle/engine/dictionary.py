@@ -317,6 +317,11 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
             "OWNER:128 TABLE_NAME:128 PARENT_TABLE_NAME:128 PARENT_TABLE_COLUMN:4000",
             lambda env, which: iter(()),
         ),
+        (
+            "TYPES",
+            "OWNER:128 TYPE_NAME:128 TYPECODE:128 ATTRIBUTES:n METHODS:n PREDEFINED:3 INCOMPLETE:3",
+            lambda env, which: iter(()),
+        ),
         ("SYNONYMS", "OWNER:128 SYNONYM_NAME:128 TABLE_OWNER:128 TABLE_NAME:128 DB_LINK:128", synonyms),
     ]
 

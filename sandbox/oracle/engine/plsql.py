@@ -2,7 +2,7 @@
 
 Known are calls of the packages in `packages`, plain SQL with binds, `:out := expression`, NULL, EXECUTE
 IMMEDIATE of a constant text, and RAISE_APPLICATION_ERROR. Anything else is ORA-06550 with its text in
-the log. Read next: `packages`.
+the log. Read next: `packages`, and `declared` (blocks that open a REF CURSOR).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import packages, sql_types
+from sandbox.oracle.engine import declared, packages, sql_types
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.conversions import to_number, to_text
 from sandbox.oracle.engine.expressions import Expr, Scope, literal
@@ -52,6 +52,9 @@ def run(
     outcome = Outcome()
     for row in rows or [()]:
         values: list[Cell | list[Cell]] = list(row) + [None] * (len(binds) - len(row))
+        opened = declared.run(session, text, binds, values, check)
+        if opened is not None:
+            return opened
         block = _Block(session, text, binds, values, check)
         mark = len(session.transaction.changes) if session.transaction else 0
         try:
