@@ -111,7 +111,7 @@ class UpsertSink:
         with postgres_errors(session.subject):
             return mark.committed(session.connection, target_transaction)
 
-    def write(self, desired: Desired, *, up_to: int, record: Record) -> Written:
+    def write(self, desired: Desired, *, up_to: int, record: Record, hold: Record | None = None) -> Written:
         """Bring the target to the desired rows, then move the mark to `up_to`, in one transaction.
 
         Args:
@@ -120,6 +120,8 @@ class UpsertSink:
             up_to: all staged changes up to this number are in `desired` or were written before.
             record: stores the deliveries (DELIVERY_SCHEMA) durably; called at most once, after the
                 last statement and before the commit, and not at all when nothing differs.
+            hold: stores what is held (HELD_SCHEMA) durably, before the commit too: once the mark has
+                moved, a held row that nobody knows of would never be tried again.
 
         Raises:
             LeaseLost: another process writes now; nothing was written.
@@ -138,6 +140,8 @@ class UpsertSink:
                     _write_all(parts)
                     deliveries = self._deliveries(desired, parts, transaction)
                     held = _held(desired, parts)
+                    if hold is not None and held.height:
+                        hold(held)
                     if deliveries.height:
                         record(deliveries)
                     mark.stamp(session.connection)

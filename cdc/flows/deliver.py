@@ -8,8 +8,9 @@ transaction never committed are voided. Read next: `sinks.upsert`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 
@@ -108,11 +109,16 @@ class Deliver:
         def record(deliveries: pl.DataFrame) -> None:
             record_deliveries(staging, deliveries)
 
-        written = sink.write(desired, up_to=up_to, record=record)
+        letters = DeadLetters(staging)
+        written = sink.write(
+            desired, up_to=up_to, record=record, hold=partial(letters.hold_deliveries, sink.name)
+        )
         if self._held or not written.held.is_empty():
-            letters = DeadLetters(staging)
             letters.settle_deliveries(sink.name, desired, written.held)
+            before = _number(self._held)
             self._held = letters.open_keys(sink.name)
+            if _number(self._held) > before:
+                log.get().warning("rows_held", flow=flow.name, held=_number(self._held), staged_seq=up_to)
             self._retry_at = time.monotonic() + self.sizes.retry_held_s
         self._report(flow, written, up_to, started)
 
@@ -135,12 +141,16 @@ class Deliver:
 
     def _report(self, flow: Flow, written: Written, low: int, started: float) -> None:
         flow.progressed()
-        held = sum(frame.height for frame in self._held.values())
+        held = _number(self._held)
         self.state.progress(flow.name, rows=written.written, staged_seq=low, held=held)
         log.get().debug(
             "batch_delivered", flow=flow.name, rows=written.written, unchanged=written.unchanged,
             held=held, staged_seq=low, elapsed_ms=round((time.monotonic() - started) * 1000, 1),
         )  # fmt: skip
+
+
+def _number(held: Mapping[str, pl.DataFrame]) -> int:
+    return sum(frame.height for frame in held.values())
 
 
 def wait_for_snapshots(flow: Flow, staging: Connection, sources: Sequence[str], state: FlowState) -> None:

@@ -74,6 +74,7 @@ class Upload:
                 held = receipts.build(self.program, desired).held
                 letters = DeadLetters(staging)
                 if not held.is_empty() or letters.open_keys(self.program.name):
+                    letters.hold_deliveries(self.program.name, held)
                     letters.settle_deliveries(self.program.name, [(self.program, desired)], held)
                 self._move_mark(staging, high)
                 low = high

@@ -150,10 +150,14 @@ class DeadLetters:
             found.setdefault(rule, []).append(key)
         return {rule: pl.DataFrame(keys, infer_schema_length=None) for rule, keys in found.items()}
 
+    def hold_deliveries(self, sink: str, held: pl.DataFrame) -> None:
+        """Record what the target refused; `held` as in `settle_deliveries`."""
+        self.record(_refused_deliveries(sink, held))
+
     def settle_deliveries(
         self, sink: str, desired: Iterable[tuple[Program, pl.DataFrame]], held: pl.DataFrame
     ) -> None:
-        """Record what the target refused and settle what it took.
+        """Settle what the target took; what it refused stays.
 
         Args:
             sink: name of the sink.
@@ -177,7 +181,6 @@ class DeadLetters:
                 settled += keys.join(wanted, on=list(program.key))["_number"].to_list()
         with postgres_errors("staging.dead_letter"), self._connection.transaction():
             self.resolve(settled, "delivered")
-            self.record(_refused_deliveries(sink, held))
 
     def _held(self, sink: str) -> list[tuple[int, str, dict[str, Any]]]:
         statement = (

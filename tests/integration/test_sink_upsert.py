@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -406,3 +407,25 @@ def test_target_equals_what_was_wanted(
         }
         changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         assert {json.loads(row["key"])["person_id"] for row in target.recorded} == changed
+
+
+def test_held_rows_are_stored_before_the_mark_moves_past_them(target: Target, sink: UpsertSink) -> None:
+    """A process that dies right after the commit has not forgotten what the target refused."""
+    rows = wanted(CUSTOMER, ["1", "a", "a phone number that is too long", None], ["2", "b", None, None])
+
+    def out_of_reach(_held: object) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        sink.write([(CUSTOMER, rows)], up_to=3, record=target.record, hold=out_of_reach)
+    assert target.rows("select person_id from customer") == []
+    assert sink.mark() == 0
+    seen: list[int] = []
+
+    def stored(held: pl.DataFrame) -> None:
+        seen.append(held.height)
+        assert target.rows("select person_id from customer") == [], "not committed yet"
+
+    sink.write([(CUSTOMER, rows)], up_to=3, record=target.record, hold=stored)
+    assert seen == [1]
+    assert target.rows("select person_id from customer") == [("2",)]

@@ -148,9 +148,12 @@ def test_held_keys_wait_until_the_target_takes_them(database: str) -> None:
     with staging(database, RULES) as world, connect(world.settings, application="test sink") as session:
         letters = DeadLetters(session)
         wanted = pl.DataFrame({"buyer_id": ["a", "b", "c"]})
+        letters.hold_deliveries("till.upsert", held("a", "b"))
         letters.settle_deliveries("till.upsert", [(BUYER, wanted)], held("a", "b"))
         assert letters.open_keys("till.upsert")["buyer"].rows() == [("a",), ("b",)]
-        letters.settle_deliveries("till.upsert", [(BUYER, wanted.head(2))], held("b", reason="still unknown"))
+        again = held("b", reason="still unknown")
+        letters.hold_deliveries("till.upsert", again)
+        letters.settle_deliveries("till.upsert", [(BUYER, wanted.head(2))], again)
         assert letters.open_keys("till.upsert")["buyer"].rows() == [("b",)]
         (waiting,) = letters.waiting(stage="deliver")
         assert (waiting.key, waiting.retries, waiting.reason) == ({"buyer_id": "b"}, 1, "still unknown")
