@@ -101,6 +101,10 @@ class Capture:
                 detail=", ".join(str(t) for t in batch.tables) if status == "snapshot" else "",
                 status="snapshot" if status == "snapshot" else "running", error=_stopped(batch),
             )  # fmt: skip
+            if staged.rejected:
+                log.get().warning(
+                    "rows_set_aside", flow=flow.name, rows=staged.rejected, position=str(batch.position)
+                )
             if batch.rows:
                 log.get().debug(
                     "batch_staged", flow=flow.name, rows=batch.rows, rejected=staged.rejected,

@@ -98,7 +98,7 @@ class PgoutputReader:
                 return
             consistent_point, name = created
             log.info(
-                "snapshot_started", system=self.system, position=consistent_point.text, tables=len(tables)
+                "snapshot_started", system=self.system, position=str(consistent_point), tables=len(tables)
             )
             snapshot = Snapshot(self._settings, self.system, name, consistent_point)
         try:
@@ -182,7 +182,7 @@ class PgoutputReader:
             raise
         self._sender = sender
         self._read_to = start
-        log.info("stream_started", system=self.system, slot=slot.name, position=start.text)
+        log.info("stream_started", system=self.system, slot=slot.name, position=str(start))
         return sender
 
     def _stream(
