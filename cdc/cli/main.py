@@ -12,7 +12,7 @@ import sys
 import typer
 
 from cdc import __version__, log
-from cdc.cli import check, demo, init, migrate, rules, run, status
+from cdc.cli import check, demo, grants, init, migrate, rules, run, status
 from cdc.errors import CcbridgeError, ExitCode
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (init, check, migrate, run, status, demo):
+for verb in (init, check, grants, migrate, run, status, demo):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 app.add_typer(rules.app, name="rules")
 

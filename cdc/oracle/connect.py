@@ -17,17 +17,19 @@ SESSION_FORMATS = (
 """The text of SQL_REDO follows the session, so every session fixes its formats."""
 
 
-def connect(settings: OracleSystem, *, module: str) -> oracledb.Connection:
+def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> oracledb.Connection:
     """Open a session with fixed NLS formats, no float for NUMBER, no LOB locators.
 
     Args:
         settings: where and as whom.
         module: shown in V$SESSION.MODULE, for example `ccbridge reader ccb`.
+        in_root: stay in the container of the dsn although a pluggable database is configured.
 
     Raises:
         DatabaseUnreachable: no listener, unknown service, connection lost.
         LoginRefused: user or password refused.
         ConfigurationError: no password is configured.
+        OperatorError: the pluggable database does not exist or may not be entered.
     """
     subject = f"{settings.user}@{settings.dsn}"
     password = settings.secret()
@@ -46,9 +48,20 @@ def connect(settings: OracleSystem, *, module: str) -> oracledb.Connection:
         )
         connection.module = module
         connection.client_identifier = "ccbridge"
-        with connection.cursor() as cursor:
-            cursor.execute(SESSION_FORMATS)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(SESSION_FORMATS)
+                if settings.pdb is not None and not in_root:
+                    cursor.execute(f"alter session set container = {identifier(settings.pdb)}")
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def identifier(name: str) -> str:
+    """A name as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 oracledb.defaults.fetch_decimals = True

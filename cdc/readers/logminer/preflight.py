@@ -56,8 +56,8 @@ def findings(
         wanted = "an open pluggable database that the user may enter"
         fix = f"grant set container to {settings.user} container = all;"
         return [*found, Finding(f"pdb {settings.pdb}", str(exc), wanted, fix)]
-    captured = captured_tables(inside, tables, system)
     check.enter(inside)
+    captured = captured_tables(inside, tables, system)
     return [*found, *check.tables(tables, captured), *check.supplemental(captured)]
 
 
@@ -71,10 +71,11 @@ class _Check:
 
     def __init__(self, connection: oracledb.Connection, system: str, settings: OracleSystem) -> None:
         self._connection, self._system, self._settings = connection, system, settings
-        self._log_all = False
+        self._log_all, self._scn = False, 0
 
     def enter(self, connection: oracledb.Connection) -> None:
         """Check on over another connection: the one that sees the tables."""
+        self._scn = int(self._rows("select current_scn from v$database")[0][0])
         self._connection = connection
 
     def views(self) -> Iterator[Finding]:
@@ -203,8 +204,7 @@ class _Check:
                 )
 
     def _flashback_refused(self, select: str) -> bool:
-        scn = self._rows("select current_scn from v$database")[0][0]
-        return self._code(f"{select} as of scn :scn where 1 = 0", scn=int(scn)) in NOT_VISIBLE
+        return self._code(f"{select} as of scn :scn where 1 = 0", scn=self._scn) in NOT_VISIBLE
 
     def _code(self, statement: str, **binds: int) -> int:
         """The ORA number that a statement fails with, 0 if it does not."""

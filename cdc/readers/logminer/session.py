@@ -112,11 +112,6 @@ def contents_query(tables: Sequence[TableName], pdb: str | None = None) -> str:
     )
 
 
-def identifier(name: str) -> str:
-    """A name as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -149,7 +144,7 @@ class MiningSession:
             LoginRefused: user or password refused.
         """
         if self._connection is None:
-            self._connection = self._open()
+            self._connection = self._open(in_root=True)
             self._opened_at = self._pga_looked_at = time.monotonic()
             self._read_offset(self._connection)
         return self._connection
@@ -165,18 +160,11 @@ class MiningSession:
         if self._settings.pdb is None:
             return self.connection
         if self._in_pdb is None:
-            opened = self._open()
-            try:
-                with oracle_errors(f"{self._system}: pdb {self._settings.pdb}"), opened.cursor() as cursor:
-                    cursor.execute(f"alter session set container = {identifier(self._settings.pdb)}")
-            except BaseException:
-                opened.close()
-                raise
-            self._in_pdb = opened
+            self._in_pdb = self._open(in_root=False)
         return self._in_pdb
 
-    def _open(self) -> oracledb.Connection:
-        opened = connect(self._settings, module=f"ccbridge reader {self._system}")
+    def _open(self, *, in_root: bool) -> oracledb.Connection:
+        opened = connect(self._settings, module=f"ccbridge reader {self._system}", in_root=in_root)
         opened.call_timeout = self._settings.query_timeout_s * 1000
         return opened
 

@@ -1,0 +1,31 @@
+"""`ccbridge grants`: the least rights that an Oracle user needs, as a script for its DBA."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cdc import config as configuration
+from cdc import log
+from cdc.cli.options import DEFAULT_CONFIG, Config
+
+
+def command(
+    system: Annotated[str, typer.Option("--system", help="Oracle system of the configuration.")],
+    user: Annotated[
+        str | None, typer.Option("--user", help="Who is granted. [default: the configured user]")
+    ] = None,
+    pdb: Annotated[
+        str | None,
+        typer.Option("--pdb", help="Pluggable database of the tables. [default: the configured one]"),
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Print the grants for capture and payment upload of one Oracle system; nothing is executed."""
+    log.configure()
+    settings = configuration.load(config)
+    from cdc.flows.grants import grants
+
+    for line in grants(settings, system, user=user, pdb=pdb):
+        typer.echo(line)

@@ -1,0 +1,64 @@
+"""The rights that an Oracle system's user needs, as a script for its DBA.
+
+Made from the configuration and the rule set alone: nobody has to log in to see it. Read next:
+`cdc.readers.logminer.grants`, `sinks.upload_tables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import mapping_rules
+from cdc.changes import TableName
+from cdc.config import OracleSystem, Settings
+from cdc.errors import ConfigurationError
+from cdc.flows import parts
+from cdc.readers.logminer.grants import mining_grants, table_grants
+from cdc.readers.logminer.snapshot import quoted
+from sinks.upload_tables import NEEDED, WRITTEN
+
+
+def grants(settings: Settings, system: str, *, user: str | None, pdb: str | None) -> Iterator[str]:
+    """Lines of a SQL script, comments included.
+
+    Args:
+        settings: the configuration.
+        system: an Oracle system of it.
+        user: who is granted; by default the configured user.
+        pdb: pluggable database of the tables; by default the configured one, if any.
+
+    Raises:
+        ConfigurationError: no such system, or it is no Oracle system.
+        RuleFaults: the rule set cannot be used.
+    """
+    source = settings.systems.get(system)
+    if not isinstance(source, OracleSystem):
+        known = ", ".join(sorted(settings.oracle_systems())) or "none"
+        raise ConfigurationError([f"no Oracle system {system!r} is configured, only: {known}"])
+    rule_set = parts.load_rules(settings)
+    user, pdb = user or source.user, pdb or source.pdb
+    where = f"in the root (CDB$ROOT), then in pluggable database {pdb}" if pdb else "in the database"
+    yield f"-- rights of {user} for ccbridge system {system}; run as SYS {where}"
+    captured = mapping_rules.captured_tables(rule_set, system) if system in parts.sources(rule_set) else ()
+    yield from mining_grants(source, user, root=pdb is not None) if captured else _login(user, pdb)
+    if pdb:
+        yield f'alter session set container = "{pdb}";'
+    if captured:
+        yield f"-- captured by rule set {rule_set.name}"
+        yield from table_grants(captured, user)
+    if system in parts.targets(rule_set):
+        yield "-- payment upload: looked up, and written"
+        yield from _upload_grants(source, user)
+
+
+def _login(user: str, pdb: str | None) -> Iterator[str]:
+    """A system that is written only."""
+    yield f"grant create session to {user}{' container = all' if pdb else ''};"
+    if pdb:
+        yield f"grant set container to {user} container = all;"
+
+
+def _upload_grants(source: OracleSystem, user: str) -> Iterator[str]:
+    for name in sorted(NEEDED):
+        rights = "select, insert" if name in WRITTEN else "select"
+        yield f"grant {rights} on {quoted(TableName(source.owner, name))} to {user};"
