@@ -21,8 +21,9 @@ NULL = "null_refused"
 def create_tables(layout: Layout) -> sql.Composed:
     """Create the session's temporary tables.
 
-    They keep the rows of earlier writes until there are many: emptying them at every commit costs
-    more than a small write does. The index finds the rows of this write.
+    They keep the rows of earlier writes until there are some thousands: emptying them at every
+    commit costs more than a small write does, and so few rows need no index. `place` is where the
+    row lies in `typed`, the fastest way from a decision to its values.
     """
     trailer = sql.SQL("_row integer, _deleted boolean, _staged_seq bigint")
     as_text = sql.SQL(", ").join(sql.SQL("{} text").format(named(c)) for c in layout.all_columns)
@@ -30,9 +31,9 @@ def create_tables(layout: Layout) -> sql.Composed:
         sql.SQL("{} {}").format(named(c), sql.SQL(c.base)) for c in layout.all_columns
     )
     return sql.SQL(
-        "create temp table {wanted} ({as_text}, {trailer}, primary key (_row));"
-        "create temp table {typed} ({as_typed}, {trailer}, _fault text, primary key (_row));"
-        "create temp table {decided} (_row integer primary key, decision text, differing bigint, before text,"
+        "create temp table {wanted} ({as_text}, {trailer});"
+        "create temp table {typed} ({as_typed}, {trailer}, _fault text);"
+        "create temp table {decided} (_row integer, place tid, decision text, differing bigint, before text,"
         " after text)"
     ).format(
         wanted=layout.wanted,

@@ -28,12 +28,12 @@ def decide(layout: Layout) -> sql.Composed:
     names = [sql.Identifier(f"part_{number}") for number in range(len(parts))]
     return sql.SQL(
         "with {parts}, noted as ("
-        "insert into {decided} (_row, decision, differing, before, after) {all_parts} "
+        "insert into {decided} (_row, place, decision, differing, before, after) {all_parts} "
         "returning decision, differing) "
         "select decision, count(*), coalesce(bit_or(differing), 0) from noted group by decision"
     ).format(
         parts=sql.SQL(", ").join(
-            sql.SQL("{} (_row, decision, differing, before, after) as ({})").format(name, part)
+            sql.SQL("{} (_row, place, decision, differing, before, after) as ({})").format(name, part)
             for name, part in zip(names, parts, strict=True)
         ),
         decided=layout.decided,
@@ -49,7 +49,8 @@ def _differing(layout: Layout) -> sql.Composed:
             for i, c in enumerate(layout.columns)
         )
     return sql.SQL(
-        "select d._row, {decision}, {mask}, {before}, {after} from {typed} d join {target} t on {match} "
+        "select d._row, d.ctid, {decision}, {mask}, {before}, {after} "
+        "from {typed} d join {target} t on {match} "
         "where {in_range} and d._fault is null and not d._deleted and ({any_differs}) "
         "order by {order} for no key update of t"
     ).format(
@@ -68,7 +69,7 @@ def _differing(layout: Layout) -> sql.Composed:
 
 def _missing(layout: Layout) -> sql.Composed:
     return sql.SQL(
-        "select d._row, {decision}, 0::bigint, null::text, {after} from {typed} d "
+        "select d._row, d.ctid, {decision}, 0::bigint, null::text, {after} from {typed} d "
         "where {in_range} and d._fault is null and not d._deleted "
         "and not exists (select from {target} t where {match})"
     ).format(
@@ -85,7 +86,8 @@ def _to_deactivate(layout: Layout) -> sql.Composed:
     name = deactivated_column(layout.program)
     flag = tuple(column for column in layout.columns if column.name == name)
     return sql.SQL(
-        "select d._row, {decision}, 0::bigint, {before}, json_build_object({name}::text, false)::text "
+        "select d._row, d.ctid, {decision}, 0::bigint, {before}, "
+        "json_build_object({name}::text, false)::text "
         "from {typed} d join {target} t on {match} "
         "where {in_range} and d._fault is null and d._deleted and t.{flag} is distinct from false "
         "order by {order} for no key update of t"
@@ -104,7 +106,7 @@ def _to_deactivate(layout: Layout) -> sql.Composed:
 
 def _to_delete(layout: Layout) -> sql.Composed:
     return sql.SQL(
-        "select d._row, {decision}, 0::bigint, {before}, null::text "
+        "select d._row, d.ctid, {decision}, 0::bigint, {before}, null::text "
         "from {typed} d join {target} t on {match} "
         "where {in_range} and d._fault is null and d._deleted order by {order} for update of t"
     ).format(

@@ -28,7 +28,7 @@ _WORTH_ANOTHER_TRY = frozenset(
 )
 """Refusals that a later row of the same write can lift: a parent, or a freed unique value."""
 
-_MAX_KEPT_ROWS = 50_000
+_MAX_KEPT_ROWS = 2_000
 """Rows of earlier writes that stay in the session's temporary tables before they are emptied."""
 
 _MAX_TRIED_AGAIN = 100

@@ -22,7 +22,6 @@ from sinks.target_tables import TargetColumn, describe
 _SETTINGS = """
 select set_config('search_path', 'pg_catalog, ' || reset_val, false)
 from pg_settings where name = 'search_path';
-set jit = off;
 set plan_cache_mode = force_custom_plan;
 set lock_timeout = '30s';
 set idle_in_transaction_session_timeout = '60s';

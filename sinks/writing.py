@@ -53,15 +53,13 @@ def delete(layout: Layout) -> sql.Composed:
 
 def _decided(layout: Layout, word: str, decision: str) -> sql.Composed:
     return sql.SQL(
-        "{word} {typed} d join {decided} x on x._row = d._row "
-        "where x.decision = {decision} and {of_desired} and {of_decided}"
+        "{word} {decided} x join {typed} d on d.ctid = x.place where x.decision = {decision} and {in_range}"
     ).format(
         word=sql.SQL(word),
         typed=layout.typed,
         decided=layout.decided,
         decision=sql.Literal(decision),
-        of_desired=in_range("d"),
-        of_decided=in_range("x"),
+        in_range=in_range("x"),
     )
 
 
@@ -83,13 +81,11 @@ def deliveries(layout: Layout) -> sql.Composed:
     """What was written in a range: key, decision, before, after, staged_seq."""
     return sql.SQL(
         "select {key}, x.decision, x.before, x.after, d._staged_seq from {decided} x "
-        "join {typed} d on d._row = x._row where x.decision <> {missing} "
-        "and {of_decided} and {of_desired} order by x._row"
+        "join {typed} d on d.ctid = x.place where x.decision <> {missing} and {in_range} order by x._row"
     ).format(
         key=json_object("d", layout.key),
         decided=layout.decided,
         typed=layout.typed,
         missing=sql.Literal(comparison.MISSING),
-        of_decided=in_range("x"),
-        of_desired=in_range("d"),
+        in_range=in_range("x"),
     )
