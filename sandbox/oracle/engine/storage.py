@@ -40,6 +40,7 @@ class Storage:
         """Raise the SCN."""
         with self.lock:
             self.scn += 1
+            self.journal.mark(self.scn)
             return self.scn
 
     def begin(self, transaction: Transaction) -> None:
