@@ -108,6 +108,10 @@ class OracleSystem(Secret):
         default=(), description="DEST_ID of the archive destinations that may be read, preferred first"
     )
     pdb: str | None = Field(default=None, description="pluggable database of the tables; dsn is the root's")
+    unescaped_apostrophes: bool = Field(
+        default=False,
+        description="read SQL_REDO whose apostrophes are not doubled; ambiguous texts are refused",
+    )
     open_transaction_bytes: int = Field(
         default=128 * 2**20, ge=1, description="memory for the rows of all open transactions together"
     )

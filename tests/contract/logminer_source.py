@@ -1,13 +1,18 @@
-"""A schema on the Oracle stand-in that the LogMiner reader captures; used by several test modules."""
+"""A schema that the LogMiner reader captures; used by several test modules.
+
+It is on the Oracle stand-in, or on the database that CCBRIDGE_TEST_ORACLE_DSN names.
+"""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import oracledb
+import pytest
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
@@ -16,6 +21,10 @@ from cdc.readers.logminer import LogMinerReader
 from sandbox.oracle_process import SYSTEM_PASSWORD, OracleProcess
 from tests.contract.reader_suite import TypeCase
 
+REAL_DSN = os.environ.get("CCBRIDGE_TEST_ORACLE_DSN")
+ADMIN = os.environ.get("CCBRIDGE_TEST_ORACLE_ADMIN", "SYSTEM")
+ADMIN_PASSWORD = os.environ.get("CCBRIDGE_TEST_ORACLE_PASSWORD", SYSTEM_PASSWORD)
+NO_SUCH_USER = 1918
 BRIDGE = "CCBRIDGE"
 SECRET = "bridge"
 VIEWS = (
@@ -28,23 +37,41 @@ COLUMNS = "id number(19) primary key, name varchar2(60) not null, amount number(
 
 @contextmanager
 def oracle_server(folder: Path) -> Iterator[str]:
-    """Where a stand-in with the bridge's user and its rights listens."""
+    """Where a database with the bridge's user and its rights listens: a stand-in, or the real one named."""
+    if REAL_DSN:
+        yield prepared(REAL_DSN)
+        return
     with OracleProcess(folder / "oracle.log") as server:
-        dsn = f"127.0.0.1:{server.port}/CCB"
-        with system_session(dsn) as cursor:
-            cursor.execute(f'create user {BRIDGE} identified by "{SECRET}"')
-            cursor.execute(f"grant create session, logmining to {BRIDGE}")
-            cursor.execute(f"grant execute on sys.dbms_logmnr to {BRIDGE}")
-            for view in VIEWS:
-                cursor.execute(f"grant select on sys.{view} to {BRIDGE}")
-            cursor.execute("alter database add supplemental log data")
-        yield dsn
+        yield prepared(f"127.0.0.1:{server.port}/CCB")
+
+
+def needs_stand_in() -> None:
+    """Skip a test that uses the stand-in's fault list."""
+    if REAL_DSN:
+        pytest.skip("the database of CCBRIDGE_TEST_ORACLE_DSN has no fault list")
+
+
+def prepared(dsn: str) -> str:
+    """Make the bridge's user, anew if it is there, with its rights."""
+    with system_session(dsn) as cursor:
+        try:
+            cursor.execute(f"drop user {BRIDGE} cascade")
+        except oracledb.DatabaseError as exc:
+            if exc.args[0].code != NO_SUCH_USER:
+                raise
+        cursor.execute(f'create user {BRIDGE} identified by "{SECRET}"')
+        cursor.execute(f"grant create session, logmining to {BRIDGE}")
+        cursor.execute(f"grant execute on sys.dbms_logmnr to {BRIDGE}")
+        for view in VIEWS:
+            cursor.execute(f"grant select on sys.{view} to {BRIDGE}")
+        cursor.execute("alter database add supplemental log data")
+    return dsn
 
 
 @contextmanager
 def system_session(dsn: str) -> Iterator[oracledb.Cursor]:
     """A DBA's cursor; commits at the end."""
-    with oracledb.connect(user="SYSTEM", password=SYSTEM_PASSWORD, dsn=dsn) as connection:
+    with oracledb.connect(user=ADMIN, password=ADMIN_PASSWORD, dsn=dsn) as connection:
         with connection.cursor() as cursor:
             yield cursor
         connection.commit()

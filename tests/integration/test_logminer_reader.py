@@ -21,6 +21,7 @@ from tests.contract.logminer_source import (
     SECRET,
     TABLES,
     OracleSource,
+    needs_stand_in,
     oracle_server,
     system_session,
 )
@@ -227,6 +228,7 @@ def test_column_added_while_nobody_read_keeps_older_rows(source: OracleSource) -
 
 
 def fault(source: OracleSource, call: str) -> None:
+    needs_stand_in()
     administer(source, f"begin sandbox_faults.{call}; end;")
 
 

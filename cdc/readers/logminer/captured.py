@@ -44,6 +44,7 @@ class CapturedTables:
         system: name of the source.
         session: gives the connection to the dictionary.
         tables: the captured tables.
+        relaxed: apostrophes in texts may not be doubled.
 
     Attributes:
         readers: the reader of each table's texts; a stopped table keeps its last one.
@@ -51,8 +52,11 @@ class CapturedTables:
         skipped_ids: rows by object id that no table is known for.
     """
 
-    def __init__(self, system: str, session: MiningSession, tables: Sequence[TableName]) -> None:
+    def __init__(
+        self, system: str, session: MiningSession, tables: Sequence[TableName], *, relaxed: bool = False
+    ) -> None:
         self._system, self._session, self._tables = system, session, tuple(tables)
+        self._relaxed = relaxed
         self._captured: Mapping[TableName, CapturedTable] = {}
         self._by_name: dict[tuple[str | None, str | None], TableName] = {}
         self._by_id: dict[int, TableName] = {}
@@ -70,7 +74,7 @@ class CapturedTables:
             cursor.execute(CHARACTER_SET)
             row = cursor.fetchone()
         charset = codec(row[0] if row else "AL32UTF8")
-        self.readers.update({name: _image_reader(one, charset) for name, one in self._captured.items()})
+        self.readers.update({name: self._reader(one, charset) for name, one in self._captured.items()})
         self._by_name = {(name.schema, name.name): name for name in self._captured}
         self._by_id = {number: name for name, one in self._captured.items() for number in one.object_ids}
         return {name: captured.table for name, captured in self._captured.items()}
@@ -78,6 +82,15 @@ class CapturedTables:
     @property
     def _hint(self) -> str:
         return f"adapt the rules if needed, then {read_anew(self._system)}"
+
+    def _reader(self, captured: CapturedTable, charset: str) -> ImageReader:
+        return ImageReader(
+            captured.table,
+            excluded=frozenset(captured.excluded),
+            segment_columns=captured.segment_columns,
+            charset=charset,
+            relaxed=self._relaxed,
+        )
 
     # -- checkpoints ---------------------------------------------------------------------------
 
@@ -188,15 +201,6 @@ class CapturedTables:
             "table_stopped", system=self._system, table=str(name), position=scn, error_code=error.code,
             reason=reason,
         )  # fmt: skip
-
-
-def _image_reader(captured: CapturedTable, charset: str) -> ImageReader:
-    return ImageReader(
-        captured.table,
-        excluded=frozenset(captured.excluded),
-        segment_columns=captured.segment_columns,
-        charset=charset,
-    )
 
 
 def _lost(before: SourceTable, now: SourceTable | None) -> list[str]:

@@ -52,7 +52,9 @@ class LogMinerReader:
         self._settings = settings
         self._tables = tuple(tables)
         self._session = MiningSession(system, settings, self._tables)
-        self._captured = CapturedTables(system, self._session, self._tables)
+        self._captured = CapturedTables(
+            system, self._session, self._tables, relaxed=settings.unescaped_apostrophes
+        )
         self._open_work = OpenWork(
             system, settings.spill_directory, every_s=settings.open_transaction_write_s
         )
