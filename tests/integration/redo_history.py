@@ -17,6 +17,7 @@ Row = dict[str, str | None]
 Place = tuple[str, Key]
 
 SESSIONS = 3
+SHOWN = 600
 ACCT, ITEM = "ACCT", "ITEM"
 KEYS: Mapping[str, tuple[str, ...]] = {ACCT: ("ID",), ITEM: ("CODE", "LINE")}
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -63,8 +64,10 @@ class Step:
     word: str = ""
 
     def __str__(self) -> str:
-        parts = [f"{name}={value!r}" for name, value in vars(self).items() if value not in ((), 0, "")]
-        return " ".join(parts)
+        parts = [
+            f"{name}={short(repr(value))}" for name, value in vars(self).items() if value not in ((), 0, "")
+        ]
+        return " ".join([self.kind, *parts[1:]])
 
 
 @dataclass(frozen=True)
@@ -123,9 +126,16 @@ class Model:
         others = (work for number, work in enumerate(self._work) if number != session)
         return all(place not in work.touched for work in others for place in places)
 
-    def is_idle(self, session: int | None = None) -> bool:
-        """True if no transaction has touched anything, or that of one session has not."""
-        return not any(work.touched for number, work in enumerate(self._work) if session in (None, number))
+    def is_idle(self, session: int, table: str) -> bool:
+        """True if the open transaction of a session, if any, has not touched a table."""
+        return all(name != table for name, _ in self._work[session].touched)
+
+    def add_column(self, name: str) -> None:
+        """A new column of ACCT, NULL in all rows."""
+        self.extra.append(name)
+        self.rows = {
+            place: {**row, name: None} if place[0] == ACCT else row for place, row in self.rows.items()
+        }
 
     def snapshot(self) -> None:
         """What is committed now is read by a snapshot: the log begins here."""
@@ -254,6 +264,11 @@ class Model:
         yield Sql(update(step.table, step.keys, {name: "x" * 61}), fails=found)
 
 
+def short(text: str) -> str:
+    """A text without the middle of a long one."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 2 :]}"
+
+
 # -- SQL -----------------------------------------------------------------------------------------
 
 
@@ -301,7 +316,7 @@ WRITES = (
     ("too_long", 3), ("savepoint", 7), ("rollback to", 5), ("commit", 16), ("rollback", 4),
 )  # fmt: skip
 OTHERS = (
-    ("read", 30), ("restart", 6), ("lose", 4), ("fault", 8), ("switch", 8), ("column", 2), ("thread", 3),
+    ("read", 30), ("restart", 6), ("lose", 4), ("fault", 8), ("switch", 8), ("column", 3), ("thread", 3),
     ("delay", 3), ("flush", 3), ("share", 3), ("kill", 1),
 )  # fmt: skip
 FAULTS = (

@@ -7,7 +7,6 @@ source tables and empty staging tables. Read before: `redo_history`.
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import time
 import uuid
@@ -28,13 +27,26 @@ from cdc.readers.logminer import LogMinerReader
 from cdc.staging.stage import Stager
 from sandbox.oracle_process import SYSTEM_PASSWORD
 from tests.contract.logminer_source import BRIDGE, SECRET
-from tests.integration.redo_history import ACCT, CREATE, END, ITEM, KEYS, SESSIONS, Change, Model, Row, Step
+from tests.integration.redo_history import (
+    ACCT,
+    CREATE,
+    END,
+    ITEM,
+    KEYS,
+    SESSIONS,
+    Change,
+    Model,
+    Row,
+    Step,
+    short,
+)
 from tests.unit.staging.world import World
 
 OWNER, SYSTEM = "HIST", "bill"
 TABLES = (ACCT, ITEM)
 DEADLINE_S = 60.0
 FAILING = frozenset({1, 12899})
+MOST_EXTRA = 2
 RULES = {
     "systems.yaml": f"{SYSTEM}: {{conventions: plain, schema: {OWNER}}}\n",
     "entities/acct.yaml": (
@@ -242,18 +254,19 @@ class Play:
         self.world.administer("alter system archive log current" if thread else "alter system switch logfile")
 
     def _column(self, step: Step) -> None:
-        """Add a column; DDL waits for the open transactions of its table, so there are none."""
-        if self.model.is_idle() and len(self.model.extra) < 2:
-            name = f"EXTRA{len(self.model.extra)}"
-            self.world.administer(f"alter table {OWNER}.{ACCT} add ({name} varchar2(60))")
-            self.model.extra.append(name)
-            for row in self.model.rows.values():
-                if "ID" in row:
-                    row[name] = None
+        """Add a column; DDL waits for the open transactions of its table, so they commit first."""
+        if len(self.model.extra) == MOST_EXTRA:
+            return
+        for session in range(SESSIONS):
+            if not self.model.is_idle(session, ACCT):
+                self.step(Step("commit", session))
+        name = f"EXTRA{len(self.model.extra)}"
+        self.world.administer(f"alter table {OWNER}.{ACCT} add ({name} varchar2(60))")
+        self.model.add_column(name)
 
     def _thread(self, step: Step) -> None:
         """A session goes to the other instance, between transactions."""
-        if self.model.is_idle(step.session):
+        if all(self.model.is_idle(step.session, table) for table in TABLES):
             self.step(Step("commit", step.session))
             with self.world.writers[step.session].cursor() as cursor:
                 cursor.execute(f"begin sandbox_faults.use_thread(thread => {step.number}); end;")
@@ -346,7 +359,7 @@ class Play:
                 key for key in {*staged, *expected} if staged.get(key, ()) != expected.get(key, ())
             )
             assert not wrong, f"{table}: " + "; ".join(
-                f"{key}: staged {staged.get(key, 'nothing')}, expected {expected.get(key, 'nothing')}"
+                short(f"{key}: staged {staged.get(key, 'nothing')}, expected {expected.get(key, 'nothing')}")
                 for key in wrong
             )
         self._compare_log()
@@ -399,9 +412,7 @@ class Play:
                 and _holds(change, change.before, before)
                 and _holds(change, change.after, after)
             ]
-            assert fits, (
-                f"{operation} of {table}: {json.dumps(before)} -> {json.dumps(after)}; expected: {waiting}"
-            )
+            assert fits, short(f"{operation} of {table}: {before} -> {after}; expected: {waiting}")
             waiting.remove(fits[0])
 
 

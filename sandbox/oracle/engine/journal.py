@@ -110,8 +110,9 @@ class Journal:
         if found is None:
             self.threads[number] = RedoThread(number, scn, self.clock())
             self._of_thread[number] = []
-        else:
+        else:  # its sequences and their SCNs go on without a gap
             found.is_open = True
+            self.current(number).next_scn = scn
         self._open_log(number, scn)
 
     def close_thread(self, number: int, scn: int) -> None:
