@@ -24,7 +24,7 @@ from cdc.readers.logminer.recovery import Recovery
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.transaction import Transaction
-from cdc.readers.logminer.window import RedoState, WindowSize, session_start, window_end
+from cdc.readers.logminer.window import FLUSH_S, RedoState, WindowSize, session_start, window_end
 
 IDLE_BATCH_S = 1.0
 """How often an idle stream tells that its position moved on."""
@@ -79,7 +79,7 @@ class Stream:
         pause_s = self._settings.poll_interval_ms / 1000
         told_at = time.monotonic()
         while not stop():
-            end = window_end(self.read_to, state, since, scns=self._window.scns, still_s=pause_s)
+            end = window_end(self.read_to, state, since, scns=self._window.scns, still_s=FLUSH_S)
             rows = 0
             if end > self.read_to:
                 began = time.monotonic()
@@ -129,7 +129,7 @@ class Stream:
                 continue
             if isinstance(event, DdlSeen):
                 if event.table is not None:
-                    yield from output.cut(utc_offset)
+                    yield from output.cut(event.row.scn, utc_offset)
                     self._captured.apply(event)
                 continue
             if isinstance(event, Committed):

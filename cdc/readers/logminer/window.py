@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from cdc.readers.logminer.logs import RedoThread
 
+FLUSH_S = 3.5
+"""Redo stays in the log buffer for at most 3 seconds; then the log writer writes it, asked or not."""
 COMFORTABLE_ROWS = 50_000
 """Rows of one window below which it may grow; four times as many, and it is halved."""
 QUICK_S, SLOW_S = 5.0, 60.0
