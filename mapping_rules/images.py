@@ -21,14 +21,42 @@ IS_TRUNCATE = _operation == Operation.TRUNCATE.value
 
 
 @dataclass(frozen=True)
+class Shapes:
+    """What the images of one frame lack: absent columns by shape number, images that exist only.
+
+    Args:
+        before: shapes of the before images of updates and deletes.
+        after: shapes of the after images of all but deletes and truncates.
+    """
+
+    before: frozenset[tuple[int, frozenset[str]]]
+    after: frozenset[tuple[int, frozenset[str]]]
+
+    @classmethod
+    def of(cls, changes: TableChanges) -> Shapes:
+        """The shapes that the frame has; most frames have one or two."""
+        found = changes.frame.select("operation", "before_shape", "after_shape").unique().rows()
+        before = {number for operation, number, _ in found if operation in _WITH_BEFORE}
+        after = {number for operation, _, number in found if operation not in _WITHOUT_AFTER}
+        return cls(
+            frozenset((number, changes.shapes[number]) for number in before),
+            frozenset((number, changes.shapes[number]) for number in after),
+        )
+
+
+_WITH_BEFORE = (Operation.UPDATE, Operation.DELETE)
+_WITHOUT_AFTER = (Operation.DELETE, Operation.TRUNCATE)
+
+
+@dataclass(frozen=True)
 class Images:
-    """Expressions over a frame of changes for columns of one table and one tuple of shapes.
+    """Expressions over a frame of changes for columns of one table and certain shapes.
 
     Absence is None where no row of such a frame can lack the column, so nothing is computed for it.
     """
 
     table: SourceTable
-    shapes: tuple[frozenset[str], ...]
+    shapes: Shapes
     site: Site
 
     def source_type(self, column: str) -> SourceType:
@@ -85,6 +113,8 @@ class Images:
         return normalised(text, self.source_type(column), self.site)
 
     def _lacking(self, side: str, column: str) -> pl.Expr | None:
-        if not any(column in shape for shape in self.shapes):
+        shapes = self.shapes.after if side == AFTER else self.shapes.before
+        lacking = sorted(number for number, absent in shapes if column in absent)
+        if not lacking:
             return None
-        return TableChanges(self.table, pl.DataFrame(), self.shapes).absent(side, column)
+        return pl.col(f"{side}shape".replace(".", "_")).is_in(lacking)

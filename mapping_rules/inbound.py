@@ -14,7 +14,7 @@ import polars as pl
 
 from cdc.changes import SourceTable, TableChanges, TableName
 from mapping_rules.expressions import evaluate
-from mapping_rules.images import IS_TRUNCATE
+from mapping_rules.images import IS_TRUNCATE, Shapes
 from mapping_rules.model import Entity, Inbound, Lookup, RuleSet
 from mapping_rules.plan import FAILED, OLD, RAW, VALUE, Plan, make_plan, sql_text
 from mapping_rules.reasons import Reason
@@ -64,9 +64,7 @@ class InboundProgram:
     entity: Entity
     lookups: Mapping[str, Lookup]
     site: Site
-    _plans: dict[tuple[SourceTable, tuple[frozenset[str], ...]], Plan] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    _plans: dict[tuple[SourceTable, Shapes], Plan] = field(default_factory=dict, repr=False, compare=False)
 
     def apply(self, changes: TableChanges) -> Mapped:
         """Map the changes of one table.
@@ -93,7 +91,7 @@ class InboundProgram:
         return Mapped(self.entity, self.rule.name, rows.drop(INDEX), rejections.frame(frame))
 
     def _plan(self, changes: TableChanges) -> Plan:
-        key = (changes.table, changes.shapes)
+        key = (changes.table, Shapes.of(changes))
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= MAX_PLANS:

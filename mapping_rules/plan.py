@@ -1,7 +1,7 @@
-"""The expressions of one inbound rule for one shape of change frame.
+"""The expressions of one inbound rule for one kind of change frame.
 
-Built once for a table and its tuple of absent-column shapes, then used for every frame of that
-shape. `mapping_rules.inbound` runs them.
+Built once for a table and the shapes of its images, then used for every such frame.
+`mapping_rules.inbound` runs them.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 
 import polars as pl
 
 from cdc.changes import SourceTable, SourceType
 from mapping_rules.constants import typed
 from mapping_rules.expressions import compiled
-from mapping_rules.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE, Images
+from mapping_rules.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE, Images, Shapes
 from mapping_rules.model import Condition, Entity, Inbound, InboundColumn, Lookup
 from mapping_rules.reasons import Reason
 from mapping_rules.transforms import TRANSFORMS
@@ -42,7 +43,7 @@ class Plan:
         values, final, faults: over a frame with the raw texts: typed values, the values to
             stage, and per column what is wrong.
         old_values: typed key before the change, over a frame with the old texts.
-        bad: over a frame with texts and values: any of the faults.
+        bad: over a frame with texts and values: any of the faults; cheaper than asking each.
         absent: for each entity column that can be, whether it is absent.
         source_key, new_key: text of each source key column before and after the change.
     """
@@ -69,7 +70,7 @@ def make_plan(
     lookups: Mapping[str, Lookup],
     site: Site,
     table: SourceTable,
-    shapes: tuple[frozenset[str], ...],
+    shapes: Shapes,
 ) -> Plan:
     """The plan of `rule` for frames of `table` with these shapes.
 
@@ -93,8 +94,8 @@ def make_plan(
     decided = matches if unclear is None else matches & ~unclear
     left = ~matches if unclear is None else ~matches & ~unclear
     moved = pl.any_horizontal([old_raw[name].ne_missing(raw[name]) for name in sources])
-    faults = {c.name: tuple(_faults(c, entity, values[c.name])) for c in columns}
-    wrong = [fault.when.fill_null(False) for found in faults.values() for fault in found]
+    groups = {c.name: _fault_groups(c, entity, values[c.name]) for c in columns}
+    wrong = [group[-1].when.fill_null(False) for of_column in groups.values() for group in of_column]
     return Plan(
         lives=~IS_DELETE & ~IS_TRUNCATE & decided,
         ended=matched & (IS_DELETE | (IS_UPDATE & (left | moved))),
@@ -104,7 +105,7 @@ def make_plan(
         old_raw=old_raw,
         values={name: one.value.alias(VALUE + name) for name, one in values.items()},
         final={c.name: _final(c, entity) for c in columns},
-        faults=faults,
+        faults={name: tuple(chain(*of_column)) for name, of_column in groups.items()},
         bad=pl.any_horizontal(wrong),
         old_values={
             name: typed_value(
@@ -211,14 +212,15 @@ def _final(column: InboundColumn, entity: Entity) -> pl.Expr:
     return value.alias(column.name)
 
 
-def _faults(column: InboundColumn, entity: Entity, value: Typed) -> list[Fault]:
-    faults = []
+def _fault_groups(column: InboundColumn, entity: Entity, value: Typed) -> list[list[Fault]]:
+    """What can be wrong with a column; the last of each group holds wherever one of the group does."""
+    groups = []
     if column.sql:
         reason = "the SQL expression stops at this row, expected a value or null"
-        faults.append(Fault(pl.col(FAILED + column.name), Reason.SQL_FAILED, reason))
+        groups.append([Fault(pl.col(FAILED + column.name), Reason.SQL_FAILED, reason)])
     if column.constant is None:
-        faults += value.faults(pl.col(RAW + column.name), pl.col(VALUE + column.name))
+        groups.append(value.faults(pl.col(RAW + column.name), pl.col(VALUE + column.name)))
     if column.name in entity.key:
         reason = "found no value, expected one in a key column"
-        faults.append(Fault(pl.col(VALUE + column.name).is_null(), Reason.NULL_KEY, reason))
-    return faults
+        groups.append([Fault(pl.col(VALUE + column.name).is_null(), Reason.NULL_KEY, reason)])
+    return [group for group in groups if group]

@@ -40,7 +40,7 @@ class Typed:
 
     value: pl.Expr
     faults: Callable[[pl.Expr, pl.Expr], list[Fault]]
-    """From raw text and value to the faults."""
+    """From raw text and value to the faults; the last holds wherever any of them does."""
 
 
 @dataclass(frozen=True)
