@@ -227,6 +227,21 @@ def test_column_added_while_nobody_read_keeps_older_rows(source: OracleSource) -
     assert new.after["city"] == "Douala"
 
 
+def test_each_table_changes_where_its_own_ddl_is(source: OracleSource, reader: LogMinerReader) -> None:
+    """DDL of one table does not hide what later DDL of another one took away."""
+    reading = Reading(reader, snapshot(reader)[-1].resume)
+    administer(
+        source,
+        f"alter table {source.owner}.ACCOUNT add (city varchar2(30))",
+        f"alter table {source.owner}.RECHARGE drop column note",
+    )
+    with source.session() as session:
+        session.execute(insert(1))
+        session.commit()
+    assert [event.table for event in reading.take(1)] == ["account"]
+    assert list(reading.batches[-1].stopped) == [TableName(source.owner, "RECHARGE")]
+
+
 def fault(source: OracleSource, call: str) -> None:
     needs_stand_in()
     administer(source, f"begin sandbox_faults.{call}; end;")

@@ -57,7 +57,8 @@ class CapturedTables:
     ) -> None:
         self._system, self._session, self._tables = system, session, tuple(tables)
         self._relaxed = relaxed
-        self._captured: Mapping[TableName, CapturedTable] = {}
+        self._charset: str | None = None
+        self._captured: dict[TableName, CapturedTable] = {}
         self._by_name: dict[tuple[str | None, str | None], TableName] = {}
         self._by_id: dict[int, TableName] = {}
         self._shapes: dict[TableName, str] = {}
@@ -68,16 +69,23 @@ class CapturedTables:
 
     def describe(self) -> Mapping[TableName, SourceTable]:
         """The captured tables that exist and are visible now, without columns that are not captured."""
+        self._describe(self._tables)
+        return {name: captured.table for name, captured in self._captured.items()}
+
+    def _describe(self, names: Sequence[TableName]) -> None:
+        """Look at some tables; the others stay as they were: their own DDL may be further on."""
         connection = self._session.tables_connection
-        self._captured = dictionary.captured_tables(connection, self._tables, self._system)
-        with oracle_errors(self._system), connection.cursor() as cursor:
-            cursor.execute(CHARACTER_SET)
-            row = cursor.fetchone()
-        charset = codec(row[0] if row else "AL32UTF8")
-        self.readers.update({name: self._reader(one, charset) for name, one in self._captured.items()})
+        found = dictionary.captured_tables(connection, names, self._system)
+        if self._charset is None:
+            with oracle_errors(self._system), connection.cursor() as cursor:
+                cursor.execute(CHARACTER_SET)
+                row = cursor.fetchone()
+            self._charset = codec(row[0] if row else "AL32UTF8")
+        kept = {name: one for name, one in self._captured.items() if name not in names}
+        self._captured = {**kept, **found}
+        self.readers.update({name: self._reader(one, self._charset) for name, one in found.items()})
         self._by_name = {(name.schema, name.name): name for name in self._captured}
         self._by_id = {number: name for name, one in self._captured.items() for number in one.object_ids}
-        return {name: captured.table for name, captured in self._captured.items()}
 
     @property
     def _hint(self) -> str:
@@ -182,7 +190,7 @@ class CapturedTables:
             lost.append("rows of a partition")
         if name in self._altered:
             lost.append("columns that older rows have")
-        self.describe()
+        self._describe([name])
         now = self._captured.get(name)
         lost += _lost(before, now.table if now else None)
         if lost:

@@ -84,9 +84,9 @@ class Output:
         """Everything up to `position`, the end of a window, as a batch; it may be empty."""
         return self._flush(position, utc_offset, all_read=True)
 
-    def cut(self, utc_offset: timedelta) -> Iterator[ChangeBatch]:
-        """Hand out what waits, in the middle of a window: the tables are about to change."""
-        if self._slices:
+    def cut(self, scn: int, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+        """Hand out what was committed before `scn`, in the middle of a window: a table changes there."""
+        if self._slices and self._scn < scn:  # else more may follow at the same SCN
             yield self._flush(self._scn, utc_offset, all_read=False)
 
     def _flush(
