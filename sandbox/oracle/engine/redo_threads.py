@@ -31,7 +31,8 @@ class RedoThread:
         is_open: does an instance write to it?
         closed_scn: where its last log ended.
         delayed: what it has flushed shows one look late.
-        flushed: what shows while it is delayed or held; None for all that is written.
+        flushed: what is on disk while it is delayed or held; None for all that is written.
+        written: what was written at the last look while it is delayed.
     """
 
     number: int
@@ -41,10 +42,10 @@ class RedoThread:
     closed_scn: int | None = None
     delayed: bool = False
     flushed: Flush | None = None
+    written: Flush | None = None
 
     def look(self, now: Flush) -> Flush:
         """What V$THREAD shows at a look, everything being written up to `now`."""
-        if not self.delayed:
-            return self.flushed or now
-        shown, self.flushed = self.flushed or now, now
-        return shown
+        if self.delayed:
+            self.flushed, self.written = self.written or now, now
+        return self.flushed or now

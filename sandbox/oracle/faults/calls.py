@@ -150,13 +150,14 @@ def _hold_flush(session: EngineSession, arguments: Arguments) -> None:
     storage = session.storage
     with storage.lock:
         thread = storage.journal.threads[_thread(session, arguments.number("THREAD", 1))]
+        thread.delayed = False
         thread.flushed = thread.flushed or storage.journal.flush_point(storage.scn)
 
 
 def _flush(session: EngineSession, arguments: Arguments) -> None:
     with session.storage.lock:
         for thread in session.storage.journal.threads.values():
-            thread.delayed, thread.flushed = False, None
+            thread.delayed, thread.flushed, thread.written = False, None, None
 
 
 def _share_commits(session: EngineSession, arguments: Arguments) -> None:

@@ -178,15 +178,18 @@ def test_what_is_not_flushed_cannot_be_mined(database: OracleDatabase, system: S
     assert found[1][0] > flushed
 
 
-def test_a_delayed_flush_shows_one_look_late(system: Sql, writer: Sql) -> None:
+def test_a_delayed_flush_shows_one_look_late(database: OracleDatabase, system: Sql, writer: Sql) -> None:
     """LAST_REDO_CHANGE# tells at each look what was written at the look before."""
     look = "select last_redo_change# from v$thread"
     call(system, "delay_flush(thread => 1)")
     first = system.rows(look)[0][0]
     write(writer, 1)
     written = system.scn()
+    names = current_logs(system, 1)
     assert system.rows(look)[0][0] <= first < written
+    assert mined(database, names, int(first) - 1, written, "scn") == []
     assert system.rows(look)[0][0] >= written
+    assert len(mined(database, names, int(first) - 1, written, "scn")) == 1
 
 
 def test_commits_share_an_scn(database: OracleDatabase, system: Sql, writer: Sql) -> None:
