@@ -77,6 +77,8 @@ def test_a_slot_dropped_behind_our_back_stops_that_flow_only(migrated: Site) -> 
         gone = "select recharge_id from staging.recharge where tombstone"
         eventually(lambda: site.staging(gone) == [("gone",)], "the deleted recharge", hint=again.text)
     assert [key for key, _ in site.receipts()] == ["gone", "in-the-gap", "kept"]
+    sent = "select count(*) from CISADM.CI_PAY_TNDR_ST where EXT_REFERENCE_ID = 'kept'"
+    assert site.oracle(sent) == [(1,)], "read anew, not sent anew"
 
 
 def test_a_truncated_table_stops_its_capture_and_says_so(migrated: Site) -> None:

@@ -12,11 +12,15 @@ from tests.acceptance.site import Site, eventually
 LEASE_TTL_S = 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_all_flows_cleanly_and_soon(migrated: Site, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "moment"), [(signal.SIGTERM, "stream_started"), (signal.SIGINT, "snapshot_started")]
+)
+def test_a_signal_ends_all_flows_cleanly_and_soon(
+    migrated: Site, number: signal.Signals, moment: str
+) -> None:
     """Exit code 0, the last word of each flow is `stopped`, the lease is free, nothing is in limbo."""
     running = migrated.start()
-    migrated.wait_until_delivered(running)
+    running.wait_for(moment)
     asked = time.monotonic()
     assert running.end(number) == 0
     assert time.monotonic() - asked < 10
