@@ -23,7 +23,7 @@ from cdc.postgres.connect import Connection
 from cdc.staging.checkpoints import Checkpoints
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.deliveries import record_deliveries, unsettled_deliveries, void_deliveries
-from cdc.staging.desired import desired_rows, desired_rows_for_keys, high_staged_seq
+from cdc.staging.desired import desired_rows, desired_rows_for_keys, newest_staged_seq
 from mapping_rules import OutboundProgram
 from sinks.upsert import UpsertSink, Written
 
@@ -68,11 +68,14 @@ class Deliver:
         wait_for_snapshots(flow, staging, self.sources, self.state)
         self.state.progress(flow.name, staged_seq=low, detail="")
         while not flow.stop.is_set():
-            high = high_staged_seq(staging)
+            newest = newest_staged_seq(staging)
+            high = max(newest.values(), default=0)
+            # an outbound rule whose entities did not change is not asked
+            programs = [p for p in self.programs if any(newest.get(name, high) > low for name in p.entities)]
             if high - low > self.sizes.max_delivery_rows:
-                low = self._catch_up(flow, staging, sink, low, high)
+                low = self._catch_up(flow, staging, sink, programs, low, high)
             elif high > low:
-                desired = [(p, desired_rows(staging, p, low, high)) for p in self.programs]
+                desired = [(p, desired_rows(staging, p, low, high)) for p in programs]
                 self._write(flow, staging, sink, desired, up_to=high)
                 low = high
             elif self._held and time.monotonic() >= self._retry_at:
@@ -80,12 +83,20 @@ class Deliver:
             else:
                 self.wake.wait_beyond(low, self.sizes.idle_poll_ms / 1000)
 
-    def _catch_up(self, flow: Flow, staging: Connection, sink: UpsertSink, low: int, high: int) -> int:
+    def _catch_up(
+        self,
+        flow: Flow,
+        staging: Connection,
+        sink: UpsertSink,
+        programs: Sequence[OutboundProgram],
+        low: int,
+        high: int,
+    ) -> int:
         """Work off a backlog table by table, parents first, so that no child waits for its parent.
 
         The mark moves at the end only: an interrupted catch-up starts again and finds rows written.
         """
-        for program in self.programs:
+        for program in programs:
             for start in range(low, high, self.sizes.max_delivery_rows):
                 if flow.stop.is_set():
                     return low

@@ -40,9 +40,9 @@ class Context:
     state: FlowState
     wake: Wake
 
-    def staging(self, application: str) -> Connection:
-        """A session of its own in the staging database."""
-        return connect(self.settings.staging, application=f"ccbridge {application}")
+    def staging(self, application: str, *, autocommit: bool = False) -> Connection:
+        """A session of its own in the staging database; see `cdc.postgres.connect`."""
+        return connect(self.settings.staging, application=f"ccbridge {application}", autocommit=autocommit)
 
 
 def load_rules(settings: Settings) -> RuleSet:
@@ -166,7 +166,7 @@ def _delivery(context: Context, system: str) -> Work:
         programs=compiled,
         sources=sources(context.rule_set),
         open_sink=lambda: upsert_sink(system, target, fencing_token=context.lease.token),
-        open_staging=lambda: context.staging(f"deliver {system}"),
+        open_staging=lambda: context.staging(f"deliver {system}", autocommit=True),
         sizes=settings.run,
         wake=context.wake,
         state=context.state,

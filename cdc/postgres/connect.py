@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import psycopg
 from psycopg.conninfo import make_conninfo
 
@@ -64,3 +66,11 @@ def connect(settings: PostgresConnection, *, application: str, autocommit: bool 
         connection.execute(_SETTINGS)
         connection.autocommit = autocommit
     return connection
+
+
+def one_statement(connection: Connection) -> AbstractContextManager[object]:
+    """Around a single statement: a transaction of its own, whatever the connection's mode.
+
+    In autocommit the statement is one already, and BEGIN and COMMIT would cost a round trip each.
+    """
+    return nullcontext() if connection.autocommit else connection.transaction()

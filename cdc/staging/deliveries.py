@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import polars as pl
 from psycopg import sql
 
-from cdc.postgres.connect import Connection
+from cdc.postgres.connect import Connection, one_statement
 from cdc.postgres.copy import copy_frame
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.change_log import storable_json
@@ -48,7 +48,7 @@ def record_deliveries(connection: Connection, deliveries: pl.DataFrame) -> None:
         TransientError: not stored; the target must roll back.
     """
     storable = storable_json(deliveries, ("key", "before", "after"))
-    with postgres_errors("staging.delivery"), connection.transaction(), connection.cursor() as cursor:
+    with postgres_errors("staging.delivery"), one_statement(connection), connection.cursor() as cursor:
         copy_frame(cursor, sql.Identifier("staging", "delivery"), storable)
 
 

@@ -8,6 +8,8 @@ rounded; NULL and the empty text stay different.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -16,7 +18,7 @@ import polars as pl
 from psycopg import sql
 
 from cdc.errors import OperatorError
-from cdc.postgres.connect import Connection
+from cdc.postgres.connect import Connection, one_statement
 from cdc.postgres.copy import copy_frame
 from cdc.postgres.errors import postgres_errors
 
@@ -40,7 +42,9 @@ _TRUNCATE_FROM = 2_000
 class _Session:
     """What is remembered of a connection."""
 
-    highest: sql.Composed | None = None
+    newest: sql.Composed | None = None
+    tables: tuple[str, ...] = ()
+    has_keys: bool = False
     keys_put: int = 0
 
 
@@ -76,12 +80,22 @@ def high_staged_seq(connection: Connection) -> int:
 
     Nothing with a smaller number can still become visible, see `cdc.staging.order`.
     """
-    with postgres_errors("staging"), connection.transaction():
+    return max(newest_staged_seq(connection).values(), default=0)
+
+
+def newest_staged_seq(connection: Connection) -> Mapping[str, int]:
+    """Highest committed number of each entity's versions; 0 while there is none.
+
+    The row that was changed last carries it, so an entity without a row beyond a number has not
+    changed since.
+    """
+    with postgres_errors("staging"), one_statement(connection):
         session = _sessions.setdefault(connection, _Session())
-        if session.highest is None:
-            session.highest = _highest(connection)
-        row = connection.execute(session.highest).fetchone()
-    return int(str(row[0])) if row is not None else 0
+        if session.newest is None:
+            session.tables = tuple(str(name) for (name,) in connection.execute(_WITH_STAGED_SEQ))
+            session.newest = _newest(session.tables)
+        row = connection.execute(session.newest).fetchone() or ()
+    return {name: int(str(highest or 0)) for name, highest in zip(session.tables, row, strict=True)}
 
 
 def desired_rows(connection: Connection, program: DesiredRows, low: int, high: int) -> pl.DataFrame:
@@ -94,19 +108,14 @@ def desired_rows(connection: Connection, program: DesiredRows, low: int, high: i
         row for each target row that should exist, or should not (`_deleted`).
     """
     subject = f"outbound rule {program.name}"
-    with postgres_errors(subject), connection.transaction():
-        _clear(connection)
-        cursor = connection.execute(
-            sql.SQL(
-                "with changed as ({}) insert into {} ({names}) select distinct {names} from changed"
-            ).format(
-                sql.SQL(program.changed_keys_sql),
-                _AFFECTED,
-                names=_key_names(program),
-            ),
-            {"low": low, "high": high},
-        )
-        return _desired(connection, program, cursor.rowcount)
+    with postgres_errors(subject), _with_key_table(connection) as session:
+        statement = sql.SQL(
+            "with forgotten as (delete from {table}), changed as ({changed}) "
+            "insert into {table} ({names}) select distinct {names} from changed"
+        ).format(table=_AFFECTED, changed=sql.SQL(program.changed_keys_sql), names=_key_names(program))
+        keys = connection.execute(statement, {"low": low, "high": high}).rowcount
+        session.keys_put += keys
+        return _desired(connection, program, keys)
 
 
 def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl.DataFrame) -> pl.DataFrame:
@@ -121,36 +130,42 @@ def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl
         As `desired_rows`.
     """
     subject = f"outbound rule {program.name}"
-    with postgres_errors(subject), connection.transaction(), connection.cursor() as cursor:
-        _clear(connection)
+    with postgres_errors(subject), _with_key_table(connection) as session:
+        connection.execute(sql.SQL("delete from {}").format(_AFFECTED))
         named = keys.select(
             pl.col(name).cast(pl.String).alias(f"k{number}") for number, name in enumerate(program.key, 1)
         )
-        copy_frame(cursor, _AFFECTED, named.unique())
+        with connection.cursor() as cursor:
+            copy_frame(cursor, _AFFECTED, named.unique())
+        session.keys_put += keys.height
         return _desired(connection, program, keys.height)
 
 
-def _highest(connection: Connection) -> sql.Composed:
+def _newest(tables: Sequence[str]) -> sql.Composed:
     """One statement over every table that has a staged_seq, receipts included."""
-    tables = connection.execute(_WITH_STAGED_SEQ).fetchall()
     highest = [
-        sql.SQL("(select max(staged_seq) from {})").format(sql.Identifier("staging", str(name)))
-        for (name,) in tables
+        sql.SQL("(select max(staged_seq) from {})").format(sql.Identifier("staging", name)) for name in tables
     ]
-    return sql.SQL("select coalesce(greatest({}), 0)").format(sql.SQL(", ").join([*highest, sql.SQL("0")]))
+    return sql.SQL("select {}").format(sql.SQL(", ").join(highest))
 
 
-def _clear(connection: Connection) -> None:
-    """An empty table for keys; it is made once per session, because making one costs catalog rows."""
-    if connection.execute("select to_regclass('pg_temp.affected_key')").fetchone() == (None,):
-        columns = sql.SQL(", ").join(sql.SQL(f"k{n} text") for n in range(1, MAX_KEY_COLUMNS + 1))
-        connection.execute(sql.SQL("create temporary table affected_key ({})").format(columns))
-        return
+@contextmanager
+def _with_key_table(connection: Connection) -> Iterator[_Session]:
+    """A transaction in which there is a table for keys, made once a session; its rows are old ones.
+
+    Few rows are deleted, which costs less than truncating: that makes new files.
+    """
     session = _sessions.setdefault(connection, _Session())
-    many = session.keys_put >= _TRUNCATE_FROM
-    connection.execute(sql.SQL("truncate {}" if many else "delete from {}").format(_AFFECTED))
-    if many:
-        session.keys_put = 0
+    if not session.has_keys:
+        columns = sql.SQL(", ").join(sql.SQL(f"k{n} text") for n in range(1, MAX_KEY_COLUMNS + 1))
+        with one_statement(connection):
+            connection.execute(sql.SQL("create temporary table affected_key ({})").format(columns))
+        session.has_keys = True
+    with connection.transaction():
+        if session.keys_put >= _TRUNCATE_FROM:
+            connection.execute(sql.SQL("truncate {}").format(_AFFECTED))
+            session.keys_put = 0
+        yield session
 
 
 def _key_names(program: DesiredRows) -> sql.Composed:
@@ -166,7 +181,6 @@ def _desired(connection: Connection, program: DesiredRows, keys: int) -> pl.Data
     names = [*program.key, *program.columns]
     schema = {**dict.fromkeys(names, pl.String), "_deleted": pl.String, "_staged_seq": pl.Int64}
     text = io.BytesIO()
-    _sessions.setdefault(connection, _Session()).keys_put += keys
     if keys >= _MANY:
         connection.execute(sql.SQL("analyze {}").format(_AFFECTED))
     if keys:
