@@ -15,8 +15,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
-from cdc.readers.logminer.assembly import Assembly, Committed
+from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker
+from cdc.readers.logminer.events import Committed
 from cdc.readers.logminer.images import ImageReader
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.output import Output
@@ -80,7 +81,11 @@ def main() -> None:
     work = OpenWork("bench", None, every_s=30)
     assembly = Assembly("bench", lambda _row: TABLE, spill=work.spill)
     maker = BatchMaker("bench", {TABLE: ImageReader(table())}, "CCBRIDGE")
-    output = Output("bench", maker, assembly, work, 0, MAX_CHANGES, {"read_from": 0, "committed": 0})
+    output = Output(
+        "bench", maker, assembly,
+        lambda transactions, position, all_read: work.resume(transactions, position, all_read=all_read),
+        {}, 0, MAX_CHANGES, {"read_from": 0, "committed": 0},
+    )  # fmt: skip
     started, changes, slices, spilled_bytes = time.monotonic(), 0, 0, 0
     try:
         for row in log_rows(rows):

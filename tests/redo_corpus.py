@@ -35,7 +35,7 @@ from cdc.readers.logminer.internal import decode
 from cdc.readers.logminer.lobs import applied
 from cdc.readers.logminer.relaxed import read_relaxed
 from cdc.readers.logminer.rows import carries_no_data
-from cdc.readers.logminer.scanner import read_statement
+from cdc.readers.logminer.statements import read_statement
 from cdc.readers.logminer.xml import read_xml_begin, read_xml_piece
 
 Case = Mapping[str, Any]

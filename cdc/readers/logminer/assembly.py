@@ -13,15 +13,13 @@ did not see; STATUS and INFO say when the text is not to be trusted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 from cdc.changes import TableName
 from cdc.errors import RedoNotAvailable, RedoUnreadable, read_anew
+from cdc.readers.logminer.events import Committed, DdlSeen, RolledBack
 from cdc.readers.logminer.rows import Code, LogRow, transaction_name
 from cdc.readers.logminer.transaction import Transaction
-from cdc.readers.logminer.undo import Kept
 
 TableOf = Callable[[LogRow], TableName | None]
 """The captured table a data row belongs to; None for rows of other tables."""
@@ -32,45 +30,6 @@ _DATA = frozenset((1, 2, 3))
 _LOB = frozenset((9, 10, 11, 29, 68, 70, 71, 91, 92, 93))
 _GOOD_STATUS = frozenset((0, 2, 5))  # 2: to be decoded by us, 5: assembly needed
 _UNKNOWN_USERS = frozenset((None, "", "UNKNOWN"))
-
-
-@dataclass(frozen=True)
-class DdlSeen:
-    """A DDL row; it takes effect where it stands in the stream."""
-
-    row: LogRow
-    table: TableName | None
-
-
-class Rows(Protocol):
-    """Live rows of a transaction in the order they were made; read once, from disk where it is large."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Kept]: ...
-
-
-@dataclass(frozen=True)
-class Committed:
-    """A committed transaction; `transaction` is what the assembly knew of it, None in tests."""
-
-    xid: str
-    name: str
-    scn: int
-    start_scn: int
-    when: object
-    username: str | None
-    client_id: str | None
-    rows: Rows
-    transaction: Transaction | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class RolledBack:
-    """A transaction with captured rows that came to nothing."""
-
-    scn: int
-    transaction: Transaction
 
 
 class Assembly:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from cdc.readers.logminer.cells import Bind, Cell, Hex, RedoSyntaxError
-from cdc.readers.logminer.scanner import Scanner, read_statement
+from cdc.readers.logminer.statements import StatementScanner, read_statement
 
 LobData = str | Hex
 
@@ -56,7 +56,7 @@ class LobText:
     trim: int | None = None
 
 
-class _Block(Scanner):
+class _Block(StatementScanner):
     """The statements of one PL/SQL block or fragment."""
 
     def locator(self) -> tuple[str, str, str | None, str, Mapping[str, Cell], str | None]:
@@ -221,7 +221,7 @@ def read_extended_begin(text: str) -> LobText:
     match = re.compile(r"\bstmt\s*:=\s*(?=')", re.IGNORECASE).search(text)
     if not match:
         raise RedoSyntaxError("no statement in the 32K block", 0)
-    scanner = Scanner(text)
+    scanner = StatementScanner(text)
     scanner.at = match.end()
     statement = read_statement(scanner.string())
     bound = [name for name, cell in statement.values.items() if isinstance(cell, Bind)]

@@ -20,11 +20,11 @@ from cdc.changes import SourceTable, TableName
 from cdc.errors import TableChanged, read_anew
 from cdc.oracle.errors import oracle_errors
 from cdc.readers.logminer import dictionary
-from cdc.readers.logminer.assembly import DdlSeen
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.charsets import codec
 from cdc.readers.logminer.ddl import read_ddl
 from cdc.readers.logminer.dictionary import CapturedTable
+from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession

@@ -7,19 +7,25 @@ step per value. Everything else is read by the scanner, row by row, with the sam
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from cdc.changes import AFTER, ALL_PRESENT, BEFORE, SourceColumn, SourceTable
-from cdc.readers.logminer.cells import Cell, Hex, RedoSyntaxError, Statement
+from cdc.readers.logminer.cells import Cell, RedoSyntaxError
 from cdc.readers.logminer.formats import TIMESTAMP_FORMATS
-from cdc.readers.logminer.internal import decode
 from cdc.readers.logminer.relaxed import read_relaxed
-from cdc.readers.logminer.scanner import read_statement
-from cdc.readers.logminer.templates import APOSTROPHE, OPERATIONS, Template, compile_template, skeleton
+from cdc.readers.logminer.statements import read_statement
+from cdc.readers.logminer.templates import (
+    APOSTROPHE,
+    OPERATIONS,
+    Template,
+    compile_template,
+    same_outside,
+    skeleton,
+)
+from cdc.readers.logminer.undecoded import Undecoded
 from cdc.readers.logminer.values import ABSENT, canonical, cell_text, is_canonical
 
 MAX_TEMPLATES = 2_000
@@ -30,8 +36,6 @@ COLUMNAR_ROWS = 64
 
 GROUPED_ROWS = 32
 """Texts of one form that are worth a frame of their own."""
-
-_UNDECODED = re.compile(r"COL (\d+)\Z")
 
 
 class RedoRowError(ValueError):
@@ -75,8 +79,8 @@ class ImageReader:
         relaxed: bool = False,
     ) -> None:
         self.table = table
-        self._excluded, self._charset = excluded, charset
-        self._segment_columns = segment_columns or {}
+        self._excluded = excluded
+        self._undecoded = Undecoded(table, segment_columns or {}, charset)
         self._read = read_relaxed if relaxed else read_statement
         self._columns = {column.name: column for column in table.columns}
         self._sides = [f"{side}{name}" for side in (BEFORE, AFTER) for name in self._columns]
@@ -118,7 +122,7 @@ class ImageReader:
             worth_it = True
             while worth_it and rest.height >= COLUMNAR_ROWS:
                 template, key = self._template_of(rest["text"][0])
-                alike = rest.select(_same_outside(key)).to_series()
+                alike = rest.select(same_outside(key)).to_series()
                 worth_it = alike.sum() * 4 > rest.height
                 frame = self._spread(rest.filter(alike), template, shapes, escaped=escaped)
                 if frame is None:
@@ -239,7 +243,7 @@ class ImageReader:
                         _shape(template.after_absent, shapes),
                     )
         try:
-            statement = self._named(self._read(text))
+            statement = self._undecoded.named(self._read(text))
             before, before_absent = self._side(statement.before)
             after, after_absent = self._side(statement.after)
         except RedoSyntaxError as exc:
@@ -269,33 +273,6 @@ class ImageReader:
                 image[name] = text
         return image, frozenset(absent)
 
-    def _named(self, statement: Statement) -> Statement:
-        """An undecoded statement (`COL n`, internal bytes) with names and texts."""
-        names = {*statement.values, *statement.where}
-        if not names or names & set(self._columns) or not all(_UNDECODED.match(name) for name in names):
-            return statement
-        return Statement(
-            statement.operation,
-            self.table.name.schema,
-            self.table.name.name,
-            self._decoded(statement.values),
-            self._decoded(statement.where),
-            statement.rowid,
-        )
-
-    def _decoded(self, cells: Mapping[str, Cell]) -> dict[str, Cell]:
-        decoded: dict[str, Cell] = {}
-        for undecoded, cell in cells.items():
-            match = _UNDECODED.match(undecoded)
-            known = self._segment_columns.get(int(match.group(1))) if match else None
-            if known is None:
-                raise RedoSyntaxError(f"no column is behind {undecoded}", 0)
-            name, data_type = known
-            if name not in self._columns:
-                continue
-            decoded[name] = _plain(self._columns[name], data_type, cell, self._charset)
-        return decoded
-
     def _canonical(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Canonical texts in all columns; most columns are already, which one look over them tells."""
         columns = {side + column.name: column for side in (BEFORE, AFTER) for column in self.table.columns}
@@ -320,27 +297,5 @@ class ImageReader:
         return 0
 
 
-def _same_outside(key: str) -> pl.Expr:
-    """True for texts whose outside pieces are those of the skeleton `key`; none if it is ''."""
-    if not key:
-        return pl.int_range(pl.len()) == 0  # the first text only: it has no skeleton
-    outside = key.split("'")
-    pieces = pl.col("pieces")
-    return pl.all_horizontal(
-        pieces.list.len() == 2 * len(outside) - 1,
-        *(pieces.list.get(2 * index, null_on_oob=True) == constant for index, constant in enumerate(outside)),
-    ).fill_null(value=False)
-
-
 def _shape(absent: frozenset[str], shapes: dict[frozenset[str], int]) -> int:
     return shapes.setdefault(absent, len(shapes))
-
-
-def _plain(column: SourceColumn, data_type: str, cell: Cell, charset: str) -> Cell:
-    """The text of an undecoded cell, RAW as its digits."""
-    if not isinstance(cell, Hex) or data_type == "RAW":
-        return cell
-    try:
-        return decode(data_type, cell.digits, charset=charset)
-    except RedoSyntaxError as exc:
-        raise RedoSyntaxError(f"{column.name}: {exc.reason}", exc.offset) from exc

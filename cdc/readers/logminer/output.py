@@ -14,8 +14,9 @@ from typing import Any
 from cdc.changes import ChangeBatch, TableName
 from cdc.errors import OperatorError
 from cdc.positions import Scn
-from cdc.readers.logminer.assembly import Assembly, Committed, Rows
+from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker, Slice
+from cdc.readers.logminer.events import Committed, Rows
 from cdc.readers.logminer.transaction import Transaction
 from cdc.readers.logminer.undo import Kept
 

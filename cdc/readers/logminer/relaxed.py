@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from cdc.readers.logminer.cells import RedoSyntaxError, Statement
-from cdc.readers.logminer.scanner import Scanner, read_statement
+from cdc.readers.logminer.statements import StatementScanner, read_statement
 
 MAX_READINGS = 5_000
 """Tries before a text is given up as ambiguous."""
@@ -32,7 +32,7 @@ _SWALLOWED = re.compile(
 _END = re.compile(r"\s*;?\s*'?\s*;?\s*\Z")
 
 
-class _Reading(Scanner):
+class _Reading(StatementScanner):
     """One reading: the n-th string ends at the `choices[n]`-th place where it could."""
 
     def __init__(self, text: str, choices: list[int], *, unquoted_tables: bool) -> None:

@@ -1,9 +1,7 @@
-"""A strict scanner for the SQL_REDO (and SQL_UNDO) text of V$LOGMNR_CONTENTS.
+"""A strict scanner for the SQL_REDO (and SQL_UNDO) text of V$LOGMNR_CONTENTS: names and values.
 
-It reads the whole grammar of inserts, updates and deletes and refuses everything else, so that a
-text is either understood in full or named as not understood. `read_statement` is the entry;
-`cdc.readers.logminer.relaxed` adds the reading of texts with unescaped apostrophes, and
-`cdc.readers.logminer.templates` reads many rows of one form at once.
+Whatever is not of the known grammar is refused, so that a text is either understood in full or named
+as not understood. Read next: `cdc.readers.logminer.statements`, which reads whole statements.
 
 Source: Oracle Database Utilities 19c, "Using LogMiner to Analyze Redo Log Files".
 """
@@ -11,7 +9,6 @@ Source: Oracle Database Utilities 19c, "Using LogMiner to Analyze Redo Log Files
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from cdc.readers.logminer.cells import (
     Bare,
@@ -22,7 +19,6 @@ from cdc.readers.logminer.cells import (
     Hex,
     Hinted,
     RedoSyntaxError,
-    Statement,
     Unsupported,
 )
 
@@ -208,7 +204,7 @@ class Scanner:
             self.at = start
             raise self.fail("unknown function")
         self.at += 1
-        args = self._arguments()
+        args = self.arguments()
         if name == "HEXTORAW" and len(args) == 1:
             if args[0] is None:
                 return None
@@ -228,7 +224,8 @@ class Scanner:
             args = (*args, " ".join(match.group(1).upper().split()))
         return Call(name, args, literal=True)
 
-    def _arguments(self) -> tuple[Cell, ...]:
+    def arguments(self) -> tuple[Cell, ...]:
+        """Values up to the closing parenthesis; the opening one is behind."""
         if self.take(")"):
             return ()
         args = [self.value()]
@@ -236,127 +233,3 @@ class Scanner:
             args.append(self.value())
         self.need(")", "call without closing parenthesis")
         return tuple(args)
-
-    # -- clauses -------------------------------------------------------------------------------
-
-    def assignments(self, *, allow_is_null: bool = False) -> dict[str, Cell]:
-        """`"C" = v, ..`; the pretty form of an insert writes `"C" IS NULL` as well."""
-        values: dict[str, Cell] = {}
-        while True:
-            name = self.column()
-            if name is None:
-                raise self.fail("ROWID cannot be set")
-            if allow_is_null and self.keyword("is"):
-                if not self.keyword("null"):
-                    raise self.fail("IS without NULL")
-                values[name] = None
-            else:
-                self.need("=", "missing = in an assignment")
-                values[name] = self.value()
-            if not self.take(","):
-                return values
-
-    def conditions(self) -> tuple[dict[str, Cell], str | None, tuple[str, ...]]:
-        """`"C" = v and "D" IS NULL and ROWID = '..'`: columns, row id, columns that are not null."""
-        values: dict[str, Cell] = {}
-        rowid: str | None = None
-        not_null: list[str] = []
-        while True:
-            name = self.column()
-            if self.keyword("is"):
-                negated = self.keyword("not") is not None
-                if not self.keyword("null") or name is None:
-                    raise self.fail("IS without NULL")
-                if negated:
-                    not_null.append(name)
-                else:
-                    values[name] = None
-            else:
-                self.need("=", "missing = in a condition")
-                value = self.value()
-                if name is not None:
-                    values[name] = value
-                elif isinstance(value, str):
-                    rowid = value
-                else:
-                    raise self.fail("ROWID is no text")
-            if not self.keyword("and"):
-                return values, rowid, tuple(not_null)
-
-    def statement(self) -> Statement:
-        """The whole text as one insert, update or delete."""
-        verb = self.keyword("insert", "update", "delete")
-        if verb is None:
-            raise self.fail("not insert, update or delete")
-        statement = _READ[verb](self)
-        self.end()
-        return statement
-
-    def insert(self) -> Statement:
-        """After the verb: `into .. ( .. ) values ( .. )`, or the pretty form."""
-        if not self.keyword("into"):
-            raise self.fail("insert without into")
-        owner, name = self.table()
-        self.alias("values")
-        names: list[str] = []
-        if self.take("("):
-            names.append(self._insert_column())
-            while self.take(","):
-                names.append(self._insert_column())
-            self.need(")", "column list without closing parenthesis")
-        if not self.keyword("values"):
-            raise self.fail("insert without values")
-        if not names:
-            return Statement("INSERT", owner, name, values=self.assignments(allow_is_null=True))
-        self.need("(", "values without parenthesis")
-        cells = self._arguments()
-        if len(cells) != len(names):
-            raise self.fail(f"{len(cells)} values for {len(names)} columns")
-        if len(set(names)) != len(names):
-            raise self.fail("column named twice")
-        return Statement("INSERT", owner, name, values=dict(zip(names, cells, strict=True)))
-
-    def _insert_column(self) -> str:
-        name = self.column()
-        if name is None:
-            raise self.fail("ROWID cannot be inserted")
-        return name
-
-    def update(self) -> Statement:
-        """After the verb: `.. set .. [where ..]`."""
-        owner, name = self.table()
-        self.alias("set")
-        if not self.keyword("set"):
-            raise self.fail("update without set")
-        values = self.assignments()
-        where, rowid, not_null = self.conditions() if self.keyword("where") else ({}, None, ())
-        return Statement("UPDATE", owner, name, values, where, rowid, not_null)
-
-    def delete(self) -> Statement:
-        """After the verb: `from .. [where ..]`."""
-        if not self.keyword("from"):
-            raise self.fail("delete without from")
-        owner, name = self.table()
-        self.alias("where")
-        where, rowid, not_null = self.conditions() if self.keyword("where") else ({}, None, ())
-        return Statement("DELETE", owner, name, where=where, rowid=rowid, not_null=not_null)
-
-
-_READ: dict[str, Callable[[Scanner], Statement]] = {
-    "insert": Scanner.insert,
-    "update": Scanner.update,
-    "delete": Scanner.delete,
-}
-
-
-def read_statement(text: str, *, unquoted_tables: bool = False) -> Statement:
-    """Read one insert, update or delete.
-
-    Args:
-        text: SQL_REDO or SQL_UNDO with its CSF pieces joined.
-        unquoted_tables: accept a table name without double quotes, which LogMiner never writes.
-
-    Raises:
-        RedoSyntaxError: the text is anything else.
-    """
-    return Scanner(text, unquoted_tables=unquoted_tables).statement()

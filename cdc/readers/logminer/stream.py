@@ -14,9 +14,10 @@ from typing import Any
 from cdc.changes import ChangeBatch
 from cdc.config import OracleSystem
 from cdc.ports import StopAsked
-from cdc.readers.logminer.assembly import Assembly, Committed, DdlSeen
+from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.captured import CapturedTables
+from cdc.readers.logminer.events import Committed, DdlSeen
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.output import Output

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
+import polars as pl
+
 from cdc.changes import AFTER, BEFORE, SourceColumn, SourceTable, SourceType
 from cdc.readers.logminer.cells import Call, Cell, Hex, Statement, Unsupported
 
@@ -47,6 +49,18 @@ def skeleton(text: str) -> str:
     """The skeleton of a text whose doubled apostrophes are `APOSTROPHE`; '' if it has none."""
     pieces = text.split("'")
     return "'".join(pieces[::2]) if len(pieces) % 2 else ""
+
+
+def same_outside(key: str) -> pl.Expr:
+    """Expression over texts cut at each apostrophe (`pieces`): True where the outside pieces are `key`'s."""
+    if not key:
+        return pl.int_range(pl.len()) == 0  # the first text only: it has no skeleton
+    outside = key.split("'")
+    pieces = pl.col("pieces")
+    return pl.all_horizontal(
+        pieces.list.len() == 2 * len(outside) - 1,
+        *(pieces.list.get(2 * index, null_on_oob=True) == constant for index, constant in enumerate(outside)),
+    ).fill_null(value=False)
 
 
 def compile_template(

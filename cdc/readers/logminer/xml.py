@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cdc.readers.logminer.cells import Bind, Call, Cell, RedoSyntaxError
-from cdc.readers.logminer.scanner import Scanner, read_statement
+from cdc.readers.logminer.statements import StatementScanner, read_statement
 
 _XML_BINARY = re.compile(r"\s*XML DOC BEGIN:\s+select\s", re.IGNORECASE)
 _XML_PIECE = re.compile(
@@ -38,7 +38,7 @@ def read_xml_begin(text: str) -> XmlBegin:
     """
     match = _XML_BINARY.match(text)
     if match:
-        scanner = Scanner(text)
+        scanner = StatementScanner(text)
         scanner.at = match.end()
         column = scanner.identifier()
         if not scanner.keyword("from"):

@@ -8,8 +8,8 @@ import pytest
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.errors import RedoUnreadable
-from cdc.readers.logminer.assembly import Committed
 from cdc.readers.logminer.batches import BatchMaker, Slice
+from cdc.readers.logminer.events import Committed
 from cdc.readers.logminer.images import ImageReader
 from cdc.readers.logminer.rows import LogRow
 
@@ -39,7 +39,7 @@ def test_rows_keep_their_order_over_tables() -> None:
     """Ordinals count over all tables of a commit SCN, so the order can be told from the frames."""
     one = committed(row(PER, "a"), row(ACCT, "b"), row(PER, "c"))
     two = committed(row(ACCT, "d"))
-    tables = maker().tables([Slice(one, one.rows, 0), Slice(two, two.rows, 3)], timedelta(0))
+    tables = maker().tables([Slice(one, tuple(one.rows), 0), Slice(two, tuple(two.rows), 3)], timedelta(0))
     assert tables[PER].frame["ordinal"].to_list() == [0, 2]
     assert tables[ACCT].frame["ordinal"].to_list() == [1, 3]
     assert tables[PER].frame["after.ID"].to_list() == ["a", "c"]
@@ -49,7 +49,7 @@ def test_rows_keep_their_order_over_tables() -> None:
 def test_commit_time_is_utc() -> None:
     """The redo's host-local time becomes an instant."""
     one = committed(row(PER, "a"))
-    frame = maker().tables([Slice(one, one.rows, 0)], timedelta(hours=1))[PER].frame
+    frame = maker().tables([Slice(one, tuple(one.rows), 0)], timedelta(hours=1))[PER].frame
     assert frame["committed_at"].to_list() == [datetime(2024, 2, 29, 23, 30, tzinfo=UTC)]
 
 
@@ -66,7 +66,7 @@ def test_commit_time_is_utc() -> None:
 def test_own_writes(user: str | None, client: str | None, *, ours: bool) -> None:
     """Our user's work is ours; where the user is unknown our client identifier says so; else it is not."""
     one = committed(row(PER, "a"), user=user, client=client)
-    frame = maker().tables([Slice(one, one.rows, 0)], timedelta(0))[PER].frame
+    frame = maker().tables([Slice(one, tuple(one.rows), 0)], timedelta(0))[PER].frame
     assert frame["ours"].to_list() == [ours]
 
 
@@ -76,7 +76,7 @@ def test_unreadable_row_is_named_without_its_values() -> None:
     bad = bad._replace(sql_redo=(bad.sql_redo or "") + " garbage")
     one = committed((table, bad))
     with pytest.raises(RedoUnreadable) as caught:
-        maker().tables([Slice(one, one.rows, 0)], timedelta(0))
+        maker().tables([Slice(one, tuple(one.rows), 0)], timedelta(0))
     message = str(caught.value)
     assert "CISADM.CI_PER, row at SCN 7, transaction 10.1.855, RS_ID 0x1.2.3" in message
     assert "secret" not in message

@@ -11,7 +11,8 @@ import pytest
 
 from cdc.changes import TableName
 from cdc.errors import OperatorError, RedoUnreadable
-from cdc.readers.logminer.assembly import Assembly, Committed, RolledBack
+from cdc.readers.logminer.assembly import Assembly
+from cdc.readers.logminer.events import Committed, RolledBack
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.rows import LogRow
 

@@ -10,7 +10,8 @@ import pytest
 
 from cdc.changes import TableName
 from cdc.errors import RedoNotAvailable, RedoUnreadable
-from cdc.readers.logminer.assembly import Assembly, Committed
+from cdc.readers.logminer.assembly import Assembly
+from cdc.readers.logminer.events import Committed
 from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.rows import Code, LogRow, transaction_name

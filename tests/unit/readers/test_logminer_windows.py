@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cdc.changes import TableName
+from cdc.readers.logminer.contents import contents_query
 from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
-from cdc.readers.logminer.session import contents_query, parsed_offset
+from cdc.readers.logminer.session import parsed_offset
 from cdc.readers.logminer.window import (
     COMFORTABLE_ROWS,
     QUICK_S,
