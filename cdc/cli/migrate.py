@@ -15,7 +15,7 @@ def command(
     """Create or upgrade the staging schema; additive for entity tables, never destructive."""
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
-    from cdc.flows.parts import load_rules
+    from cdc.flows.rule_set import load_rules
     from cdc.staging.migrate import migrate
 
     report = migrate(settings.staging, load_rules(settings))

@@ -25,7 +25,7 @@ def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     log.configure()
     settings = configuration.load(config)
     from cdc.flows.lag import flows_with_lag
-    from cdc.flows.parts import load_rules
+    from cdc.flows.rule_set import load_rules
     from cdc.postgres.connect import connect
     from cdc.staging import overview
 

@@ -13,6 +13,7 @@ from cdc.changes import TableName
 from cdc.config import OracleSystem, Settings
 from cdc.errors import ConfigurationError
 from cdc.flows import parts
+from cdc.flows.rule_set import load_rules
 from cdc.readers.logminer.grants import mining_grants, table_grants
 from cdc.readers.logminer.snapshot import quoted
 from sinks.upload_tables import NEEDED, WRITTEN
@@ -35,7 +36,7 @@ def grants(settings: Settings, system: str, *, user: str | None, pdb: str | None
     if not isinstance(source, OracleSystem):
         known = ", ".join(sorted(settings.oracle_systems())) or "none"
         raise ConfigurationError([f"no Oracle system {system!r} is configured, only: {known}"])
-    rule_set = parts.load_rules(settings)
+    rule_set = load_rules(settings)
     user, pdb = user or source.user, pdb or source.pdb
     where = f"in the root (CDB$ROOT), then in pluggable database {pdb}" if pdb else "in the database"
     yield f"-- rights of {user} for ccbridge system {system}; run as SYS {where}"

@@ -45,16 +45,6 @@ class Context:
         return connect(self.settings.staging, application=f"ccbridge {application}", autocommit=autocommit)
 
 
-def load_rules(settings: Settings) -> RuleSet:
-    """The configured rule set; unqualified CC&B tables are meant in the configured owner's schema.
-
-    Raises:
-        RuleFaults: every fault, with file, line and column.
-    """
-    owners = {name: system.owner for name, system in settings.oracle_systems().items()}
-    return mapping_rules.load(settings.rules.path, schemas=owners)
-
-
 def sources(rule_set: RuleSet) -> list[str]:
     """Systems that inbound rules read, by name."""
     return sorted({rule.system for rule in rule_set.inbound})

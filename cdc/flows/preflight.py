@@ -13,6 +13,7 @@ import mapping_rules
 from cdc.config import OracleSystem, Settings
 from cdc.errors import CcbridgeError, DatabaseUnreachable, ExitCode, LoginRefused, PreflightFailed, RuleFaults
 from cdc.flows import parts
+from cdc.flows.rule_set import load_rules
 from cdc.ports import Finding
 from cdc.staging.migrate import check_revision
 from mapping_rules import RuleSet
@@ -75,7 +76,7 @@ def preflight(settings: Settings) -> Report:
     Raises:
         RuleFaults: the rule set itself is wrong; nothing else can be checked.
     """
-    rule_set = parts.load_rules(settings)
+    rule_set = load_rules(settings)
     report = Report()
     missing = sorted(rule_set.systems.keys() - settings.systems.keys())
     if missing:

@@ -16,6 +16,7 @@ from cdc.config import Settings
 from cdc.errors import LeaseLost, TransientError
 from cdc.flows import parts
 from cdc.flows.preflight import require
+from cdc.flows.rule_set import load_rules
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Supervisor, pause_s
 from cdc.flows.wake import Wake
@@ -36,7 +37,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
         CcbridgeError: the error that ended a flow for good; the other flows went on until `stop`.
     """
     require(settings)
-    rule_set = parts.load_rules(settings)
+    rule_set = load_rules(settings)
     run_id = uuid.uuid4()
     logger = log.get().bind(run_id=str(run_id))
     lease = Lease(settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s)
