@@ -391,6 +391,8 @@ def _other(pick: random.Random) -> Step:
         )
     if kind in ("read", "lose"):
         return replace(step, number=pick.randrange(1, 5))
+    if kind == "share":
+        return replace(step, number=pick.choice((0, 40)))
     if kind in ("thread", "delay"):
         return replace(step, session=pick.randrange(SESSIONS), number=pick.choice((1, 2)))
     if kind in ("switch", "kill"):

@@ -164,7 +164,7 @@ class Play:
         self.reader: LogMinerReader | None = None
         self.stager: Stager | None = None
         self.resume: dict[str, Any] | None = None
-        self.restarts = 0
+        self.shared = 0
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -243,7 +243,6 @@ class Play:
         assert stored is not None
         self.resume = dict(stored.resume)
         self.reader = self._new_reader()
-        self.restarts += 1
 
     def _fault(self, step: Step) -> None:
         self.world.call("clear")
@@ -278,11 +277,20 @@ class Play:
         self.world.call("flush")
 
     def _share(self, step: Step) -> None:
-        """Two sessions commit with the same SCN."""
+        """Two sessions commit with the same SCN, and perhaps a flush and a look come between them."""
+        for session in (0, 1):
+            self.shared += 1
+            self.step(Step("insert", session, ACCT, ((str(500 + self.shared),),)))
         self.world.call("share_commits(times => 1)")
         self.step(Step("commit", 0))
+        if step.number:
+            for thread in (1, 2):
+                self.world.call(f"hold_flush(thread => {thread})")
         self.step(Step("commit", 1))
         self.world.call("share_commits(times => 0)")
+        if step.number:
+            self._read(Step("read", number=step.number))
+            self.world.call("flush")
 
     def _kill(self, step: Step) -> None:
         """A writer's session dies: its work is rolled back."""
