@@ -9,7 +9,6 @@ Source: Debezium 3.6 documentation, PostgreSQL and Oracle connectors, "Data type
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import polars as pl
 
@@ -27,9 +26,9 @@ def number(column: pl.Expr) -> pl.Expr:
     return column.replace(_SPECIAL_NUMBERS)
 
 
-def plain(column: pl.Expr) -> pl.Expr:
-    """A number that may be written with an exponent."""
-    return column.map_elements(_without_exponent, return_dtype=pl.String)
+def short_number(column: pl.Expr) -> pl.Expr:
+    """A number without zeros at the end of its fraction: Debezium writes as many as the column's scale."""
+    return _short_fraction(column)
 
 
 def date(column: pl.Expr) -> pl.Expr:
@@ -46,6 +45,15 @@ def timestamp_tz(column: pl.Expr) -> pl.Expr:
     """`2024-02-29 10:11:12.5+00` out of `2024-02-29T10:11:12.500000Z`; other texts (infinity) as they are."""
     text = _short_fraction(column.str.strip_suffix("Z").str.replace("T", " ", literal=True))
     return pl.when(column.str.ends_with("Z")).then(text + "+00").otherwise(column)
+
+
+def timestamp_with_offset(column: pl.Expr) -> pl.Expr:
+    """`2024-02-29 09:11:12.5+00` out of `2024-02-29T10:11:12.500000+01:00`."""
+    moment = pl.concat_str(
+        column.str.slice(0, 19), column.str.extract(r"(Z|[+-]\d\d:\d\d)$").replace("Z", "+00:00")
+    )
+    utc = moment.str.to_datetime("%Y-%m-%dT%H:%M:%S%:z", time_zone="UTC").dt.strftime("%Y-%m-%d %H:%M:%S")
+    return _short_fraction(utc + column.str.extract(r"(\.\d+)").fill_null("")) + "+00"
 
 
 def time_of_day(column: pl.Expr) -> pl.Expr:
@@ -102,7 +110,3 @@ def _signed_year(text: str, infinite: dict[str, str]) -> str:
     year, _, rest = text[1:].partition("-")
     day, zone, _ = rest.partition("+00")
     return f"{int(year) + 1:04d}-{day}{zone} BC"
-
-
-def _without_exponent(text: str) -> str:
-    return format(Decimal(text), "f") if "E" in text or "e" in text else text

@@ -35,6 +35,7 @@ class EventForm:
     Args:
         source: members of the event's `source` and their Polars types.
         transaction: expression over `source` members: the transaction's id as text.
+        committed_us: expression over `source` members: when it was committed, microseconds since 1970.
         ours: expression over `source` members: the change is our own write read back.
         same_row: members of `source` that are equal in both halves of a changed key, which
             Debezium tells as a delete and a create.
@@ -43,6 +44,7 @@ class EventForm:
 
     source: Mapping[str, Any]
     transaction: pl.Expr
+    committed_us: pl.Expr
     ours: pl.Expr
     same_row: tuple[str, ...]
     absent: str
@@ -55,8 +57,8 @@ class Connector(Protocol):
     sql_failure: SqlFailure
     type_of_position: type[Position]
 
-    def properties(self, tables: Sequence[TableName]) -> dict[str, str]:
-        """Debezium's settings for these tables, password included."""
+    def properties(self, tables: Sequence[TableName], *, snapshot: bool) -> dict[str, str]:
+        """Debezium's settings for these tables, password included, to take a snapshot or to go on."""
 
     def preflight(self) -> list[Finding]:
         """Everything that would keep the connector from reading; read only."""

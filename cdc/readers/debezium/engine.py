@@ -57,7 +57,6 @@ COMMON = {
     "value.converter.schemas.enable": "false",
     "offset.storage": "org.apache.kafka.connect.storage.FileOffsetBackingStore",
     "schema.history.internal": "io.debezium.storage.file.history.FileSchemaHistory",
-    "snapshot.mode": "initial",
 }
 """Settings that every connector runs with; the connector adds its own."""
 
@@ -68,9 +67,10 @@ _running: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """End what still runs: a Java thread that calls into an interpreter which is gone crashes the process."""
+    """End what still runs: a Java thread that calls into an interpreter which is gone aborts the process."""
     for engine in list(_running):
         engine.close()
+    jvm.detach()
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import oracledb
 import psycopg
 
 from cdc.errors import CcbridgeError, DatabaseUnreachable, OperatorError, TransientError
+from cdc.oracle import errors as oracle
 from cdc.postgres.errors import translated
 
 SqlFailure = Callable[[Any, str], CcbridgeError]
@@ -20,6 +23,8 @@ SqlFailure = Callable[[Any, str], CcbridgeError]
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _MAX_TEXT = 200
+_JDBC_CODES = range(17000, 18800)
+"""The JDBC driver's own faults: 17002 I/O error, 17008 closed connection, 17410 no more data."""
 _TRANSIENT = (
     "java.io.EOFException",
     "java.net.ConnectException",
@@ -74,6 +79,26 @@ def postgres_failure(exc: Any, system: str) -> CcbridgeError:
     except KeyError:
         return OperatorError(f"{system}: {_told(text)} (SQLSTATE {state})")
     return translated(known(text), system)
+
+
+def oracle_failure(exc: Any, system: str) -> CcbridgeError:
+    """Our error for an exception of the Oracle JDBC driver."""
+    fault = _Fault(int(exc.getErrorCode()), _told(str(exc.getMessage() or "")))
+    if fault.code in _JDBC_CODES:
+        return DatabaseUnreachable(f"{system}: {fault}", hint="is the server up and the address right?")
+    return oracle.translated(oracledb.DatabaseError(fault), system)
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What the Oracle driver for Python has in its errors."""
+
+    code: int
+    text: str
+    full_code: str = ""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def _causes(error: Any) -> Iterator[Any]:

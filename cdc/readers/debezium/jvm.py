@@ -75,6 +75,14 @@ def start() -> None:
             )
 
 
+def detach() -> None:
+    """Stop the Java thread that gives Python objects back; for the end of the process only."""
+    import jpype
+
+    if jpype.isJVMStarted():
+        java("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
+
+
 def java(name: str) -> Any:
     """A Java class by its full name; inner classes after `$`."""
     import jpype

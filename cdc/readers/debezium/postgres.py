@@ -85,12 +85,13 @@ class PostgresConnector:
         self.form = EventForm(
             source=_SOURCE,
             transaction=pl.col("txId").cast(pl.String),
+            committed_us=pl.col("ts_us"),
             ours=pl.col("origin") == settings.origin,
             same_row=("lsn",),
             absent=f"absent {uuid.uuid4()}",
         )
 
-    def properties(self, tables: Sequence[TableName]) -> dict[str, str]:
+    def properties(self, tables: Sequence[TableName], *, snapshot: bool) -> dict[str, str]:
         """Debezium's settings; they hold the password."""
         s = self._settings
         found = {
@@ -108,6 +109,7 @@ class PostgresConnector:
             "publication.name": s.publication,
             "publication.autocreate.mode": "disabled",
             "table.include.list": ",".join(f"{_pattern(t.schema)}\\.{_pattern(t.name)}" for t in tables),
+            "snapshot.mode": "initial",  # does nothing where an offset is given
             "unavailable.value.placeholder": self.form.absent,
         }
         if s.sslrootcert is not None:

@@ -23,12 +23,13 @@ import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem
-from cdc.errors import ConfigurationError, OperatorError
+from cdc.errors import OperatorError
 from cdc.ports import Finding, Resume, StopAsked
 from cdc.readers.debezium import jvm
 from cdc.readers.debezium.batches import batches, changes, resume
 from cdc.readers.debezium.connector import Boundary, Connector
 from cdc.readers.debezium.engine import Block, Engine
+from cdc.readers.debezium.oracle import OracleConnector
 from cdc.readers.debezium.postgres import PostgresConnector
 from cdc.readers.debezium.schemas import Kind, Schemas
 from cdc.readers.debezium.transactions import Event, TransactionBuffer
@@ -215,11 +216,13 @@ class DebeziumReader:
     ) -> Iterator[ChangeBatch]:
         events: list[Event] = []
         ordinal = 0
+        told: dict[str, Any] = {}  # what Debezium's offsets said on the way, no longer in its last one
         while not stop():
             block = engine.take(_TURN_S)
             if block is None:
                 continue
             schemas.learn(block)
+            told |= block.offset(0)
             for index, event in enumerate(zip(block.schemas, block.values, strict=True)):
                 kind = schemas[event[0]].kind
                 if kind is Kind.CHANGE:
@@ -227,14 +230,14 @@ class DebeziumReader:
                 elif kind is Kind.NOTIFICATION and (end := _snapshot_end(event[1])) is not None:
                     if end != "COMPLETED":
                         raise OperatorError(f"{self.system}: debezium ended its snapshot as {end.lower()}")
-                    boundary = self._connector.end_of_snapshot(block.offset(index))
+                    boundary = self._connector.end_of_snapshot(told | block.offset(index))
                     while len(events) > max_rows:
                         yield self._read_rows(schemas, boundary, events[:max_rows], ordinal)
                         events, ordinal = events[max_rows:], ordinal + max_rows
                     yield self._read_rows(schemas, boundary, events, ordinal, tables)
                     return
             while len(events) > max_rows:
-                boundary = self._connector.end_of_snapshot(block.offset(len(block.values) - 1))
+                boundary = self._connector.end_of_snapshot(told | block.offset(len(block.values) - 1))
                 yield self._read_rows(schemas, boundary, events[:max_rows], ordinal)
                 events, ordinal = events[max_rows:], ordinal + max_rows
 
@@ -260,7 +263,7 @@ class DebeziumReader:
     def _start(self, start: Boundary | None) -> Engine:
         self._engine = Engine(
             self.system,
-            self._connector.properties(self._tables),
+            self._connector.properties(self._tables, snapshot=start is None),
             None if start is None else start.offset,
             self._connector.sql_failure,
         )
@@ -281,7 +284,7 @@ def _connector(
 ) -> Connector:
     if isinstance(settings, PostgresSystem):
         return PostgresConnector(system, settings, tables)
-    raise ConfigurationError([f"{system}: reader 'debezium' reads systems of kind 'postgres'"])
+    return OracleConnector(system, settings, tables)
 
 
 def _snapshot_end(text: str) -> str | None:
