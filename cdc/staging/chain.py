@@ -36,6 +36,14 @@ def batch_digest(previous: bytes | None, facts: dict[str, object], rows_digest: 
     return blake2b((previous or b"") + text + rows_digest, digest_size=32).digest()
 
 
+def last_digest(connection: Connection, system: str) -> bytes | None:
+    """Digest of a system's last batch, None before the first."""
+    row = connection.execute(
+        "select digest from staging.batch where system = %s order by batch_id desc limit 1", [system]
+    ).fetchone()
+    return None if row is None else bytes(row[0])  # type: ignore[call-overload]
+
+
 def broken_batches(connection: Connection, system: str) -> Iterator[tuple[int, str]]:
     """Batches of a system at which the chain does not hold, with what is wrong, in words."""
     batches = connection.execute(

@@ -41,7 +41,7 @@ where name = %(name)s and token = %(token)s
 _RELEASE = (
     "update staging.lease set expires_at = clock_timestamp() where name = %(name)s and token = %(token)s"
 )
-_VERIFY = "select 1 from staging.lease where name = %(name)s and token = %(token)s"
+_VERIFY = "select 1 from staging.lease where name = %(name)s and token = %(token)s for share"
 
 
 class Lease:
@@ -111,19 +111,17 @@ class Lease:
         if not self._execute(_RENEW):
             raise self._lost()
 
-    def verify(self, connection: Connection, *, hold: bool = True) -> None:
-        """Make sure, inside the caller's transaction, that the lease is still ours.
+    def verify(self, connection: Connection) -> None:
+        """Make sure, inside the caller's transaction, that the lease is ours until that ends.
 
         Args:
-            connection: the transaction that is about to write.
-            hold: nobody can take the lease over before the transaction ends. Keep it short: the
-                holder itself cannot renew meanwhile.
+            connection: the transaction that is about to commit. Be short: nobody, the holder
+                included, can renew the lease or take it over meanwhile.
 
         Raises:
             LeaseLost: another process has taken it over.
         """
-        statement = f"{_VERIFY} for share" if hold else _VERIFY
-        row = connection.execute(statement, {"name": self.name, "token": self.token}).fetchone()
+        row = connection.execute(_VERIFY, {"name": self.name, "token": self.token}).fetchone()
         if row is None:
             raise self._lost()
 

@@ -15,6 +15,12 @@ NEXT_STAGED_SEQ = "nextval('staging.staged_seq')"
 
 _LOCK_KEY = 7_221_653_001  # any number nobody else of this database uses
 
+# setval and nextval are two steps: safe only because the lock comes before both
+_RESERVE = """
+with locked as materialized (select pg_advisory_xact_lock(%(lock)s))
+select setval('staging.staged_seq', nextval('staging.staged_seq') + %(count)s::bigint - 1) from locked
+"""
+
 
 def lock_order(cursor: psycopg.Cursor[tuple[object, ...]]) -> None:
     """Wait for the right to give numbers; held until the transaction ends, so commit soon."""
@@ -22,15 +28,12 @@ def lock_order(cursor: psycopg.Cursor[tuple[object, ...]]) -> None:
 
 
 def reserve_numbers(cursor: psycopg.Cursor[tuple[object, ...]], count: int) -> int:
-    """Take `count` numbers in a row; the order lock must be held.
+    """Take the order lock and `count` numbers in a row.
 
     Returns:
         The first one. Numbers that are not used leave a gap, which means nothing.
     """
-    # setval and nextval are two steps: safe only because of the lock
-    cursor.execute(
-        "select setval('staging.staged_seq', nextval('staging.staged_seq') + %s::bigint - 1)", [max(count, 1)]
-    )
+    cursor.execute(_RESERVE, {"lock": _LOCK_KEY, "count": max(count, 1)})
     row = cursor.fetchone()
     last = row[0] if row is not None else None
     if not isinstance(last, int):

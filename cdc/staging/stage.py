@@ -24,6 +24,7 @@ from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection
 from cdc.postgres.copy import copy_frame
 from cdc.postgres.errors import postgres_errors
+from cdc.staging.chain import last_digest
 from cdc.staging.change_log import change_rows, in_stream_order
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.dead_letters import DeadLetters, map_refusals
@@ -52,7 +53,7 @@ class Program(Protocol):
 class LeaseCheck(Protocol):
     """What is needed of `cdc.staging.leases.Lease`."""
 
-    def verify(self, connection: Connection, *, hold: bool = True) -> None:
+    def verify(self, connection: Connection) -> None:
         """Raise LeaseLost unless the lease is ours."""
 
 
@@ -95,7 +96,7 @@ class Stager:
         self._partitions: set[Month] = set()
         self._places = SnapshotPlaces()
         self._unfinished: Unfinished | None = None
-        self._stale = False
+        self._stored: StoredCheckpoint | None = None
         self._letters, self._checkpoints = DeadLetters(connection), Checkpoints(connection)
         with postgres_errors(f"staging of {system}"), connection.transaction(), connection.cursor() as cursor:
             cursor.execute(FOLLOW_KEYS)
@@ -106,7 +107,7 @@ class Stager:
             }
             for merge in self._merges.values():
                 merge.prepare(cursor)
-        self._stored = self.resume()
+            self._load()
 
     def bind(self, identity: Mapping[str, str]) -> None:
         """Say what the positions to come are bound to; stored with the next checkpoint."""
@@ -158,9 +159,15 @@ class Stager:
         self._unfinished = None
         self._connection.close()
 
+    def _load(self) -> None:
+        """Where this system's stream and its audit chain stand."""
+        self._stored = self._checkpoints.load(self.system)
+        self._digest = last_digest(self._connection, self.system)
+        self._stale = False
+
     def _stage(self, batch: ChangeBatch) -> Staged:
         if self._stale:
-            self._stored, self._stale = self._checkpoints.load(self.system), False
+            self._load()
         new = incoming(batch, self._stored, self._places)
         sliced = batch.continues or self._unfinished is not None
         work = self._unfinished or self._begin(new)
@@ -170,8 +177,14 @@ class Stager:
             if batch.continues:
                 self._unfinished = work
                 return work.staged(None)
-            stored = self._finish(cursor, work, batch, new, sliced=sliced)
-        self._connection.commit()
+            self._finish(cursor, work, batch, sliced=sliced)
+            stored = work.checkpoint(batch, new, self._reader, self._identity)
+            # nothing to wait for in between, so these go in one round trip
+            with self._connection.pipeline():
+                if work.is_recorded:
+                    self._digest = work.write(cursor, stored, self._rule_set_id, self._run_id)
+                self._checkpoints.save(stored)
+                self._connection.commit()
         self._unfinished, self._stored = None, stored
         return work.staged(work.batch_id if work.is_recorded else None)
 
@@ -179,9 +192,8 @@ class Stager:
         self._ensure_partitions(new)
         # their locks are not kept while a batch is staged
         self._connection.commit()
-        self._lease.verify(self._connection, hold=False)
         row = self._connection.execute("select nextval('staging.batch_id')").fetchone()
-        return Unfinished(int(str(row[0] if row else 0)), self.system, self._stored)
+        return Unfinished(int(str(row[0] if row else 0)), self.system, self._stored, self._digest)
 
     def _ensure_partitions(self, new: Incoming) -> None:
         months = months_of(new.moments) - self._partitions
@@ -226,38 +238,32 @@ class Stager:
             else:
                 merge.load(cursor, ordered)
 
-    def _finish(
-        self, cursor: Cursor, work: Unfinished, batch: ChangeBatch, new: Incoming, *, sliced: bool
-    ) -> StoredCheckpoint:
+    def _finish(self, cursor: Cursor, work: Unfinished, batch: ChangeBatch, *, sliced: bool) -> None:
         """Everything that waits for the order lock, at the end of the transaction."""
         if work.oldest is not None and work.newest is not None:
             self._letters.supersede(self.system, work.batch_id, work.oldest, work.newest)
         swept = self._places.swept(batch, self._feeders)
-        if work.loads or swept:
-            lock_order(cursor)
-        self._lease.verify(self._connection)
+        base = 0
         if work.loads:
             base = reserve_numbers(cursor, sum(load.versions for load in work.loads))
-            for load in work.loads:
-                merge = self._merges[load.entity]
-                if sliced:
-                    merge.load_spooled(cursor, load.number)
-                work.merged(merge.merge(cursor, base=base, chained=load.chained))
-                base += load.versions
+        elif swept:
+            lock_order(cursor)
+        self._lease.verify(self._connection)
+        for load in work.loads:
+            merge = self._merges[load.entity]
+            if sliced:
+                merge.load_spooled(cursor, load.number)
+            work.merged(merge.merge(cursor, base=base, chained=load.chained))
+            base += load.versions
         for name in swept:
             gone = sweep(
                 cursor, self._merges[name].entity, position=int(batch.position), at=work.newest,
                 system=self.system, rule_set_id=self._rule_set_id,
             )  # fmt: skip
             work.merged(gone)
-        stored = work.checkpoint(batch, new, self._reader, self._identity)
-        if work.is_recorded:
-            work.write(cursor, stored, self._rule_set_id, self._run_id)
-        self._checkpoints.save(stored)
         if sliced:
             for name in {load.entity for load in work.loads}:
                 self._merges[name].clear_spool(cursor)
-        return stored
 
 
 def feeding_tables(rule_set: RuleSet, system: str) -> dict[str, frozenset[TableName]]:

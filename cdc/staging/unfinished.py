@@ -27,7 +27,6 @@ insert into staging.batch (batch_id, system, reader, run_id, from_position, to_p
     counts, rule_set_id, rows_digest, previous_digest, digest)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-_PREVIOUS = "select digest from staging.batch where system = %s order by batch_id desc limit 1"
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class Unfinished:
     batch_id: int
     system: str
     stored: StoredCheckpoint | None
+    previous_digest: bytes | None
     rows_hash: blake2b = field(default_factory=rows_hash)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     change_count: int = 0
@@ -129,10 +129,8 @@ class Unfinished:
         checkpoint: StoredCheckpoint,
         rule_set_id: int,
         run_id: uuid.UUID,
-    ) -> None:
-        """Write the batch's row, chained to the one before it."""
-        previous = cursor.execute(_PREVIOUS, [self.system]).fetchone()
-        previous_digest = bytes(previous[0]) if previous is not None else None  # type: ignore[call-overload]
+    ) -> bytes:
+        """Write the batch's row, chained to the one before it; returns its digest."""
         low = self.stored.position if self.stored is not None else None
         facts: dict[str, object] = {
             "batch_id": self.batch_id, "system": self.system, "from_position": low,
@@ -140,14 +138,16 @@ class Unfinished:
             "rule_set_id": rule_set_id, "run_id": str(run_id), "reader": checkpoint.reader,
         }  # fmt: skip
         rows_digest = self.rows_hash.digest()
+        digest = batch_digest(self.previous_digest, facts, rows_digest)
         cursor.execute(
             _WRITE,
             [
                 self.batch_id, self.system, checkpoint.reader, run_id, low, checkpoint.position,
-                self.change_count, Jsonb(self.counts), rule_set_id, rows_digest, previous_digest,
-                batch_digest(previous_digest, facts, rows_digest),
+                self.change_count, Jsonb(self.counts), rule_set_id, rows_digest, self.previous_digest,
+                digest,
             ],
         )  # fmt: skip
+        return digest
 
     def staged(self, batch_id: int | None) -> Staged:
         """What was done, for the flow."""
