@@ -1,0 +1,83 @@
+"""Which column is behind `COL n` of a row that LogMiner could not decode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import oracledb
+
+from cdc.changes import TableName
+from cdc.readers.logminer.dictionary import CapturedTable, captured_tables, is_extended, shape
+from cdc.readers.logminer.images import ImageReader
+
+NAME = TableName("CISADM", "CI_X")
+
+
+class Dictionary:
+    """The dictionary of one table; columns as (name, column id, type, segment column id, virtual)."""
+
+    def __init__(self, *columns: tuple[str, int | None, str, int | None, str]) -> None:
+        self._columns = columns
+        self._rows: list[tuple[Any, ...]] = []
+
+    def cursor(self) -> Dictionary:
+        return self
+
+    def __enter__(self) -> Dictionary:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def execute(self, statement: str, binds: Mapping[str, object], **options: object) -> None:
+        del binds, options
+        self._rows = []
+        if "all_tab_cols" in statement:
+            self._rows = [
+                ("CISADM", "CI_X", name, number, kind, 10, None, None, "Y", 10, segment, virtual)
+                for name, number, kind, segment, virtual in self._columns
+            ]
+        elif "all_constraints" in statement:
+            self._rows = [("CI_X", "ID")]
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self._rows)
+
+
+def described(*columns: tuple[str, int | None, str, int | None, str]) -> CapturedTable:
+    connection = cast("oracledb.Connection", Dictionary(*columns))
+    return captured_tables(connection, [NAME], "ccb")[NAME]
+
+
+ID = ("ID", 1, "VARCHAR2", 1, "NO")
+UNUSED = ("SYS_C00002_24010112:00:00$", None, "VARCHAR2", 2, "NO")
+TOTAL = ("TOTAL", 2, "NUMBER", None, "YES")
+HIDDEN = ("SYS_NC00004$", None, "RAW", 3, "NO")
+TEXT = ("NAME", 3, "VARCHAR2", 4, "NO")
+
+
+def test_hidden_and_unused_columns_count_and_virtual_ones_do_not() -> None:
+    """A value is never taken for that of a neighbour."""
+    captured = described(ID, UNUSED, TOTAL, HIDDEN, TEXT)
+    assert captured.table.column_names == ("ID", "NAME")
+    reader = ImageReader(
+        captured.table,
+        excluded=frozenset(captured.excluded),
+        segment_columns=captured.segment_columns,
+    )
+    values = ", ".join(f"HEXTORAW('{digits}')" for digits in ("31", "6F6C64", "00", "6E6577"))
+    text = f'insert into "UNKNOWN"."OBJ# 7"("COL 1","COL 2","COL 3","COL 4") values ({values});'
+    row = reader.read([text]).frame.row(0, named=True)
+    assert (row["after.ID"], row["after.NAME"]) == ("1", "new")
+
+
+def test_only_columns_behind_the_others_keep_older_rows_readable() -> None:
+    """A dropped column renumbers those after it; what is added comes last."""
+    then = shape(described(ID, TEXT))
+    added = ("CITY", 4, "VARCHAR2", 5, "NO")
+    assert is_extended(then, described(ID, TEXT))
+    assert is_extended(then, described(ID, TEXT, added))
+    assert not is_extended(then, described(ID))
+    assert not is_extended(then, described(ID, ("NAME", 3, "NUMBER", 4, "NO")))
+    assert not is_extended(shape(described(ID, UNUSED, TEXT)), described(ID, TEXT, added))
