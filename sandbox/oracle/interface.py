@@ -123,6 +123,7 @@ class Client:
     module: str = ""
     action: str = ""
     identifier: str = ""
+    service: str = ""
 
 
 class Session(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -116,10 +117,10 @@ class Follower:
         self.source = source
         self.errors: list[CcbridgeError] = []
         self.events: list[Event] = []
-        with closing(self._reader()) as reader:
+        with closing(self.reader()) as reader:
             self.resume = snapshot(reader)[-1].resume
 
-    def _reader(self) -> LogMinerReader:
+    def reader(self) -> LogMinerReader:
         return LogMinerReader(
             "ccb", self.source.settings, [TableName(self.source.owner, name) for name in TABLES]
         )
@@ -127,7 +128,7 @@ class Follower:
     def attempt(self, count: int) -> None:
         """One reader, until there are `count` changes or something is raised."""
         deadline = time.monotonic() + TIMEOUT_S
-        with closing(self._reader()) as reader:
+        with closing(self.reader()) as reader:
             for batch in reader.read(
                 self.resume, max_changes=1_000, stop=lambda: time.monotonic() > deadline
             ):
@@ -401,7 +402,7 @@ def test_a_commit_on_the_very_scn_of_the_flush(source: OracleSource, follower: F
         one.commit()
         fault(source, "hold_flush(thread => 1)")
         two.commit()
-        with closing(follower._reader()) as reader:
+        with closing(follower.reader()) as reader:
             until = time.monotonic() + 0.5
             for batch in reader.read(follower.resume, max_changes=10, stop=lambda: time.monotonic() > until):
                 follower.events += events(batch)
@@ -410,3 +411,39 @@ def test_a_commit_on_the_very_scn_of_the_flush(source: OracleSource, follower: F
     write(source, 3)
     assert follower.keys(3) == ["1", "2", "3"]
     assert follower.events[0].position == follower.events[1].position
+
+
+def test_a_new_incarnation_is_another_source(source: OracleSource, follower: Follower) -> None:
+    """After OPEN RESETLOGS the reader names another identity, so the old position is refused."""
+    with closing(follower.reader()) as reader:
+        before = dict(reader.identity())
+        fault(source, "new_incarnation")
+        assert dict(reader.identity()) != before
+
+
+class PluggableSource(OracleSource):
+    """The contract's tables in a pluggable database; the bridge logs in to the root."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn)
+        administer(self, f"grant set container to {self.settings.user}")
+        fault(self, "open_pdb(name => 'CCBPDB')")
+        self._dsn = dsn.replace("/CCB", "/CCBPDB")
+        self.settings = self.settings.model_copy(update={"pdb": "CCBPDB"})
+
+
+def test_tables_in_a_pluggable_database(tmp_path: Path) -> None:
+    """The reader mines in the root and reads the tables in their container: snapshot, stream, new columns."""
+    with oracle_server(tmp_path) as dsn:
+        source = PluggableSource(dsn)
+        write(source, 1)
+        follower = Follower(source)
+        write(source, 2)
+        with source.session() as writer:
+            writer.execute("alter table account add (city varchar2(30))")
+            writer.execute("insert into account (id, name, city) values (3, 'c', 'Douala')")
+            writer.commit()
+        assert follower.keys(2) == ["2", "3"]
+        assert follower.events[-1].after["city"] == "Douala"
+        with closing(follower.reader()) as reader:
+            assert reader.preflight() == []

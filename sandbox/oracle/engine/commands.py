@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import ddl
+from sandbox.oracle.engine import containers, ddl
 from sandbox.oracle.engine.catalog import Sequence
 from sandbox.oracle.engine.prepare import Prepared
 from sandbox.oracle.engine.store import Table
@@ -86,6 +86,8 @@ def _alter_session(session: EngineSession, command: Command, text: str) -> None:
                 value = session.database.time_zone
             zone(value)
             session.time_zone = value if ":" not in value else _signed(value)
+        elif name == "CONTAINER":
+            containers.enter(session, value)
         elif name in session.nls:
             session.nls[name] = value
         elif name not in _IGNORED_SETTINGS:
@@ -98,7 +100,6 @@ def _signed(value: str) -> str:
 
 _IGNORED_SETTINGS = frozenset(
     {
-        "CONTAINER",
         "ISOLATION_LEVEL",
         "OPTIMIZER_MODE",
         "STATISTICS_LEVEL",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import rights_views
+from sandbox.oracle.engine import containers, rights_views
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.fixed_views import CHARACTER_SETS, VERSION
 from sandbox.oracle.engine.session import NLS
@@ -81,6 +81,8 @@ def _family(name: str, columns: str, rows: Scoped) -> Iterator[FixedView]:
 def seen_tables(database: OracleDatabase, env: Env, which: str) -> Iterator[Table]:
     """Tables of a family of views: USER own ones, ALL accessible ones, DBA every one."""
     user = env.session.user
+    if not containers.sees_tables(env.session):
+        return
     for (owner, name), table in sorted(database.catalog.tables.items()):
         if (
             which == "DBA"

@@ -60,7 +60,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
             ),
             *(minimal, yes("PRIMARY KEY"), yes("UNIQUE"), yes("FOREIGN KEY"), yes("ALL"), "NO"),
             *("YES" if database.force_logging else "NO", "Linux x86 64-bit (simulated)", 13, 1, 2, scn),
-            *("NO", "NO", database.name, database.name, "NO", 0, "NONE"),
+            *("NO", "NO", database.name, database.name, "YES" if database.pdb else "NO", 0, "NONE"),
         )
 
     def instance(env: Env) -> Iterator[Sequence[object]]:

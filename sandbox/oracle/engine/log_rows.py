@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
+from sandbox.oracle.engine import containers
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.mining import MiningRun
 from sandbox.oracle.engine.store import Shape, row_id_text
@@ -202,14 +203,16 @@ def _row_id(place: int, record: Record) -> Cell:
 
 
 def _constant_columns(context: LogContext) -> dict[str, Getter]:
-    name = context.database.name.encode()
-    zeros = ("SRC_CON_ID", "SRC_CON_UID", "SRC_CON_DBID", "CON_ID", "CSF", "SSN")
+    name = (context.database.pdb or context.database.name).encode()
+    number = _number(containers.PDB_ID) if context.database.pdb else _NONE
+    zeros = ("SRC_CON_UID", "SRC_CON_DBID", "CON_ID", "CSF", "SSN")
     return {
         **dict.fromkeys(zeros, lambda place, record: _NONE),
         "OPERATION": lambda place, record: _NAMES[record.operation],
         "OPERATION_CODE": lambda place, record: _CODES[record.operation],
         "ROLLBACK": lambda place, record: _ONE if record.undo else _NONE,
         "SRC_CON_NAME": lambda place, record: name,
+        "SRC_CON_ID": lambda place, record: number,
     }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import mining
+from sandbox.oracle.engine import containers, mining
 from sandbox.oracle.engine.conversions import number_of_text
 from sandbox.oracle.interface import Cell, OracleFault
 
@@ -58,6 +58,7 @@ class Procedure:
 
 
 def _may_mine(session: EngineSession) -> None:
+    containers.refuse_mining(session)
     users = session.database.users
     execute = users.may(session.user, "EXECUTE", ("SYS", "DBMS_LOGMNR")) or users.has(
         session.user, "EXECUTE CATALOG"

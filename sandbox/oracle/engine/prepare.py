@@ -117,7 +117,10 @@ class PlanCache:
         Raises:
             OracleFault: everything that parsing finds.
         """
-        key = (text, session.user, session.schema, tuple(kinds), session.database.catalog.version)
+        key = (
+            *(text, session.user, session.schema, session.container),
+            *(tuple(kinds), session.database.catalog.version),
+        )
         found = self._plans.get(key)
         if found is None:
             found = _prepare(session, text, kinds)

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import commands, plsql
+from sandbox.oracle.engine import commands, containers, plsql
 from sandbox.oracle.engine.dml import Effect
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
 from sandbox.oracle.engine.query import QueryPlan
 from sandbox.oracle.engine.storage import Restart, Storage
+from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.syntax import Select
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.engine.zones import offset_minutes, zone
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from sandbox.oracle.engine.access import View
     from sandbox.oracle.engine.database import OracleDatabase
     from sandbox.oracle.engine.mining import AddedLog, MiningRun
-    from sandbox.oracle.engine.store import Table
 
 log = logging.getLogger("sandbox.oracle")
 
@@ -87,12 +87,16 @@ class EngineSession:
         self.statement = ""
         self.killed = False
         self.thread = 1
+        self.container: str = containers.home(database, client.service)
 
     def find(self, owner: str | None, name: str, privilege: str) -> Table | View:
         """A table or view this session may use so."""
-        return self.database.catalog.find(
+        found = self.database.catalog.find(
             owner, name, user=self.user, schema=self.schema, privilege=privilege
         )
+        if isinstance(found, Table) and not containers.sees_tables(self):
+            raise OracleFault(942, "table or view does not exist")
+        return found
 
     def local_time(self, seconds: float) -> datetime:
         """Time in the session's zone, without the zone."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine import containers, sql_types
 from sandbox.oracle.engine.conversions import to_number, to_text, to_time, to_zoned
 from sandbox.oracle.engine.expressions import Env, Expr, derived, strict
 from sandbox.oracle.engine.formats import zoned_cell
@@ -51,9 +51,9 @@ CONTEXT: dict[str, Callable[[Env], str]] = {
     "DB_UNIQUE_NAME": lambda env: env.session.database.name,
     "INSTANCE_NAME": lambda env: env.session.database.name,
     "SERVICE_NAME": lambda env: env.session.database.name,
-    "CON_NAME": lambda env: env.session.database.name,
-    "CON_ID": lambda env: "0",
-    "CDB_NAME": lambda env: "",
+    "CON_NAME": lambda env: env.session.container,
+    "CON_ID": lambda env: str(containers.container_id(env.session)),
+    "CDB_NAME": lambda env: env.session.database.name if env.session.database.pdb else "",
     "DATABASE_ROLE": lambda env: "PRIMARY",
     "ISDBA": lambda env: "TRUE" if env.session.user == "SYS" else "FALSE",
     "LANGUAGE": lambda env: "AMERICAN_AMERICA.AL32UTF8",

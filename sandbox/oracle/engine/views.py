@@ -90,11 +90,12 @@ def _global(each: FixedView, name: str) -> FixedView:
 
 def all_views(database: OracleDatabase) -> list[FixedView]:
     """All views of a database."""
-    from sandbox.oracle.engine import dictionary, fixed_views, log_views, logminer
+    from sandbox.oracle.engine import containers, dictionary, fixed_views, log_views, logminer
 
     found = [view("DUAL", "DUMMY:1", lambda env: [("X",)], free=True)]
     found.extend(dictionary.views(database))
     found.extend(aliased(fixed_views.views(database)))
     found.extend(aliased(log_views.views(database)))
+    found.extend(aliased(containers.views(database)))
     found.extend(logminer.views(database))
     return found

@@ -5,7 +5,7 @@
     switch_logs(every)    delay_archiving(looks)    purge_logs(how, up_to, thread)    restore_logs
     open_thread(thread)   close_thread(thread)      use_thread(thread)
     delay_flush(thread)   hold_flush(thread)        flush
-    share_commits(times)  new_incarnation
+    share_commits(times)  new_incarnation           open_pdb(name)
 
 What they do is in the manual of the sandbox. Read next: `script`.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine import containers
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.packages import PROCEDURES, Arguments, Procedure
 from sandbox.oracle.faults.messages import message
@@ -171,6 +172,13 @@ def _new_incarnation(session: EngineSession, arguments: Arguments) -> None:
         database.resetlogs_scn, database.resetlogs_at = session.storage.next_scn(), database.clock()
 
 
+def _open_pdb(session: EngineSession, arguments: Arguments) -> None:
+    name = arguments.text("NAME").upper()
+    if not name or session.database.pdb:
+        raise _refused("one pluggable database can be opened, once, and has a name")
+    containers.open_pdb(session.database, name)
+
+
 def _restricted(action: Action) -> Action:
     def checked(session: EngineSession, arguments: Arguments) -> None:
         if session.user not in ADMINISTRATORS:
@@ -198,6 +206,7 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "FLUSH": ((), _flush),
     "SHARE_COMMITS": (("TIMES",), _share_commits),
     "NEW_INCARNATION": ((), _new_incarnation),
+    "OPEN_PDB": (("NAME",), _open_pdb),
 }
 PROCEDURES.update(
     {

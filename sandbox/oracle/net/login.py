@@ -61,6 +61,7 @@ class Login:
             logon.user,
             program=self._first.get("AUTH_PROGRAM_NM", ""),
             machine=self._first.get("AUTH_MACHINE", ""),
+            service=service,
         )
         session = guarded(lambda: self._database.open_session(client))
         statement = pairs.get("AUTH_ALTER_SESSION", "").strip("\0 ")
