@@ -1,12 +1,19 @@
-"""The Debezium reader on PostgreSQL against the readers' contract; see `reader_suite`."""
+"""The Debezium reader against the readers' contract; see `reader_suite`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import oracledb
 import psycopg
 import pytest
 
 from cdc.changes import TableName
+from cdc.config import OracleSystem
 from cdc.ports import ChangeReader
+from sandbox.oracle_process import SYSTEM_PASSWORD
+from tests.contract.logminer_source import TABLES, OracleSession, OracleSource, oracle_server, system_session
 from tests.contract.reader_suite import ReaderSuite, Source
 from tests.contract.test_readers import PostgresSource
 
@@ -36,3 +43,46 @@ class TestDebeziumPostgresReader(ReaderSuite):
     @pytest.fixture
     def source(self, database: str) -> Source:
         return DebeziumPostgresSource(database)
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for all tests; each has a schema of its own."""
+    with oracle_server(tmp_path_factory.mktemp("oracle")) as dsn:
+        yield dsn
+
+
+class DebeziumOracleSource(OracleSource):
+    """The same schema, read by Debezium's connector as a user with the rights it needs."""
+
+    def reader(self) -> ChangeReader:
+        settings = OracleSystem(
+            kind="oracle", dsn=self._dsn, user="SYSTEM", password=SYSTEM_PASSWORD, insecure=True
+        )
+        return DebeziumReader("ccb", settings, [TableName(self.owner, name) for name in TABLES])
+
+    @contextmanager
+    def session(self, *, ours: bool = False) -> Iterator[OracleSession]:
+        if not ours:
+            with super().session() as session:
+                yield session
+            return
+        with oracledb.connect(user="SYSTEM", password=SYSTEM_PASSWORD, dsn=self._dsn) as connection:
+            marked = OracleSession(connection)
+            marked.execute(f"alter session set current_schema = {self.owner}")
+            yield marked
+
+    def cut(self) -> None:
+        with system_session(self._dsn) as cursor:
+            cursor.execute("select sid, serial# from v$session where program = 'ccbridge debezium'")
+            for sid, serial in cursor.fetchall():
+                cursor.execute(f"alter system kill session '{sid},{serial}'")
+
+
+@pytest.mark.slow
+class TestDebeziumOracleReader(ReaderSuite):
+    """Oracle through Debezium's engine; the server is the Oracle stand-in."""
+
+    @pytest.fixture
+    def source(self, oracle: str) -> Source:
+        return DebeziumOracleSource(oracle)

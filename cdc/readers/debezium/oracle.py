@@ -134,7 +134,7 @@ class OracleConnector:
             SourceType.TIMESTAMP_TZ: cells.timestamp_with_offset,
         }
         return frame.with_columns(
-            forms[column.type](pl.col(f"{side}{column.name}"))
+            forms[column.type](pl.col(f"{side}{column.name}")).alias(f"{side}{column.name}")
             for side in sides
             for column in table.columns
             if column.type in forms

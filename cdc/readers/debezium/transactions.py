@@ -140,20 +140,22 @@ class TransactionBuffer:
     def _spill(self) -> None:
         if self._spilled is None:
             self._spilled = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", prefix="ccbridge-")  # noqa: SIM115
+        if not self._spilled_events:
+            self._spilled.seek(0)
+            self._spilled.truncate()
         self._spilled.writelines(f"{schema}\t{line}\n" for schema, line in self._open)
         self._spilled_events += len(self._open)
         self._open, self._open_bytes = [], 0
 
     def _take(self) -> Iterator[Event]:
         """The events of the open transaction, which then is none."""
-        if self._spilled is not None and self._spilled_events:
+        rest, self._open, self._open_bytes = self._open, [], 0
+        on_disk, self._spilled_events = self._spilled_events, 0
+        if self._spilled is not None and on_disk:
             self._spilled.seek(0)
-            for line in self._spilled:
-                schema, _, text = line.rstrip("\n").partition("\t")
+            for line in islice(self._spilled, on_disk):
+                schema, _, text = line.removesuffix("\n").partition("\t")
                 yield schema, text
-            self._spilled.seek(0)
-            self._spilled.truncate()
-        rest, self._open, self._open_bytes, self._spilled_events = self._open, [], 0, 0
         yield from rest
 
 
