@@ -464,6 +464,18 @@ def test_container_of_the_tables_is_read(source: OracleSource, pdb: str, expecte
     assert [event.after["id"] for event in found] == expected
 
 
+def test_spill_directory_that_cannot_be_written_is_a_finding(source: OracleSource, tmp_path: Path) -> None:
+    """Known before a large transaction comes, not when it does."""
+    (tmp_path / "file").write_text("")
+    for directory, findings in ((tmp_path / "file" / "redo", 1), (tmp_path / "made" / "later", 0)):
+        settings = source.settings.model_copy(update={"spill_directory": directory})
+        reader = LogMinerReader("ccb", settings, [TableName(source.owner, "ACCOUNT")])
+        try:
+            assert [one.subject for one in reader.preflight()] == ["setting spill_directory"] * findings
+        finally:
+            reader.close()
+
+
 def test_missing_table_is_a_finding(source: OracleSource) -> None:
     """A table that is not there is named among the findings, with what would make it visible."""
     reader = LogMinerReader("ccb", source.settings, [TableName(source.owner, "NOWHERE")])

@@ -7,6 +7,7 @@ Source: Oracle Database Utilities 19c, "LogMiner requirements"; Security Guide, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ def findings(
 ) -> list[Finding]:
     """Every fault, all at once; read only."""
     check = _Check(session.connection, system, settings)
-    found = list(check.views())
+    found = [*check.spill_directory(), *check.views()]
     if any(one.subject == "V$DATABASE" for one in found):
         return found + list(check.logminer())
     found += [*check.container(), *check.logminer(), *check.database(), *check.character_set()]
@@ -77,6 +78,17 @@ class _Check:
         """Check on over another connection: the one that sees the tables."""
         self._scn = int(self._rows("select current_scn from v$database")[0][0])
         self._connection = connection
+
+    def spill_directory(self) -> Iterator[Finding]:
+        """Can open transactions be written where they are to outlive a restart?"""
+        directory = self._settings.spill_directory
+        if directory is None:
+            return
+        there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            yield Finding(
+                "setting spill_directory", f"{there} cannot be written", "a directory of ccbridge's own", ""
+            )
 
     def views(self) -> Iterator[Finding]:
         """May the user read each view?"""
