@@ -24,18 +24,25 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
+def offline(world: World, tmp_path: Path) -> Iterator[Site]:
+    """A configured installation whose databases do not exist yet."""
+    yield from _installed(Site(world, tmp_path, f"t{next(_NUMBERS)}"))
+
+
+@pytest.fixture
 def site(world: World, tmp_path: Path) -> Iterator[Site]:
     """A configured installation with empty databases; whatever it said held no secret."""
-    yield from _installed(Site(world, tmp_path, f"t{next(_NUMBERS)}"))
+    yield from _installed(Site(world, tmp_path, f"t{next(_NUMBERS)}").create_databases())
 
 
 @pytest.fixture(scope="session")
 def template(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Name of a migrated staging database to copy."""
-    site = Site(world, tmp_path_factory.mktemp("template"), "template")
+    site = Site(world, tmp_path_factory.mktemp("template"), "template").create_databases()
     try:
         done = site.call("migrate")
         assert done.code == 0, done.err
+        site.disconnect()  # a database in use cannot be copied
         yield site.staging_name
     finally:
         site.close()
@@ -44,7 +51,7 @@ def template(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def migrated(world: World, template: str, tmp_path: Path) -> Iterator[Site]:
     """A configured installation with a staging schema; whatever it said held no secret."""
-    yield from _installed(Site(world, tmp_path, f"t{next(_NUMBERS)}", like=template))
+    yield from _installed(Site(world, tmp_path, f"t{next(_NUMBERS)}").create_databases(like=template))
 
 
 def _installed(site: Site) -> Iterator[Site]:

@@ -122,11 +122,12 @@ class Running:
 class Site:
     """A configured installation; `close` ends what it started and drops its databases.
 
+    The databases are made by `create_databases`; commands that fail before they connect need none.
+
     Args:
         world: the servers.
         folder: for configuration and logs.
         name: part of the names of its databases and its slot.
-        like: a staging database to copy; an empty one if None.
         staging_server: where staging is, if not beside prepaid.
     """
 
@@ -136,20 +137,19 @@ class Site:
         folder: Path,
         name: str,
         *,
-        like: str | None = None,
         staging_server: PostgresServer | None = None,
     ) -> None:
         self.world, self.folder, self.name = world, folder, name
         self.ccb = world.ccb
-        self.prepaid: PrepaidDatabase = application.create(
-            world.postgres, f"prepaid_{name}",
-            application_password=CANARIES[APPLICATION_USER], bridge_password=CANARIES[BRIDGE_USER],
-        )  # fmt: skip
+        self.prepaid = PrepaidDatabase(
+            "127.0.0.1",
+            world.postgres.port,
+            f"prepaid_{name}",
+            CANARIES[APPLICATION_USER],
+            CANARIES[BRIDGE_USER],
+        )
         self._staging_server = staging_server or world.postgres
         self.staging_name = f"staging_{name}"
-        if staging_server is not None:
-            application.create_role(staging_server, BRIDGE_USER, CANARIES[BRIDGE_USER])
-        self._create_staging(like)
         self.staging_admin = self._staging_server.conninfo(self.staging_name)
         self.config = folder / "ccbridge.toml"
         self.config.write_text(self.configuration(), encoding="utf-8")
@@ -160,13 +160,23 @@ class Site:
         }
         self.transcript: list[str] = []
         self._running: list[Running] = []
+        self._sessions: dict[str, psycopg.Connection[tuple[Any, ...]]] = {}
 
-    def _create_staging(self, like: str | None) -> None:
+    def create_databases(self, like: str | None = None) -> Site:
+        """Make prepaid and staging; staging as a copy of that database, or empty."""
+        passwords = {
+            "application_password": CANARIES[APPLICATION_USER],
+            "bridge_password": CANARIES[BRIDGE_USER],
+        }
+        application.create(self.world.postgres, self.prepaid.name, **passwords)
+        if self._staging_server is not self.world.postgres:
+            application.create_role(self._staging_server, BRIDGE_USER, CANARIES[BRIDGE_USER])
         statement = sql.SQL("create database {} owner {} template {}").format(
             *map(sql.Identifier, (self.staging_name, BRIDGE_USER, like or "template0"))
         )
         with psycopg.connect(self._staging_server.conninfo(), autocommit=True) as connection:
             connection.execute(statement)
+        return self
 
     @property
     def slot(self) -> str:
@@ -216,7 +226,12 @@ class Site:
 
     def wait_until_delivered(self, running: Running) -> None:
         """Return when both snapshots are staged and every flow has delivered what is staged."""
-        eventually(self.delivered, "delivery of all that is staged", hint=lambda: running.text()[-6000:])
+
+        def delivered() -> bool:
+            assert running.process.poll() is None, running.text()[-6000:]
+            return self.delivered()
+
+        eventually(delivered, "delivery of all that is staged", hint=lambda: running.text()[-6000:])
 
     def delivered(self) -> bool:
         """True if both sources were read in full and each target's flow is at the newest version."""
@@ -225,8 +240,7 @@ class Site:
         )
         if self.staging(loaded) != [(2,)]:
             return False
-        with psycopg.connect(self.staging_admin) as connection:
-            high = high_staged_seq(connection)
+        high = high_staged_seq(self._session(self.staging_admin))
         marks = self.staging("select status, staged_seq from staging.flow_state where flow like 'deliver:%'")
         return len(marks) == 2 and all(status == "running" and mark == high for status, mark in marks)
 
@@ -293,10 +307,16 @@ class Site:
         texts = [*self.transcript, *(path.read_text(errors="replace") for path in self.folder.glob("*.log"))]
         return [user for user, secret in CANARIES.items() if any(secret in text for text in texts)]
 
+    def disconnect(self) -> None:
+        """Close the sessions of the queries so far; the next one opens a new one."""
+        for session in self._sessions.values():
+            session.close()
+
     def close(self) -> None:
         """End processes, drop slot, origin and databases."""
         for running in self._running:
             running.kill()
+        self.disconnect()
         _drop(self._staging_server, self.staging_name)
         with psycopg.connect(self.world.postgres.conninfo(), autocommit=True) as connection:
             connection.execute(
@@ -321,11 +341,18 @@ class Site:
         config = {"CCBRIDGE_CONFIG": str(self.config), "COLUMNS": "80"}
         return inherited | config | self.environment | dict(overrides)
 
-    @staticmethod
-    def _postgres(conninfo: str, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), values or None)
-            return cursor.fetchall() if cursor.description else []
+    def _postgres(self, conninfo: str, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        try:
+            cursor = self._session(conninfo).execute(statement.encode(), values or None)
+        except psycopg.OperationalError:  # the server was restarted meanwhile
+            cursor = self._session(conninfo).execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def _session(self, conninfo: str) -> psycopg.Connection[tuple[Any, ...]]:
+        session = self._sessions.get(conninfo)
+        if session is None or session.closed:
+            session = self._sessions[conninfo] = psycopg.connect(conninfo, autocommit=True)
+        return session
 
 
 def _drop(server: PostgresServer, database: str) -> None:

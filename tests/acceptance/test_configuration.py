@@ -31,25 +31,24 @@ lease_ttl_s = 0
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_every_fault_of_the_configuration_is_named_at_once(site: Site, command: str) -> None:
+def test_every_fault_of_the_configuration_is_named_at_once(offline: Site, command: str) -> None:
     """An operator mends the file in one go, whichever command found it."""
-    site.config.write_text(FAULTY)
-    done = site.call(command, CCBRIDGE_STAGING__PASSWRD="canary")
+    offline.config.write_text(FAULTY)
+    done = offline.call(command, CCBRIDGE_STAGING__PASSWRD="canary")
     assert done.code == 2
     assert done.out == ""
     lines = done.err.removeprefix("error CDC-010: ").splitlines()
     assert set(lines) == {
-        f"{site.config}: staging.host: missing",
-        f"{site.config}: staging.hst: unknown key, did you mean 'host'?",
+        f"{offline.config}: staging.host: missing",
+        f"{offline.config}: staging.hst: unknown key, did you mean 'host'?",
         "CCBRIDGE_STAGING__PASSWRD: unknown key, did you mean 'password'?",
-        f"{site.config}: systems.prepaid.time_zone: unknown time zone 'Africa/Duala', "
+        f"{offline.config}: systems.prepaid.time_zone: unknown time zone 'Africa/Duala', "
         "expected a name such as Africa/Douala",
-        f"{site.config}: systems.ccb.kind: expected 'oracle' or 'postgres'",
-        f"{site.config}: run.max_chnages: unknown key, did you mean 'max_changes'?",
-        f"{site.config}: run.lease_ttl_s: expected greater than or equal to 3",
+        f"{offline.config}: systems.ccb.kind: expected 'oracle' or 'postgres'",
+        f"{offline.config}: run.max_chnages: unknown key, did you mean 'max_changes'?",
+        f"{offline.config}: run.lease_ttl_s: expected greater than or equal to 3",
         "hint: ccbridge init writes a commented example",
     }
-    assert site.untouched()
 
 
 @pytest.mark.parametrize(
@@ -64,63 +63,67 @@ def test_every_fault_of_the_configuration_is_named_at_once(site: Site, command: 
     ],
     ids=["missing", "no-toml", "latin-1"],
 )
-def test_a_file_that_cannot_be_read_is_named(site: Site, content: bytes | None, fault: str) -> None:
+def test_a_file_that_cannot_be_read_is_named(offline: Site, content: bytes | None, fault: str) -> None:
     """A missing or broken file is one line with its name and what to do."""
-    site.config.unlink()
+    offline.config.unlink()
     if content is not None:
-        site.config.write_bytes(content)
-    done = site.call("check")
+        offline.config.write_bytes(content)
+    done = offline.call("check")
     assert done.code == 2
-    assert done.err.startswith(f"error CDC-010: {site.config}: {fault}")
+    assert done.err.startswith(f"error CDC-010: {offline.config}: {fault}")
 
 
-def test_unsafe_connections_and_missing_files_are_refused_together(site: Site) -> None:
+def test_unsafe_connections_and_missing_files_are_refused_together(offline: Site) -> None:
     """Connections without TLS and files that are not there are found before anything is contacted."""
     text = (
-        site.configuration().replace("tcps://", "").replace("[rules]", 'password_file = "nowhere"\n[rules]')
+        offline.configuration()
+        .replace("tcps://", "")
+        .replace("[rules]", 'password_file = "nowhere"\n[rules]')
     )
-    site.config.write_text(text)
-    done = site.call("check", CCBRIDGE_STAGING__SSLMODE="require")
+    offline.config.write_text(text)
+    done = offline.call("check", CCBRIDGE_STAGING__SSLMODE="require")
     assert done.code == 2
     assert "staging: sslmode 'require' does not verify the server" in done.err
     assert "systems.ccb: dsn without tcps is not encrypted" in done.err
     assert "systems.ccb.password_file: nowhere does not exist" in done.err
 
 
-def test_a_system_that_the_rules_name_must_be_configured(site: Site) -> None:
+def test_a_system_that_the_rules_name_must_be_configured(offline: Site) -> None:
     """Rules for a system that is nowhere configured cannot run."""
-    site.config.write_text(site.configuration().replace("[systems.ccb]", "[systems.cbb]"))
-    done = site.call("run", CCBRIDGE_SYSTEMS__CCB__PASSWORD="", CCBRIDGE_SYSTEMS__CBB__PASSWORD="x")
-    assert done.code == 2, done.err
+    offline.config.write_text(offline.configuration().replace("[systems.ccb]", "[systems.cbb]"))
+    del offline.environment["CCBRIDGE_SYSTEMS__CCB__PASSWORD"]
+    done = offline.call("run", CCBRIDGE_SYSTEMS__CBB__PASSWORD="x")
+    assert done.code == 2
+    assert "configuration: [systems.ccb]: found no such section" in done.err
 
 
-def test_usage_errors_have_the_same_exit_code(site: Site) -> None:
+def test_usage_errors_have_the_same_exit_code(offline: Site) -> None:
     """An unknown option or command is exit code 2, as every usage error."""
-    assert site.call("run", "--cofnig", "x").code == 2
-    assert site.call("rnu").code == 2
+    assert offline.call("run", "--cofnig", "x").code == 2
+    assert offline.call("rnu").code == 2
 
 
-def test_init_writes_a_file_that_loads_and_never_overwrites_one(site: Site) -> None:
+def test_init_writes_a_file_that_loads_and_never_overwrites_one(offline: Site) -> None:
     """The first file is valid and private; the edited one is safe from a second `init`."""
-    path = site.folder / "new.toml"
-    done = site.call("init", "--config", str(path))
+    path = offline.folder / "new.toml"
+    done = offline.call("init", "--config", str(path))
     assert done.code == 0
     assert f"ccbridge check --config {path}" in done.out
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.write_text(path.read_text().replace("staging.example", "127.0.0.1").replace("5432", "1"))
     edited = path.read_text()
-    again = site.call("init", "--config", str(path))
+    again = offline.call("init", "--config", str(path))
     assert again.code == 2
     assert "exists already" in again.err
     assert path.read_text() == edited
-    unreachable = site.call("status", "--config", str(path))
+    unreachable = offline.call("status", "--config", str(path))
     assert unreachable.code == 3, "the file loads: the next thing is the connection"
 
 
 @pytest.fixture
-def broken_rules(site: Site) -> Path:
+def broken_rules(offline: Site) -> Path:
     """A copy of the shipped rules with faults in several files."""
-    folder = site.folder / "rules"
+    folder = offline.folder / "rules"
     shutil.copytree(SHIPPED / "ccb_prepaid", folder)
     for name, right, wrong in (
         ("inbound/ci_per.yaml", "entity: person", "entity: persn"),
@@ -132,16 +135,16 @@ def broken_rules(site: Site) -> Path:
         text = path.read_text()
         assert right in text
         path.write_text(text.replace(right, wrong, 1))
-    site.config.write_text(site.configuration(rules=str(folder)))
+    offline.config.write_text(offline.configuration(rules=str(folder)))
     return folder
 
 
 @pytest.mark.parametrize("command", [("rules", "check"), ("run",)])
 def test_every_fault_of_the_rules_is_named_with_its_place(
-    site: Site, broken_rules: Path, command: tuple[str, ...]
+    offline: Site, broken_rules: Path, command: tuple[str, ...]
 ) -> None:
     """Unknown entity, type, transform and column: file, line, column and the nearest right name."""
-    done = site.call(*command, *([str(broken_rules)] if command[0] == "rules" else []))
+    done = offline.call(*command, *([str(broken_rules)] if command[0] == "rules" else []))
     assert done.code == 2
     lines = done.err.removeprefix("error CDC-301: ").splitlines()
     assert [line.partition(":")[0] for line in lines[:4]] == [
@@ -151,7 +154,6 @@ def test_every_fault_of_the_rules_is_named_with_its_place(
         ("txt", "text"), ("persn", "person"), ("locl_date", "local_date"), ("ful_name", "full_name"),
     ):  # fmt: skip
         assert any(f"{wrong!r}, did you mean {right!r}?" in line for line in lines), done.err
-    assert site.untouched()
 
 
 def test_a_rule_that_does_not_fit_the_database_is_found_by_check(site: Site) -> None:

@@ -112,7 +112,7 @@ def test_a_truncated_table_stops_its_capture_and_says_so(migrated: Site) -> None
 def apart(world: World, tmp_path: Path) -> Iterator[Site]:
     """An installation whose staging database is on a server of its own."""
     with PostgresServer() as server:
-        site = Site(world, tmp_path, "apart", staging_server=server)
+        site = Site(world, tmp_path, "apart", staging_server=server).create_databases()
         site.environment |= {"CCBRIDGE_STAGING__SSLMODE": "disable", "CCBRIDGE_STAGING__INSECURE": "true"}
         try:
             yield site
