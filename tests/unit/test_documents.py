@@ -1,0 +1,36 @@
+"""The documents say what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cdc import errors
+
+ROOT = Path(__file__).parents[2]
+EVENT = re.compile(r"\.(?:debug|info|warning|error|exception)\(\s*\"([a-z_]+)\"")
+
+
+def test_every_error_code_is_in_the_manual_once() -> None:
+    """An operator who sees a code finds it; a code is never given twice."""
+    kinds = [
+        kind for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.CcbridgeError)
+        and kind is not errors.CcbridgeError
+    ]  # fmt: skip
+    codes = [kind.code for kind in kinds]
+    manual = re.findall(r"^\| (CDC-\d+) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
+    assert len(codes) == len(set(codes))
+    assert sorted(manual) == sorted(codes)
+
+
+def test_every_log_event_is_in_the_manual() -> None:
+    """Who searches logs for an event finds what it means, and nothing is listed that is not logged."""
+    logged = {
+        event
+        for folder in ("cdc", "sinks", "mapping_rules")
+        for path in (ROOT / folder).rglob("*.py")
+        for event in EVENT.findall(path.read_text())
+    }
+    manual = re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs/events.md").read_text(), re.MULTILINE)
+    assert sorted(manual) == sorted(logged)
