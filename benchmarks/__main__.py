@@ -82,10 +82,8 @@ MEASUREMENTS: dict[str, Callable[[int], Iterable[dict[str, object]]]] = {
 def main() -> None:
     """Run the measurements named, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *MEASUREMENTS], help="what to measure; default all")
-    parser.add_argument(
-        "--changes", type=int, default=CHANGES, help="size of a backlog (default %(default)s)"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default all: {', '.join(MEASUREMENTS)}")
+    parser.add_argument("--changes", type=int, default=CHANGES, help="backlog (default %(default)s)")
     parser.add_argument("--here", action="store_true", help="in this process, for one name")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - MEASUREMENTS.keys())
