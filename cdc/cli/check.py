@@ -22,8 +22,9 @@ def command(
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
     from cdc.flows.preflight import preflight
+    from cdc.flows.rule_set import load_rules
 
-    report = preflight(settings)
+    report = preflight(settings, load_rules(settings))
     findings = report.findings
     if form == "json":
         show(({"system": one.system, **asdict(one.finding)} for one in findings), (), form=form)

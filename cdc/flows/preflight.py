@@ -13,7 +13,6 @@ import mapping_rules
 from cdc.config import OracleSystem, Settings
 from cdc.errors import CcbridgeError, DatabaseUnreachable, ExitCode, LoginRefused, PreflightFailed, RuleFaults
 from cdc.flows import parts
-from cdc.flows.rule_set import load_rules
 from cdc.ports import Finding
 from cdc.staging.migrate import check_revision
 from mapping_rules import RuleSet
@@ -68,15 +67,11 @@ def _gravity(code: ExitCode) -> int:
     return (ExitCode.DONE, ExitCode.OPERATOR, ExitCode.USAGE, ExitCode.UNREACHABLE).index(code)
 
 
-def preflight(settings: Settings) -> Report:
+def preflight(settings: Settings, rule_set: RuleSet) -> Report:
     """All findings over rules, staging, sources and targets; none if everything is in order.
 
     A part that cannot be reached is a finding of its own, the others are still checked.
-
-    Raises:
-        RuleFaults: the rule set itself is wrong; nothing else can be checked.
     """
-    rule_set = load_rules(settings)
     report = Report()
     missing = sorted(rule_set.systems.keys() - settings.systems.keys())
     if missing:
@@ -94,13 +89,13 @@ def preflight(settings: Settings) -> Report:
     return report
 
 
-def require(settings: Settings) -> None:
+def require(settings: Settings, rule_set: RuleSet) -> None:
     """Refuse to go on when there is a finding.
 
     Raises:
         PreflightFailed: every finding, one a line; its exit code is the gravest one's.
     """
-    report = preflight(settings)
+    report = preflight(settings, rule_set)
     if report.findings:
         failed = PreflightFailed(
             "\n".join(map(str, report.findings)), hint="ccbridge check prints the statements that mend these"

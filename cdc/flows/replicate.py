@@ -32,12 +32,13 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
     """Replicate until `stop` is set, every flow ended after its current batch.
 
     Raises:
+        RuleFaults: the rule set is wrong; nothing was contacted.
         PreflightFailed: a finding; nothing was written.
         LeaseLost: another process took over.
         CcbridgeError: the error that ended a flow for good; the other flows went on until `stop`.
     """
-    require(settings)
     rule_set = load_rules(settings)
+    require(settings, rule_set)
     run_id = uuid.uuid4()
     logger = log.get().bind(run_id=str(run_id))
     lease = Lease(settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s)

@@ -17,7 +17,7 @@ def own_site(tmp_path: Path) -> Iterator[Site]:
     with World(persons=10, tls=True) as world:
         with world.ccb.connect("SYSTEM") as connection, connection.cursor() as cursor:
             cursor.execute(f'alter user CCBRIDGE identified by "{CANARIES["CCBRIDGE"]}"')
-        site = Site(world, tmp_path, "stopped")
+        site = Site(world, tmp_path, "stopped").create_databases()
         try:
             assert site.call("migrate").code == 0
             yield site
