@@ -151,7 +151,7 @@ class Play:
         pick = random.Random(seed)  # noqa: S311 - reproducible work, no secret
         self.world, self.model = world, Model()
         self.max_changes = pick.choice((1, 3, 50))
-        keeps = pick.random() < 0.4
+        keeps = pick.random() < 0.6
         self.settings = OracleSystem(
             kind="oracle", dsn=world.dsn, user=BRIDGE, password=SECRET, owner=OWNER, insecure=True,
             poll_interval_ms=1, max_window_scn=pick.choice((2, 7, 40, 100_000)),
