@@ -25,7 +25,7 @@ import polars as pl
 
 from cdc.changes import SourceTable, SourceType, TableName
 from cdc.config import OracleSystem
-from cdc.errors import RedoNotAvailable
+from cdc.errors import RedoNotAvailable, read_anew
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding, StopAsked
@@ -150,7 +150,7 @@ class OracleConnector:
         if oldest > needed:
             raise RedoNotAvailable(
                 f"{self._system}: redo from {Scn(needed)} is gone, oldest available is {Scn(oldest)}",
-                hint=f"restore the archived logs, or run: ccbridge resync --system {self._system}",
+                hint=f"restore the archived logs, or, {read_anew(self._system)}",
             )
 
     def end_of_transaction(self, metadata: Mapping[str, Any], offset: OffsetOf) -> Boundary:
