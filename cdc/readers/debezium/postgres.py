@@ -48,16 +48,19 @@ _ARRAYS = {
     "smallint[]": "plain", "integer[]": "plain", "bigint[]": "plain",
 }  # fmt: skip
 _EXACT_OTHERS = {
-    "json", "jsonb", "uuid", "xml", "inet", "cidr", "macaddr", "interval", "time without time zone",
+    "json", "jsonb", "uuid", "xml", "inet", "cidr", "macaddr",
     "int4range", "int8range", "numrange", "daterange", "tsrange",
 }  # fmt: skip
 """Types of no canonical form whose own text Debezium hands on."""
 _INFINITE = {
     "+294247-01-10 04:00:25.2": "infinity",
     "-290308-12-21 19:59:27.6": "-infinity",
-    "292278994-08-16": "infinity",
-    "+292278994-08-16": "infinity",
+    "+292278994-08-16": "infinity",  # a date in the snapshot
+    "+292269055-12-02": "-infinity",
+    "-5877611-06-21": "infinity",  # a date in the stream
+    "-5877611-06-22": "-infinity",
 }
+"""What Debezium makes of infinity: moments that no PostgreSQL date or timestamp can have."""
 
 log = structlog.get_logger(__name__)
 
@@ -263,8 +266,6 @@ def _canonical(column: SourceColumn, cell: pl.Expr) -> pl.Expr | None:
     """Expression of the canonical text; None where Debezium's value already is."""
     if column.declared in _ARRAYS:
         return cells.array(cell, elements=_ARRAYS[column.declared])
-    if column.declared == "time without time zone":
-        return cells.time_of_day(cell)
     return {
         SourceType.BOOLEAN: cells.boolean,
         SourceType.NUMBER: cells.number,
