@@ -25,7 +25,7 @@ import psycopg
 
 from benchmarks.capture import _workload
 from cdc.readers.debezium import jvm
-from cdc.readers.debezium.engine import NAME, write_offset
+from cdc.readers.debezium.offsets import NAME, write_offset
 from sandbox.postgres import PostgresServer
 
 TIMEOUT_S = 300.0

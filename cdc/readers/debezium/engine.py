@@ -10,7 +10,6 @@ Source: Debezium 3.6 documentation, "Debezium Engine".
 from __future__ import annotations
 
 import atexit
-import json
 import shutil
 import tempfile
 import threading
@@ -27,9 +26,8 @@ import structlog
 from cdc.errors import CcbridgeError, TransientError
 from cdc.readers.debezium import jvm
 from cdc.readers.debezium.failures import SqlFailure, failure
+from cdc.readers.debezium.offsets import NAME, as_json_types, write_offset
 
-NAME = "ccbridge"
-"""Name of the engine and prefix of its topics: part of the key under which Debezium looks for its offset."""
 MAX_WAITING = 4
 """Blocks that wait to be taken; a block has up to `max.batch.size` records."""
 START_PATIENCE_S = 60.0
@@ -83,7 +81,7 @@ class Block:
 
     def offset(self, index: int) -> dict[str, Any]:
         """Debezium's offset after a record."""
-        return python(self.records.get(index).sourceRecord().sourceOffset())
+        return as_json_types(self.records.get(index).sourceRecord().sourceOffset())
 
     def schema(self, index: int) -> Any:
         """The Java schema of a record's value."""
@@ -240,25 +238,3 @@ class Engine:
             "offset.storage.file.filename": str(self._folder / "offset"),
             "schema.history.internal.file.filename": str(self._folder / "schema"),
         }
-
-
-def write_offset(path: Path, offset: Mapping[str, Any]) -> None:
-    """Write the file that Debezium's offset store reads when it starts.
-
-    Source: Kafka Connect, FileOffsetBackingStore: a serialized Java map of byte arrays.
-    """
-    key = json.dumps([NAME, {"server": NAME}], separators=(",", ":"))
-    value = json.dumps(dict(offset), separators=(",", ":"))
-    texts = jvm.java("java.lang.String")
-    entries = jvm.java("java.util.HashMap")()
-    entries.put(texts(key).getBytes("UTF-8"), texts(value).getBytes("UTF-8"))
-    out = jvm.java("java.io.ObjectOutputStream")(jvm.java("java.io.FileOutputStream")(str(path)))
-    out.writeObject(entries)
-    out.close()
-
-
-def python(offset: Any) -> dict[str, Any]:
-    """A Java offset map as JSON types."""
-    return dict(
-        json.loads(str(jvm.java("com.fasterxml.jackson.databind.ObjectMapper")().writeValueAsString(offset)))
-    )

@@ -23,12 +23,12 @@ from typing import Any
 import polars as pl
 import structlog
 
-from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
+from cdc.changes import SourceTable, TableName
 from cdc.config import PostgresSystem
 from cdc.errors import CcbridgeError, OperatorError
 from cdc.ports import Finding, StopAsked
 from cdc.positions import Lsn, Position
-from cdc.readers.debezium import cells
+from cdc.readers.debezium import postgres_types
 from cdc.readers.debezium.connector import Boundary, EventForm, Offset, OffsetOf
 from cdc.readers.debezium.failures import SqlFailure, postgres_failure
 from cdc.readers.pgoutput import preflight
@@ -43,24 +43,6 @@ MARK_PREFIX = "ccbridge"
 _WAL_END = "select pg_current_wal_insert_lsn()::text as wal_end"
 _MARK = "select pg_logical_emit_message(false, %(prefix)s, 'read to here')::text as wal_end"
 _SOURCE = {"ts_us": pl.Int64, "txId": pl.Int64, "lsn": pl.Int64, "origin": pl.String}
-_ARRAYS = {
-    "text[]": "text", "character varying[]": "text", "uuid[]": "plain", "boolean[]": "boolean",
-    "smallint[]": "plain", "integer[]": "plain", "bigint[]": "plain",
-}  # fmt: skip
-_EXACT_OTHERS = {
-    "json", "jsonb", "uuid", "xml", "inet", "cidr", "macaddr",
-    "int4range", "int8range", "numrange", "daterange", "tsrange",
-}  # fmt: skip
-"""Types of no canonical form whose own text Debezium hands on."""
-_INFINITE = {
-    "+294247-01-10 04:00:25.2": "infinity",
-    "-290308-12-21 19:59:27.6": "-infinity",
-    "+292278994-08-16": "infinity",  # a date in the snapshot
-    "+292269055-12-02": "-infinity",
-    "-5877611-06-21": "infinity",  # a date in the stream
-    "-5877611-06-22": "-infinity",
-}
-"""What Debezium makes of infinity: moments that no PostgreSQL date or timestamp can have."""
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +125,7 @@ class PostgresConnector:
             held = {"f": None, "i": frozenset(fact.identity_index)}
             self._before[fact.name] = held.get(fact.replica_identity, frozenset(fact.key))
         return {
-            name: SourceTable(name, tuple(filter(_is_exact, table.columns)), table.key)
+            name: SourceTable(name, tuple(filter(postgres_types.is_exact, table.columns)), table.key)
             for name, table in self._catalog.describe().items()
         }
 
@@ -153,27 +135,11 @@ class PostgresConnector:
 
     def cell_type(self, table: SourceTable, column: str) -> Any:
         """Arrays come as JSON lists."""
-        described = table.column(column)
-        is_array = described is not None and described.declared in _ARRAYS
-        return pl.List(pl.String) if is_array else pl.String
+        return postgres_types.cell_type(table, column)
 
     def canonical(self, frame: pl.DataFrame, table: SourceTable, *sides: str) -> pl.DataFrame:
         """Turn Debezium's values into canonical text."""
-        written = [
-            expression.alias(f"{side}{column.name}")
-            for side in sides
-            for column in table.columns
-            if (expression := _canonical(column, pl.col(f"{side}{column.name}"))) is not None
-        ]
-        if not written:
-            return frame
-        dated = [
-            f"{side}{column.name}"
-            for side in sides
-            for column in table.columns
-            if column.type in (SourceType.DATE, SourceType.TIMESTAMP, SourceType.TIMESTAMP_TZ)
-        ]
-        return cells.exact_dates(frame.with_columns(written), dated, _INFINITE)
+        return postgres_types.canonical(frame, table, sides)
 
     def prepare_snapshot(self, stop: StopAsked) -> bool:
         """Drop a free slot of our name: without a complete snapshot its position is worth nothing."""
@@ -252,24 +218,3 @@ def _boundary(lsn: int) -> Boundary:
 def _pattern(name: str) -> str:
     """A name as the regular expression that Debezium's lists take; a comma would end it."""
     return "".join(one if one.isalnum() or one == "_" else f"\\x{{{ord(one):x}}}" for one in name)
-
-
-def _is_exact(column: SourceColumn) -> bool:
-    if column.declared == "name":  # comes in the snapshot but is null in the stream
-        return False
-    return (
-        column.type is not SourceType.OTHER or column.declared in _EXACT_OTHERS or column.declared in _ARRAYS
-    )
-
-
-def _canonical(column: SourceColumn, cell: pl.Expr) -> pl.Expr | None:
-    """Expression of the canonical text; None where Debezium's value already is."""
-    if column.declared in _ARRAYS:
-        return cells.array(cell, elements=_ARRAYS[column.declared])
-    return {
-        SourceType.BOOLEAN: cells.boolean,
-        SourceType.NUMBER: cells.number,
-        SourceType.DATE: cells.date,
-        SourceType.TIMESTAMP: cells.timestamp,
-        SourceType.TIMESTAMP_TZ: cells.timestamp_tz,
-    }.get(column.type, lambda _: None)(cell)

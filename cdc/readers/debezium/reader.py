@@ -2,7 +2,7 @@
 
 `DebeziumReader` is the port; the work is done by `engine` (one run of Debezium), `schemas` (what a
 record is), `transactions` (whole transactions out of records), `batches` and `images` (JSON into
-columns). What differs between databases is in `postgres` and `oracle`, behind `connector`.
+columns), `snapshot`. What differs between databases is in `postgres` and `oracle`, behind `connector`.
 
 A change's position is its transaction's commit position as the connector tells it; its ordinal
 counts the events that share it. `resume` holds Debezium's offset after a transaction. Nothing is
@@ -18,28 +18,26 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import polars as pl
 import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem
-from cdc.errors import OperatorError
 from cdc.ports import Finding, Resume, StopAsked
 from cdc.readers.debezium import jvm
-from cdc.readers.debezium.batches import batches, changes, resume
+from cdc.readers.debezium.batches import batches, resume
 from cdc.readers.debezium.connector import Boundary, Connector
 from cdc.readers.debezium.engine import Block, Engine
 from cdc.readers.debezium.oracle import OracleConnector
 from cdc.readers.debezium.postgres import PostgresConnector
 from cdc.readers.debezium.schemas import Kind, Schemas
-from cdc.readers.debezium.transactions import Event, TransactionBuffer
+from cdc.readers.debezium.snapshot import Snapshot
+from cdc.readers.debezium.transactions import TransactionBuffer
 
 MAX_OPEN_BYTES = 32 * 1024 * 1024
 """Size of the open transaction above which it is kept on disk."""
 
 _IDLE_BATCH_S = 1.0
 _TURN_S = 0.1
-_SNAPSHOT_ENDS = ("COMPLETED", "ABORTED", "SKIPPED")
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +97,8 @@ class DebeziumReader:
         log.info("snapshot_started", system=self.system, tables=len(tables))
         engine = self._start(None)
         try:
-            yield from self._snapshot(engine, schemas, tuple(tables), max_rows, stop)
+            reading = Snapshot(self.system, self._connector, schemas, tuple(tables))
+            yield from reading.read(engine, max_rows=max_rows, stop=stop)
         finally:
             self._end()
 
@@ -209,55 +208,6 @@ class DebeziumReader:
             self._records.append((boundary.position, record))
         self._read_to = max(self._read_to, boundary.position)
 
-    # -- the snapshot --------------------------------------------------------------------------
-
-    def _snapshot(
-        self, engine: Engine, schemas: Schemas, tables: tuple[TableName, ...], max_rows: int, stop: StopAsked
-    ) -> Iterator[ChangeBatch]:
-        events: list[Event] = []
-        ordinal = 0
-        told: dict[str, Any] = {}  # what Debezium's offsets said on the way, no longer in its last one
-        while not stop():
-            block = engine.take(_TURN_S)
-            if block is None:
-                continue
-            schemas.learn(block)
-            told |= block.offset(0)
-            for index, event in enumerate(zip(block.schemas, block.values, strict=True)):
-                kind = schemas[event[0]].kind
-                if kind is Kind.CHANGE:
-                    events.append(event)
-                elif kind is Kind.NOTIFICATION and (end := _snapshot_end(event[1])) is not None:
-                    if end != "COMPLETED":
-                        raise OperatorError(f"{self.system}: debezium ended its snapshot as {end.lower()}")
-                    boundary = self._connector.end_of_snapshot(told | block.offset(index))
-                    while len(events) > max_rows:
-                        yield self._read_rows(schemas, boundary, events[:max_rows], ordinal)
-                        events, ordinal = events[max_rows:], ordinal + max_rows
-                    yield self._read_rows(schemas, boundary, events, ordinal, tables)
-                    return
-            while len(events) > max_rows:
-                boundary = self._connector.end_of_snapshot(told | block.offset(len(block.values) - 1))
-                yield self._read_rows(schemas, boundary, events[:max_rows], ordinal)
-                events, ordinal = events[max_rows:], ordinal + max_rows
-
-    def _read_rows(
-        self,
-        schemas: Schemas,
-        boundary: Boundary,
-        events: Sequence[Event],
-        ordinal: int,
-        done: tuple[TableName, ...] = (),
-    ) -> ChangeBatch:
-        places = pl.select(
-            pl.repeat(boundary.position, len(events), dtype=pl.Int64).alias("position"),
-            pl.int_range(ordinal, ordinal + len(events), dtype=pl.Int64).alias("ordinal"),
-        )
-        found = changes(self._connector, schemas, events, places) if events else {}
-        return ChangeBatch(
-            self.system, self._position(boundary.position), found, resume(boundary), snapshot_done=done
-        )
-
     # -- the engine ----------------------------------------------------------------------------
 
     def _start(self, start: Boundary | None) -> Engine:
@@ -285,10 +235,3 @@ def _connector(
     if isinstance(settings, PostgresSystem):
         return PostgresConnector(system, settings, tables)
     return OracleConnector(system, settings, tables)
-
-
-def _snapshot_end(text: str) -> str | None:
-    """How the initial snapshot ended, if the notification tells its end."""
-    value = json.loads(text)
-    ends = value.get("aggregate_type") == "Initial Snapshot" and value.get("type") in _SNAPSHOT_ENDS
-    return str(value["type"]) if ends else None
