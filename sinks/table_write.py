@@ -10,10 +10,11 @@ from collections import Counter
 
 import polars as pl
 import psycopg
+from psycopg import sql
 
 from cdc.errors import RowError
 from cdc.postgres.connect import Connection
-from cdc.postgres.copy import copy_frame
+from cdc.postgres.copy import copy_frame, frame_of
 from sinks import comparison, orphans
 from sinks.casting import misfit_reason
 from sinks.desired import wanted_rows
@@ -105,8 +106,9 @@ class TableWrite:
         """What was written: key, decision, before, after as json texts, staged_seq."""
         if not self.written:
             return pl.DataFrame(schema=_DELIVERY_COLUMNS)
-        rows = self._connection.execute(self._prepared.deliveries, self._limits).fetchall()
-        return pl.DataFrame(rows, schema=_DELIVERY_COLUMNS, orient="row")
+        with self._connection.cursor() as cursor:
+            query = sql.SQL(self._prepared.deliveries)
+            return frame_of(cursor, query, _DELIVERY_COLUMNS, self._limits)
 
     def held(self) -> pl.DataFrame:
         """The rows set aside: key as json text, staged_seq, reason_code, reason; in row order."""

@@ -7,10 +7,10 @@ rounded; NULL and the empty text stay different.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -19,11 +19,11 @@ from psycopg import sql
 
 from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection, one_statement
-from cdc.postgres.copy import copy_frame
+from cdc.postgres.copy import copy_frame, frame_of
 from cdc.postgres.errors import postgres_errors
 
 MAX_KEY_COLUMNS = 8
-_AFFECTED = sql.Identifier("pg_temp", "affected_key")
+_AFFECTED = "pg_temp.affected_key"
 _MANY = 1000
 """From so many keys on it pays to tell the planner about them."""
 
@@ -42,7 +42,7 @@ _TRUNCATE_FROM = 2_000
 class _Session:
     """What is remembered of a connection."""
 
-    newest: sql.Composed | None = None
+    newest: str | None = None
     tables: tuple[str, ...] = ()
     has_keys: bool = False
     keys_put: int = 0
@@ -109,10 +109,7 @@ def desired_rows(connection: Connection, program: DesiredRows, low: int, high: i
     """
     subject = f"outbound rule {program.name}"
     with postgres_errors(subject), _with_key_table(connection) as session:
-        statement = sql.SQL(
-            "with forgotten as (delete from {table}), changed as ({changed}) "
-            "insert into {table} ({names}) select distinct {names} from changed"
-        ).format(table=_AFFECTED, changed=sql.SQL(program.changed_keys_sql), names=_key_names(program))
+        statement = _put_changed_keys(program.changed_keys_sql, _key_names(program))
         keys = connection.execute(statement, {"low": low, "high": high}).rowcount
         session.keys_put += keys
         return _desired(connection, program, keys)
@@ -131,22 +128,22 @@ def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl
     """
     subject = f"outbound rule {program.name}"
     with postgres_errors(subject), _with_key_table(connection) as session:
-        connection.execute(sql.SQL("delete from {}").format(_AFFECTED))
+        connection.execute(f"delete from {_AFFECTED}")  # noqa: S608 - our own name
         named = keys.select(
             pl.col(name).cast(pl.String).alias(f"k{number}") for number, name in enumerate(program.key, 1)
         )
         with connection.cursor() as cursor:
-            copy_frame(cursor, _AFFECTED, named.unique())
+            copy_frame(cursor, sql.SQL(_AFFECTED), named.unique())
         session.keys_put += keys.height
         return _desired(connection, program, keys.height)
 
 
-def _newest(tables: Sequence[str]) -> sql.Composed:
+def _newest(tables: Sequence[str]) -> str:
     """One statement over every table that has a staged_seq, receipts included."""
     highest = [
         sql.SQL("(select max(staged_seq) from {})").format(sql.Identifier("staging", name)) for name in tables
     ]
-    return sql.SQL("select {}").format(sql.SQL(", ").join(highest))
+    return sql.SQL("select {}").format(sql.SQL(", ").join(highest)).as_string()
 
 
 @contextmanager
@@ -157,43 +154,47 @@ def _with_key_table(connection: Connection) -> Iterator[_Session]:
     """
     session = _sessions.setdefault(connection, _Session())
     if not session.has_keys:
-        columns = sql.SQL(", ").join(sql.SQL(f"k{n} text") for n in range(1, MAX_KEY_COLUMNS + 1))
+        columns = ", ".join(f"k{n} text" for n in range(1, MAX_KEY_COLUMNS + 1))
         with one_statement(connection):
-            connection.execute(sql.SQL("create temporary table affected_key ({})").format(columns))
+            connection.execute(f"create temporary table affected_key ({columns})")
         session.has_keys = True
     with connection.transaction():
         if session.keys_put >= _TRUNCATE_FROM:
-            connection.execute(sql.SQL("truncate {}").format(_AFFECTED))
+            connection.execute(f"truncate {_AFFECTED}")
             session.keys_put = 0
         yield session
 
 
-def _key_names(program: DesiredRows) -> sql.Composed:
+@cache
+def _put_changed_keys(changed_keys_sql: str, names: str) -> str:
+    return (
+        f"with forgotten as (delete from {_AFFECTED}), changed as ({changed_keys_sql}) "  # noqa: S608
+        f"insert into {_AFFECTED} ({names}) select {names} from changed"
+    )
+
+
+@cache
+def _select_desired(desired_sql: str, columns: tuple[str, ...]) -> sql.SQL:
+    names = sql.SQL(", ").join(map(sql.Identifier, columns)).as_string()
+    return sql.SQL(f"select {names} from ({desired_sql}) as desired")  # noqa: S608 - a compiled rule
+
+
+def _key_names(program: DesiredRows) -> str:
     if len(program.key) > MAX_KEY_COLUMNS:
         raise OperatorError(
             f"outbound rule {program.name}: found {len(program.key)} key columns, "
             f"expected at most {MAX_KEY_COLUMNS}"
         )
-    return sql.SQL(", ").join(sql.Identifier(f"k{n}") for n in range(1, len(program.key) + 1))
+    return ", ".join(f"k{n}" for n in range(1, len(program.key) + 1))
 
 
 def _desired(connection: Connection, program: DesiredRows, keys: int) -> pl.DataFrame:
     names = [*program.key, *program.columns]
     schema = {**dict.fromkeys(names, pl.String), "_deleted": pl.String, "_staged_seq": pl.Int64}
-    text = io.BytesIO()
+    if not keys:
+        return pl.DataFrame(schema=schema | {"_deleted": pl.Boolean})
     if keys >= _MANY:
-        connection.execute(sql.SQL("analyze {}").format(_AFFECTED))
-    if keys:
-        query = sql.SQL("copy (select {} from ({}) as desired) to stdout (format csv)").format(
-            sql.SQL(", ").join(map(sql.Identifier, schema)),
-            sql.SQL(program.desired_sql),
-        )
-        with connection.cursor() as cursor, cursor.copy(query) as copy:
-            for part in copy:
-                text.write(part)
-    if not text.tell():
-        frame = pl.DataFrame(schema=schema)
-    else:
-        text.seek(0)
-        frame = pl.read_csv(text, has_header=False, new_columns=list(schema), schema=schema)
+        connection.execute(f"analyze {_AFFECTED}")
+    with connection.cursor() as cursor:
+        frame = frame_of(cursor, _select_desired(program.desired_sql, tuple(schema)), schema)
     return frame.with_columns(pl.col("_deleted") == "t")

@@ -62,7 +62,8 @@ class EntityMerge:
         self._incoming = sql.Identifier("pg_temp", f"incoming_{entity.name}")
         self._spool = sql.Identifier("pg_temp", f"spool_{entity.name}")
         self._loaded = 0
-        self._merge = {chained: self._merge_statement(chained=chained) for chained in (False, True)}
+        # rendered once: that takes longer than the server needs for a few rows
+        self._merge = {chained: self._statement(chained=chained).as_string() for chained in (False, True)}
 
     def prepare(self, cursor: Cursor) -> None:
         """Make the session's temporary tables anew."""
@@ -121,7 +122,7 @@ class EntityMerge:
         rows, staged_seq = cursor.fetchone() or (0, None)
         return Merged(int(str(rows)), None if staged_seq is None else int(str(staged_seq)))
 
-    def _merge_statement(self, *, chained: bool) -> sql.Composed:
+    def _statement(self, *, chained: bool) -> sql.Composed:
         columns, key = list(self.entity.columns), list(self.entity.key)
         values = [name for name in columns if name not in key]
         return sql.SQL(_MERGE).format(
