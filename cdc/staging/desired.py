@@ -25,7 +25,9 @@ from cdc.postgres.errors import postgres_errors
 MAX_KEY_COLUMNS = 8
 _AFFECTED = "pg_temp.affected_key"
 _MANY = 1000
-"""From so many keys on it pays to tell the planner about them."""
+"""From so many keys on the planner would rather read the whole root table than look each key up."""
+_FOLLOW_KEYS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
+"""The root is found by its primary key, so a delivery costs the same however large the table is."""
 
 _WITH_STAGED_SEQ = """
 select c.relname from pg_class c
@@ -194,7 +196,7 @@ def _desired(connection: Connection, program: DesiredRows, keys: int) -> pl.Data
     if not keys:
         return pl.DataFrame(schema=schema | {"_deleted": pl.Boolean})
     if keys >= _MANY:
-        connection.execute(f"analyze {_AFFECTED}")
+        connection.execute(_FOLLOW_KEYS)
     with connection.cursor() as cursor:
         frame = frame_of(cursor, _select_desired(program.desired_sql, tuple(schema)), schema)
     return frame.with_columns(pl.col("_deleted") == "t")
