@@ -90,7 +90,7 @@ def _check_tried(expression: pl.Expr) -> None:
     for text in _TRIED:
         row = {name: [text] for name in expression.meta.root_names()}
         try:
-            pl.DataFrame(row, schema=dict.fromkeys(row, pl.String)).select(expression)
+            pl.DataFrame(row, schema=dict.fromkeys(row, pl.String)).select_seq(expression)
         except pl.exceptions.PolarsError as exc:
             failure = str(exc).splitlines()[0]
         else:
@@ -105,7 +105,7 @@ def evaluate(columns: pl.DataFrame, expression: pl.Expr) -> tuple[pl.Series, pl.
     Polars stops a whole frame at a bad row, so a frame that fails is halved until the row is found.
     """
     try:
-        result = columns.select(expression.alias("result"))["result"]
+        result = columns.select_seq(expression.alias("result"))["result"]
     except pl.exceptions.PolarsError:
         if columns.height == 1:
             return pl.Series([None], dtype=pl.String), pl.Series([True])

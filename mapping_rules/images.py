@@ -35,9 +35,11 @@ class Shapes:
     @classmethod
     def of(cls, changes: TableChanges) -> Shapes:
         """The shapes that the frame has; most frames have one or two."""
-        found = changes.frame.select("operation", "before_shape", "after_shape").unique().rows()
-        before = {number for operation, number, _ in found if operation in _WITH_BEFORE}
-        after = {number for operation, _, number in found if operation not in _WITHOUT_AFTER}
+        texts = pl.concat_str("operation", "before_shape", "after_shape", separator=" ")
+        # one column: finding its values is many times faster than finding the rows of three
+        found = [text.split() for text in changes.frame.select_seq(texts).to_series().unique()]
+        before = {int(number) for operation, number, _ in found if operation in _WITH_BEFORE}
+        after = {int(number) for operation, _, number in found if operation not in _WITHOUT_AFTER}
         return cls(
             frozenset((number, changes.shapes[number]) for number in before),
             frozenset((number, changes.shapes[number]) for number in after),

@@ -78,7 +78,7 @@ class InboundProgram:
         plan = self._plan(changes)
         frame = changes.frame.with_row_index(INDEX)
         unclear = pl.lit(False) if plan.undecidable is None else plan.undecidable
-        sides = frame.select(lives=plan.lives, ended=plan.ended, emptied=IS_TRUNCATE, unclear=unclear)
+        sides = frame.select_seq(lives=plan.lives, ended=plan.ended, emptied=IS_TRUNCATE, unclear=unclear)
         rejections = Rejections(self.rule, changes, plan)
         self._refuse(frame, sides, rejections)
         live = self._live(_only(frame, sides["lives"]), plan, rejections)
@@ -116,20 +116,21 @@ class InboundProgram:
 
     def _live(self, rows: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
         absent = _absent_list(plan)
-        texts = rows.lazy().select(INDEX, *_META, *plan.raw.values(), absent.alias("absent"))
+        texts = rows.select_seq(INDEX, *_META, *plan.raw.values(), absent.alias("absent"))
         for name, columns in plan.sql.items():
             sql = sql_text(self.rule.columns[name].sql or "")
-            text, failed = evaluate(rows.select(columns.values()), sql)
-            texts = texts.with_columns(text.alias(RAW + name), failed.alias(FAILED + name))
-        typed = texts.with_columns(plan.values.values()).with_columns(plan.bad.alias(BAD))
-        values = typed.collect(optimizations=pl.QueryOptFlags.none())
+            text, failed = evaluate(rows.select_seq(columns.values()), sql)
+            texts = texts.with_columns_seq(text.alias(RAW + name), failed.alias(FAILED + name))
+        values = texts.with_columns_seq(plan.values.values()).with_columns_seq(plan.bad.alias(BAD))
         if values[BAD].any():
             rejections.add_faults(values.filter(BAD))
             values = values.filter(~pl.col(BAD))
-        return values.select(INDEX, *_known_only(plan), *_trailing(tombstone=False))
+        return values.select_seq(INDEX, *_known_only(plan), *_trailing(tombstone=False))
 
     def _gone(self, rows: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
-        keys = rows.select(INDEX, *_META, *plan.old_raw.values()).with_columns(plan.old_values.values())
+        keys = rows.select_seq(INDEX, *_META, *plan.old_raw.values()).with_columns_seq(
+            plan.old_values.values()
+        )
         unknown = pl.any_horizontal([pl.col(VALUE + name).is_null() for name in self.entity.key])
         without = keys.filter(unknown & (pl.col("operation") == "d"))
         if not without.is_empty():
@@ -142,7 +143,11 @@ class InboundProgram:
             for name, column in self.entity.columns.items()
         ]  # fmt: skip
         no_list = pl.lit(None, dtype=pl.List(pl.String)).alias("absent")
-        return keys.filter(~unknown).with_columns(no_list).select(INDEX, *empty, *_trailing(tombstone=True))
+        return (
+            keys.filter(~unknown)
+            .with_columns_seq(no_list)
+            .select_seq(INDEX, *empty, *_trailing(tombstone=True))
+        )
 
     def _remaining(self, rows: pl.DataFrame, frame: pl.DataFrame, plan: Plan) -> pl.DataFrame:
         """Where source rows share an entity key, the one left at the transaction's end counts.
@@ -152,8 +157,8 @@ class InboundProgram:
         """
         key = list(self.entity.key)
         named = {name: f"{OLD}{name}" for name in self.rule.key}
-        old = frame.select(INDEX, *[expr.alias(named[name]) for name, expr in plan.source_key.items()])
-        new = frame.select(INDEX, *[plan.new_key[name].alias(named[name]) for name in self.rule.key])
+        old = frame.select_seq(INDEX, *[expr.alias(named[name]) for name, expr in plan.source_key.items()])
+        new = frame.select_seq(INDEX, *[plan.new_key[name].alias(named[name]) for name in self.rule.key])
         events = pl.concat(
             [
                 rows.filter("tombstone").join(old, on=INDEX, how="left", maintain_order="left"),

@@ -39,9 +39,9 @@ def wanted_rows(layout: Layout, desired: pl.DataFrame, *, first_row: int = 0) ->
     """
     key = [column.name for column in layout.key]
     if layout.program.on_delete == "deactivate" and deactivated_column(layout.program) not in desired.columns:
-        desired = desired.with_columns(pl.lit(True).alias(deactivated_column(layout.program)))
-    frame = desired.select(*(column.name for column in layout.all_columns), "_deleted", "_staged_seq")
-    if frame.height < 2 or frame.select(key).is_unique().all():
+        desired = desired.with_columns_seq(pl.lit(True).alias(deactivated_column(layout.program)))
+    frame = desired.select_seq(*(column.name for column in layout.all_columns), "_deleted", "_staged_seq")
+    if frame.height < 2 or frame.select_seq(key).is_unique().all():
         return WantedRows(frame.with_row_index("_row", first_row), frame.height, 0)
     frame = frame.filter(~pl.col("_deleted") | pl.col("_deleted").all().over(key))
     values = [column.name for column in layout.all_columns] + ["_deleted"]

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from cdc.errors import RowError
 from cdc.postgres.connect import Connection
-from cdc.postgres.copy import copy_frame, frame_of
+from cdc.postgres.copy import ask, copy_frame, frame_of
 from sinks import comparison, orphans
 from sinks.casting import misfit_reason
 from sinks.desired import wanted_rows
@@ -107,8 +107,8 @@ class TableWrite:
         if not self.written:
             return pl.DataFrame(schema=_DELIVERY_COLUMNS)
         with self._connection.cursor() as cursor:
-            query = sql.SQL(self._prepared.deliveries)
-            return frame_of(cursor, query, _DELIVERY_COLUMNS, self._limits)
+            ask(cursor, sql.SQL(self._prepared.deliveries), self._limits)
+            return frame_of(cursor, _DELIVERY_COLUMNS)
 
     def held(self) -> pl.DataFrame:
         """The rows set aside: key as json text, staged_seq, reason_code, reason; in row order."""
@@ -159,12 +159,15 @@ class TableWrite:
         """All statements for a range but the deletions; takes note only when all went well."""
         execute, prepared = self._connection.execute, self._prepared
         limits = {"low": low, "high": high}
-        faults = execute(prepared.cast, limits).fetchall()
-        for key in self._foreign_keys.values():
-            faults += execute(orphans.set_aside(prepared.layout, key), limits).fetchall()
+        checks = [orphans.set_aside(prepared.layout, key) for key in self._foreign_keys.values()]
+        # sent together; what was cast and set aside is in the session's tables
+        with self._connection.pipeline():
+            found = [execute(prepared.cast, limits), *(execute(check, limits) for check in checks)]
+            compared = execute(prepared.decide, limits)
+        faults = [fault for cursor in found for fault in cursor.fetchall()]
         decided: Counter[str] = Counter()
         differing = 0
-        for decision, rows, mask in execute(prepared.decide, limits).fetchall():
+        for decision, rows, mask in compared.fetchall():
             decided[str(decision)] = int(str(rows))
             differing |= int(str(mask))
         statements = {

@@ -155,7 +155,7 @@ class UpsertSink:
 
     def _deliveries(self, desired: Desired, parts: Sequence[TableWrite], transaction: str) -> pl.DataFrame:
         frames = [
-            part.deliveries().select(
+            part.deliveries().select_seq(
                 pl.lit(self.name).alias("sink"),
                 pl.lit(str(program.table)).alias("target_table"),
                 pl.all(),
@@ -191,7 +191,7 @@ def _write_all(parts: Sequence[TableWrite]) -> None:
 
 def _held(desired: Desired, parts: Sequence[TableWrite]) -> pl.DataFrame:
     frames = [
-        part.held().select(
+        part.held().select_seq(
             pl.lit(program.name).alias("program"), pl.lit(str(program.table)).alias("target_table"), pl.all()
         )
         for (program, _), part in zip(desired, parts, strict=True)

@@ -54,7 +54,7 @@ def _emptied(batch: ChangeBatch) -> dict[str, int]:
     """Tables that the batch says were truncated, each with the first position of it."""
     found = {}
     for name, changes in batch.tables.items():
-        at = changes.frame.filter(pl.col("operation") == Operation.TRUNCATE.value)["position"]
+        at = changes.frame["position"].filter(changes.frame["operation"] == Operation.TRUNCATE.value)
         if len(at):
             found[str(name)] = int(str(at.min()))
     return found

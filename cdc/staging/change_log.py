@@ -55,7 +55,7 @@ def change_rows(
             given[name] = pl.lit(_images(changes, side, names, used))
     given["before"] = pl.when(pl.col("operation").is_in(_HAS_BEFORE)).then(given["before"])
     given["after"] = pl.when(~pl.col("operation").is_in(_HAS_NO_AFTER)).then(given["after"])
-    rows = frame.select(given.get(name, pl.col(name)).alias(name) for name in COLUMNS)
+    rows = frame.select_seq(given.get(name, pl.col(name)).alias(name) for name in COLUMNS)
     return storable_json(rows, ("key", "before", "after"))
 
 
@@ -67,13 +67,13 @@ def in_stream_order(tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 def storable_json(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     r"""Json texts without the character U+0000; an escaped backslash before `u0000` is left alone."""
-    holds = frame.select(pl.col(columns).str.contains("\\u0000", literal=True).any()).row(0)
+    holds = frame.select_seq(pl.col(columns).str.contains("\\u0000", literal=True).any()).row(0)
     if not any(holds):
         return frame
     escape = r"((?:^|[^\\])(?:\\\\)*)\\u0000"
     # two escapes side by side share the character between them, so once is not enough
     once = pl.col(columns).str.replace_all(escape, "${1}" + SYMBOL_FOR_NULL)
-    return frame.with_columns(once).with_columns(once)
+    return frame.with_columns_seq(once).with_columns_seq(once)
 
 
 def json_order(names: Iterable[str]) -> list[str]:
@@ -112,7 +112,7 @@ def _images(changes: TableChanges, side: str, names: Sequence[str], used: pl.Ser
     shape_column = f"{side}shape".replace(".", "_")
     numbered = changes.frame.with_row_index("_row")
     parts = [
-        numbered.filter(pl.col(shape_column).eq_missing(shape)).select(
+        numbered.filter(pl.col(shape_column).eq_missing(shape)).select_seq(
             "_row", _image(changes, side, names, shape).alias("image")
         )
         for shape in used

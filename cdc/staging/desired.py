@@ -7,27 +7,25 @@ rounded; NULL and the empty text stay different.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import polars as pl
+import psycopg
 from psycopg import sql
 
 from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection, one_statement
-from cdc.postgres.copy import copy_frame, frame_of
+from cdc.postgres.copy import ask, copy_frame, frame_of
 from cdc.postgres.errors import postgres_errors
 
 MAX_KEY_COLUMNS = 8
 _AFFECTED = "pg_temp.affected_key"
-_MANY = 1000
-"""From so many keys on the planner would rather read the whole root table than look each key up."""
-_FOLLOW_KEYS = "set local enable_hashjoin = off; set local enable_mergejoin = off"
-"""The root is found by its primary key, so a delivery costs the same however large the table is."""
+_FOLLOW_KEYS = "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+"""Rows are found by their keys, so a delivery costs the same however large the tables are."""
 
 _WITH_STAGED_SEQ = """
 select c.relname from pg_class c
@@ -110,11 +108,16 @@ def desired_rows(connection: Connection, program: DesiredRows, low: int, high: i
         row for each target row that should exist, or should not (`_deleted`).
     """
     subject = f"outbound rule {program.name}"
-    with postgres_errors(subject), _with_key_table(connection) as session:
-        statement = _put_changed_keys(program.changed_keys_sql, _key_names(program))
-        keys = connection.execute(statement, {"low": low, "high": high}).rowcount
-        session.keys_put += keys
-        return _desired(connection, program, keys)
+    put = _put_changed_keys(program.changed_keys_sql, _key_names(program))
+    with postgres_errors(subject), connection.cursor() as keys, connection.cursor() as rows:
+        session = _prepared(connection)
+        # one round trip for all of it
+        with connection.pipeline(), connection.transaction():
+            keys.execute(put, {"low": low, "high": high})
+            ask(rows, _select_desired(program.desired_sql, _columns(program)))
+        (count, *_) = keys.fetchone() or (0,)
+        session.keys_put += int(str(count))
+        return _desired(rows, program)
 
 
 def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl.DataFrame) -> pl.DataFrame:
@@ -129,15 +132,18 @@ def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl
         As `desired_rows`.
     """
     subject = f"outbound rule {program.name}"
-    with postgres_errors(subject), _with_key_table(connection) as session:
-        connection.execute(f"delete from {_AFFECTED}")  # noqa: S608 - our own name
-        named = keys.select(
+    with postgres_errors(subject), connection.cursor() as cursor:
+        session = _prepared(connection)
+        named = keys.select_seq(
             pl.col(name).cast(pl.String).alias(f"k{number}") for number, name in enumerate(program.key, 1)
         )
-        with connection.cursor() as cursor:
+        with connection.transaction():
+            cursor.execute(f"delete from {_AFFECTED}")  # noqa: S608 - our own name
             copy_frame(cursor, sql.SQL(_AFFECTED), named.unique())
-        session.keys_put += keys.height
-        return _desired(connection, program, keys.height)
+            cursor.execute(f"select {_FOLLOW_KEYS}")
+            ask(cursor, _select_desired(program.desired_sql, _columns(program)))
+            session.keys_put += keys.height
+            return _desired(cursor, program)
 
 
 def _newest(tables: Sequence[str]) -> str:
@@ -148,9 +154,8 @@ def _newest(tables: Sequence[str]) -> str:
     return sql.SQL("select {}").format(sql.SQL(", ").join(highest)).as_string()
 
 
-@contextmanager
-def _with_key_table(connection: Connection) -> Iterator[_Session]:
-    """A transaction in which there is a table for keys, made once a session; its rows are old ones.
+def _prepared(connection: Connection) -> _Session:
+    """The session with its table for keys, made once; the rows in it are old ones.
 
     Few rows are deleted, which costs less than truncating: that makes new files.
     """
@@ -160,18 +165,20 @@ def _with_key_table(connection: Connection) -> Iterator[_Session]:
         with one_statement(connection):
             connection.execute(f"create temporary table affected_key ({columns})")
         session.has_keys = True
-    with connection.transaction():
-        if session.keys_put >= _TRUNCATE_FROM:
+    if session.keys_put >= _TRUNCATE_FROM:
+        with one_statement(connection):
             connection.execute(f"truncate {_AFFECTED}")
-            session.keys_put = 0
-        yield session
+        session.keys_put = 0
+    return session
 
 
 @cache
 def _put_changed_keys(changed_keys_sql: str, names: str) -> str:
+    """Put the changed keys in, tell how many, and have the next statements of the transaction follow them."""
     return (
-        f"with forgotten as (delete from {_AFFECTED}), changed as ({changed_keys_sql}) "  # noqa: S608
-        f"insert into {_AFFECTED} ({names}) select {names} from changed"
+        f"with forgotten as (delete from {_AFFECTED}), changed as ({changed_keys_sql}), "  # noqa: S608
+        f"put as (insert into {_AFFECTED} ({names}) select {names} from changed returning 1) "
+        f"select count(*), {_FOLLOW_KEYS} from put"
     )
 
 
@@ -190,13 +197,11 @@ def _key_names(program: DesiredRows) -> str:
     return ", ".join(f"k{n}" for n in range(1, len(program.key) + 1))
 
 
-def _desired(connection: Connection, program: DesiredRows, keys: int) -> pl.DataFrame:
-    names = [*program.key, *program.columns]
-    schema = {**dict.fromkeys(names, pl.String), "_deleted": pl.String, "_staged_seq": pl.Int64}
-    if not keys:
-        return pl.DataFrame(schema=schema | {"_deleted": pl.Boolean})
-    if keys >= _MANY:
-        connection.execute(_FOLLOW_KEYS)
-    with connection.cursor() as cursor:
-        frame = frame_of(cursor, _select_desired(program.desired_sql, tuple(schema)), schema)
-    return frame.with_columns(pl.col("_deleted") == "t")
+def _columns(program: DesiredRows) -> tuple[str, ...]:
+    return (*program.key, *program.columns, "_deleted", "_staged_seq")
+
+
+def _desired(cursor: psycopg.Cursor[tuple[object, ...]], program: DesiredRows) -> pl.DataFrame:
+    """The rows of a query that was asked."""
+    frame = frame_of(cursor, dict.fromkeys(_columns(program), pl.String) | {"_staged_seq": pl.Int64})
+    return frame.with_columns_seq(pl.col("_deleted") == "t")

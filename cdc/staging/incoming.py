@@ -97,7 +97,7 @@ def incoming(batch: ChangeBatch, stored: StoredCheckpoint | None, places: Snapsh
     for name, extent in extents.items():
         frame = batch.tables[name].frame
         if shift:
-            frame = frame.with_columns(pl.col("ordinal") + shift)
+            frame = frame.with_columns_seq(pl.col("ordinal") + shift)
         if (extent.first[0], extent.first[1] + shift) <= done:
             later = (pl.col("position") == done[0]) & (pl.col("ordinal") > done[1])
             frame = frame.filter((pl.col("position") > done[0]) | later)
@@ -115,10 +115,13 @@ def incoming(batch: ChangeBatch, stored: StoredCheckpoint | None, places: Snapsh
 def _extent(changes: TableChanges) -> Extent:
     """Changes are in stream order, so their first and last row tell."""
     frame = changes.frame
-    place = frame.select("position", "ordinal")
-    oldest, newest, reads = frame.select(
+    oldest, newest, reads = frame.select_seq(
         pl.col("committed_at").min().alias("oldest"),
         pl.col("committed_at").max().alias("newest"),
         (pl.col("operation") == Operation.READ).any(),
     ).row(0)
-    return Extent(place.row(0), place.row(-1), oldest, newest, reads)
+    return Extent(_place(frame, 0), _place(frame, -1), oldest, newest, reads)
+
+
+def _place(frame: pl.DataFrame, row: int) -> tuple[int, int]:
+    return frame["position"][row], frame["ordinal"][row]

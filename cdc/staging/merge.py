@@ -87,7 +87,7 @@ class EntityMerge:
 
     def spool(self, cursor: Cursor, versions: pl.DataFrame, number: int) -> None:
         """Keep the versions of slice `number` in the database until its transaction ends."""
-        copy_frame(cursor, self._spool, versions.select(pl.lit(number).alias("_slice"), pl.all()))
+        copy_frame(cursor, self._spool, versions.select_seq(pl.lit(number).alias("_slice"), pl.all()))
 
     def load_spooled(self, cursor: Cursor, number: int) -> int:
         """Load one spooled slice; returns its rows."""

@@ -22,7 +22,7 @@ import mapping_rules
 from cdc.changes import ChangeBatch, TableChanges, TableName
 from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection
-from cdc.postgres.copy import copy_frame
+from cdc.postgres.copy import copy_frame, csv_bytes
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.chain import last_digest
 from cdc.staging.change_log import change_rows, in_stream_order
@@ -212,7 +212,9 @@ class Stager:
                 )
                 for name, changes in new.tables.items()
             )  # fmt: skip
-            work.rows_hash.update(copy_frame(cursor, sql.Identifier("staging", "change"), rows))
+            payload = csv_bytes(rows)
+            work.rows_hash.update(payload)
+            copy_frame(cursor, sql.Identifier("staging", "change"), rows, payload)
 
     def _map(self, cursor: Cursor, work: Unfinished, new: Incoming, *, sliced: bool) -> None:
         mapped = [

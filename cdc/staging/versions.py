@@ -47,14 +47,14 @@ def versions(entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
         Columns of the entity, then MERGE_SCHEMA; sorted by key, then by position and ordinal.
     """
     place = ["source_position", "source_ordinal"]
-    frame = rows.sort([*entity.key, *place], maintain_order=True).with_columns(_starts(entity.key))
+    frame = rows.sort([*entity.key, *place], maintain_order=True).with_columns_seq(_starts(entity.key))
     start, last = pl.col("_start"), pl.col("_start").shift(-1, fill_value=True)
     if bool(frame["_start"].all()):
-        frame = frame.with_columns(_unknown=_absent_columns(entity))
+        frame = frame.with_columns_seq(_unknown=_absent_columns(entity))
     else:
         frame = _drop_unchanged(entity, _fill(entity, frame))
-        frame = frame.with_columns(committed_at=pl.col("committed_at").cum_max().over(start.cum_sum()))
-    return frame.select(
+        frame = frame.with_columns_seq(committed_at=pl.col("committed_at").cum_max().over(start.cum_sum()))
+    return frame.select_seq(
         *entity.columns,
         *place,
         "operation",
@@ -89,26 +89,26 @@ def _absent_columns(entity: Entity) -> pl.Expr:
 def _fill(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
     """Take what a row does not know from the nearest row before it of the same key that does."""
     row = pl.int_range(pl.len(), dtype=pl.Int64)
-    frame = frame.with_columns(
+    frame = frame.with_columns_seq(
         _absent_columns(entity).alias("_unknown"),
         pl.when("_start").then(row).forward_fill().alias("_first"),
     )
-    missing = frame.select(
+    missing = frame.select_seq(
         pl.col("_unknown").list.contains(name).fill_null(False).alias(name) for name in _values(entity)
     )
     filled, unknown = [], []
     for name in _values(entity):
         if not bool(missing[name].any()):
             continue
-        holder = frame.select(
+        holder = frame.select_seq(
             pl.when(~missing[name]).then(row).forward_fill().alias("holder"), "_first"
-        ).select(pl.when(pl.col("holder") >= pl.col("_first")).then("holder"))["holder"]
+        ).select_seq(pl.when(pl.col("holder") >= pl.col("_first")).then("holder"))["holder"]
         filled.append(frame[name].gather(holder).alias(name))
         unknown.append(pl.when(holder.is_null()).then(pl.lit(name)).otherwise(None))
     if not filled:
         return frame
     names = pl.concat_list(unknown).list.drop_nulls()
-    return frame.with_columns(filled).with_columns(_unknown=pl.when(names.list.len() > 0).then(names))
+    return frame.with_columns_seq(filled).with_columns_seq(_unknown=pl.when(names.list.len() > 0).then(names))
 
 
 def _drop_unchanged(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
@@ -118,7 +118,7 @@ def _drop_unchanged(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
     run = (pl.col("_start") | ~same).cum_sum().alias("_run")
     others = pl.exclude("_run", "source_position", "source_ordinal").first()
     until = pl.col("source_position", "source_ordinal").last()
-    return frame.with_columns(run).group_by("_run", maintain_order=True).agg(others, until)
+    return frame.with_columns_seq(run).group_by("_run", maintain_order=True).agg(others, until)
 
 
 def _array_text(names: pl.Expr) -> pl.Expr:

@@ -104,6 +104,6 @@ def row_meta(transactions: Sequence[Transaction]) -> pl.DataFrame:
         columns["transaction_id"] += [str(begin.transaction_id)] * rows
         columns["committed_at"] += [begin.committed_us] * rows
         columns["ours"] += [transaction.ours] * rows
-    return pl.DataFrame(columns, schema=_META).with_columns(
+    return pl.DataFrame(columns, schema=_META).with_columns_seq(
         pl.col("committed_at").cast(META_SCHEMA["committed_at"])
     )

@@ -74,13 +74,13 @@ def canonical(frame: pl.DataFrame, table: SourceTable, *sides: str) -> pl.DataFr
     """
     binary = _cells(table, sides, SourceType.BINARY)
     if binary:
-        frame = frame.with_columns(pl.col(binary).str.slice(2))  # \\x
+        frame = frame.with_columns_seq(pl.col(binary).str.slice(2))  # \\x
     floats = _cells(table, sides, SourceType.NUMBER, *FLOATS)
     if floats:
         # an exponent is rare, so only columns that have one in this frame take the slow way
-        found = frame.select(pl.col(floats).str.contains("e", literal=True).any()).row(0, named=True)
+        found = frame.select_seq(pl.col(floats).str.contains("e", literal=True).any()).row(0, named=True)
         slow = [name for name, has_exponent in found.items() if has_exponent]
-        frame = frame.with_columns(pl.col(slow).map_elements(_without_exponent, return_dtype=pl.String))
+        frame = frame.with_columns_seq(pl.col(slow).map_elements(_without_exponent, return_dtype=pl.String))
     return frame
 
 

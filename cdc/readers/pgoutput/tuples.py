@@ -50,7 +50,7 @@ def table_changes(
     variants = {raw[VARIANT : VARIANT + 3] for raw in messages}
     _check_cell_count(table, variants)
     with_old = any(variant[0] in (KEY, OLD) for variant in variants)
-    rows = meta.with_columns(
+    rows = meta.with_columns_seq(
         pl.Series("_kind", [raw[KIND] for raw in messages], dtype=pl.UInt8),
         pl.Series("_variant", [raw[VARIANT] for raw in messages], dtype=pl.UInt8),
     ).hstack(cells(messages, width, with_old=with_old))
@@ -61,7 +61,7 @@ def table_changes(
     names = table.column_names
     shapes: dict[frozenset[str], int] = {ALL_PRESENT: 0}
     after_shape = _after_shape(rows, unchanged, names, shapes)
-    frame = rows.lazy().select(
+    frame = rows.select_seq(
         _KIND.replace_strict(_OPERATIONS, return_dtype=pl.String).alias("operation"),
         *(name for name in META_SCHEMA if name in meta.columns),
         _before_shape(frozenset(names), identity, shapes),
@@ -69,8 +69,7 @@ def table_changes(
         *(_before(i, name, name in identity, with_old) for i, name in enumerate(names)),
         *(pl.col(f"a{i}").alias(f"{AFTER}{name}") for i, name in enumerate(names)),
     )
-    done = frame.collect(optimizations=pl.QueryOptFlags.none())
-    return TableChanges(table, canonical(done, table, BEFORE, AFTER), tuple(shapes))
+    return TableChanges(table, canonical(frame, table, BEFORE, AFTER), tuple(shapes))
 
 
 def _before(i: int, name: str, is_identity: bool, with_old: bool) -> pl.Expr:
@@ -82,14 +81,14 @@ def _before(i: int, name: str, is_identity: bool, with_old: bool) -> pl.Expr:
 
 def _unchanged(rows: pl.DataFrame, width: int) -> list[int]:
     """Columns in which some new tuple says: unchanged TOAST value, not sent."""
-    flags = rows.select((pl.col(f"a{i}k") == UNCHANGED).any() for i in range(width)).row(0)
+    flags = rows.select_seq((pl.col(f"a{i}k") == UNCHANGED).any() for i in range(width)).row(0)
     return [i for i, flag in enumerate(flags) if flag]
 
 
 def _fill_from_old(rows: pl.DataFrame, columns: Sequence[int]) -> pl.DataFrame:
     """Take unchanged values from the old tuple where it has them."""
     known = {i: (pl.col(f"a{i}k") == UNCHANGED) & (pl.col(f"b{i}k") == TEXT) for i in columns}
-    return rows.with_columns(
+    return rows.with_columns_seq(
         *(pl.when(known[i]).then(f"b{i}").otherwise(f"a{i}").alias(f"a{i}") for i in columns),
         *(pl.when(known[i]).then(TEXT).otherwise(f"a{i}k").alias(f"a{i}k") for i in columns),
     )
@@ -116,7 +115,7 @@ def _after_shape(
         pl.when(pl.col(f"a{i}k") == UNCHANGED).then(pl.lit("1")).otherwise(pl.lit("0")) for i in unchanged
     )
     mark = pl.when(_HAS_NEW).then(reduce(lambda text, flag: text + flag, flags)).otherwise(pl.lit(_NO_IMAGE))
-    marks = rows.select(mark.alias("mark")).get_column("mark")
+    marks = rows.select_seq(mark.alias("mark")).get_column("mark")
     numbers = {_NO_IMAGE: nothing}
     for text in marks.unique(maintain_order=True):
         if text != _NO_IMAGE:
