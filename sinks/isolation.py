@@ -30,9 +30,9 @@ class Refusal:
     reason: str
 
 
-def is_row_error(exc: psycopg.Error) -> bool:
+def is_row_error(exc: psycopg.Error | RowError) -> bool:
     """True if the error concerns single rows, so that the others can be written."""
-    return isinstance(translated(exc, ""), RowError)
+    return isinstance(exc, RowError) or isinstance(translated(exc, ""), RowError)
 
 
 def halve_until_written(
@@ -68,7 +68,7 @@ def halve_until_written(
             with connection.transaction():
                 attempt(first, end)
         except (psycopg.Error, RowError) as exc:
-            if isinstance(exc, psycopg.Error) and not is_row_error(exc):
+            if not is_row_error(exc):
                 raise
             if adapt(exc):
                 ranges.append((first, end))

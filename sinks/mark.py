@@ -89,8 +89,12 @@ class SinkMark:
             raise self._lost(connection)
         return int(str(row[0]))
 
-    def move(self, connection: Connection, up_to: int) -> str:
-        """Move the mark to `up_to`, never back, inside the writing transaction.
+    def begin(self, connection: Connection, up_to: int) -> str:
+        """Begin a writing transaction with moving the mark to `up_to`, never back.
+
+        Args:
+            connection: in autocommit, no transaction open; one is afterwards, see `commit`.
+            up_to: the new mark.
 
         Returns:
             The transaction's id, for the delivery records.
@@ -98,7 +102,10 @@ class SinkMark:
         Raises:
             LeaseLost: the row no longer carries our token.
         """
-        row = connection.execute(self._move, [up_to, self.sink, self.fencing_token]).fetchone()
+        with connection.pipeline():
+            connection.execute("begin")
+            moved = connection.execute(self._move, [up_to, self.sink, self.fencing_token])
+        row = moved.fetchone()
         if row is None:
             raise self._lost(connection)
         return str(row[0])
@@ -118,14 +125,16 @@ class SinkMark:
         )
 
 
-def stamp(connection: Connection) -> None:
-    """Give the transaction its commit time; the last statement before the commit.
+def commit(connection: Connection) -> None:
+    """Give the transaction its commit time and commit it.
 
     In a session with a replication origin PostgreSQL takes the origin's time for the commit's, in
     the log and for pg_xact_commit_timestamp. Left alone it is zero in the log, and later the time
     of the session's first commit (PostgreSQL 17, `xact.c`, RecordTransactionCommit).
     """
-    connection.execute("select pg_replication_origin_xact_setup('0/0', clock_timestamp())")
+    with connection.pipeline():
+        connection.execute("select pg_replication_origin_xact_setup('0/0', clock_timestamp())")
+        connection.execute("commit")
 
 
 def committed(connection: Connection, target_transaction: str) -> bool | None:

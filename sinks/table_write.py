@@ -51,10 +51,13 @@ class TableWrite:
         connection: the sink's session, in the writing transaction.
         prepared: the program's statements.
         desired: key columns, columns, `_deleted`, `_staged_seq`.
+        isolated: set aside the rows that are refused; otherwise a refusal is raised.
     """
 
-    def __init__(self, connection: Connection, prepared: PreparedTable, desired: pl.DataFrame) -> None:
-        self._connection, self._prepared = connection, prepared
+    def __init__(
+        self, connection: Connection, prepared: PreparedTable, desired: pl.DataFrame, *, isolated: bool
+    ) -> None:
+        self._connection, self._prepared, self._in_isolation = connection, prepared, isolated
         self._table = prepared.layout.table.name
         if prepared.next_row > _MAX_KEPT_ROWS:
             connection.execute(prepared.empty)
@@ -80,7 +83,11 @@ class TableWrite:
         return sum(n for decision, n in self._decided.items() if decision != comparison.MISSING)
 
     def write(self) -> None:
-        """Update, insert and deactivate; rows that are refused are set aside."""
+        """Update, insert and deactivate; rows that are refused are set aside, or raised.
+
+        Raises:
+            psycopg.Error, RowError: a row was refused and this part does not work in isolation.
+        """
         self._keep(self._isolated(self._low, self._high))
 
     def delete(self) -> None:
@@ -145,9 +152,15 @@ class TableWrite:
         self._set_aside |= {refusal.row: refusal for refusal in refusals}
 
     def _isolated(self, low: int, high: int) -> list[Refusal]:
+        if not self._in_isolation and low < high:
+            self._attempt(low, high)
+            return []
         return halve_until_written(self._connection, low, high, self._attempt, self._explain, self._adapt)
 
     def _isolated_delete(self, low: int, high: int) -> list[Refusal]:
+        if not self._in_isolation:
+            self._attempt_delete(low, high)
+            return []
         refused = halve_until_written(self._connection, low, high, self._attempt_delete, self._explain)
         for refusal in refused:
             limits = {"low": refusal.row, "high": refusal.row + 1}

@@ -13,15 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import psycopg
 
 from cdc.config import PostgresSystem
+from cdc.errors import RowError
 from cdc.ports import Finding
 from cdc.postgres.errors import postgres_errors
 from mapping_rules import OutboundProgram
 from sinks import mark, target_checks
+from sinks.isolation import is_row_error
 from sinks.mark import SinkMark
 from sinks.table_write import TableWrite
-from sinks.target_session import TargetSession
+from sinks.target_session import PreparedTable, TargetSession
 
 DELIVERY_SCHEMA = {
     "sink": pl.String,
@@ -133,18 +136,15 @@ class UpsertSink:
         session = self._open()
         try:
             with postgres_errors(session.subject):
-                tables = [(session.table(program), frame) for program, frame in desired]
-                with session.connection.transaction():
-                    transaction = self._mark.move(session.connection, up_to)
-                    parts = [TableWrite(session.connection, prepared, frame) for prepared, frame in tables]
-                    _write_all(parts)
-                    deliveries = self._deliveries(desired, parts, transaction)
-                    held = _held(desired, parts)
-                    if hold is not None and held.height:
-                        hold(held)
-                    if deliveries.height:
-                        record(deliveries)
-                    mark.stamp(session.connection)
+                tables = [session.table(program) for program, _ in desired]
+                parts, transaction = self._put(session, tables, desired, up_to)
+                deliveries = self._deliveries(desired, parts, transaction)
+                held = _held(desired, parts)
+                if hold is not None and held.height:
+                    hold(held)
+                if deliveries.height:
+                    record(deliveries)
+                mark.commit(session.connection)
                 if held.height:
                     session.forget_tables()
         except BaseException:
@@ -152,6 +152,30 @@ class UpsertSink:
             raise
         unchanged = sum(part.total for part in parts) - deliveries.height - held.height
         return Written(deliveries.height, unchanged, held, time.perf_counter() - started)
+
+    def _put(
+        self, session: TargetSession, tables: Sequence[PreparedTable], desired: Desired, up_to: int
+    ) -> tuple[list[TableWrite], str]:
+        """Everything but the records, in a transaction that stays open; returns its id too.
+
+        Rows are refused rarely, so the first try goes without savepoints; a refusal begins the
+        transaction anew with them.
+        """
+        for isolated in (False, True):
+            transaction = self._mark.begin(session.connection, up_to)
+            parts = [
+                TableWrite(session.connection, prepared, frame, isolated=isolated)
+                for prepared, (_, frame) in zip(tables, desired, strict=True)
+            ]
+            try:
+                _write_all(parts)
+            except (psycopg.Error, RowError) as exc:
+                if isolated or not is_row_error(exc):
+                    raise
+                session.connection.rollback()
+            else:
+                break
+        return parts, transaction
 
     def _deliveries(self, desired: Desired, parts: Sequence[TableWrite], transaction: str) -> pl.DataFrame:
         frames = [
