@@ -138,12 +138,19 @@ class TableTruncated(TableChanged):
 
     code = "CDC-111"
 
-    def __init__(self, system: str, tables: Sequence[str], *, at: object) -> None:
+    def __init__(self, system: str, message: str) -> None:
         super().__init__(
-            f"{system}: TRUNCATE of {', '.join(tables)} at {at} took away: all rows",
-            hint=f"put the rows back if they are still needed; then, {read_anew(system)}",
+            message, hint=f"put the rows back if they are still needed; then, {read_anew(system)}"
         )
-        self.system, self.tables = system, tuple(tables)
+
+    @classmethod
+    def of(cls, system: str, table: object, *, at: object) -> TableTruncated:
+        """The error of a TRUNCATE that was just read."""
+        return cls(
+            system,
+            f"{system}: TRUNCATE of {table} at {at} took away: all rows; "
+            "the table is not read any more, the others are",
+        )
 
 
 class RedoUnreadable(OperatorError):

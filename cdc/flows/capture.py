@@ -16,7 +16,7 @@ from cdc.config import Run
 from cdc.errors import OperatorError, SourceChanged, TableChanged, read_anew
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
-from cdc.flows.truncation import until_truncate
+from cdc.flows.truncation import without_truncated
 from cdc.flows.wake import Wake
 from cdc.ports import ChangeReader
 from cdc.staging.stage import Staged, Stager
@@ -40,7 +40,6 @@ class Capture:
         Raises:
             SourceChanged: the source is not the one the checkpoint belongs to.
             TransientError: a connection was lost; call again.
-            TableTruncated: a captured table was emptied; all that came before is staged.
             OperatorError: the reader or the stager cannot go on.
         """
         reader = self.open_reader()
@@ -74,7 +73,7 @@ class Capture:
             resume = stored.resume
         reader.acknowledge(resume)
         stream = reader.read(resume, max_changes=self.sizes.max_changes, stop=flow.stop.is_set)
-        batches = until_truncate(stream, resume)
+        batches = without_truncated(stream, resume)
         self._stage_all(flow, stager, batches, "running", acknowledge=reader.acknowledge)
 
     def _stage_all(

@@ -1,7 +1,8 @@
-"""TRUNCATE of a captured table stops its capture: no row says what went, and a person may not want it.
+"""TRUNCATE of a captured table stops that table: no row says what went, and a person may not want it.
 
-What was committed before it is still staged. The checkpoint stays before it, so the flow stops there
-again until an operator has decided.
+The other tables go on, as after DDL that takes something away (decision 8). What was committed before
+it is staged; what comes after it in the same table is not, until the source is read anew. The
+checkpoint names the tables, so they stay stopped over restarts.
 """
 
 from __future__ import annotations
@@ -10,51 +11,59 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import polars as pl
+import structlog
 
-from cdc.changes import ChangeBatch, Operation
-from cdc.errors import TableTruncated
+from cdc.changes import ChangeBatch, Operation, TableChanges, TableName
+from cdc.errors import OperatorError, TableTruncated
+from cdc.positions import Position
+
+TRUNCATED = "truncated"
+"""Member of a checkpoint's `resume`: the tables that stand still, each with its message."""
+
+log = structlog.get_logger(__name__)
 
 
-def until_truncate(batches: Iterable[ChangeBatch], resume: Mapping[str, Any]) -> Iterator[ChangeBatch]:
-    """Pass batches on up to the first TRUNCATE.
+def without_truncated(batches: Iterable[ChangeBatch], resume: Mapping[str, Any]) -> Iterator[ChangeBatch]:
+    """Leave out every table from its first TRUNCATE on, and name it in each batch's `stopped`.
 
     Args:
         batches: what a reader yields.
-        resume: where the reader started; the batch before a TRUNCATE goes on from the one before it.
-
-    Raises:
-        TableTruncated: naming the tables that the transaction emptied; nothing of it was yielded,
-            but slices of it may have been.
+        resume: where the reader started; tables stopped before that stay so.
     """
-    slicing = False
+    stopped: dict[TableName, OperatorError] = {
+        TableName(schema, name): TableTruncated(system, message)
+        for system, schema, name, message in resume.get(TRUNCATED, ())
+    }
     for batch in batches:
-        emptied = _emptied(batch)
-        if not emptied:
+        tables = {name: changes for name, changes in batch.tables.items() if name not in stopped}
+        for name, changes in list(tables.items()):
+            at = _first_truncate(changes)
+            if at is None:
+                continue
+            position = type(batch.position)(changes.frame["position"][at])
+            stopped[name] = _stop(batch.system, name, position)
+            del tables[name]
+            if at:
+                tables[name] = replace(changes, frame=changes.frame.head(at))
+        if not stopped:
             yield batch
-            slicing = batch.continues
-            resume = resume if slicing else batch.resume
             continue
-        position = type(batch.position)(min(emptied.values()))
-        earlier = {
-            name: replace(changes, frame=frame)
-            for name, changes in batch.tables.items()
-            if (frame := changes.frame.filter(pl.col("position") < int(position))).height
-        }
-        if earlier and not slicing:
-            yield replace(
-                batch, position=type(batch.position)(position - 1), tables=earlier, resume=resume,
-                continues=False, suppressed={},
-            )  # fmt: skip
-        first = sorted(name for name, at in emptied.items() if at == position)
-        raise TableTruncated(batch.system, first, at=position)
+        told = [[batch.system, name.schema, name.name, str(error)] for name, error in sorted(stopped.items())]
+        yield replace(
+            batch, tables=tables, stopped={**batch.stopped, **stopped},
+            resume={**batch.resume, TRUNCATED: told},
+        )  # fmt: skip
 
 
-def _emptied(batch: ChangeBatch) -> dict[str, int]:
-    """Tables that the batch says were truncated, each with the first position of it."""
-    found = {}
-    for name, changes in batch.tables.items():
-        at = changes.frame["position"].filter(changes.frame["operation"] == Operation.TRUNCATE.value)
-        if len(at):
-            found[str(name)] = int(str(at.min()))
-    return found
+def _first_truncate(changes: TableChanges) -> int | None:
+    """Row number of the first TRUNCATE, None if there is none."""
+    return changes.frame["operation"].index_of(Operation.TRUNCATE.value)
+
+
+def _stop(system: str, name: TableName, position: Position) -> TableTruncated:
+    error = TableTruncated.of(system, name, at=position)
+    log.error(
+        "table_stopped", system=system, table=str(name), position=str(position), error_code=error.code,
+        reason=str(error),
+    )  # fmt: skip
+    return error

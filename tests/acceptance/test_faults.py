@@ -81,30 +81,30 @@ def test_a_slot_dropped_behind_our_back_stops_that_flow_only(migrated: Site) -> 
     assert site.oracle(sent) == [(1,)], "read anew, not sent anew"
 
 
-def test_a_truncated_table_stops_its_capture_and_says_so(migrated: Site) -> None:
-    """No row says what went, so a person decides; what came before it is kept, all else flows."""
+def test_a_truncated_table_of_prepaid_stops_alone_until_it_is_read_anew(migrated: Site) -> None:
+    """No row says what went, so a person decides; all other tables flow, also after a restart."""
     site = migrated
-    running = site.start()
-    site.wait_until_delivered(running)
-    site.app("insert into counter_payment values ('p1', 'a1', 5, 'XAF', '2026-01-01', 'CASH')")
-    site.recharge("before")
-    site.prepaid_admin("truncate counter_payment")
-    said = stopped(site, running, "capture:prepaid", "CDC-111")
-    assert "CDC-111: prepaid: TRUNCATE of public.counter_payment at LSN " in said
+    with site.running() as running:
+        site.app("insert into counter_payment values ('p1', 'a1', 5, 'XAF', '2026-01-01', 'CASH')")
+        site.recharge("before")
+        site.prepaid_admin("truncate counter_payment")
+        running.wait_for("table_stopped", table="public.counter_payment", error_code="CDC-111")
+        site.recharge("meanwhile")
+        eventually(lambda: ("meanwhile", "sent") in site.receipts(), "the others", hint=running.text)
     remedy = "delete from staging.checkpoint where system = 'prepaid';"
-    assert remedy in said
-    eventually(lambda: site.receipts() == [("before", "sent")], "what came before", hint=running.text)
-    person = first_person(site)
-    rename(site, person, "Other,Flow")
-    eventually(lambda: named(site, person, "Other,Flow"), "the other flow goes on", hint=running.text)
-    assert running.end() == 4
-    again = site.start()
-    again.wait_for("flow_failed", flow="capture:prepaid", error_code="CDC-111")
-    assert again.end() == 4
+    with site.running() as again:
+        site.recharge("restarted")
+        eventually(lambda: ("restarted", "sent") in site.receipts(), "a restart", hint=again.text)
+        eventually(lambda: site.call("status").code == 1, "status with exit code 1", hint=again.text)
+        said = site.call("status").out
+        assert "CDC-111: prepaid: TRUNCATE of public.counter_payment at LSN " in said
+        assert remedy in said
+        assert site.staging("select 1 from staging.counter_payment where not tombstone") != []
     site.staging(remedy)
     with site.running() as agreed:
         site.recharge("after")
         eventually(lambda: ("after", "sent") in site.receipts(), "what came after", hint=agreed.text)
+        assert site.call("status").code == 0
     assert site.staging("select 1 from staging.counter_payment where not tombstone") == []
 
 

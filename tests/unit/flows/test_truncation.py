@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import polars as pl
-import pytest
 
 from cdc.changes import (
     ChangeBatch,
@@ -18,7 +17,7 @@ from cdc.changes import (
     frame_schema,
 )
 from cdc.errors import TableTruncated
-from cdc.flows.truncation import until_truncate
+from cdc.flows.truncation import without_truncated
 from cdc.positions import Lsn
 
 NAMES = ("recharge", "account")
@@ -44,47 +43,57 @@ def batch(rows: Sequence[tuple[str, int, str]], *, upto: int, continues: bool = 
     return ChangeBatch("prepaid", Lsn(upto), tables, {"lsn": upto}, continues=continues)
 
 
-def taken(batches: Sequence[ChangeBatch]) -> tuple[list[ChangeBatch], TableTruncated]:
-    """What passes, and the error that ends it."""
-    passed: list[ChangeBatch] = []
-    with pytest.raises(TableTruncated) as caught:
-        passed.extend(until_truncate(batches, {"lsn": 1}))
-    return passed, caught.value
+def places(one: ChangeBatch) -> dict[str, list[int]]:
+    """Positions of the rows of each table that are left."""
+    return {name.name: changes.frame["position"].to_list() for name, changes in one.tables.items()}
 
 
 def test_batches_without_a_truncate_pass_unchanged() -> None:
     """The ordinary case costs nothing and changes nothing."""
     batches = [batch([("recharge", 5, "c")], upto=9), batch([], upto=12)]
-    assert list(until_truncate(batches, {"lsn": 1})) == batches
+    assert list(without_truncated(batches, {"lsn": 1})) == batches
 
 
-def test_what_was_committed_before_a_truncate_is_kept_and_nothing_after_it() -> None:
-    """A recharge of the same batch is not lost; the place to resume from lies before the truncate."""
+def test_the_table_stands_still_from_its_truncate_on_and_the_others_go_on() -> None:
+    """A recharge committed before it in the same batch is not lost, and no later one is taken."""
     mixed = [
-        ("recharge", 20, "c"), ("account", 21, "u"),
-        ("recharge", 25, "t"), ("account", 25, "t"), ("recharge", 30, "c"),
+        ("recharge", 20, "c"), ("account", 21, "u"), ("recharge", 25, "t"), ("recharge", 25, "c"),
+        ("account", 30, "u"),
     ]  # fmt: skip
-    passed, error = taken([batch([("account", 5, "c")], upto=9), batch(mixed, upto=30)])
-    kept = passed[1]
-    assert {str(name): frame.frame["position"].to_list() for name, frame in kept.tables.items()} == {
-        "public.recharge": [20],
-        "public.account": [21],
-    }
-    assert kept.position == Lsn(24)
-    assert kept.resume == {"lsn": 9}
-    assert error.tables == ("public.account", "public.recharge")
-    assert "delete from staging.checkpoint where system = 'prepaid';" in error.hint
+    later = batch([("recharge", 40, "c"), ("account", 41, "u")], upto=41)
+    passed = list(without_truncated([batch(mixed, upto=30), later], {"lsn": 1}))
+    assert [places(one) for one in passed] == [
+        {"recharge": [20], "account": [21, 30]},
+        {"account": [41]},
+    ]
+    for one in passed:
+        (error,) = one.stopped.values()
+        assert isinstance(error, TableTruncated)
+        assert str(error).startswith("prepaid: TRUNCATE of public.recharge at LSN 0/19 took away: all rows")
+        assert "delete from staging.checkpoint where system = 'prepaid';" in error.hint
 
 
-def test_a_truncate_that_comes_first_lets_nothing_pass() -> None:
-    """Nothing but the error, with the place."""
-    passed, error = taken([batch([("recharge", 7, "t")], upto=7)])
-    assert passed == []
-    assert str(error) == "prepaid: TRUNCATE of public.recharge at LSN 0/7 took away: all rows"
+def test_a_table_stays_stopped_after_a_restart() -> None:
+    """The checkpoint remembers it, also when nothing came after it."""
+    (first,) = without_truncated([batch([("recharge", 7, "t"), ("account", 7, "t")], upto=7)], {"lsn": 1})
+    assert places(first) == {}
+    (idle, again) = without_truncated(
+        [batch([], upto=8), batch([("recharge", 9, "c")], upto=9)], {**first.resume}
+    )
+    assert {str(name) for name in idle.stopped} == {"public.account", "public.recharge"}
+    assert places(again) == {}
+    assert idle.resume["truncated"] == again.resume["truncated"] == first.resume["truncated"]
+    assert again.resume["lsn"] == 9
 
 
-def test_a_truncate_inside_a_sliced_transaction_ends_the_transaction_unfinished() -> None:
-    """Slices that came before it in the transaction must not become visible."""
-    slices = [batch([("recharge", 7, "c")], upto=7, continues=True), batch([("recharge", 7, "t")], upto=7)]
-    passed, _ = taken(slices)
-    assert [one.continues for one in passed] == [True]
+def test_a_truncate_inside_a_sliced_transaction_leaves_its_other_tables_whole() -> None:
+    """Slices go on being slices of one transaction."""
+    slices = [
+        batch([("recharge", 7, "c")], upto=7, continues=True),
+        batch([("recharge", 7, "t"), ("account", 7, "u")], upto=7),
+    ]
+    passed = list(without_truncated(slices, {"lsn": 1}))
+    assert [(one.continues, places(one)) for one in passed] == [
+        (True, {"recharge": [7]}),
+        (False, {"account": [7]}),
+    ]
