@@ -15,9 +15,10 @@ from psycopg import sql
 from cdc.errors import RowError
 from cdc.postgres.connect import Connection
 from cdc.postgres.copy import ask, copy_frame, frame_of
-from sinks import comparison, orphans
+from sinks import comparison, exchanges, orphans
 from sinks.casting import misfit_reason
 from sinks.desired import wanted_rows
+from sinks.exchanges import Exchange
 from sinks.isolation import Refusal, explain, halve_until_written
 from sinks.orphans import ForeignKey
 from sinks.target_session import PreparedTable, name_uncastable
@@ -74,6 +75,7 @@ class TableWrite:
         }
         self._decided: Counter[str] = Counter()
         self._foreign_keys: dict[str, ForeignKey] = {}
+        self._exchanges: dict[str, Exchange] = {}
         with connection.cursor() as cursor:
             copy_frame(cursor, prepared.layout.wanted, wanted.frame)
 
@@ -183,6 +185,9 @@ class TableWrite:
         for decision, rows, mask in compared.fetchall():
             decided[str(decision)] = int(str(rows))
             differing |= int(str(mask))
+        if decided[comparison.UPDATE]:
+            for exchange in self._exchanges.values():
+                execute(exchanges.give_up(prepared.layout, exchange), limits)
         statements = {
             comparison.UPDATE: prepared.update(differing) if differing else "",
             comparison.DEACTIVATE: prepared.deactivate,
@@ -198,13 +203,17 @@ class TableWrite:
         self._connection.execute(self._prepared.delete, {"low": low, "high": high})
 
     def _adapt(self, exc: psycopg.Error | RowError) -> bool:
-        """True if the attempt now finds such rows by itself and is worth repeating as it was."""
-        if not isinstance(exc, psycopg.Error) or exc.diag.constraint_name in self._foreign_keys:
+        """True if the attempt now deals with such rows by itself and is worth repeating as it was."""
+        known = self._foreign_keys.keys() | self._exchanges.keys()
+        if not isinstance(exc, psycopg.Error) or exc.diag.constraint_name in known:
             return False
         key = orphans.violated_key(self._connection, self._prepared.layout, exc)
         if key is not None:
             self._foreign_keys[key.constraint] = key
-        return key is not None
+        exchange = exchanges.refused_exchange(self._connection, self._prepared.layout, exc)
+        if exchange is not None:
+            self._exchanges[exchange.index] = exchange
+        return key is not None or exchange is not None
 
     def _misfit(self, row: int, fault: str) -> Refusal:
         code, _, name = fault.partition(":")

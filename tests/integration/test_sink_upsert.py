@@ -429,3 +429,42 @@ def test_held_rows_are_stored_before_the_mark_moves_past_them(target: Target, si
     sink.write([(CUSTOMER, rows)], up_to=3, record=target.record, hold=stored)
     assert seen == [1]
     assert target.rows("select person_id from customer") == [("2",)]
+
+
+def meters(target: Target) -> dict[str, str | None]:
+    """Meter of each account."""
+    return dict(target.rows("select account_id, meter from account"))
+
+
+def test_accounts_exchange_their_meters_in_one_write(target: Target, sink: UpsertSink) -> None:
+    """A ring of unique values moves on, deliveries show only old and new, and nobody else is touched."""
+    sink.write([(CUSTOMER, wanted(CUSTOMER, ["1", "A", None, None]))], up_to=1, record=target.record)
+    first = [["a", "1", "m1"], ["b", "1", "m2"], ["c", "1", "m3"], ["d", "1", "m4"]]
+    sink.write([(ACCOUNT, wanted(ACCOUNT, *first))], up_to=2, record=target.record)
+    target.recorded.clear()
+    ring = [["a", "1", "m2"], ["b", "1", "m3"], ["c", "1", "m1"]]
+    written = sink.write([(ACCOUNT, wanted(ACCOUNT, *ring))], up_to=3, record=target.record)
+    assert written.held.is_empty()
+    assert meters(target) == {"a": "m2", "b": "m3", "c": "m1", "d": "m4"}
+    moves = {json.loads(d["key"])["account_id"]: (d["before"], d["after"]) for d in target.recorded}
+    assert {key: (json.loads(b), json.loads(a)) for key, (b, a) in moves.items()} == {
+        "a": ({"meter": "m1"}, {"meter": "m2"}),
+        "b": ({"meter": "m2"}, {"meter": "m3"}),
+        "c": ({"meter": "m3"}, {"meter": "m1"}),
+    }
+
+
+def test_a_meter_that_another_account_keeps_is_refused_beside_an_exchange(
+    target: Target, sink: UpsertSink
+) -> None:
+    """Giving up values never takes one from a row that is not part of the write."""
+    sink.write([(CUSTOMER, wanted(CUSTOMER, ["1", "A", None, None]))], up_to=1, record=target.record)
+    first = [["a", "1", "m1"], ["b", "1", "m2"], ["c", "1", "m3"], ["d", "1", "m4"]]
+    sink.write([(ACCOUNT, wanted(ACCOUNT, *first))], up_to=2, record=target.record)
+    changed = wanted(ACCOUNT, ["a", "1", "m2"], ["b", "1", "m1"], ["c", "1", "m4"])
+    written = sink.write([(ACCOUNT, changed)], up_to=3, record=target.record)
+    assert reasons(written)["c"] == "unique_violation"
+    assert {key: value for key, value in meters(target).items() if key in "cd"} == {"c": "m3", "d": "m4"}
+    again = wanted(ACCOUNT, ["a", "1", "m2"], ["b", "1", "m1"])
+    assert sink.write([(ACCOUNT, again)], up_to=3, record=target.record).held.is_empty()
+    assert meters(target) == {"a": "m2", "b": "m1", "c": "m3", "d": "m4"}
