@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from cdc.readers.logminer.cells import Bind, Cell, Hex, RedoSyntaxError
+from cdc.readers.logminer.cells import Bind, Cell, Hex, RedoSyntaxError, text_of
 from cdc.readers.logminer.statements import StatementScanner, read_statement
 
 LobData = str | Hex
@@ -25,7 +25,7 @@ _BEGIN = re.compile(r"(?:\A|\s|;)begin(?=\s)", re.IGNORECASE)
 _STATEMENT_HEAD = re.compile(
     r"\s*(select|buf_n?[cb]|dbms_lob\s*\.\s*(\w+)|xml_redo|if|end|\w+)", re.IGNORECASE
 )
-_TEXT_ASSIGNED = re.compile(r"\s*:=\s*(?:'|hextoraw\s*\()", re.IGNORECASE)
+_TEXT_ASSIGNED = re.compile(r"\s*:=\s*(?:'|(?:hextoraw|unistr)\s*\()", re.IGNORECASE)
 _OPEN_ASKED = re.compile(r"\s*:=\s*dbms_lob\s*\.\s*isopen\b", re.IGNORECASE)
 _HARMLESS = frozenset(("OPEN", "CLOSE", "ISOPEN", "CREATETEMPORARY", "FREETEMPORARY"))
 _VARIABLE = re.compile(r"[^\W\d]\w*(?=\s*[,)])")
@@ -84,11 +84,18 @@ class _Block(StatementScanner):
 
     def buffer(self) -> LobData | None:
         self.need(":=", "buffer without assignment")
-        value = self.value()
-        if value is not None and not isinstance(value, str | Hex):
-            raise self.fail("unknown buffer expression")
+        value = self.data(self.value())
         self.close()
         return value
+
+    def data(self, value: Cell) -> LobData | None:
+        """The bytes or text of an expression; UNISTR and concatenations of texts are text."""
+        if value is None or isinstance(value, str | Hex):
+            return value
+        try:
+            return text_of(value)
+        except RedoSyntaxError as exc:
+            raise self.fail("unknown buffer expression") from exc
 
     def call_arguments(self) -> tuple[list[Cell], str]:
         """Arguments of a DBMS_LOB call: variables as `Bind`, numbers, literals."""
@@ -158,6 +165,8 @@ class _LobReading:
             raise RedoSyntaxError("LOB_ERASE is not supported", start)
         elif head in _BUFFERS or _TEXT_ASSIGNED.match(self.block.text, self.block.at):
             self.buffer, self.buffered = self.block.buffer(), True
+            if head == "BUF_B" and isinstance(self.buffer, str):
+                raise self.block.fail("text in a buffer of bytes")
             binary = self.lob.binary or (isinstance(self.buffer, Hex) and head == "BUF_B")
             self.lob = replace(self.lob, binary=binary)
         elif head in ("IF", "END") or call in _HARMLESS or _OPEN_ASKED.match(self.block.text, self.block.at):
@@ -199,9 +208,7 @@ def _write(
         if not buffered:
             raise block.fail("LOB write without data")
         data = buffer
-    if data is not None and not isinstance(data, str | Hex):
-        raise block.fail("unknown buffer expression")
-    return LobWrite(max(offset, 1) if call == "WRITE" else -1, length, data)
+    return LobWrite(max(offset, 1) if call == "WRITE" else -1, length, block.data(data))
 
 
 def _count(arguments: list[Cell], index: int, block: _Block) -> int:

@@ -8,24 +8,27 @@ from dataclasses import dataclass
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.scanner import Scanner
 
-_DDL = re.compile(
-    r"""\s*(?P<verb>create|alter|drop|truncate|comment|rename|grant|revoke|purge|analyze|flashback|
-        audit|noaudit|associate|disassociate|lock)\b
-        (?:\s+or\s+replace\b)?(?P<rest>.*)""",
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+_VERB = re.compile(
+    r"(create|alter|drop|truncate|comment|rename|grant|revoke|purge|analyze|flashback|"
+    r"audit|noaudit|associate|disassociate|lock)\b",
+    re.IGNORECASE,
 )
 _ADJECTIVES = re.compile(
-    r"\s*(?:on|global|private|temporary|sharded|duplicated|immutable|blockchain|unique|bitmap|multivalue|"
+    r"(?:or\s+replace|on|global|private|temporary|sharded|duplicated|immutable|blockchain|unique|bitmap|multivalue|"
     r"public|shared|editionable|noneditionable|editioning|force|no\s+force|noforce|if\s+(?:not\s+)?exists)\b",
     re.IGNORECASE,
 )
 _KIND = re.compile(
-    r"\s*(materialized\s+view\s+log|materialized\s+view|package\s+body|type\s+body|database\s+link|"
+    r"(materialized\s+view\s+log|materialized\s+view|package\s+body|type\s+body|database\s+link|"
     r"java\s+source|table|index|view|trigger|sequence|synonym|procedure|function|package|type|"
     r"user|role|tablespace|cluster|column|profile|directory|context|database|session|system|recyclebin|"
-    r"snapshot|library|operator|dimension|rollback\s+segment|edition|outline)\b(?:\s+log\s+on\b)?",
+    r"snapshot|library|operator|dimension|rollback\s+segment|edition|outline)\b(?:\s+on\b)?",
     re.IGNORECASE,
 )
+_BLANK = re.compile(r"(?:\s+|/\*.*?\*/|--[^\n]*(?:\n|\Z))*", re.DOTALL)
+_RIGHTS = frozenset(("GRANT", "REVOKE"))
+_ON = re.compile(r"\son\b", re.IGNORECASE)
+_NAMELESS = frozenset(("SESSION", "SYSTEM", "RECYCLEBIN"))
 
 
 @dataclass(frozen=True)
@@ -38,33 +41,56 @@ class Ddl:
     name: str | None
 
 
+class _DdlScanner(Scanner):
+    """A DDL text is as its author typed it: comments may stand between its words."""
+
+    def blank(self) -> None:
+        match = _BLANK.match(self.text, self.at)
+        if match:
+            self.at = match.end()
+
+    def words(self, pattern: re.Pattern[str]) -> str | None:
+        """Take what `pattern` finds here; its first group, or all of it."""
+        self.blank()
+        match = pattern.match(self.text, self.at)
+        if not match:
+            return None
+        self.at = match.end()
+        return match.group(match.lastindex or 0)
+
+
 def read_ddl(text: str) -> Ddl:
     """Verb, kind and object of a DDL text; not its details, which the dictionary tells better.
 
     Raises:
         RedoSyntaxError: the text begins with no DDL verb.
     """
-    match = _DDL.match(text)
-    if not match:
+    scanner = _DdlScanner(text)
+    verb = (scanner.words(_VERB) or "").upper()
+    if not verb:
         raise RedoSyntaxError("not a DDL text", 0)
-    scanner = Scanner(match.group("rest"))
-    while adjective := _ADJECTIVES.match(scanner.text, scanner.at):
-        scanner.at = adjective.end()
-    kind = _KIND.match(scanner.text, scanner.at)
-    scanner.at = kind.end() if kind else scanner.at
-    while adjective := _ADJECTIVES.match(scanner.text, scanner.at):
-        scanner.at = adjective.end()
+    if verb in _RIGHTS:
+        target = _ON.search(text, scanner.at)
+        if target is None:
+            return Ddl(verb, None, None, None)
+        scanner.at = target.end()
+    while scanner.words(_ADJECTIVES):
+        pass
+    kind = scanner.words(_KIND)
+    while scanner.words(_ADJECTIVES):
+        pass
+    kind_text = " ".join(kind.upper().split()) if kind else None
+    if kind_text in _NAMELESS:
+        return Ddl(verb, kind_text, None, None)
     names: list[str] = []
     try:
         names.append(scanner.identifier())
         while scanner.take("."):
             names.append(scanner.identifier())
     except RedoSyntaxError:
-        names = names or []
-    kind_text = " ".join(kind.group(1).upper().split()) if kind else None
+        pass  # a text that names nothing, or not so that it can be read
     if kind_text == "COLUMN" and len(names) > 1:
         names.pop()
-    verb = match.group("verb").upper()
     if not names:
         return Ddl(verb, kind_text, None, None)
     return Ddl(verb, kind_text, names[-2] if len(names) > 1 else None, names[-1])

@@ -10,7 +10,7 @@ Source: Oracle Database SQL Language Reference 19c, "Datetime Format Models".
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -163,7 +163,10 @@ def timestamp_tz_text(text: str, model: str | None = None) -> str:
         found = _ZONE_AT_END.search(text, 8)
         zone = found.group(1) if found else None
         local, fraction, _ = _moment(text[: found.start()] if found else text, _UNFORMATTED[0])
-    utc = local - _offset(local, zone or "+00:00")
+    try:
+        utc = local - _offset(local, zone or "+00:00")
+    except OverflowError as exc:
+        raise RedoSyntaxError("the moment is outside the years 1 to 9999", 0) from exc
     return f"{_written(utc, fraction)}+00"
 
 
@@ -173,7 +176,6 @@ def _offset(local: datetime, zone: str) -> timedelta:
         minutes = int(match.group(2)) * 60 + int(match.group(3) or 0)
         return timedelta(minutes=-minutes if match.group(1) == "-" else minutes)
     try:
-        offset = local.replace(tzinfo=ZoneInfo(zone.split()[0])).utcoffset()
+        return local.replace(tzinfo=ZoneInfo(zone.split()[0])).utcoffset() or timedelta(0)
     except (KeyError, ValueError, OSError) as exc:
         raise RedoSyntaxError("unknown time zone", 0) from exc
-    return offset or datetime.now(UTC).utcoffset() or timedelta(0)

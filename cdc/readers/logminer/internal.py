@@ -40,12 +40,18 @@ def number(raw: bytes) -> str:
     return f"-{text}" if negative and text != "0" else text
 
 
+_DATE_FIELDS = ((1, 12), (1, 31), (0, 23), (0, 59), (0, 59))
+
+
 def date(raw: bytes) -> str:
     """DATE: century and year excess 100, month, day, then hour, minute, second excess 1."""
     if len(raw) != 7:
         raise ValueError("not a DATE")
     century, year, month, day, hour, minute, second = raw
     full_year = (century - 100) * 100 + (year - 100)
+    fields = (month, day, hour - 1, minute - 1, second - 1)
+    if not all(least <= field <= most for field, (least, most) in zip(fields, _DATE_FIELDS, strict=True)):
+        raise ValueError("not a DATE")
     sign = "-" if full_year < 0 else ""
     return (
         f"{sign}{abs(full_year):04d}-{month:02d}-{day:02d} {hour - 1:02d}:{minute - 1:02d}:{second - 1:02d}"
@@ -57,6 +63,8 @@ def timestamp(raw: bytes) -> str:
     if len(raw) not in (7, 11):
         raise ValueError("not a TIMESTAMP")
     nanoseconds = int.from_bytes(raw[7:11], "big") if len(raw) == 11 else 0
+    if nanoseconds >= 10**9:
+        raise ValueError("not a TIMESTAMP")
     return f"{date(raw[:7])}.{nanoseconds:09d}"
 
 
@@ -70,7 +78,8 @@ def timestamp_tz(raw: bytes) -> str:
     offset = (raw[11] - 20) * 60 + raw[12] - 60
     local = datetime.fromisoformat(stored[:19]) + timedelta(minutes=offset)
     sign = "-" if offset < 0 else "+"
-    return f"{local:%Y-%m-%d %H:%M:%S}{stored[19:]} {sign}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
+    written = f"{local.year:04d}-{local:%m-%d %H:%M:%S}"  # %Y alone would not pad the year
+    return f"{written}{stored[19:]} {sign}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
 
 
 def interval_year_to_month(raw: bytes) -> str:
@@ -168,7 +177,7 @@ def decode(data_type: str, digits: str, *, charset: str = "utf-8") -> str | None
         if decoder is None:
             raise RedoSyntaxError(f"no decoder for {kind}", 0)
         return decoder(raw)
-    except (ValueError, IndexError, struct.error) as exc:
+    except (ValueError, IndexError, OverflowError, struct.error) as exc:
         if isinstance(exc, RedoSyntaxError):
             raise
         raise RedoSyntaxError(f"bytes are no {kind}", 0) from exc

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from cdc.readers.logminer.cells import RedoSyntaxError, Statement
+from cdc.readers.logminer.cells import Cell, RedoSyntaxError, Statement
 from cdc.readers.logminer.statements import StatementScanner, read_statement
 
 MAX_READINGS = 5_000
@@ -29,6 +29,8 @@ _FOLLOW = re.compile(
 _SWALLOWED = re.compile(
     r"""'\s*(?:,|and|where)\s*(?:\w+\.)?(?:"[^"]+"\s*(?:=|is\s)|rowid\s*=)""", re.IGNORECASE
 )
+_CONVERSION = re.compile(r"to_(?:date|timestamp|dsinterval|yminterval|number|binary)|hextoraw", re.IGNORECASE)
+"""Calls whose arguments never hold an apostrophe: dates, numbers and digits."""
 _END = re.compile(r"\s*;?\s*'?\s*;?\s*\Z")
 
 
@@ -40,8 +42,18 @@ class _Reading(StatementScanner):
         self._choices, self._strings = choices, 0
         self.open_choices: list[bool] = []
         self.swallows = False
+        self._converting = False
+
+    def _named(self) -> Cell:
+        outer, self._converting = self._converting, _CONVERSION.match(self.text, self.at) is not None
+        try:
+            return super()._named()
+        finally:
+            self._converting = outer
 
     def string(self) -> str:
+        if self._converting:
+            return super().string()
         wanted = self._choices[self._strings] if self._strings < len(self._choices) else 0
         self._strings += 1
         start = self.at + 1

@@ -32,6 +32,10 @@ FUNCTIONS = frozenset(
     )
 )  # fmt: skip
 """Functions that LogMiner writes; `SDO_*` and constructors named with their owner come on top."""
+_DATETIMES = frozenset(("TO_DATE", "TO_TIMESTAMP", "TO_TIMESTAMP_TZ", "TO_TIMESTAMP_LTZ"))
+
+MARK = "\ue000"
+"""Begins and ends what `cdc.readers.logminer.templates` puts in the place of a quoted text."""
 
 _BLANK = re.compile(r"\s*")
 _STRING = re.compile(r"'([^']*(?:''[^']*)*)'")
@@ -42,6 +46,7 @@ _BIND = re.compile(r":(\w+)")
 _HINT = re.compile(r"/\*\s*(\w+)\s*\*/")
 _UNSUPPORTED = re.compile(r"unsupported\s+type(?![\w$#])", re.IGNORECASE)
 _PIPES = re.compile(r"\s*\|\|\s*")
+_HEX_DIGITS = re.compile(r"[0-9A-Fa-f]*\Z")
 _INTERVAL_FIELDS = re.compile(r"\s*((?:year|month|day|hour|minute|second|to|\([\d, ]+\)|\s)+)", re.IGNORECASE)
 _END = re.compile(r"\s*;?\s*\Z")
 
@@ -205,11 +210,18 @@ class Scanner:
             raise self.fail("unknown function")
         self.at += 1
         args = self.arguments()
+        first = args[0] if args else None
         if name == "HEXTORAW" and len(args) == 1:
-            if args[0] is None:
+            if first is None:
                 return None
-            if isinstance(args[0], str):
-                return Hex(args[0])
+            if isinstance(first, str):
+                if not _HEX_DIGITS.match(first) and not first.startswith(MARK):
+                    self.at = start
+                    raise self.fail("HEXTORAW of other than hexadecimal digits")
+                return Hex(first)
+        if name in _DATETIMES and isinstance(first, str) and not any(map(str.isdigit, first)):
+            self.at = start
+            raise self.fail(f"{name} of a text without digits")
         return Call(name, args)
 
     def _literal(self, name: str, start: int) -> Cell:

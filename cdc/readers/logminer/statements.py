@@ -24,6 +24,8 @@ class StatementScanner(Scanner):
             name = self.column()
             if name is None:
                 raise self.fail("ROWID cannot be set")
+            if name in values:
+                raise self.fail("column named twice")
             if allow_is_null and self.keyword("is"):
                 if not self.keyword("null"):
                     raise self.fail("IS without NULL")
@@ -41,6 +43,8 @@ class StatementScanner(Scanner):
         not_null: list[str] = []
         while True:
             name = self.column()
+            if name in values or name in not_null or (name is None and rowid is not None):
+                raise self.fail("column named twice")
             if self.keyword("is"):
                 negated = self.keyword("not") is not None
                 if not self.keyword("null") or name is None:

@@ -20,9 +20,9 @@ import polars as pl
 
 from cdc.changes import AFTER, BEFORE, SourceColumn, SourceTable, SourceType
 from cdc.readers.logminer.cells import Call, Cell, Hex, Statement, Unsupported
+from cdc.readers.logminer.scanner import MARK
 
 APOSTROPHE = "\0"
-_MARK = "\ue000"
 _DATETIME_CALLS = frozenset(("TO_DATE", "TO_TIMESTAMP"))
 _INTERVAL_CALLS = frozenset(("TO_YMINTERVAL", "TO_DSINTERVAL"))
 OPERATIONS = {"INSERT": "c", "UPDATE": "u", "DELETE": "d"}
@@ -81,7 +81,7 @@ def compile_template(
         return None  # an empty quoted text, an apostrophe no template can see, an unfinished text
     outside = key.split("'")
     marked = outside[0] + "".join(
-        f"'{_MARK}{2 * index + 1}{_MARK}'{piece}" for index, piece in enumerate(outside[1:])
+        f"'{MARK}{2 * index + 1}{MARK}'{piece}" for index, piece in enumerate(outside[1:])
     )
     statement = read(marked)
     columns = {column.name: column for column in table.columns}
@@ -133,7 +133,7 @@ def _is_empty_lob(cell: Cell) -> bool:
 
 def _piece(text: Cell) -> int | None:
     """The piece that a mark stands for; None if the text is not exactly one mark."""
-    if isinstance(text, str) and len(text) > 2 and text[0] == text[-1] == _MARK:
+    if isinstance(text, str) and len(text) > 2 and text[0] == text[-1] == MARK:
         digits = text[1:-1]
         return int(digits) if digits.isdigit() else None
     return None

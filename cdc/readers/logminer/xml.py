@@ -52,7 +52,9 @@ def read_xml_begin(text: str) -> XmlBegin:
     columns = [
         name
         for name, cell in statement.values.items()
-        if isinstance(cell, Call) and cell.name.endswith("XMLTYPE") and isinstance(cell.args[0], Bind)
+        if isinstance(cell, Call)
+        and cell.name.endswith("XMLTYPE")
+        and isinstance(next(iter(cell.args), None), Bind)
     ]
     if statement.operation != "UPDATE" or len(columns) != 1:
         raise RedoSyntaxError("no XML document begins here", 0)

@@ -1,0 +1,107 @@
+"""Corners of the SQL_REDO grammar: what must be refused, and what must not be."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdc.readers.logminer.blocks import read_lob
+from cdc.readers.logminer.cells import Call, RedoSyntaxError
+from cdc.readers.logminer.ddl import Ddl, read_ddl
+from cdc.readers.logminer.formats import timestamp_tz_text
+from cdc.readers.logminer.internal import decode
+from cdc.readers.logminer.relaxed import read_relaxed
+from cdc.readers.logminer.statements import read_statement
+from cdc.readers.logminer.xml import read_xml_begin, read_xml_piece
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """insert into "S"."T"("K","V") values ('1',HEXTORAW('0g'));""",
+        """insert into "S"."T"("K","V") values ('1',TO_DATE('never'));""",
+        """insert into "S"."T"("K","V") values ('1',CURRENT_DATE);""",
+        """insert into "S"."T"("K","K") values ('1','2');""",
+        """update "S"."T" set "V" = '1', "V" = '2' where "K" = '1';""",
+        """update "S"."T" set "V" = '1' where "K" = '1' and "K" = '2';""",
+        """update "S"."T" set "V" = '1' where "K" = '1' and "K" IS NOT NULL;""",
+        """delete from "S"."T" where ROWID = 'AAA' and ROWID = 'AAB';""",
+        """delete from "S"."T" where "K" >= '1';""",
+        """delete from "S"."T" where "K" = '1' or "K" = '2';""",
+        """delete "S"."T";""",
+    ],
+)
+def test_a_text_that_could_mean_something_else_is_refused(text: str) -> None:
+    """A column named twice, bytes that are none, a comparison: none of it is guessed at."""
+    with pytest.raises(RedoSyntaxError):
+        read_statement(text)
+
+
+def test_relaxed_reading_leaves_the_arguments_of_conversions_alone() -> None:
+    """A date beside an unescaped apostrophe does not make a text ambiguous: its format is no free text."""
+    text = (
+        """update "S"."T" set "V" = 'l'eau', "D" = TO_DATE('2024-02-29 00:00:00', 'YYYY-MM-DD HH24:MI:SS') """
+        """where "K" = '1' and "R" = HEXTORAW('0a');"""
+    )
+    statement = read_relaxed(text)
+    assert statement.values == {
+        "V": "l'eau",
+        "D": Call("TO_DATE", ("2024-02-29 00:00:00", "YYYY-MM-DD HH24:MI:SS")),
+    }
+
+
+def test_text_is_no_buffer_of_bytes() -> None:
+    """PL/SQL would take the letters for hexadecimal digits: a BLOB with them would be wrong."""
+    with pytest.raises(RedoSyntaxError, match="buffer of bytes"):
+        read_lob(" buf_b := 'face';\n  dbms_lob.write(loc_b, 2, 1, buf_b);")
+
+
+def test_a_buffer_may_be_unistr() -> None:
+    """Text of an NCLOB outside the database character set comes as UNISTR, as in columns."""
+    lob = read_lob(r" buf_nc := UNISTR('\0416') || 'x';" "\n  dbms_lob.write(loc_nc, 2, 1, buf_nc);")
+    assert [(write.offset, write.data) for write in lob.writes] == [(1, "Жx")]
+
+
+def test_an_xml_constructor_without_arguments_is_refused() -> None:
+    """No crash on a text that is nearly one that begins a document."""
+    with pytest.raises(RedoSyntaxError):
+        read_xml_begin("""update "S"."T" a set a."X" = XMLType() where a."K" = '1';""")
+
+
+@pytest.mark.parametrize("text", ["XML_REDO := NULL", "XML_REDO := NULL:0"])
+def test_an_empty_xml_piece_has_no_text(text: str) -> None:
+    """The last piece of a document may be NULL."""
+    assert read_xml_piece(text, charset="utf-8") == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "ddl"),
+    [
+        ("/* V7 */ alter /* by hand */ table s.t add c number", Ddl("ALTER", "TABLE", "S", "T")),
+        ("-- note\ntruncate table t", Ddl("TRUNCATE", "TABLE", None, "T")),
+        ("create or\nreplace view s.v as select 1 from dual", Ddl("CREATE", "VIEW", "S", "V")),
+        ("grant select on s.t to u", Ddl("GRANT", None, "S", "T")),
+        ("grant create session to u", Ddl("GRANT", None, None, None)),
+        ("alter session set x = 1", Ddl("ALTER", "SESSION", None, None)),
+        ('comment on column "s"."t"."c" is \'x\'', Ddl("COMMENT", "COLUMN", "s", "t")),
+        ("create materialized view log on s.t", Ddl("CREATE", "MATERIALIZED VIEW LOG", "S", "T")),
+    ],
+)
+def test_ddl_is_read_as_its_author_typed_it(text: str, ddl: Ddl) -> None:
+    """Comments, line breaks and rights do not hide which object a DDL text is about."""
+    assert read_ddl(text) == ddl
+
+
+def test_early_years_keep_four_digits() -> None:
+    """The year 999 is a year of four digits, in the zone of the row and in UTC."""
+    assert decode("TIMESTAMP(6) WITH TIME ZONE", "6dc7020101010100000000143c") == (
+        "0999-02-01 00:00:00.000000000 +00:00"
+    )
+    assert timestamp_tz_text("0999-02-01 01:00:00. +01:00") == "0999-02-01 00:00:00+00"
+
+
+def test_a_moment_out_of_the_calendar_is_refused() -> None:
+    """Year 9999 in a western zone is year 10000 in UTC: refused, no crash."""
+    with pytest.raises(RedoSyntaxError):
+        timestamp_tz_text("9999-12-31 23:00:00. -05:00")
+    with pytest.raises(RedoSyntaxError):
+        decode("TIMESTAMP(6) WITH TIME ZONE", "c7c70c1f183c3c000000001e3c")
