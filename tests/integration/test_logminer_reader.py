@@ -18,6 +18,7 @@ from cdc.errors import LoginRefused, OperatorError, RedoNotAvailable, TableChang
 from cdc.readers.logminer import LogMinerReader
 from cdc.readers.logminer import session as session_module
 from tests.contract.logminer_source import (
+    COLUMNS,
     SECRET,
     TABLES,
     OracleSource,
@@ -152,6 +153,57 @@ def test_destructive_ddl_stops_its_table_only(
     error = reading.batches[-1].stopped[TableName(source.owner, "ACCOUNT")]
     assert isinstance(error, TableChanged)
     assert re.search(rf"{source.owner}\.ACCOUNT took away: .*{lost}; at SCN \d+", str(error))
+
+
+@pytest.mark.parametrize(
+    ("ddl", "lost"),
+    [
+        (["drop table {table}", "create table {table} ({columns})"], "DROP of .* took away: the table"),
+        (
+            [
+                "create table {table}_NEW ({columns})",
+                "alter table {table} rename to ACCOUNT_OLD",
+                "alter table {table}_NEW rename to ACCOUNT",
+            ],
+            "ALTER of .* took away: the table",
+        ),
+        (
+            [
+                "create table {table}_PARTS ({columns})",
+                "alter table {table}_PARTS exchange partition p1 with table {table}",
+            ],
+            "exchanged with a partition",
+        ),
+    ],
+    ids=["dropped", "renamed", "exchanged"],
+)
+def test_a_table_of_the_same_name_and_columns_is_another_one(
+    source: OracleSource, reader: LogMinerReader, ddl: list[str], lost: str
+) -> None:
+    """Rows that went without a delete stop the table, though today's dictionary looks as before."""
+    table = TableName(source.owner, "ACCOUNT")
+    resume = snapshot(reader)[-1].resume
+    administer(source, *(one.format(table=table, columns=COLUMNS) for one in ddl))
+    with source.session() as session:
+        session.execute(insert(2, into="recharge"))
+        session.commit()
+    reading = Reading(reader, resume)
+    assert [event.table for event in reading.take(1)] == ["recharge"]
+    assert re.search(lost, str(reading.batches[-1].stopped[table]))
+
+
+def test_ddl_older_than_the_checkpoint_stops_nothing(source: OracleSource, reader: LogMinerReader) -> None:
+    """An open transaction keeps reading far back: what was truncated before the snapshot stops nothing."""
+    with source.session() as holder, source.session() as session:
+        holder.execute(insert(1, into="recharge"))
+        administer(source, f"truncate table {source.owner}.ACCOUNT")
+        resume = snapshot(reader)[-1].resume
+        session.execute(insert(2))
+        session.commit()
+        holder.commit()
+        reading = Reading(reader, resume)
+        assert [event.after["id"] for event in reading.take(2)] == ["2", "1"]
+    assert reading.batches[-1].stopped == {}
 
 
 def test_stopped_table_stays_stopped_over_a_restart(source: OracleSource, reader: LogMinerReader) -> None:

@@ -27,7 +27,8 @@ TableOf = Callable[[LogRow], TableName | None]
 UNKNOWN_SEQUENCE = "ffffffff"
 DEFAULT_MAX_BYTES = 128 * 2**20
 _DATA = frozenset((1, 2, 3))
-_LOB = frozenset((9, 10, 11, 29, 68, 70, 71, 91, 92, 93))
+_LOB = frozenset((9, 10, 11, 28, 29, 68, 70, 71, 91, 92, 93))
+_NO_CHANGE = frozenset((Code.INTERNAL, Code.SELECT_FOR_UPDATE, Code.REPLICATION_MARKER))
 _GOOD_STATUS = frozenset((0, 2, 5))  # 2: to be decoded by us, 5: assembly needed
 _UNKNOWN_USERS = frozenset((None, "", "UNKNOWN"))
 
@@ -95,12 +96,14 @@ class Assembly:
             self._start(row)
         elif code == Code.COMMIT:
             return self._commit(row)
-        elif code == Code.ROLLBACK or code == Code.REPLICATION_MARKER:
-            return self._forget(row)
+        elif code == Code.ROLLBACK or (code == Code.REPLICATION_MARKER and not self._open.get(_key(row))):
+            return self._forget(row)  # a marker's own transaction never ends; one with changes does
         elif code == Code.DDL:
             return None if (row.info or "").startswith("INTERNAL") else DdlSeen(row, self._table_of(row))
         elif code in _LOB or code == Code.UNSUPPORTED:
             self._special(row)
+        elif code not in _NO_CHANGE:
+            self._unknown(row)
         return None
 
     # -- rows ----------------------------------------------------------------------------------
@@ -141,7 +144,20 @@ class Assembly:
         else:
             self.counts["LOB rows left out"] += 1
 
+    def _unknown(self, row: LogRow) -> None:
+        """An operation of no code we know, which may be a change."""
+        if row.operation == "CORRUPTED_BLOCKS":
+            raise self._unreadable(row, f"corrupt redo blocks ({row.info})")
+        if self._table_of(row) is None:
+            self.counts["rows of unknown operations"] += 1
+        elif row.operation == "DIRECT INSERT":
+            self._data(row._replace(operation_code=Code.INSERT))
+        else:
+            raise self._unreadable(row, f"unknown operation {row.operation_code} ({row.operation})")
+
     def _start(self, row: LogRow) -> None:
+        if _is_child(row):
+            return
         key = _key(row)
         earlier = self._open.get(key)
         if earlier is not None and earlier.start_scn == row.scn:

@@ -22,7 +22,7 @@ from cdc.oracle.errors import oracle_errors
 from cdc.readers.logminer import dictionary
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.charsets import codec
-from cdc.readers.logminer.ddl import read_ddl
+from cdc.readers.logminer.ddl import exchanged_table, read_ddl
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
@@ -33,6 +33,7 @@ CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NL
 UNDECODED = "OBJ# "
 PARTITION_LOST = re.compile(r"\b(?:truncate|drop|exchange)\s+(?:sub)?partition", re.IGNORECASE)
 """Partition maintenance that removes rows without logging their deletes."""
+RENAMED = re.compile(r"\brename\s+to\b", re.IGNORECASE)
 
 log = structlog.get_logger(__name__)
 
@@ -145,10 +146,11 @@ class CapturedTables:
         """The table of a row, undecoded rows by their object id; None for others' and stopped ones."""
         if row.owner != "UNKNOWN" or not (row.table or "").startswith(UNDECODED):
             name = self._by_name.get((row.owner, row.table))
+            undecoded = row.status == 2 and "ismatch" in (row.info or "")
         else:
-            name = self._by_object(row)
-            if name in self._altered and name not in self.stopped:
-                self._stop(name, f"rows of {name} are older than its columns of today", row.scn)
+            name, undecoded = self._by_object(row), True
+        if undecoded and name in self._altered and name not in self.stopped:
+            self._stop(name, f"rows of {name} are older than its columns of today", row.scn)
         return None if name in self.stopped else name
 
     def _by_object(self, row: LogRow) -> TableName | None:
@@ -171,10 +173,15 @@ class CapturedTables:
 
     def apply(self, event: DdlSeen) -> None:
         """Take DDL on a captured table; rows before it must have been handed out."""
+        text = event.row.sql_redo or ""
+        other = self._exchanged(event)
+        if other is not None and other not in self.stopped:
+            self._stop(
+                other, f"rows of {other} were exchanged with a partition of another table", event.row.scn
+            )
         name = event.table
         if name is None or name in self.stopped:
             return
-        text = event.row.sql_redo or ""
         verb = "DDL"
         try:
             read = read_ddl(text)
@@ -186,7 +193,10 @@ class CapturedTables:
             verb = read.verb
         before = self._captured[name].table
         lost = ["all rows"] if verb == "TRUNCATE" else []
-        if PARTITION_LOST.search(text):
+        if verb in ("CREATE", "DROP", "RENAME") or (verb == "ALTER" and RENAMED.search(text)):
+            # a table of that name and of the same columns may be there again; its rows are others
+            lost.append("the table")
+        if verb == "ALTER" and PARTITION_LOST.search(text):
             lost.append("rows of a partition")
         if name in self._altered:
             lost.append("columns that older rows have")
@@ -194,10 +204,19 @@ class CapturedTables:
         now = self._captured.get(name)
         lost += _lost(before, now.table if now else None)
         if lost:
-            self._stop(name, f"{verb} of {name} took away: {', '.join(lost)}", event.row.scn)
+            self._stop(name, f"{verb} of {name} took away: {', '.join(dict.fromkeys(lost))}", event.row.scn)
         if now is not None:
             self._shapes[name] = dictionary.shape(now)
             log.info("table_altered", system=self._system, table=str(name), position=event.row.scn)
+
+    def concerns(self, event: DdlSeen) -> bool:
+        """Whether DDL is about a captured table."""
+        return event.table is not None or self._exchanged(event) is not None
+
+    def _exchanged(self, event: DdlSeen) -> TableName | None:
+        """The captured table that a partition of another one is exchanged with."""
+        named = exchanged_table(event.row.sql_redo or "")
+        return self._by_name.get((named[0] or event.row.owner, named[1])) if named else None
 
     def _stop(self, name: TableName, reason: str, scn: int) -> None:
         error = TableChanged(

@@ -28,6 +28,7 @@ _KIND = re.compile(
 _BLANK = re.compile(r"(?:\s+|/\*.*?\*/|--[^\n]*(?:\n|\Z))*", re.DOTALL)
 _RIGHTS = frozenset(("GRANT", "REVOKE"))
 _ON = re.compile(r"\son\b", re.IGNORECASE)
+_EXCHANGE = re.compile(r"\bexchange\s+(?:sub)?partition\b.*?\bwith\s+table\b", re.IGNORECASE | re.DOTALL)
 _NAMELESS = frozenset(("SESSION", "SYSTEM", "RECYCLEBIN"))
 
 
@@ -94,3 +95,19 @@ def read_ddl(text: str) -> Ddl:
     if not names:
         return Ddl(verb, kind_text, None, None)
     return Ddl(verb, kind_text, names[-2] if len(names) > 1 else None, names[-1])
+
+
+def exchanged_table(text: str) -> tuple[str | None, str] | None:
+    """Owner and name of the table that ALTER TABLE .. EXCHANGE PARTITION .. WITH TABLE names.
+
+    It gives its rows to the partition and takes those of the partition, and no row says so.
+    """
+    scanner = _DdlScanner(text, unquoted_tables=True)
+    found = _EXCHANGE.search(text) if (scanner.words(_VERB) or "").lower() == "alter" else None
+    if found is None:
+        return None
+    scanner.at = found.end()
+    try:
+        return scanner.table()
+    except RedoSyntaxError:
+        return None

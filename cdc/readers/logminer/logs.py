@@ -130,7 +130,8 @@ def _gaps(start: int, logs: Sequence[LogFile], thread: RedoThread) -> list[Gap]:
         for log, following in pairwise(logs)
         if following.sequence != log.sequence + 1
     )
-    if thread.is_open and logs[-1].next_scn is not None:
+    end = logs[-1].next_scn
+    if end is not None and (thread.is_open or end < thread.last_redo_scn):
         gaps.append(Gap(thread.thread, logs[-1].sequence + 1, None))
     return gaps
 

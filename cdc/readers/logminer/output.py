@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from cdc.changes import ChangeBatch, TableName
-from cdc.errors import OperatorError
+from cdc.errors import OperatorError, RedoUnreadable
 from cdc.positions import Scn
 from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker, Slice
@@ -39,6 +39,9 @@ class Output:
         committed: commit SCN up to which all was read before; older transactions are dropped.
         max_changes: changes in one batch, about.
         resume: where reading began.
+
+    Attributes:
+        begun: SCN up to which all was handed out before reading began.
     """
 
     def __init__(
@@ -54,7 +57,8 @@ class Output:
     ) -> None:
         self._system, self._maker, self._assembly = system, maker, assembly
         self._checkpoint, self._stopped = checkpoint, stopped
-        self._committed, self._max_changes, self._resume = committed, max_changes, resume
+        self.begun = self._committed = committed
+        self._max_changes, self._resume = max_changes, resume
         self._slices: list[Slice] = []
         self._rows = self._ordinal = self._characters = 0
         self._scn = 0
@@ -65,9 +69,19 @@ class Output:
         return bool(self._slices)
 
     def take(self, transaction: Committed, utc_offset: timedelta) -> Iterator[ChangeBatch]:
-        """Take a transaction; yield what is full before it, and its slices if it is very large."""
-        if transaction.scn <= self._committed:
+        """Take a transaction; yield what is full before it, and its slices if it is very large.
+
+        Raises:
+            RedoUnreadable: it committed before one that was taken already, and would be lost.
+        """
+        if transaction.scn <= self.begun:
             return
+        if transaction.scn < self._scn or transaction.scn <= self._committed:
+            raise RedoUnreadable(
+                f"{self._system}: transaction {transaction.name} committed at SCN {transaction.scn} comes "
+                f"after one of SCN {max(self._scn, self._committed)}",
+                hint="start again: the redo since the last checkpoint is then read once more",
+            )
         if transaction.scn != self._scn:
             full = self._rows + len(transaction.rows) > self._max_changes
             if self._rows and (full or self._characters > MAX_TEXT_CHARACTERS):

@@ -129,7 +129,7 @@ class Stream:
             if event is None:
                 continue
             if isinstance(event, DdlSeen):
-                if event.table is not None:
+                if event.row.scn > output.begun and self._captured.concerns(event):
                     yield from output.cut(event.row.scn, utc_offset)
                     self._captured.apply(event)
                 continue

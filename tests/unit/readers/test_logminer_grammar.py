@@ -6,7 +6,7 @@ import pytest
 
 from cdc.readers.logminer.blocks import read_lob
 from cdc.readers.logminer.cells import Call, RedoSyntaxError
-from cdc.readers.logminer.ddl import Ddl, read_ddl
+from cdc.readers.logminer.ddl import Ddl, exchanged_table, read_ddl
 from cdc.readers.logminer.formats import timestamp_tz_text
 from cdc.readers.logminer.internal import decode
 from cdc.readers.logminer.relaxed import read_relaxed
@@ -89,6 +89,21 @@ def test_an_empty_xml_piece_has_no_text(text: str) -> None:
 def test_ddl_is_read_as_its_author_typed_it(text: str, ddl: Ddl) -> None:
     """Comments, line breaks and rights do not hide which object a DDL text is about."""
     assert read_ddl(text) == ddl
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("alter table s.p exchange partition p1 with table s.t including indexes", ("S", "T")),
+        ('ALTER TABLE P EXCHANGE SUBPARTITION x WITH TABLE /* ! */ "s"."t"', ("s", "t")),
+        ('alter table p\nexchange partition for (1)\nwith table "t"', (None, "t")),
+        ("comment on table s.t is 'exchange partition with table'", None),
+        ("alter table s.t add c number", None),
+    ],
+)
+def test_the_other_table_of_an_exchange_is_named(text: str, table: tuple[str | None, str] | None) -> None:
+    """The DDL row names the partitioned table only, and the other one's rows change as well."""
+    assert exchanged_table(text) == table
 
 
 def test_early_years_keep_four_digits() -> None:

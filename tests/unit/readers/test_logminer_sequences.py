@@ -239,6 +239,7 @@ def test_parallel_children_commit_with_their_parent() -> None:
     rows: list[dict[str, Any]] = [
         {"SCN": 1, "OPERATION_CODE": 6, "XID": parent, "PXID": parent},
         {"SCN": 2, "OPERATION_CODE": 1, "XID": parent, "PXID": parent},
+        {"SCN": 3, "OPERATION_CODE": 6, "XID": child, "PXID": parent},
         {"SCN": 3, "OPERATION_CODE": 1, "XID": child, "PXID": parent},
         {"SCN": 4, "OPERATION_CODE": 7, "XID": child, "PXID": parent},
         {"SCN": 5, "OPERATION_CODE": 7, "XID": parent, "PXID": parent},
@@ -269,6 +270,59 @@ def test_unsupported_rows_of_a_captured_table_stop() -> None:
     with pytest.raises(RedoUnreadable, match=r"S\.T"):
         Assembly("ccb", everything).add(log_row(row))
     assert Assembly("ccb", lambda _row: None).add(log_row(row)) is None
+
+
+def test_direct_inserts_are_inserts() -> None:
+    """A direct-path insert in a logged table is named by its OPERATION, whatever its code."""
+    rows: list[dict[str, Any]] = [
+        {"SCN": 1, "OPERATION_CODE": 8, "OPERATION": "DIRECT INSERT", "XID": "aa", "SQL_REDO": "insert .."},
+        {"SCN": 2, "OPERATION_CODE": 7, "XID": "aa"},
+    ]
+    (committed,) = run(Assembly("ccb", everything), rows)
+    assert [(row.operation_code, row.sql_redo) for _, row in committed.rows] == [(1, "insert ..")]
+
+
+def test_unknown_operations_on_captured_tables_stop() -> None:
+    """A code of a later release may be a change: it is named, never skipped; other tables' are counted."""
+    row = {
+        "SCN": 7,
+        "OPERATION_CODE": 99,
+        "OPERATION": "NEW",
+        "XID": "aa",
+        "SEG_OWNER": "S",
+        "TABLE_NAME": "T",
+    }
+    with pytest.raises(RedoUnreadable, match=r"S\.T .*unknown operation 99 \(NEW\)"):
+        Assembly("ccb", everything).add(log_row(row))
+    assembly = Assembly("ccb", lambda _row: None)
+    assert assembly.add(log_row(row)) is None
+    assert assembly.counts["rows of unknown operations"] == 1
+
+
+def test_corrupted_blocks_stop_whatever_their_status() -> None:
+    """Blocks that LogMiner passed over are lost changes of no known table."""
+    row = {"SCN": 7, "OPERATION_CODE": 254, "OPERATION": "CORRUPTED_BLOCKS", "XID": "00"}
+    with pytest.raises(RedoUnreadable, match="corrupt redo blocks"):
+        Assembly("ccb", lambda _row: None).add(log_row(row))
+
+
+@pytest.mark.parametrize("code", [0, 25])
+def test_rows_without_change_are_passed_over(code: int) -> None:
+    """Index maintenance and locks on captured tables are no changes."""
+    assert Assembly("ccb", everything).add(log_row({"SCN": 7, "OPERATION_CODE": code, "XID": "aa"})) is None
+
+
+def test_a_replication_marker_ends_no_transaction_with_changes() -> None:
+    """A marker's own transaction is forgotten; changes before a marker come with their commit."""
+    rows: list[dict[str, Any]] = [
+        {"SCN": 1, "OPERATION_CODE": 6, "XID": "bb"},
+        {"SCN": 1, "OPERATION_CODE": 27, "XID": "bb"},
+        {"SCN": 2, "OPERATION_CODE": 1, "XID": "aa"},
+        {"SCN": 3, "OPERATION_CODE": 27, "XID": "aa"},
+        {"SCN": 4, "OPERATION_CODE": 7, "XID": "aa"},
+    ]
+    (committed,) = run(Assembly("ccb", everything), rows)
+    assert (committed.scn, len(committed.rows)) == (4, 1)
 
 
 @pytest.mark.parametrize(

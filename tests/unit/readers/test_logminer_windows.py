@@ -122,6 +122,18 @@ def test_thread_enabled_later_needs_no_older_log() -> None:
     assert logs_to_mine(150, [log(4, 100, None), late], threads).gaps == ()
 
 
+def test_the_last_log_of_a_closed_thread_is_missed() -> None:
+    """A node that crashed leaves redo behind; until its last log is there, its end is not read past."""
+    crashed = RedoThread(2, False, 240, 1)
+    logs = [log(4, 100, None), LogFile("two_8", 2, 8, 90, 200, archived=True)]
+    threads = [RedoThread(1, True, 300, 1), crashed]
+    assert [str(gap) for gap in logs_to_mine(150, logs, threads).gaps] == [
+        "thread 2 sequence 9 and later was never archived"
+    ]
+    last = LogFile("two_9", 2, 9, 200, 241, archived=True)
+    assert logs_to_mine(150, [*logs, last], threads).gaps == ()
+
+
 def test_private_threads_are_left_out() -> None:
     """Logs of private threads are not mined and not missed."""
     threads = [RedoThread(1, True, 300, 1), RedoThread(2, True, 300, 1, private=True)]
@@ -132,7 +144,7 @@ def test_private_threads_are_left_out() -> None:
 def test_query_keeps_what_a_table_filter_would_lose() -> None:
     """Transaction control, holes, undecoded rows and rows without a table are always asked for."""
     query = contents_query([TableName("CISADM", "CI_PER"), TableName("O'X", "T")])
-    assert "operation_code in (6, 7, 27, 34, 36)" in query
+    assert "(operation_code in (6, 7, 27, 36) or operation_code = 34 or" in query
     assert "operation_code = 5" in query
     assert "seg_owner = 'UNKNOWN'" in query
     assert "table_name is null" in query
@@ -142,10 +154,11 @@ def test_query_keeps_what_a_table_filter_would_lose() -> None:
 
 
 def test_query_of_a_pluggable_database_leaves_out_its_neighbours() -> None:
-    """Containers may have tables of the same names; transactions are those of all of them."""
+    """Containers may have tables of the same names, and transactions of the same ids: each has its undo."""
     query = contents_query([TableName("CISADM", "CI_PER")], "CCB'P")
+    control = "(operation_code in (6, 7, 27, 36) and (src_con_name = 'CCB''P' or src_con_name is null))"
     assert (
-        "(operation_code in (6, 7, 27, 34, 36) or status in (1291, 1343) or src_con_name = 'CCB''P' and ("
+        f"({control} or operation_code = 34 or status in (1291, 1343) or src_con_name = 'CCB''P' and ("
         in query
     )
 
