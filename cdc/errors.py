@@ -213,6 +213,6 @@ class SnapshotTooOld(TransientError):
 
 
 class ServerFault(TransientError):
-    """An internal error of the database (ORA-00600): tried once more, then a person acts."""
+    """An internal error (ORA-00600), or a window refused (ORA-01281): tried once more, then a person acts."""
 
     code = "CDC-110"

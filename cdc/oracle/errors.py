@@ -32,20 +32,31 @@ from cdc.errors import (
 _UNREACHABLE = (
     28, 376, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 1115, 2396, 3113, 3114, 3135, 12170, 12505, 12514,
     12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583, 12757,
+    # starting, closing, or not yet open
+    1014, 1109, 1219, 1507, 27101,
+    # for now no session more, or no handler; archiver without room
+    18, 20, 257, 12516, 12518, 12519, 12520, 12526, 12527,
+    # network below the listener
+    3136, 12150, 12152, 12153, 12535, 12545, 12560, 12606, 12609,
 )  # fmt: skip
-# 1013 cancelled, 1281/1282 window out of range, 1306/1307 no LogMiner session
-_SESSION = (1001, 1002, 1013, 1281, 1282, 1306, 1307)
+# 1013 cancelled, 1306/1307 no LogMiner session
+_SESSION = (1001, 1002, 1013, 1306, 1307)
+# SCN or time range refused: it is computed anew once, then it is a fault of ours
+_FAULTS = (1281, 1282)
 _MEMORY = (4030, 4036)
 # not opened, listed twice, missing, removed, overwritten while read, corrupt
 _LOGS = (1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343)
-_SNAPSHOT = (1555, 1466, 22924, 8181)
-_TRANSIENT = (54, 60, 1327, 1333, 1371, 25303, 26653)
+# read too old, changed since, cut under the reader, LOB version gone, SCN not mapped
+_SNAPSHOT = (1555, 1466, 8103, 1410, 8176, 22924, 8181)
+# locks and busy objects; dictionary mode of LogMiner; instance moves
+_TRANSIENT = (51, 54, 60, 4020, 4021, 30006, 1327, 1333, 1371, 25303, 26653)
 _LOGIN = (1017, 28000, 28001)
 _RIGHTS = (942, 1031)
 _ROW = (1, 1400, 1407, 1438, 1722, 2290, 2291, 2292, 12899)
 _BY_ORA: dict[int, type[CcbridgeError]] = (
     dict.fromkeys(_UNREACHABLE, DatabaseUnreachable)
     | dict.fromkeys(_SESSION, SessionLost)
+    | dict.fromkeys(_FAULTS, ServerFault)
     | dict.fromkeys(_MEMORY, ServerMemory)
     | dict.fromkeys(_LOGS, RedoLogTrouble)
     | dict.fromkeys(_SNAPSHOT, SnapshotTooOld)

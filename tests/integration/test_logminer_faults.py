@@ -21,6 +21,7 @@ from cdc.errors import (
     NotGranted,
     OperatorError,
     RedoNotAvailable,
+    SourceChanged,
     TransientError,
 )
 from cdc.readers.logminer import LogMinerReader, recovery, session
@@ -34,7 +35,8 @@ CONNECTION = (
     28, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 2396, 3113, 3114, 3135, 12170, 12505, 12514, 12528, 12537,
     12541, 12543, 12547, 12570, 12571, 12583,
 )  # fmt: skip
-SESSION = (1001, 1002, 1013, 1281, 1282, 1306, 1307, 4030, 4036)
+SESSION = (1001, 1002, 1013, 1306, 1307, 4030, 4036)
+RANGE = (1281, 1282)
 LOGS = (308, 310, 334, 353, 368, 1284, 1289, 1291, 1292, 1343, 1368, 27037)
 DICTIONARY = (1327, 1333, 1371, 25303, 26653)
 FATAL = {
@@ -253,6 +255,17 @@ def test_another_internal_error_is_not_a_network_fault(source: OracleSource, fol
     assert follower.errors == []
 
 
+@pytest.mark.parametrize("code", RANGE)
+def test_a_refused_range_is_computed_anew_once(source: OracleSource, follower: Follower, code: int) -> None:
+    """A window that LogMiner refuses again is a fault of ours: it is told, not tried for ever."""
+    write(source, 1)
+    error(source, code, START)
+    assert follower.keys(1) == ["1"]
+    error(source, code, START, times=99)
+    with pytest.raises(OperatorError, match=f"ORA-{code:05d}.*2 times running"):
+        follower.keys(2)
+
+
 def test_an_internal_error_that_passes(source: OracleSource, follower: Follower) -> None:
     """Once is not yet a reason to stop."""
     write(source, 1)
@@ -419,6 +432,22 @@ def test_a_new_incarnation_is_another_source(source: OracleSource, follower: Fol
         before = dict(reader.identity())
         fault(source, "new_incarnation")
         assert dict(reader.identity()) != before
+
+
+def test_a_new_incarnation_while_reading_is_found_at_the_next_session(
+    source: OracleSource, follower: Follower
+) -> None:
+    """A session that is replaced may lead to a restored database: its SCNs are not those of the position."""
+    write(source, 1)
+    with closing(follower.reader()) as reader:
+        reading = reader.read(follower.resume, max_changes=10, stop=lambda: False)
+        batch = next(one for one in reading if one.tables)
+        assert len(events(batch)) == 1
+        fault(source, "new_incarnation")
+        error(source, 1306, START)
+        with pytest.raises(SourceChanged, match="became another one"):
+            for _ in reading:
+                pass
 
 
 class PluggableSource(OracleSource):

@@ -19,6 +19,7 @@ class LogFile:
     """An online or archived log; `next_scn` is None while it is written to.
 
     `usable` is False for archived logs whose file was deleted; `destination` is DEST_ID of an archived one.
+    An online log is there once for each member of its group, `doubtful` if V$LOGFILE has a status for it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class LogFile:
     archived: bool
     usable: bool = True
     destination: int = 0
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def logs_to_mine(
     available: Iterable[LogFile],
     threads: Sequence[RedoThread],
     destinations: Sequence[int] = (),
+    turn: int = 0,
 ) -> LogList:
     """Pick the logs for mining from `start` on.
 
@@ -85,17 +88,16 @@ def logs_to_mine(
         threads: the database's redo threads; logs of other threads are left out.
         destinations: archive destinations whose copies may be used, the preferred first; all, the one
             with the smallest number first, if there is none.
+        turn: which of a log's copies, the best being 0; one more than before when it could not be read.
 
     Returns:
         The logs of all threads and the gaps among them.
     """
-    by_place: dict[tuple[int, int], LogFile] = {}
+    copies: dict[tuple[int, int], list[LogFile]] = {}
     for log in available:
-        if log.archived and destinations and log.destination not in destinations:
-            continue
-        known = by_place.get((log.thread, log.sequence))
-        if known is None or _rank(log, destinations) < _rank(known, destinations):
-            by_place[log.thread, log.sequence] = log
+        if not (log.archived and destinations and log.destination not in destinations):
+            copies.setdefault((log.thread, log.sequence), []).append(log)
+    by_place = {place: _copy(some, destinations, turn) for place, some in copies.items()}
     chosen: list[LogFile] = []
     gaps: list[Gap] = []
     for thread in threads:
@@ -112,10 +114,17 @@ def logs_to_mine(
     return LogList(tuple(chosen), tuple(gaps))
 
 
-def _rank(log: LogFile, destinations: Sequence[int]) -> tuple[bool, bool, int]:
-    """The smallest is the best copy: there, archived, at the preferred destination."""
+def _copy(copies: Sequence[LogFile], destinations: Sequence[int], turn: int) -> LogFile:
+    """One copy of a log; all that are there have their turn."""
+    ranked = sorted(copies, key=lambda log: _rank(log, destinations))
+    there = [log for log in ranked if log.usable] or ranked[:1]
+    return there[turn % len(there)]
+
+
+def _rank(log: LogFile, destinations: Sequence[int]) -> tuple[bool, bool, int, str]:
+    """The smallest is the best copy: archived, at the preferred destination, not doubtful."""
     preference = destinations.index(log.destination) if log.destination in destinations else log.destination
-    return not log.usable, not log.archived, preference
+    return not log.archived, log.doubtful, preference, log.name
 
 
 def _gaps(start: int, logs: Sequence[LogFile], thread: RedoThread) -> list[Gap]:

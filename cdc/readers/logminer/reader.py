@@ -20,6 +20,7 @@ import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem
+from cdc.errors import RedoLogTrouble, SourceChanged, read_anew
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding, Resume, StopAsked
 from cdc.readers.logminer import dictionary, preflight
@@ -107,15 +108,18 @@ class LogMinerReader:
 
         Raises:
             RedoNotAvailable: logs from `read_from` on are missing; nothing is skipped.
+            SourceChanged: another database, or another incarnation, answers since reading began.
             RedoUnreadable: a row cannot be understood.
             TransientError: the connection was lost, or new LogMiner sessions did not help; call again.
         """
         unfinished = False
+        begun = self.identity()
         try:
             while not stop():
                 try:
+                    self._refuse_another(begun)
                     for batch in self._new_stream().batches(
-                        resume, self.identity(), max_changes=max_changes, stop=stop
+                        resume, begun, max_changes=max_changes, stop=stop
                     ):
                         yield batch
                         resume, unfinished = batch.resume, batch.continues
@@ -126,6 +130,8 @@ class LogMinerReader:
                     pause_s = self._recovery.pause_s(exc)
                     if self._recovery.wants_smaller_window(exc):
                         self._window.halve()
+                    if isinstance(exc, RedoLogTrouble):
+                        self._session.use_other_copies()
                     log.warning(
                         "mining_session_failed", system=self.system, error_code=exc.code, reason=str(exc),
                         window_scn=self._window.scns,
@@ -134,6 +140,17 @@ class LogMinerReader:
         except BaseException:
             self._session.close()
             raise
+
+    def _refuse_another(self, begun: Mapping[str, str]) -> None:
+        """A new session may be one with a restored or failed-over database: the position is not of it."""
+        found = self.identity()
+        if found != begun:
+            raise SourceChanged(
+                f"{self.system}: the database became another one while it was read: "
+                f"DBID {begun['dbid']}, RESETLOGS SCN {begun['resetlogs_change']}; now DBID {found['dbid']}, "
+                f"RESETLOGS SCN {found['resetlogs_change']}",
+                hint=f"connect to the former database; or, if the change was meant, {read_anew(self.system)}",
+            )
 
     def acknowledge(self, resume: Resume) -> None:
         """Files of open transactions that no checkpoint needs any more go; logs are Oracle's own matter."""

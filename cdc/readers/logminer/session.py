@@ -40,10 +40,9 @@ from v$database d, v$thread t
 order by t.thread#"""
 
 ONLINE_LOGS = """
-select l.thread#, l.sequence#, l.first_change#, l.next_change#, l.status, min(f.member)
+select l.thread#, l.sequence#, l.first_change#, l.next_change#, l.status, f.member, f.status
 from v$log l join v$logfile f on f.group# = l.group#
-where l.status <> 'UNUSED'
-group by l.thread#, l.sequence#, l.first_change#, l.next_change#, l.status"""
+where l.status <> 'UNUSED'"""
 
 ARCHIVED_LOGS = """
 select a.thread#, a.sequence#, a.first_change#, a.next_change#, a.status, a.name, a.dest_id
@@ -89,7 +88,7 @@ class MiningSession:
         self._in_pdb: oracledb.Connection | None = None
         self._opened_at = self._pga_looked_at = 0.0
         self._listed: tuple[tuple[int, int], ...] | None = None
-        self._listed_from = 0
+        self._listed_from = self._copies_turn = 0
         self.utc_offset = timedelta(0)
 
     @property
@@ -199,11 +198,19 @@ class MiningSession:
         self._read_offset(self.connection)
         log.debug("redo_logs_listed", system=self._system, logs=len(found.logs), start=start)
 
+    def use_other_copies(self) -> None:
+        """A log could not be read: the next list names another member or destination where there is one."""
+        self._copies_turn += 1
+
     def _complete_logs(self, start: int, state: RedoState) -> LogList:
         found = LogList((), ())
         for pause in (*ARCHIVER_PAUSES_S, None):
             found = logs_to_mine(
-                start, self._available_logs(start), state.threads, self._settings.archive_destinations
+                start,
+                self._available_logs(start),
+                state.threads,
+                self._settings.archive_destinations,
+                self._copies_turn,
             )
             if not found.gaps:
                 return found
@@ -220,7 +227,15 @@ class MiningSession:
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             cursor.execute(ONLINE_LOGS, fetch_decimals=False)
             logs = [
-                LogFile(str(row[5]), row[0], row[1], row[2], None if row[4] == "CURRENT" else row[3], False)
+                LogFile(
+                    str(row[5]),
+                    row[0],
+                    row[1],
+                    row[2],
+                    None if row[4] == "CURRENT" else row[3],
+                    archived=False,
+                    doubtful=row[6] is not None,
+                )
                 for row in cursor
             ]
             # an online log that ended before the start is of no use and may be overwritten

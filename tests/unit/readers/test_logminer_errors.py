@@ -41,15 +41,22 @@ def error(code: int, text: str = "", full_code: str = "") -> CcbridgeError:
 @pytest.mark.parametrize(
     ("codes", "kind"),
     [
-        ((28, 1012, 1033, 1034, 1089, 2396, 3113, 3114, 3135, 12514, 12541, 12570), DatabaseUnreachable),
-        ((1013, 1001, 1002, 1306, 1307, 1281, 1282), SessionLost),
+        (
+            (
+                *(28, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 2396, 3113, 3114, 3135, 12170, 12505, 12514),
+                *(12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583, 18, 20, 257, 1109, 12516, 12519),
+            ),
+            DatabaseUnreachable,
+        ),
+        ((1013, 1001, 1002, 1306, 1307), SessionLost),
+        ((600, 1281, 1282), ServerFault),
         ((4030, 4036), ServerMemory),
         ((1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343), RedoLogTrouble),
-        ((1555, 1466, 22924, 8181), SnapshotTooOld),
+        ((1555, 1466, 8103, 22924, 8181), SnapshotTooOld),
         ((1327, 1333, 1371, 26653, 25303), TransientError),
         ((1017, 28000, 28001), LoginRefused),
         ((942, 1031), NotGranted),
-        ((904, 1325, 1347, 1354, 3049, 65040), OperatorError),
+        ((900, 904, 1325, 1347, 1354, 3049, 65040), OperatorError),
         ((1, 1400, 12899), RowError),
     ],
 )
@@ -82,12 +89,16 @@ def test_wrapper_is_classified_by_the_error_below() -> None:
 
 @pytest.mark.parametrize(
     ("full_code", "kind"),
-    [("DPY-6005", DatabaseUnreachable), ("DPY-4011", DatabaseUnreachable), ("DPY-4024", SessionLost),
-     ("DPY-3001", OperatorError), ("DPY-4027", OperatorError)],
+    [("DPY-6000", DatabaseUnreachable), ("DPY-6001", DatabaseUnreachable), ("DPY-6005", DatabaseUnreachable),
+     ("DPY-4011", DatabaseUnreachable), ("DPY-4024", SessionLost), ("DPY-3001", OperatorError),
+     ("DPY-3010", OperatorError), ("DPY-3015", OperatorError), ("DPY-4000", OperatorError),
+     ("DPY-4027", OperatorError)],
 )  # fmt: skip
 def test_driver_codes(full_code: str, kind: type[CcbridgeError]) -> None:
     """Errors without an ORA number are told by the driver's own code."""
-    assert type(error(0, f"{full_code}: text", full_code)) is kind
+    found = error(0, f"{full_code}: text", full_code)
+    assert type(found) is kind
+    assert found.hint or isinstance(found, TransientError)
 
 
 def test_row_errors_hide_values() -> None:

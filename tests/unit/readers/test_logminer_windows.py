@@ -189,6 +189,19 @@ def test_deleted_copy_gives_way_to_one_that_is_there() -> None:
     assert (found.logs[0].name, found.gaps) == ("there", ())
 
 
+def test_every_copy_of_a_log_has_its_turn() -> None:
+    """A member or destination that cannot be read gives way; a doubtful member comes last."""
+    copies = [
+        LogFile("member_a", 1, 4, 100, None, archived=False, doubtful=True),
+        LogFile("member_b", 1, 4, 100, None, archived=False),
+        LogFile("dest2", 1, 3, 50, 100, archived=True, destination=2),
+        LogFile("dest1", 1, 3, 50, 100, archived=True, usable=False, destination=1),
+    ]
+    threads = [RedoThread(1, True, 300, 1)]
+    found = [[one.name for one in logs_to_mine(60, copies, threads, turn=turn).logs] for turn in range(3)]
+    assert found == [["dest2", "member_b"], ["dest2", "member_a"], ["dest2", "member_b"]]
+
+
 def test_host_offset() -> None:
     """The redo's times are host-local; west of Greenwich is negative."""
     assert parsed_offset("+01:00").total_seconds() == 3600
