@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from cdc.readers.logminer.cells import Bind, Cell, Hex, RedoSyntaxError, text_of
+from cdc.readers.logminer.cells import Bind, Cell, Hex, RedoSyntaxError
 from cdc.readers.logminer.statements import StatementScanner, read_statement
 
 LobData = str | Hex
@@ -25,7 +25,7 @@ _BEGIN = re.compile(r"(?:\A|\s|;)begin(?=\s)", re.IGNORECASE)
 _STATEMENT_HEAD = re.compile(
     r"\s*(select|buf_n?[cb]|dbms_lob\s*\.\s*(\w+)|xml_redo|if|end|\w+)", re.IGNORECASE
 )
-_TEXT_ASSIGNED = re.compile(r"\s*:=\s*(?:'|(?:hextoraw|unistr)\s*\()", re.IGNORECASE)
+_TEXT_ASSIGNED = re.compile(r"\s*:=\s*(?:'|hextoraw\s*\()", re.IGNORECASE)
 _OPEN_ASKED = re.compile(r"\s*:=\s*dbms_lob\s*\.\s*isopen\b", re.IGNORECASE)
 _HARMLESS = frozenset(("OPEN", "CLOSE", "ISOPEN", "CREATETEMPORARY", "FREETEMPORARY"))
 _VARIABLE = re.compile(r"[^\W\d]\w*(?=\s*[,)])")
@@ -84,18 +84,11 @@ class _Block(StatementScanner):
 
     def buffer(self) -> LobData | None:
         self.need(":=", "buffer without assignment")
-        value = self.data(self.value())
+        value = self.value()
+        if value is not None and not isinstance(value, str | Hex):
+            raise self.fail("unknown buffer expression")
         self.close()
         return value
-
-    def data(self, value: Cell) -> LobData | None:
-        """The bytes or text of an expression; UNISTR and concatenations of texts are text."""
-        if value is None or isinstance(value, str | Hex):
-            return value
-        try:
-            return text_of(value)
-        except RedoSyntaxError as exc:
-            raise self.fail("unknown buffer expression") from exc
 
     def call_arguments(self) -> tuple[list[Cell], str]:
         """Arguments of a DBMS_LOB call: variables as `Bind`, numbers, literals."""
@@ -185,7 +178,8 @@ class _LobReading:
 
     def _operation(self, call: str) -> None:
         arguments, locator = self.block.call_arguments()
-        binary = self.lob.binary or self.kinds.get(locator) == "BLOB"
+        kind = self.kinds.get(locator)  # a CLOB may be written from a buffer of bytes
+        binary = kind == "BLOB" if kind is not None else self.lob.binary
         self.seen = True
         if call == "TRIM":
             self.lob = replace(self.lob, binary=binary, trim=_count(arguments, 0, self.block))
@@ -208,7 +202,9 @@ def _write(
         if not buffered:
             raise block.fail("LOB write without data")
         data = buffer
-    return LobWrite(max(offset, 1) if call == "WRITE" else -1, length, block.data(data))
+    if data is not None and not isinstance(data, str | Hex):
+        raise block.fail("unknown buffer expression")
+    return LobWrite(max(offset, 1) if call == "WRITE" else -1, length, data)
 
 
 def _count(arguments: list[Cell], index: int, block: _Block) -> int:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from cdc.changes import TableName
 from cdc.readers.logminer.rows import COLUMNS
 
-CONTROL_CODES = (6, 7, 27, 36)
-"""Operation codes of transaction control, read whatever they name."""
-HOLE_CODE = 34
+ALWAYS_CODES = (6, 7, 27, 34, 36)
+"""Operation codes read whatever they name: transaction control, holes."""
 MAX_IN_LIST = 1_000
 
 
@@ -25,8 +24,7 @@ def contents_query(tables: Sequence[TableName], pdb: str | None = None) -> str:
 
     Args:
         tables: the captured tables.
-        pdb: container whose rows are meant; another one may have tables of the same names, and, as
-            each container has its own undo, transactions of the same ids.
+        pdb: container whose rows are meant; another one may have tables of the same names.
     """
     by_owner: dict[str, list[str]] = {}
     for table in tables:
@@ -44,12 +42,9 @@ def contents_query(tables: Sequence[TableName], pdb: str | None = None) -> str:
             *chosen,
         ]
     )
-    control = f"operation_code in ({', '.join(map(str, CONTROL_CODES))})"
     if pdb is not None:
-        there = f"src_con_name = {_literal(pdb)}"
-        control = f"({control} and ({there} or src_con_name is null))"
-        data = f"{there} and ({data})"
-    kept = [control, f"operation_code = {HOLE_CODE}", "status in (1291, 1343)", data]
+        data = f"src_con_name = {_literal(pdb)} and ({data})"
+    kept = [f"operation_code in ({', '.join(map(str, ALWAYS_CODES))})", "status in (1291, 1343)", data]
     columns = ", ".join(name.lower() for name in COLUMNS)
     return (
         f"select {columns} from v$logmnr_contents "  # noqa: S608 - names from the dictionary, quoted

@@ -6,7 +6,8 @@ leaves texts that are canonical already as they are. Read next: `cdc.readers.log
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from enum import Enum
 
 import polars as pl
@@ -59,6 +60,8 @@ _SPECIAL_NUMBERS = {
     "NAN": "NaN",
 }
 _PLAIN_NUMBER = r"^(?:0|-?[1-9]\d*|-?(?:0|[1-9]\d*)\.\d*[1-9])$"
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?[fFdD]?\s*\Z", re.ASCII)
+"""Stricter than `Decimal`, which takes `1_000` and `sNaN`."""
 _PLAIN_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"
 _FRACTION_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d*$"
 _UTC_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d*[1-9])?\+00$"
@@ -84,10 +87,9 @@ def number_text(text: str) -> str:
     special = _SPECIAL_NUMBERS.get(text.upper())
     if special:
         return special
-    try:
-        plain = f"{Decimal(text.rstrip('fFdD').strip()):f}"
-    except InvalidOperation as exc:
-        raise RedoSyntaxError("not a number", 0) from exc
+    if not _NUMBER.match(text):
+        raise RedoSyntaxError("not a number", 0)
+    plain = f"{Decimal(text.rstrip('fFdD').strip()):f}"
     if "." in plain:
         plain = plain.rstrip("0").rstrip(".")
     return "0" if plain in ("-0", "") else plain

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import oracledb
+import pytest
 
 from cdc.changes import TableName
+from cdc.readers.logminer.captured import CapturedTables
 from cdc.readers.logminer.dictionary import CapturedTable, captured_tables, is_extended, shape
 from cdc.readers.logminer.images import ImageReader
+from cdc.readers.logminer.rows import LogRow
+from cdc.readers.logminer.session import MiningSession
 
 NAME = TableName("CISADM", "CI_X")
 
@@ -30,7 +34,15 @@ class Dictionary:
     def __exit__(self, *exc: object) -> None:
         return None
 
-    def execute(self, statement: str, binds: Mapping[str, object], **options: object) -> None:
+    @property
+    def tables_connection(self) -> Dictionary:
+        """As a session has it."""
+        return self
+
+    def fetchone(self) -> tuple[str]:
+        return ("AL32UTF8",)
+
+    def execute(self, statement: str, *binds: Mapping[str, object], **options: object) -> None:
         del binds, options
         self._rows = []
         if "all_tab_cols" in statement:
@@ -81,3 +93,24 @@ def test_only_columns_behind_the_others_keep_older_rows_readable() -> None:
     assert not is_extended(then, described(ID))
     assert not is_extended(then, described(ID, ("NAME", 3, "NUMBER", 4, "NO")))
     assert not is_extended(shape(described(ID, UNUSED, TEXT)), described(ID, TEXT, added))
+
+
+@pytest.mark.parametrize(
+    ("owner", "table", "info", "stops"),
+    [
+        ("CISADM", "CI_X", "Dictionary Version Mismatch", True),
+        ("CISADM", "CI_X", "", False),
+        ("CISADM", "CI_OTHER", "Dictionary Version Mismatch", False),
+    ],
+)
+def test_rows_that_todays_dictionary_cannot_decode_stop_their_table(
+    owner: str, table: str, info: str, *, stops: bool
+) -> None:
+    """A row may have its table's name and still be older than its columns; a LONG gives no reason."""
+    session = cast("MiningSession", Dictionary(ID, TEXT))
+    captured = CapturedTables("ccb", session, [NAME])
+    dropped = shape(described(ID, ("GONE", 2, "NUMBER", 2, "NO"), ("NAME", 3, "VARCHAR2", 3, "NO")))
+    captured.begin({"committed": 7, "shapes": [["CISADM", "CI_X", dropped]]})
+    found = captured.table_of(LogRow(8, 1, "aa", status=2, owner=owner, table=table, info=info))
+    assert (NAME in captured.stopped) is stops
+    assert found == (NAME if table == "CI_X" and not stops else None)

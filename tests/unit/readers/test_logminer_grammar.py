@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdc.readers.logminer.blocks import read_lob
-from cdc.readers.logminer.cells import Call, RedoSyntaxError
+from cdc.readers.logminer.cells import Call, Hex, RedoSyntaxError
 from cdc.readers.logminer.ddl import Ddl, exchanged_table, read_ddl
 from cdc.readers.logminer.formats import timestamp_tz_text
 from cdc.readers.logminer.internal import decode
@@ -55,10 +55,10 @@ def test_text_is_no_buffer_of_bytes() -> None:
         read_lob(" buf_b := 'face';\n  dbms_lob.write(loc_b, 2, 1, buf_b);")
 
 
-def test_a_buffer_may_be_unistr() -> None:
-    """Text of an NCLOB outside the database character set comes as UNISTR, as in columns."""
-    lob = read_lob(r" buf_nc := UNISTR('\0416') || 'x';" "\n  dbms_lob.write(loc_nc, 2, 1, buf_nc);")
-    assert [(write.offset, write.data) for write in lob.writes] == [(1, "Жx")]
+def test_a_clob_may_be_written_from_bytes() -> None:
+    """The locator says what the column is, the buffer only how the piece is written."""
+    lob = read_lob(" buf_b := HEXTORAW('4869');\n  dbms_lob.write(loc_c, 2, 1, buf_b);")
+    assert (lob.binary, lob.writes[0].data) == (False, Hex("4869"))
 
 
 def test_an_xml_constructor_without_arguments_is_refused() -> None:

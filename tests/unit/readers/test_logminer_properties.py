@@ -210,7 +210,7 @@ def images(reader: ImageReader, case: Case, texts: Sequence[str]) -> list[tuple[
     return out
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(statements())
 def test_generated_statements_are_read_back_exactly(case: Case) -> None:
     """Every form of value and statement gives its values, by templates and by the scanner alike."""
@@ -245,7 +245,7 @@ def refused(case: Case, text: str) -> bool:
     return outcomes[0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(statements(), st.data())
 def test_a_lost_apostrophe_is_never_read_over(case: Case, data: st.DataObject) -> None:
     """A text with one apostrophe less is refused, whatever stands around it."""
@@ -255,14 +255,14 @@ def test_a_lost_apostrophe_is_never_read_over(case: Case, data: st.DataObject) -
         assert refused(case, case.redo[:at] + case.redo[at + 1 :])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(statements(), st.sampled_from([" x", "'", "''", ";", '"', ")", " and", ",", ' "A" = 1', "\0", "--"]))
 def test_text_after_the_end_is_refused(case: Case, garbage: str) -> None:
     """Nothing may follow the semicolon."""
     assert refused(case, case.redo + garbage)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(statements(), st.data())
 def test_a_truncated_text_is_refused_or_says_less(case: Case, data: st.DataObject) -> None:
     """A text cut anywhere is refused, or a whole statement with fewer conditions; no value changes."""

@@ -41,6 +41,13 @@ def test_numbers(text: str, expected: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["1_000", "sNaN", "", ".", "1e", "1,5", "0x10", "١", "1E+9999"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    """Only digits as Oracle writes them: a decimal comma or another notation is not guessed at."""
+    with pytest.raises(RedoSyntaxError):
+        number_text(text)
+
+
 @pytest.mark.parametrize(
     ("text", "model", "expected"),
     [
