@@ -6,6 +6,7 @@ renewed any more. Read next: `cdc.flows.capture`, `cdc.flows.deliver`, `cdc.flow
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
@@ -48,6 +49,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
         logger.info("replication_started", rule_set=rule_set.digest[:12], fencing=lease.token)
         supervisor = Supervisor(stop, state)
         context = parts.Context(settings, rule_set, lease, run_id, state, Wake())
+        gc.freeze()  # modules and rules stay: looking through them again and again is time of every flow
         for name, work in parts.flows(context):
             supervisor.start(name, work)
         try:
