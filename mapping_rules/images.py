@@ -35,15 +35,19 @@ class Shapes:
     @classmethod
     def of(cls, changes: TableChanges) -> Shapes:
         """The shapes that the frame has; most frames have one or two."""
-        texts = pl.concat_str("operation", "before_shape", "after_shape", separator=" ")
-        # one column: finding its values is many times faster than finding the rows of three
-        found = [text.split() for text in changes.frame.select_seq(texts).to_series().unique()]
-        before = {int(number) for operation, number, _ in found if operation in _WITH_BEFORE}
-        after = {int(number) for operation, _, number in found if operation not in _WITHOUT_AFTER}
+        kinds = changes.frame[["operation", "before_shape", "after_shape"]]
+        found = kinds.head(1).rows() if _are_alike(kinds) else kinds.unique().rows()
+        before = {number for operation, number, _ in found if operation in _WITH_BEFORE}
+        after = {number for operation, _, number in found if operation not in _WITHOUT_AFTER}
         return cls(
             frozenset((number, changes.shapes[number]) for number in before),
             frozenset((number, changes.shapes[number]) for number in after),
         )
+
+
+def _are_alike(frame: pl.DataFrame) -> bool:
+    """Whether all rows are the same; told faster than which rows there are."""
+    return frame.height > 0 and all((column == column[0]).all() for column in frame)
 
 
 _WITH_BEFORE = (Operation.UPDATE, Operation.DELETE)

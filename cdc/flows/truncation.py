@@ -57,7 +57,8 @@ def without_truncated(batches: Iterable[ChangeBatch], resume: Mapping[str, Any])
 
 def _first_truncate(changes: TableChanges) -> int | None:
     """Row number of the first TRUNCATE, None if there is none."""
-    return changes.frame["operation"].index_of(Operation.TRUNCATE.value)
+    is_truncate = changes.frame["operation"] == Operation.TRUNCATE.value
+    return is_truncate.arg_max() if is_truncate.any() else None
 
 
 def _stop(system: str, name: TableName, position: Position) -> TableTruncated:

@@ -46,13 +46,13 @@ def change_rows(
         "batch_id": pl.lit(batch_id, dtype=pl.Int64),
     }
     for side, column in ((BEFORE, "before_shape"), (AFTER, "after_shape")):
-        used = frame[column].unique()
+        shapes = frame[column]
         name = side.removesuffix(".")
-        if len(used) == 1:
-            given[name] = _image(changes, side, names, used[0])
+        if shapes.min() == shapes.max():
+            given[name] = _image(changes, side, names, shapes[0])
         else:
             # each row is encoded once, with the columns its image has
-            given[name] = pl.lit(_images(changes, side, names, used))
+            given[name] = pl.lit(_images(changes, side, names, shapes.unique()))
     given["before"] = pl.when(pl.col("operation").is_in(_HAS_BEFORE)).then(given["before"])
     given["after"] = pl.when(~pl.col("operation").is_in(_HAS_NO_AFTER)).then(given["after"])
     rows = frame.select_seq(given.get(name, pl.col(name)).alias(name) for name in COLUMNS)

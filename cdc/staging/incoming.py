@@ -115,12 +115,9 @@ def incoming(batch: ChangeBatch, stored: StoredCheckpoint | None, places: Snapsh
 def _extent(changes: TableChanges) -> Extent:
     """Changes are in stream order, so their first and last row tell."""
     frame = changes.frame
-    oldest, newest, reads = frame.select_seq(
-        pl.col("committed_at").min().alias("oldest"),
-        pl.col("committed_at").max().alias("newest"),
-        (pl.col("operation") == Operation.READ).any(),
-    ).row(0)
-    return Extent(_place(frame, 0), _place(frame, -1), oldest, newest, reads)
+    moments = frame["committed_at"]
+    reads = (frame["operation"] == Operation.READ).any()
+    return Extent(_place(frame, 0), _place(frame, -1), moments.min(), moments.max(), reads)  # type: ignore[arg-type]
 
 
 def _place(frame: pl.DataFrame, row: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ _META = {
     "position": pl.Int64,
     "ordinal": pl.Int64,
     "transaction_id": pl.String,
-    "committed_at": pl.Int64,  # microseconds since 1970
+    "committed_at": META_SCHEMA["committed_at"],
     "ours": pl.Boolean,
 }
 
@@ -102,8 +102,11 @@ def row_meta(transactions: Sequence[Transaction]) -> pl.DataFrame:
         columns["position"] += [int(begin.commit_lsn)] * rows
         columns["ordinal"] += range(transaction.first_ordinal, transaction.first_ordinal + rows)
         columns["transaction_id"] += [str(begin.transaction_id)] * rows
-        columns["committed_at"] += [begin.committed_us] * rows
+        columns["committed_at"] += [begin.committed_us] * rows  # since 1970
         columns["ours"] += [transaction.ours] * rows
-    return pl.DataFrame(columns, schema=_META).with_columns_seq(
-        pl.col("committed_at").cast(META_SCHEMA["committed_at"])
+    return pl.DataFrame(
+        [
+            pl.Series(name, values, dtype=pl.Int64 if name == "committed_at" else kind).cast(kind)
+            for (name, values), kind in zip(columns.items(), _META.values(), strict=True)
+        ]
     )

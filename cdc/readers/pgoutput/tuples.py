@@ -50,10 +50,11 @@ def table_changes(
     variants = {raw[VARIANT : VARIANT + 3] for raw in messages}
     _check_cell_count(table, variants)
     with_old = any(variant[0] in (KEY, OLD) for variant in variants)
-    rows = meta.with_columns_seq(
+    heads = [
         pl.Series("_kind", [raw[KIND] for raw in messages], dtype=pl.UInt8),
         pl.Series("_variant", [raw[VARIANT] for raw in messages], dtype=pl.UInt8),
-    ).hstack(cells(messages, width, with_old=with_old))
+    ]
+    rows = meta.hstack([*heads, *cells(messages, width, with_old=with_old)])
     unchanged = _unchanged(rows, width)
     if with_old and unchanged:
         rows = _fill_from_old(rows, unchanged)
@@ -81,8 +82,7 @@ def _before(i: int, name: str, is_identity: bool, with_old: bool) -> pl.Expr:
 
 def _unchanged(rows: pl.DataFrame, width: int) -> list[int]:
     """Columns in which some new tuple says: unchanged TOAST value, not sent."""
-    flags = rows.select_seq((pl.col(f"a{i}k") == UNCHANGED).any() for i in range(width)).row(0)
-    return [i for i, flag in enumerate(flags) if flag]
+    return [i for i in range(width) if (rows[f"a{i}k"] == UNCHANGED).any()]
 
 
 def _fill_from_old(rows: pl.DataFrame, columns: Sequence[int]) -> pl.DataFrame:
