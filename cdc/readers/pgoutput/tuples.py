@@ -9,7 +9,7 @@ IDENTITY.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 import polars as pl
@@ -20,9 +20,10 @@ from cdc.readers.pgoutput.canonical import canonical
 from cdc.readers.pgoutput.cells import KEY, KIND, NEW, OLD, TEXT, UNCHANGED, VARIANT, cells
 
 _OPERATIONS = {ord("I"): "c", ord("U"): "u", ord("D"): "d", ord("T"): "t"}
-_KIND, _VARIANT = pl.col("_kind"), pl.col("_variant")
-_HAS_NEW = _KIND.is_in([ord("I"), ord("U")])
-_NO_OLD = _KIND.is_in([ord("U")]) & _VARIANT.is_in([NEW])
+_WITH_NEW = (ord("I"), ord("U"))
+_UPDATE = ord("U")
+_FORM = pl.col("_form")
+"""Kind and variant of a message as one number; most batches of a table have one or two forms."""
 _NO_IMAGE = "none"
 
 
@@ -50,33 +51,45 @@ def table_changes(
     variants = {raw[VARIANT : VARIANT + 3] for raw in messages}
     _check_cell_count(table, variants)
     with_old = any(variant[0] in (KEY, OLD) for variant in variants)
-    heads = [
-        pl.Series("_kind", [raw[KIND] for raw in messages], dtype=pl.UInt8),
-        pl.Series("_variant", [raw[VARIANT] for raw in messages], dtype=pl.UInt8),
-    ]
-    rows = meta.hstack([*heads, *cells(messages, width, with_old=with_old)])
+    form = pl.Series("_form", [raw[KIND] << 8 | raw[VARIANT] for raw in messages], dtype=pl.UInt16)
+    forms = set(form)
+    rows = meta.hstack([form, *cells(messages, width, with_old=with_old)])
     unchanged = _unchanged(rows, width)
     if with_old and unchanged:
         rows = _fill_from_old(rows, unchanged)
 
     names = table.column_names
     shapes: dict[frozenset[str], int] = {ALL_PRESENT: 0}
-    after_shape = _after_shape(rows, unchanged, names, shapes)
+    after_shape = _after_shape(rows, forms, unchanged, names, shapes)
     frame = rows.select_seq(
-        _KIND.replace_strict(_OPERATIONS, return_dtype=pl.String).alias("operation"),
+        _by_form({form: _OPERATIONS[form >> 8] for form in forms}, pl.String).alias("operation"),
         *(name for name in META_SCHEMA if name in meta.columns),
-        _before_shape(frozenset(names), identity, shapes),
+        _before_shape(forms, frozenset(names), identity, shapes),
         after_shape,
-        *(_before(i, name, name in identity, with_old) for i, name in enumerate(names)),
+        *(_before(i, name, name in identity, with_old, forms) for i, name in enumerate(names)),
         *(pl.col(f"a{i}").alias(f"{AFTER}{name}") for i, name in enumerate(names)),
     )
     return TableChanges(table, canonical(frame, table, BEFORE, AFTER), tuple(shapes))
 
 
-def _before(i: int, name: str, is_identity: bool, with_old: bool) -> pl.Expr:
+def _by_form(values: Mapping[int, object], kind: type[pl.DataType]) -> pl.Expr:
+    """A value for each form; a literal where all rows have one."""
+    if len(set(values.values())) == 1:
+        return pl.lit(next(iter(values.values())), dtype=kind)
+    return _FORM.replace_strict(values, return_dtype=kind)
+
+
+def _without_old(form: int) -> bool:
+    """An update that left the identity as it was: its old tuple is not in the log."""
+    return form == _UPDATE << 8 | NEW
+
+
+def _before(i: int, name: str, is_identity: bool, with_old: bool, forms: set[int]) -> pl.Expr:
     old = pl.col(f"b{i}") if with_old else pl.lit(None, pl.String)
-    if is_identity:
-        old = pl.when(_NO_OLD).then(f"a{i}").otherwise(old)
+    if is_identity and any(map(_without_old, forms)):
+        new = pl.col(f"a{i}")
+        one = len(forms) == 1
+        old = new if one else pl.when(_FORM == (_UPDATE << 8 | NEW)).then(new).otherwise(old)
     return old.alias(f"{BEFORE}{name}")
 
 
@@ -95,33 +108,41 @@ def _fill_from_old(rows: pl.DataFrame, columns: Sequence[int]) -> pl.DataFrame:
 
 
 def _before_shape(
-    names: frozenset[str], identity: frozenset[str], shapes: dict[frozenset[str], int]
+    forms: set[int], names: frozenset[str], identity: frozenset[str], shapes: dict[frozenset[str], int]
 ) -> pl.Expr:
     whole, key, nothing = (
         shapes.setdefault(absent, len(shapes)) for absent in (ALL_PRESENT, names - identity, names)
     )
-    by_key = _NO_OLD | (_VARIANT == KEY)
-    number = pl.when(_VARIANT == OLD).then(whole).when(by_key).then(key).otherwise(nothing)
-    return number.cast(pl.Int16).alias("before_shape")
+    numbers = {
+        form: whole if form & 255 == OLD else key if form & 255 == KEY or _without_old(form) else nothing
+        for form in forms
+    }
+    return _by_form(numbers, pl.Int16).alias("before_shape")
 
 
 def _after_shape(
-    rows: pl.DataFrame, unchanged: Sequence[int], names: Sequence[str], shapes: dict[frozenset[str], int]
+    rows: pl.DataFrame,
+    forms: set[int],
+    unchanged: Sequence[int],
+    names: Sequence[str],
+    shapes: dict[frozenset[str], int],
 ) -> pl.Expr:
     nothing = shapes.setdefault(frozenset(names), len(shapes))
     if not unchanged:
-        return pl.when(_HAS_NEW).then(0).otherwise(nothing).cast(pl.Int16).alias("after_shape")
+        numbers = {form: 0 if form >> 8 in _WITH_NEW else nothing for form in forms}
+        return _by_form(numbers, pl.Int16).alias("after_shape")
     flags = (
         pl.when(pl.col(f"a{i}k") == UNCHANGED).then(pl.lit("1")).otherwise(pl.lit("0")) for i in unchanged
     )
-    mark = pl.when(_HAS_NEW).then(reduce(lambda text, flag: text + flag, flags)).otherwise(pl.lit(_NO_IMAGE))
+    has_new = _by_form({form: form >> 8 in _WITH_NEW for form in forms}, pl.Boolean)
+    mark = pl.when(has_new).then(reduce(lambda text, flag: text + flag, flags)).otherwise(pl.lit(_NO_IMAGE))
     marks = rows.select_seq(mark.alias("mark")).get_column("mark")
-    numbers = {_NO_IMAGE: nothing}
+    by_mark = {_NO_IMAGE: nothing}
     for text in marks.unique(maintain_order=True):
         if text != _NO_IMAGE:
             absent = frozenset(names[i] for i, flag in zip(unchanged, text, strict=True) if flag == "1")
-            numbers[text] = shapes.setdefault(absent, len(shapes))
-    return mark.replace_strict(numbers, return_dtype=pl.Int16).alias("after_shape")
+            by_mark[text] = shapes.setdefault(absent, len(shapes))
+    return mark.replace_strict(by_mark, return_dtype=pl.Int16).alias("after_shape")
 
 
 def _check_cell_count(table: SourceTable, variants: set[bytes]) -> None:
