@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from cdc.errors import ConfigurationError
 
@@ -108,6 +108,11 @@ class OracleSystem(Secret):
         default=(), description="DEST_ID of the archive destinations that may be read, preferred first"
     )
     pdb: str | None = Field(default=None, description="pluggable database of the tables; dsn is the root's")
+    apply_log: str | None = Field(
+        default=None,
+        pattern=r"^([^.\"]+\.)?[^.\"]+$",
+        description="table [schema.]name with a row in each transaction we write; tells our own writes",
+    )
     unescaped_apostrophes: bool = Field(
         default=False,
         description="read SQL_REDO whose apostrophes are not doubled; ambiguous texts are refused",
@@ -132,6 +137,14 @@ class OracleSystem(Secret):
     def zone_is_known(cls, value: str) -> str:
         """Refuse a zone the time zone database does not have."""
         return known_zone(value)
+
+    @field_validator("apply_log")
+    @classmethod
+    def apply_log_is_read(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Refuse it with a reader that does not look for it."""
+        if value is not None and info.data.get("reader") != "logminer":
+            raise ValueError("only reader logminer knows an apply log")
+        return value
 
 
 System = Annotated[PostgresSystem | OracleSystem, Field(discriminator="kind")]

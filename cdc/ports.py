@@ -21,12 +21,16 @@ StopAsked = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault found by a preflight check, with the exact statement or setting that mends it."""
+    """One fault found by a preflight check, with the exact statement or setting that mends it.
+
+    `advice` is what data may flow without.
+    """
 
     subject: str
     found: str
     expected: str
     fix: str = ""
+    advice: bool = False
 
 
 class ChangeReader(Protocol):
@@ -42,6 +46,9 @@ class ChangeReader(Protocol):
 
     def preflight(self) -> list[Finding]:
         """Everything that would keep this reader from reading, all at once; read only."""
+
+    def missing_log(self, resume: Resume) -> list[Finding]:
+        """What of the source's log is gone that reading on from `resume` needs, as far as it can be told."""
 
     def identity(self) -> Mapping[str, str]:
         """What the saved position is bound to (DBID and resetlogs; system identifier, timeline, slot)."""

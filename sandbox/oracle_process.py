@@ -12,6 +12,7 @@ import json
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -35,6 +36,7 @@ class OracleProcess:
         service: database and service name.
         time_zone: zone of the database host, in which SYSDATE is.
         tls: listen on a second port with this certificate.
+        pdbs: pluggable databases of a multitenant database; each is a service too.
 
     Attributes:
         port, tls_port: where it listens on 127.0.0.1, once started; `tls_port` None without `tls`.
@@ -50,9 +52,12 @@ class OracleProcess:
         service: str = "CCB",
         time_zone: str = "Africa/Douala",
         tls: TlsFiles | None = None,
+        pdbs: Sequence[str] = (),
     ) -> None:
         self._log = log
         self._arguments = ["--service", service, "--time-zone", time_zone]
+        for pdb in pdbs:
+            self._arguments += ["--pdb", pdb]
         if tls is not None:
             self._arguments += ["--certificate", str(tls.certificate), "--key", str(tls.key)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -116,11 +121,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="sandbox.oracle_process")
     parser.add_argument("--service", required=True)
     parser.add_argument("--time-zone", required=True)
+    parser.add_argument("--pdb", action="append", default=[])
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
     options = parser.parse_args(arguments)
     _log_to_stderr()
-    database = OracleDatabase(options.service, time_zone=options.time_zone)
+    database = OracleDatabase(options.service, time_zone=options.time_zone, pdbs=options.pdb)
     database.run_script(f'alter user SYSTEM identified by "{SYSTEM_PASSWORD}"')
     with contextlib.ExitStack() as servers:
         plain = servers.enter_context(OracleServer(database))

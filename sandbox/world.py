@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,7 @@ class World:
         persons: how many persons CC&B begins with; 0 leaves it empty but configured.
         seed: the same seed makes the same customers.
         tls: serve TLS as well, with certificates of `authority`; `wallet` is for Oracle's driver.
+        pdbs: pluggable databases of CC&B's Oracle, which is multitenant then; CC&B is in the first.
         durable: False runs PostgreSQL without fsync; killing clients is safe either way.
 
     Attributes:
@@ -71,6 +73,7 @@ class World:
         seed: int = 2026,
         tls: bool = False,
         durable: bool = False,
+        pdbs: Sequence[str] = (),
     ) -> None:
         self._own_folder = folder is None
         self.folder = folder or temporary_folder("ccbridge-world-")
@@ -81,7 +84,8 @@ class World:
         self._persons, self._seed = persons, seed
         certificate = self.authority.issue("server") if self.authority else None
         self.postgres = PostgresServer(tls=certificate, durable=durable)
-        self.oracle = OracleProcess(self.folder / "oracle.log", tls=certificate)
+        self.oracle = OracleProcess(self.folder / "oracle.log", tls=certificate, pdbs=pdbs)
+        self._service = next(iter(pdbs), "CCB")
         self._servers = contextlib.ExitStack()
 
     def start(self) -> World:
@@ -96,7 +100,9 @@ class World:
             servers.enter_context(self.oracle)
             servers.enter_context(self.postgres)
             self._make_postgres_databases()
-            self.ccb = CcbDatabase("127.0.0.1", self.oracle.port, tls_port=self.oracle.tls_port)
+            self.ccb = CcbDatabase(
+                "127.0.0.1", self.oracle.port, self._service, tls_port=self.oracle.tls_port
+            )
             create(self.ccb)
             self.loaded = load_customers(self.ccb, self._persons, seed=self._seed)
             self._servers = servers.pop_all()

@@ -16,6 +16,7 @@ import polars as pl
 
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.errors import DatabaseUnreachable, OperatorError, ReceiptMismatch, RowError, TransientError
+from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding
@@ -54,6 +55,7 @@ class PaymentUploadSink:
         self.system, self.settings, self.upload = system, settings, upload
         self.name = f"{system}.payment_upload"
         self._subject = f"{settings.user}@{settings.dsn}"
+        self._apply_log = apply_log(settings)
         self._connection: oracledb.Connection | None = None
         self._tables: UploadTables | None = None
 
@@ -64,7 +66,8 @@ class PaymentUploadSink:
             CcbridgeError: CC&B's database cannot be reached or refuses the login.
         """
         with oracle_errors(self._subject), self._session().cursor() as cursor:
-            return upload_checks.findings(cursor, self.settings, self.upload)
+            found = upload_checks.findings(cursor, self.settings, self.upload)
+            return found + list(self._apply_log.findings(cursor)) if self._apply_log else found
 
     def precheck(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """Receipts that CC&B would not post as wanted: recharge_id, reason_code, reason.
@@ -144,6 +147,8 @@ class PaymentUploadSink:
                 _require_same(number, own, inside)
                 connection.rollback()  # ends the read
             else:
+                if self._apply_log is not None:
+                    self._apply_log.write(cursor, str(number))
                 tables.insert(cursor, own)
                 connection.commit()
         return SendOutcome(already_there, placed)

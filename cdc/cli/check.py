@@ -21,17 +21,21 @@ def command(
     """Check configuration, rules, databases and grants; print the statement that mends each finding."""
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
-    from cdc.flows.preflight import preflight
+    from cdc.flows.preflight import missing_log, preflight
     from cdc.flows.rule_set import load_rules
 
-    report = preflight(settings, load_rules(settings))
-    findings = report.findings
+    rule_set = load_rules(settings)
+    report = preflight(settings, rule_set)
+    missing_log(settings, rule_set, report)
+    findings = report.findings + report.advice
     if form == "json":
         show(({"system": one.system, **asdict(one.finding)} for one in findings), (), form=form)
     else:
         for one in findings:
-            typer.echo(str(one))
+            typer.echo(f"{one} (advice)" if one.finding.advice else str(one))
             for line in one.finding.fix.splitlines():
                 typer.echo(f"    {line}")
-        typer.echo("check ok" if not findings else f"{len(findings)} finding(s)")
+        count = len(report.findings)
+        result = f"{count} finding(s)" if count else "check ok"
+        typer.echo(f"{result}, {len(report.advice)} piece(s) of advice" if report.advice else result)
     raise typer.Exit(report.exit_code)

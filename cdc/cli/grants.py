@@ -20,6 +20,9 @@ def command(
         str | None,
         typer.Option("--pdb", help="Pluggable database of the tables. [default: the configured one]"),
     ] = None,
+    rds: Annotated[
+        bool, typer.Option("--rds", help="Amazon RDS: rights on objects of SYS by RDS's procedure.")
+    ] = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Print the grants for capture and payment upload of one Oracle system; nothing is executed."""
@@ -27,5 +30,5 @@ def command(
     settings = configuration.load(config)
     from cdc.flows.grants import grants
 
-    for line in grants(settings, system, user=user, pdb=pdb):
+    for line in grants(settings, system, user=user, pdb=pdb, rds=rds):
         typer.echo(line)

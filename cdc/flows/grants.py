@@ -7,6 +7,7 @@ Made from the configuration and the rule set alone: nobody has to log in to see 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import mapping_rules
 from cdc.changes import TableName
@@ -14,12 +15,16 @@ from cdc.config import OracleSystem, Settings
 from cdc.errors import ConfigurationError
 from cdc.flows import parts
 from cdc.flows.rule_set import load_rules
-from cdc.readers.logminer.grants import mining_grants, table_grants
+from cdc.oracle.apply_log import apply_log
+from cdc.oracle.connect import entering
+from cdc.readers.logminer.grants import enter_grant, mining_grants, table_grants
 from cdc.readers.logminer.snapshot import quoted
 from sinks.upload_tables import NEEDED, WRITTEN
 
 
-def grants(settings: Settings, system: str, *, user: str | None, pdb: str | None) -> Iterator[str]:
+def grants(
+    settings: Settings, system: str, *, user: str | None, pdb: str | None, rds: bool = False
+) -> Iterator[str]:
     """Lines of a SQL script, comments included.
 
     Args:
@@ -27,6 +32,7 @@ def grants(settings: Settings, system: str, *, user: str | None, pdb: str | None
         system: an Oracle system of it.
         user: who is granted; by default the configured user.
         pdb: pluggable database of the tables; by default the configured one, if any.
+        rds: grant rights on objects of SYS as Amazon RDS does.
 
     Raises:
         ConfigurationError: no such system, or it is no Oracle system.
@@ -41,22 +47,23 @@ def grants(settings: Settings, system: str, *, user: str | None, pdb: str | None
     where = f"in the root (CDB$ROOT), then in pluggable database {pdb}" if pdb else "in the database"
     yield f"-- rights of {user} for ccbridge system {system}; run as SYS {where}"
     captured = mapping_rules.captured_tables(rule_set, system) if system in parts.sources(rule_set) else ()
-    yield from mining_grants(source, user, root=pdb is not None) if captured else _login(user, pdb)
+    if captured:
+        yield from mining_grants(source, user, pdb=pdb, rds=rds)
+    else:
+        yield f"grant create session to {user};"
     if pdb:
-        yield f'alter session set container = "{pdb}";'
+        yield f"{entering(pdb)};"
+        yield enter_grant(user)
     if captured:
         yield f"-- captured by rule set {rule_set.name}"
         yield from table_grants(captured, user)
     if system in parts.targets(rule_set):
         yield "-- payment upload: looked up, and written"
         yield from _upload_grants(source, user)
-
-
-def _login(user: str, pdb: str | None) -> Iterator[str]:
-    """A system that is written only."""
-    yield f"grant create session to {user}{' container = all' if pdb else ''};"
-    if pdb:
-        yield f"grant set container to {user} container = all;"
+    log = apply_log(source)
+    if log is not None:
+        yield "-- apply log: marks what ccbridge writes"
+        yield from replace(log, user=user).ddl()
 
 
 def _upload_grants(source: OracleSystem, user: str) -> Iterator[str]:

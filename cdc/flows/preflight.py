@@ -9,13 +9,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import structlog
+
 import mapping_rules
 from cdc.config import OracleSystem, Settings
 from cdc.errors import CcbridgeError, DatabaseUnreachable, ExitCode, LoginRefused, PreflightFailed, RuleFaults
 from cdc.flows import parts
 from cdc.ports import Finding
+from cdc.postgres.connect import connect
+from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.migrate import check_revision
 from mapping_rules import RuleSet
+
+INSECURE = Finding(
+    "connection", "not protected by verified TLS: insecure = true", "TLS with a verified certificate",
+    "remove insecure, and give a dsn with tcps or sslmode verify-full", advice=True,
+)  # fmt: skip
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,9 +43,10 @@ class Located:
 
 @dataclass
 class Report:
-    """What the checks found; `exit_code` is the gravest of them."""
+    """What the checks found; `exit_code` is the gravest of the findings, `advice` does not count."""
 
     findings: list[Located] = field(default_factory=list)
+    advice: list[Located] = field(default_factory=list)
     exit_code: ExitCode = ExitCode.DONE
     out_of_reach: set[str] = field(default_factory=set)
 
@@ -56,9 +68,11 @@ class Report:
 
     def add(self, system: str, findings: Sequence[Finding], code: ExitCode) -> None:
         """Take findings over, each once."""
-        known = set(self.findings)
-        self.findings += [one for finding in findings if (one := Located(system, finding)) not in known]
-        if findings:
+        found = [Located(system, finding) for finding in findings]
+        self.advice += [one for one in found if one.finding.advice and one not in self.advice]
+        faults = [one for one in found if not one.finding.advice]
+        self.findings += [one for one in faults if one not in self.findings]
+        if faults:
             # an unreachable database says more than what could be seen without it
             self.exit_code = max(self.exit_code, code, key=_gravity)
 
@@ -73,6 +87,9 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
     A part that cannot be reached is a finding of its own, the others are still checked.
     """
     report = Report()
+    for name, system in {"staging": settings.staging, **settings.systems}.items():
+        if system.insecure:
+            report.add(name, [INSECURE], ExitCode.DONE)
     missing = sorted(rule_set.systems.keys() - settings.systems.keys())
     if missing:
         wanted = [
@@ -89,6 +106,28 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
     return report
 
 
+def missing_log(settings: Settings, rule_set: RuleSet, report: Report) -> None:
+    """Add what of the sources' logs is gone that their checkpoints need; replication would wait for it."""
+    if report.findings:
+        return
+    with connect(settings.staging, application="ccbridge check", autocommit=True) as connection:
+        saved = Checkpoints(connection).all()
+    for checkpoint in saved:
+        if checkpoint.snapshot_complete and checkpoint.system in parts.sources(rule_set):
+            report.look(checkpoint.system, partial(_missing_log, settings, rule_set, checkpoint))
+
+
+def _missing_log(settings: Settings, rule_set: RuleSet, checkpoint: StoredCheckpoint) -> list[Finding]:
+    reader = parts.open_reader(settings, rule_set, checkpoint.system)
+    try:
+        # another database, or another reader's place, is for the flow to refuse
+        if dict(reader.identity()) != dict(checkpoint.identity):
+            return []
+        return reader.missing_log(checkpoint.resume)
+    finally:
+        reader.close()
+
+
 def require(settings: Settings, rule_set: RuleSet) -> None:
     """Refuse to go on when there is a finding.
 
@@ -96,6 +135,8 @@ def require(settings: Settings, rule_set: RuleSet) -> None:
         PreflightFailed: every finding, one a line; its exit code is the gravest one's.
     """
     report = preflight(settings, rule_set)
+    for one in report.advice:
+        log.warning("advice_given", system=one.system, advice=str(one), fix=one.finding.fix)
     if report.findings:
         failed = PreflightFailed(
             "\n".join(map(str, report.findings)), hint="ccbridge check prints the statements that mend these"
@@ -108,7 +149,7 @@ def _source(settings: Settings, rule_set: RuleSet, name: str) -> list[Finding]:
     reader = parts.open_reader(settings, rule_set, name)
     try:
         findings = reader.preflight()
-        if not findings:
+        if all(finding.advice for finding in findings):
             faults = mapping_rules.check_source(rule_set, name, reader.describe())
             if faults:
                 raise RuleFaults(faults)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import oracledb
 
 from cdc.config import OracleSystem
-from cdc.errors import ConfigurationError
-from cdc.oracle.errors import oracle_errors
+from cdc.errors import ConfigurationError, NotGranted
+from cdc.oracle.errors import ora_code, oracle_errors
+
+NO_CREATE_SESSION, NO_RIGHT = 1045, 1031
 
 SESSION_FORMATS = (
     "alter session set nls_date_format = 'YYYY-MM-DD HH24:MI:SS' "
@@ -38,25 +40,52 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
             [f"{subject}: no password"], hint="set CCBRIDGE_SYSTEMS__<NAME>__PASSWORD, or password_file"
         )
     with oracle_errors(subject):
-        connection = oracledb.connect(
-            user=settings.user,
-            password=password,
-            dsn=settings.dsn,
-            wallet_location=str(settings.wallet) if settings.wallet else None,
-            tcp_connect_timeout=settings.connect_timeout_s,
-            expire_time=2,  # minutes; below the idle limit of common load balancers
-        )
+        try:
+            connection = oracledb.connect(
+                user=settings.user,
+                password=password,
+                dsn=settings.dsn,
+                wallet_location=str(settings.wallet) if settings.wallet else None,
+                tcp_connect_timeout=settings.connect_timeout_s,
+                expire_time=2,  # minutes; below the idle limit of common load balancers
+            )
+        except oracledb.DatabaseError as exc:
+            where = " -- in the root, whose service dsn must name" if settings.pdb else ""
+            _name_missing(exc, NO_CREATE_SESSION, subject, f"grant create session to {settings.user};{where}")
+            raise
         connection.module = module
         connection.client_identifier = "ccbridge"
         try:
             with connection.cursor() as cursor:
                 cursor.execute(SESSION_FORMATS)
                 if settings.pdb is not None and not in_root:
-                    cursor.execute(f"alter session set container = {identifier(settings.pdb)}")
+                    _enter(cursor, settings, subject)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _enter(cursor: oracledb.Cursor, settings: OracleSystem, subject: str) -> None:
+    """Go into the pluggable database of the tables."""
+    statement = entering(settings.pdb or "")
+    try:
+        cursor.execute(statement)
+    except oracledb.DatabaseError as exc:
+        grant = f"{statement};\ngrant set container to {settings.user};"
+        _name_missing(exc, NO_RIGHT, f"{subject}, container {settings.pdb}", grant)
+        raise
+
+
+def _name_missing(exc: oracledb.DatabaseError, code: int, subject: str, grant: str) -> None:
+    """Raise NotGranted with the grant that mends it, if that is what failed."""
+    if ora_code(exc) == code:
+        raise NotGranted(f"{subject}: {str(exc).splitlines()[0]}", hint=grant) from exc
+
+
+def entering(pdb: str) -> str:
+    """The statement that goes into a pluggable database."""
+    return f"alter session set container = {identifier(pdb)}"
 
 
 def identifier(name: str) -> str:

@@ -84,6 +84,7 @@ _HINTS = {
     1354: "alter database add supplemental log data",
     28000: "unlock the account, then start again",
     28001: "change the expired password, then start again",
+    65011: "set pdb to the name of an open pluggable database: select name from v$pdbs",
     65040: "the session is in the wrong container: use the service of the root for mining",
 }
 _HINTS_BY_DPY = {

@@ -7,7 +7,7 @@ schema as SYSTEM, `load_customers` fills it as the application, `sandbox.world` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
@@ -71,12 +71,17 @@ def exact_numbers(cursor: oracledb.Cursor, column: oracledb.FetchInfo) -> oracle
     return None
 
 
-def create(database: CcbDatabase) -> None:
+def create(database: CcbDatabase, *, root: str = "CCB") -> None:
     """Create users, tables with supplemental logging, rights and configuration rows.
+
+    `root` is the service where the whole database's logging is set: another one if it is multitenant.
 
     Raises:
         oracledb.DatabaseError: the database has some of it already.
     """
+    with replace(database, service=root).connect("SYSTEM") as connection, connection.cursor() as cursor:
+        cursor.execute("alter database add supplemental log data")
+        cursor.execute("alter database force logging")
     with database.connect("SYSTEM") as connection, connection.cursor() as cursor:
         for statement in schema_statements(database.passwords):
             cursor.execute(statement)
@@ -86,7 +91,7 @@ def create(database: CcbDatabase) -> None:
 
 
 def schema_statements(passwords: Mapping[str, str]) -> list[str]:
-    """The DDL in order: users, tables, rights, supplemental logging of the database."""
+    """The DDL in order: users, tables, rights."""
     statements = []
     for user in (OWNER, APPLICATION_USER, BRIDGE_USER):
         statements.append(f'create user {user} identified by "{passwords[user]}"')
@@ -95,7 +100,6 @@ def schema_statements(passwords: Mapping[str, str]) -> list[str]:
     for table in tables().values():
         statements += table.ddl()
         statements.append(f"grant select, insert, update, delete on {table.qualified} to {APPLICATION_USER}")
-    statements.append("alter database add supplemental log data")
     return statements + bridge_grants()
 
 

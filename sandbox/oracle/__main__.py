@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     result.add_argument("--port", type=int, default=0, help="0 for any free one (default)")
     result.add_argument("--service", default="CCB", help="database and service name (default CCB)")
+    result.add_argument(
+        "--pdb", action="append", default=[], help="a pluggable database; scripts then run in the root"
+    )
     result.add_argument("--time-zone", default="UTC", help="zone of the database host (default UTC)")
     result.add_argument("--script", type=Path, action="append", default=[], help="SQL to run first, as SYS")
     result.add_argument(
@@ -44,7 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     gc.set_threshold(GARBAGE_THRESHOLD, 50, 50)
     database = OracleDatabase(
-        options.service, time_zone=options.time_zone, records_per_log=options.records_per_log
+        options.service,
+        pdbs=[pdb.upper() for pdb in options.pdb],
+        time_zone=options.time_zone,
+        records_per_log=options.records_per_log,
     )
     for script in options.script:
         try:

@@ -170,11 +170,14 @@ class Database(Protocol):
     """The database behind the listener."""
 
     name: str
-    services: frozenset[str]
     banner: str
 
-    def verifier(self, user: str) -> Verifier | None:
-        """The verifier of an existing, unlocked user; None for unknown users."""
+    @property
+    def services(self) -> frozenset[str]:
+        """Names a client may connect to, the database's own among them."""
+
+    def verifier(self, user: str, service: str) -> Verifier | None:
+        """The verifier of an existing, unlocked user of the container behind a service, else None."""
 
     def open_session(self, client: Client) -> Session:
         """Open a session for a user who proved his password. Raises OracleFault (no CREATE SESSION)."""

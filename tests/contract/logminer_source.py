@@ -1,6 +1,8 @@
 """A schema that the LogMiner reader captures; used by several test modules.
 
-It is on the Oracle stand-in, or on the database that CCBRIDGE_TEST_ORACLE_DSN names.
+It is on the Oracle stand-in, or on the database that CCBRIDGE_TEST_ORACLE_DSN names. Where that is
+multitenant the DSN is of a service of the root, CCBRIDGE_TEST_ORACLE_PDB names the pluggable database
+that gets the schemas, and its service is called as it is.
 """
 
 from __future__ import annotations
@@ -18,19 +20,17 @@ from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.ports import ChangeReader
 from cdc.readers.logminer import LogMinerReader
+from cdc.readers.logminer.grants import enter_grant, mining_grants, table_grants
 from sandbox.oracle_process import SYSTEM_PASSWORD, OracleProcess
 from tests.contract.reader_suite import TypeCase
 
 REAL_DSN = os.environ.get("CCBRIDGE_TEST_ORACLE_DSN")
 ADMIN = os.environ.get("CCBRIDGE_TEST_ORACLE_ADMIN", "SYSTEM")
 ADMIN_PASSWORD = os.environ.get("CCBRIDGE_TEST_ORACLE_PASSWORD", SYSTEM_PASSWORD)
+REAL_PDB = os.environ.get("CCBRIDGE_TEST_ORACLE_PDB")
 NO_SUCH_USER = 1918
-BRIDGE = "CCBRIDGE"
+BRIDGE, COMMON_BRIDGE = "CCBRIDGE", "C##CCBRIDGE"
 SECRET = "bridge"
-VIEWS = (
-    "V_$DATABASE", "V_$THREAD", "V_$LOG", "V_$LOGFILE", "V_$ARCHIVED_LOG", "V_$LOGMNR_CONTENTS",
-    "GV_$TRANSACTION",
-)  # fmt: skip
 TABLES = ("ACCOUNT", "RECHARGE", "TYPED")
 COLUMNS = "id number(19) primary key, name varchar2(60) not null, amount number(15,2), note varchar2(200)"
 
@@ -41,7 +41,8 @@ def oracle_server(folder: Path) -> Iterator[str]:
     if REAL_DSN:
         yield prepared(REAL_DSN)
         return
-    with OracleProcess(folder / "oracle.log") as server:
+    pdbs = (REAL_PDB, "OTHERPDB") if REAL_PDB else ()
+    with OracleProcess(folder / "oracle.log", pdbs=pdbs) as server:
         yield prepared(f"127.0.0.1:{server.port}/CCB")
 
 
@@ -51,21 +52,36 @@ def needs_stand_in() -> None:
         pytest.skip("the database of CCBRIDGE_TEST_ORACLE_DSN has no fault list")
 
 
-def prepared(dsn: str) -> str:
+def prepared(dsn: str, pdb: str | None = REAL_PDB) -> str:
     """Make the bridge's user, anew if it is there, with its rights."""
+    settings = bridge_settings(dsn, pdb)
     with system_session(dsn) as cursor:
         try:
-            cursor.execute(f"drop user {BRIDGE} cascade")
+            cursor.execute(f"drop user {settings.user} cascade")
         except oracledb.DatabaseError as exc:
             if exc.args[0].code != NO_SUCH_USER:
                 raise
-        cursor.execute(f'create user {BRIDGE} identified by "{SECRET}"')
-        cursor.execute(f"grant create session, logmining to {BRIDGE}")
-        cursor.execute(f"grant execute on sys.dbms_logmnr to {BRIDGE}")
-        for view in VIEWS:
-            cursor.execute(f"grant select on sys.{view} to {BRIDGE}")
-        cursor.execute("alter database add supplemental log data")
+        cursor.execute(f'create user {settings.user} identified by "{SECRET}"')
+        for grant in mining_grants(settings, settings.user, pdb=pdb):
+            cursor.execute(grant.removesuffix(";"))
+        cursor.execute("select supplemental_log_data_min from v$database")
+        if cursor.fetchone() == ("NO",):
+            cursor.execute("alter database add supplemental log data")
+        cursor.execute("select force_logging from v$database")
+        if cursor.fetchone() != ("YES",):
+            cursor.execute("alter database force logging")
     return dsn
+
+
+def bridge_settings(dsn: str, pdb: str | None = REAL_PDB) -> OracleSystem:
+    """How the bridge reaches the database: a common user where it is multitenant."""
+    user = COMMON_BRIDGE if pdb else BRIDGE
+    return OracleSystem(kind="oracle", dsn=dsn, user=user, password=SECRET, insecure=True, pdb=pdb)
+
+
+def inside(dsn: str, pdb: str | None) -> str:
+    """Where the application logs in: at the service of the pluggable database, if there is one."""
+    return f"{dsn.rpartition('/')[0]}/{pdb}" if pdb else dsn
 
 
 @contextmanager
@@ -124,11 +140,12 @@ class OracleSource:
         "zone_c timestamp(6) with time zone, bytes_c raw(16)"
     )
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self.owner = f"T{uuid.uuid4().hex[:12].upper()}"
-        self.settings = OracleSystem(kind="oracle", dsn=dsn, user=BRIDGE, password=SECRET, insecure=True)
-        with system_session(dsn) as cursor:
+    def __init__(self, dsn: str, pdb: str | None = REAL_PDB, *, owner: str | None = None) -> None:
+        self.settings = bridge_settings(dsn, pdb)
+        self._dsn = inside(dsn, pdb)
+        self.owner = owner or f"T{uuid.uuid4().hex[:12].upper()}"
+        bridge = self.settings.user
+        with system_session(self._dsn) as cursor:
             cursor.execute(f'create user {self.owner} identified by "{SECRET}"')
             cursor.execute(f"grant create session to {self.owner}")
             cursor.execute(f"alter user {self.owner} quota unlimited on USERS")
@@ -136,7 +153,11 @@ class OracleSource:
                 columns = self.typed if table == "TYPED" else COLUMNS
                 cursor.execute(f"create table {self.owner}.{table} ({columns})")
                 cursor.execute(f"alter table {self.owner}.{table} add supplemental log data (all) columns")
-                cursor.execute(f"grant select, flashback, insert on {self.owner}.{table} to {BRIDGE}")
+                cursor.execute(f"grant insert on {self.owner}.{table} to {bridge}")
+            if pdb is not None:
+                cursor.execute(enter_grant(bridge).removesuffix(";"))
+            for grant in table_grants([TableName(self.owner, table) for table in (*TABLES, "ASIDE")], bridge):
+                cursor.execute(grant.removesuffix(";"))
 
     def spelled(self, name: str) -> str:
         return name.upper()
@@ -146,7 +167,7 @@ class OracleSource:
 
     @contextmanager
     def session(self, *, ours: bool = False) -> Iterator[OracleSession]:
-        user = BRIDGE if ours else self.owner
+        user = self.settings.user if ours else self.owner
         with oracledb.connect(user=user, password=SECRET, dsn=self._dsn) as connection:
             session = OracleSession(connection)
             session.execute(f"alter session set current_schema = {self.owner}")
@@ -158,7 +179,7 @@ class OracleSource:
             return {row[0]: dict(zip(("id", "name", "amount", "note"), row, strict=True)) for row in cursor}
 
     def cut(self) -> None:
-        with system_session(self._dsn) as cursor:
+        with system_session(self.settings.dsn) as cursor:
             cursor.execute("select sid, serial# from v$session where module like 'ccbridge%'")
             for sid, serial in cursor.fetchall():
                 cursor.execute(f"alter system kill session '{sid},{serial}'")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,16 @@ from cdc.errors import (
     TransientError,
 )
 from cdc.readers.logminer import LogMinerReader, recovery, session
-from tests.contract.logminer_source import TABLES, OracleSource, oracle_server, system_session
+from sandbox.oracle_process import OracleProcess
+from tests.contract.logminer_source import (
+    TABLES,
+    OracleSession,
+    OracleSource,
+    inside,
+    oracle_server,
+    prepared,
+    system_session,
+)
 from tests.contract.reader_suite import Event, events, insert, snapshot
 
 TIMEOUT_S = 30.0
@@ -450,29 +458,107 @@ def test_a_new_incarnation_while_reading_is_found_at_the_next_session(
                 pass
 
 
-class PluggableSource(OracleSource):
-    """The contract's tables in a pluggable database; the bridge logs in to the root."""
-
-    def __init__(self, dsn: str) -> None:
-        super().__init__(dsn)
-        administer(self, f"grant set container to {self.settings.user}")
-        fault(self, "open_pdb(name => 'CCBPDB')")
-        self._dsn = dsn.replace("/CCB", "/CCBPDB")
-        self.settings = self.settings.model_copy(update={"pdb": "CCBPDB"})
+@pytest.fixture(scope="module")
+def multitenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A multitenant database; the service of its root."""
+    with OracleProcess(tmp_path_factory.mktemp("cdb") / "oracle.log", pdbs=("CCBPDB", "OTHERPDB")) as server:
+        yield prepared(f"127.0.0.1:{server.port}/CCB", "CCBPDB")
 
 
-def test_tables_in_a_pluggable_database(tmp_path: Path) -> None:
+@pytest.fixture
+def pluggable(multitenant: str) -> OracleSource:
+    """The contract's tables in one pluggable database; the bridge logs in to the root."""
+    return OracleSource(multitenant, "CCBPDB")
+
+
+def test_tables_in_a_pluggable_database(pluggable: OracleSource) -> None:
     """The reader mines in the root and reads the tables in their container: snapshot, stream, new columns."""
-    with oracle_server(tmp_path) as dsn:
-        source = PluggableSource(dsn)
-        write(source, 1)
-        follower = Follower(source)
-        write(source, 2)
-        with source.session() as writer:
-            writer.execute("alter table account add (city varchar2(30))")
-            writer.execute("insert into account (id, name, city) values (3, 'c', 'Douala')")
-            writer.commit()
-        assert follower.keys(2) == ["2", "3"]
-        assert follower.events[-1].after["city"] == "Douala"
-        with closing(follower.reader()) as reader:
-            assert reader.preflight() == []
+    write(pluggable, 1)
+    follower = Follower(pluggable)
+    write(pluggable, 2)
+    with pluggable.session() as writer:
+        writer.execute("alter table account add (city varchar2(30))")
+        writer.execute("insert into account (id, name, city) values (3, 'c', 'Douala')")
+        writer.commit()
+    assert follower.keys(2) == ["2", "3"]
+    assert follower.events[-1].after["city"] == "Douala"
+    with closing(follower.reader()) as reader:
+        assert reader.preflight() == []
+
+
+def test_rows_and_commits_of_another_container_are_left_out(pluggable: OracleSource) -> None:
+    """Same schema, same table and same transaction ids in another PDB: nothing of it comes, nothing ends."""
+    twin = OracleSource(pluggable.settings.dsn, "OTHERPDB", owner=pluggable.owner)
+    write(pluggable, 1)
+    follower = Follower(pluggable)
+    with pluggable.session() as here, twin.session() as there:
+        begin_with_one_id(here, there, pluggable.settings.dsn)
+        there.commit()
+        write(pluggable, 2)
+        assert follower.keys(1) == ["2"]
+        here.rollback()
+    write(pluggable, 3)
+    assert follower.keys(2) == ["2", "3"]
+
+
+def begin_with_one_id(here: OracleSession, there: OracleSession, root: str) -> None:
+    """Begin transactions in two containers whose ids are the same, which may be: each has its own undo."""
+    for writer in (here, there):
+        writer.execute(insert(900))
+    while True:
+        with system_session(root) as cursor:
+            cursor.execute("select xidsqn, xidslot, xidusn from v$transaction order by con_id")
+            first, second = cursor.fetchall()
+        if first == second:
+            return
+        behind = here if first < second else there
+        behind.rollback()
+        behind.execute(insert(900))
+
+
+def test_an_open_transaction_of_the_container_is_seen_from_the_root(pluggable: OracleSource) -> None:
+    """A snapshot starts mining before it; without CONTAINER_DATA it would be lost, so check refuses that."""
+    user = pluggable.settings.user
+    with pluggable.session() as writer:
+        writer.execute(insert(1))
+        follower = Follower(pluggable)
+        writer.commit()
+    assert follower.keys(1) == ["1"]
+    administer(pluggable, f"alter user {user} set container_data = default container = current")
+    with closing(follower.reader()) as reader:
+        (finding,) = reader.preflight()
+        shown = '(CDB$ROOT, "CCBPDB")'
+        assert finding.fix == f"alter user {user} set container_data = {shown} container = current;"
+        administer(pluggable, finding.fix.removesuffix(";"))
+        assert reader.preflight() == []
+
+
+@pytest.mark.parametrize(
+    ("service", "pdb", "subject"),
+    [
+        ("CCB", None, "setting pdb"),
+        ("CCBPDB", "CCBPDB", "container of the session"),
+        ("CCBPDB", None, "DBMS_LOGMNR"),
+        ("CCB", "NOWHERE", "pdb NOWHERE"),
+    ],
+)
+def test_a_wrong_container_is_a_finding(
+    pluggable: OracleSource, service: str, pdb: str | None, subject: str
+) -> None:
+    """The settings that do not fit a multitenant database are told apart, each with what to set."""
+    user, dsn = pluggable.settings.user, inside(pluggable.settings.dsn, service)
+    with system_session(inside(pluggable.settings.dsn, "CCBPDB")) as cursor:
+        cursor.execute(f"grant create session, select any dictionary to {user}")
+        cursor.execute(f"grant execute on sys.dbms_logmnr to {user}")
+    settings = pluggable.settings.model_copy(update={"dsn": dsn, "pdb": pdb})
+    with closing(LogMinerReader("ccb", settings, [TableName(pluggable.owner, "ACCOUNT")])) as reader:
+        found = {finding.subject: finding for finding in reader.preflight()}
+    assert subject in found
+    assert found[subject].fix
+
+
+def test_a_container_that_is_named_where_there_is_none_is_a_finding(source: OracleSource) -> None:
+    """The database is not multitenant."""
+    settings = source.settings.model_copy(update={"pdb": "CCBPDB"})
+    with closing(LogMinerReader("ccb", settings, [TableName(source.owner, "ACCOUNT")])) as reader:
+        assert [(one.subject, one.fix) for one in reader.preflight()] == [("setting pdb", "remove pdb")]

@@ -495,27 +495,6 @@ def test_preflight_lists_every_fault_and_its_sql_mends_it(source: OracleSource) 
     assert table in set().union(*rounds)
 
 
-@pytest.mark.parametrize(("pdb", "expected"), [("CCB", ["1"]), ("ELSEWHERE", [])])
-def test_container_of_the_tables_is_read(source: OracleSource, pdb: str, expected: list[str]) -> None:
-    """Rows of the named container come, those of another one do not."""
-    settings = source.settings.model_copy(update={"pdb": pdb})
-    reader = LogMinerReader("ccb", settings, [TableName(source.owner, "ACCOUNT")])
-    try:
-        assert [finding.subject for finding in reader.preflight()] == ["setting pdb"]
-        reading = Reading(reader, snapshot(reader)[-1].resume)
-        with source.session() as session:
-            session.execute(insert(1))
-            session.commit()
-        with system_session(source.settings.dsn) as cursor:
-            cursor.execute("select current_scn from v$database")
-            (written,) = cursor.fetchone()
-        source.move_log()
-        found = reading.until(lambda _: reading.batches[-1].position >= written)
-    finally:
-        reader.close()
-    assert [event.after["id"] for event in found] == expected
-
-
 def test_spill_directory_that_cannot_be_written_is_a_finding(source: OracleSource, tmp_path: Path) -> None:
     """Known before a large transaction comes, not when it does."""
     (tmp_path / "file").write_text("")

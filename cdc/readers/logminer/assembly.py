@@ -41,6 +41,7 @@ class Assembly:
         table_of: which captured table a row belongs to.
         private_threads: redo threads to leave out.
         keep_lobs: keep LOB, XML and extended-string rows with their transaction.
+        apply_log: table whose rows mark transactions as ours.
         restored: open transactions whose rows are on disk from before a restart.
         max_bytes: memory for the rows of all open transactions together.
         spill: moves a transaction's rows out of memory, returns the bytes freed; None to keep all.
@@ -53,12 +54,14 @@ class Assembly:
         *,
         private_threads: frozenset[int] = frozenset(),
         keep_lobs: bool = False,
+        apply_log: TableName | None = None,
         restored: Iterable[Transaction] = (),
         max_bytes: int = DEFAULT_MAX_BYTES,
         spill: Callable[[Transaction], int] | None = None,
     ) -> None:
         self._source, self._table_of = source, table_of
         self._private_threads, self._keep_lobs = private_threads, keep_lobs
+        self._apply_log = apply_log and (apply_log.schema, apply_log.name)
         self._open: dict[str, Transaction] = {one.xid: one for one in restored}
         self._max_bytes, self._spill, self._bytes = max_bytes, spill, 0
         self._started: dict[str, LogRow] = {}
@@ -111,7 +114,10 @@ class Assembly:
     def _data(self, row: LogRow) -> None:
         table = self._table_of(row)
         if table is None:
-            self.counts["rows of other tables"] += 1
+            if (row.owner, row.table) == self._apply_log:
+                self._mark(row)
+            else:
+                self.counts["rows of other tables"] += 1
             return
         if (row.sql_redo or "").startswith("/* No SQL_REDO for temporary tables"):
             self.counts["rows of temporary tables"] += 1
@@ -128,6 +134,13 @@ class Assembly:
                 raise self._unreadable(row, "a rolled back row undoes nothing that was read")
             transaction.unmatched += 1
             self.counts["unmatched rolled back rows"] += 1
+
+    def _mark(self, row: LogRow) -> None:
+        """A row of our apply log; one that is undone marks nothing."""
+        transaction = self._transaction(row)
+        if row.scn > transaction.on_disk_to:
+            transaction.marks += -1 if row.rollback else row.operation_code == Code.INSERT
+            transaction.changed = True
 
     def _special(self, row: LogRow) -> None:
         table = self._table_of(row)
@@ -201,6 +214,7 @@ class Assembly:
             transaction.client_id or row.client_id,
             transaction,
             transaction,
+            transaction.marks > 0,
         )
 
     def _forget(self, row: LogRow) -> RolledBack | None:

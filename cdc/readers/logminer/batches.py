@@ -51,10 +51,19 @@ class BatchMaker:
         system: name of the source, for messages.
         readers: the reader of each captured table's texts.
         our_user: user name in upper case whose work is ours.
+        has_apply_log: our work has rows in the apply log.
     """
 
-    def __init__(self, system: str, readers: Mapping[TableName, ImageReader], our_user: str) -> None:
+    def __init__(
+        self,
+        system: str,
+        readers: Mapping[TableName, ImageReader],
+        our_user: str,
+        *,
+        has_apply_log: bool = False,
+    ) -> None:
         self._system, self._readers, self._our_user = system, readers, our_user
+        self._has_apply_log = has_apply_log
 
     def tables(self, slices: Iterable[Slice], utc_offset: timedelta) -> dict[TableName, TableChanges]:
         """Changes by table in stream order.
@@ -102,7 +111,15 @@ class BatchMaker:
         return TableChanges(reader.table, frame, images.shapes)
 
     def is_ours(self, transaction: Committed) -> bool:
-        """True for our own writes; what is not known to be ours is not."""
+        """True for our own writes; what is not known to be ours is not.
+
+        A row in the apply log is certain, so where there is one nothing else counts. Else it is the user,
+        unless another client identifier was set, and the identifier alone where the user is unknown.
+        """
+        if self._has_apply_log:
+            return transaction.marked
+        if transaction.client_id not in (None, "", OUR_CLIENT_ID):
+            return False
         if transaction.username is not None:
             return transaction.username.upper() == self._our_user
         return transaction.client_id == OUR_CLIENT_ID

@@ -16,15 +16,17 @@ ALWAYS_CODES = (6, 7, 27, 34, 36)
 MAX_IN_LIST = 1_000
 
 
-def contents_query(tables: Sequence[TableName], pdb: str | None = None) -> str:
+def contents_query(tables: Sequence[TableName], pdb: str | None = None, *, local_undo: bool = True) -> str:
     """The query over V$LOGMNR_CONTENTS for some tables.
 
     Rows that name no table, undecoded rows, DDL and bad states are always asked for: which of them
-    matter is decided here, not by the filter.
+    matter is decided here, not by the filter. Rows of other containers are not, their commits neither:
+    with undo of its own each container counts transaction ids for itself, so one there may be one here.
 
     Args:
         tables: the captured tables.
         pdb: container whose rows are meant; another one may have tables of the same names.
+        local_undo: each container has undo of its own; without, transactions are the root's.
     """
     by_owner: dict[str, list[str]] = {}
     for table in tables:
@@ -42,9 +44,12 @@ def contents_query(tables: Sequence[TableName], pdb: str | None = None) -> str:
             *chosen,
         ]
     )
+    always = f"operation_code in ({', '.join(map(str, ALWAYS_CODES))})"
+    ours = f"{always} or {data}"
     if pdb is not None:
-        data = f"src_con_name = {_literal(pdb)} and ({data})"
-    kept = [f"operation_code in ({', '.join(map(str, ALWAYS_CODES))})", "status in (1291, 1343)", data]
+        named = _literal(pdb) if local_undo else f"{_literal(pdb)}, 'CDB$ROOT'"
+        ours = f"(src_con_name in ({named}) or src_con_name is null) and ({ours})"
+    kept = [ours, "status in (1291, 1343)"]
     columns = ", ".join(name.lower() for name in COLUMNS)
     return (
         f"select {columns} from v$logmnr_contents "  # noqa: S608 - names from the dictionary, quoted

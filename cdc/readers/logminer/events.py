@@ -33,7 +33,10 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Committed:
-    """A committed transaction; `transaction` is what the assembly knew of it, None in tests."""
+    """A committed transaction; `transaction` is what the assembly knew of it, None in tests.
+
+    `marked`: it has a row in our apply log.
+    """
 
     xid: str
     name: str
@@ -44,6 +47,7 @@ class Committed:
     client_id: str | None
     rows: Rows
     transaction: Transaction | None = field(default=None, repr=False)
+    marked: bool = False
 
 
 @dataclass(frozen=True)

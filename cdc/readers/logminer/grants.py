@@ -1,8 +1,12 @@
 """What the capturing user must be granted, and nothing more.
 
-Read next: `cdc.readers.logminer.preflight`, which looks for each of these rights.
+Each right is granted where it is used: in a multitenant database those of mining in the root alone, so that
+the user can do nothing in other pluggable databases. Read next: `cdc.readers.logminer.preflight`, which
+looks for each of these rights.
 
-Source: Oracle Database Utilities 19c, "LogMiner requirements" and "Using LogMiner in a CDB".
+Source: Oracle Database Utilities 19c, "LogMiner requirements" and "Using LogMiner in a CDB"; Multitenant
+Administrator's Guide 19c, "Enabling common users to view information about specific PDBs"; Amazon RDS User
+Guide, "Granting SELECT or EXECUTE privileges to SYS objects".
 """
 
 from __future__ import annotations
@@ -11,21 +15,60 @@ from collections.abc import Iterator, Sequence
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
-from cdc.readers.logminer.preflight import needed_views
+from cdc.oracle.connect import identifier
 from cdc.readers.logminer.snapshot import quoted
 
+VIEWS = (
+    "V$DATABASE", "V$THREAD", "V$LOG", "V$LOGFILE", "V$ARCHIVED_LOG", "V$LOGMNR_CONTENTS", "V$PARAMETER",
+    "GV$TRANSACTION",
+)  # fmt: skip
+ROOT_VIEWS = ("V$CONTAINERS", "DATABASE_PROPERTIES")
+"""Needed in the root of a multitenant database."""
+MEMORY_VIEWS = ("V$MYSTAT", "V$STATNAME")
+"""Needed only with a limit of memory for LogMiner sessions."""
 
-def mining_grants(settings: OracleSystem, user: str, *, root: bool) -> Iterator[str]:
-    """Statements for the database that is mined; `root` for the root of a multitenant one."""
-    everywhere = " container = all" if root else ""
-    yield f"grant create session to {user}{everywhere};"
-    if root:
-        yield f"grant set container to {user}{everywhere};"
-        yield f"alter user {user} set container_data = all container = current;"
-    yield f"grant logmining to {user}{everywhere};"
-    yield f"grant execute on sys.dbms_logmnr to {user};"
-    for view in needed_views(settings):
-        yield f"grant select on sys.{view.replace('V$', 'V_$')} to {user};"
+
+def needed_views(settings: OracleSystem, *, root: bool) -> tuple[str, ...]:
+    """The views of SYS that a reader with these settings selects from."""
+    memory = MEMORY_VIEWS if settings.session_max_pga_bytes else ()
+    return VIEWS + memory + (ROOT_VIEWS if root else ())
+
+
+def sys_grant(name: str, user: str, *, right: str = "select", rds: bool = False) -> str:
+    """Grant a right on a view or package of SYS, in Amazon RDS by its own procedure."""
+    name = name.replace("V$", "V_$")
+    if rds:
+        values = f"'{name}', '{user.upper()}', '{right.upper()}'"
+        return f"begin rdsadmin.rdsadmin_util.grant_sys_object({values}); end;"
+    return f"grant {right} on sys.{name} to {user};"
+
+
+def mining_rights(user: str, *, rds: bool = False) -> Iterator[str]:
+    """What DBMS_LOGMNR needs."""
+    yield f"grant logmining to {user};"
+    yield sys_grant("DBMS_LOGMNR", user, right="execute", rds=rds)
+
+
+def container_data(user: str, pdb: str) -> str:
+    """Let V$ views in the root show what is open in the pluggable database."""
+    return f"alter user {user} set container_data = (CDB$ROOT, {identifier(pdb)}) container = current;"
+
+
+def mining_grants(
+    settings: OracleSystem, user: str, *, pdb: str | None = None, rds: bool = False
+) -> Iterator[str]:
+    """Statements for the database that is mined; for the root if the tables are in a pluggable database."""
+    yield f"grant create session to {user};"
+    if pdb is not None:
+        yield container_data(user, pdb)
+    yield from mining_rights(user, rds=rds)
+    for view in needed_views(settings, root=pdb is not None):
+        yield sys_grant(view, user, rds=rds)
+
+
+def enter_grant(user: str) -> str:
+    """The right to enter a pluggable database, granted in it."""
+    return f"grant set container to {user};"
 
 
 def table_grants(tables: Sequence[TableName], user: str) -> Iterator[str]:

@@ -178,6 +178,7 @@ class OpenWork:
                 "start_seen": transaction.start_seen,
                 "username": transaction.username,
                 "client_id": transaction.client_id,
+                "marks": transaction.marks,
                 "started_at": str(transaction.started_at) if transaction.started_at else None,
                 "unmatched": transaction.unmatched,
                 "without_row_id": transaction.without_row_id,
@@ -213,6 +214,7 @@ class OpenWork:
             return None
         transaction.start_seen = bool(manifest["start_seen"])
         transaction.username, transaction.client_id = manifest["username"], manifest["client_id"]
+        transaction.marks = manifest["marks"]
         transaction.started_at = manifest["started_at"]
         transaction.unmatched = int(manifest["unmatched"])
         transaction.without_row_id = int(manifest["without_row_id"])

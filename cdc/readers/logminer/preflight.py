@@ -1,6 +1,6 @@
 """What would keep LogMiner capture from working, found before it starts, each with the SQL that mends it.
 
-Read next: `cdc.readers.logminer.dictionary`.
+Read next: `cdc.readers.logminer.database_checks`, `cdc.readers.logminer.table_checks`.
 
 Source: Oracle Database Utilities 19c, "LogMiner requirements"; Security Guide, LOGMINING privilege.
 """
@@ -8,80 +8,113 @@ Source: Oracle Database Utilities 19c, "LogMiner requirements"; Security Guide, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import oracledb
-
-from cdc.changes import SourceType, TableName
+from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.errors import OperatorError
-from cdc.oracle.errors import ora_code, oracle_errors
+from cdc.oracle.apply_log import apply_log
+from cdc.oracle.connect import entering
+from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding
-from cdc.readers.logminer.charsets import codec
-from cdc.readers.logminer.dictionary import CapturedTable, captured_tables
+from cdc.positions import Scn
+from cdc.readers.logminer import database_checks
+from cdc.readers.logminer.dictionary import captured_tables
+from cdc.readers.logminer.grants import container_data, mining_rights, needed_views, sys_grant
+from cdc.readers.logminer.probe import NOT_VISIBLE, Probe
 from cdc.readers.logminer.session import MiningSession
-from cdc.readers.logminer.snapshot import quoted
+from cdc.readers.logminer.table_checks import TableChecks
 
-VIEWS = (
-    "V$DATABASE", "V$THREAD", "V$LOG", "V$LOGFILE", "V$ARCHIVED_LOG", "V$LOGMNR_CONTENTS", "GV$TRANSACTION",
-)  # fmt: skip
-MEMORY_VIEWS = ("V$MYSTAT", "V$STATNAME")
-"""Needed only with a limit of memory for LogMiner sessions."""
 ROOT = "CDB$ROOT"
-NOT_VISIBLE = frozenset((942, 1031))
-NO_LOGMINER = frozenset((6550, 1031, 942))
+NO_LOGMINER = NOT_VISIBLE | {6550}
 WRONG_CONTAINER = 65040
-ANSI_BYTES = 4_000
-"""Longer texts are logged as extended strings, which are not captured."""
 
-PROBE = "begin dbms_logmnr.add_logfile(logfilename => 'none', options => dbms_logmnr.new); end;"
+LOGMINER = "begin dbms_logmnr.add_logfile(logfilename => 'none', options => dbms_logmnr.new); end;"
 CONTAINER = "select d.cdb, sys_context('USERENV', 'CON_NAME') from v$database d"
-DATABASE = "select log_mode, supplemental_log_data_min, supplemental_log_data_all from v$database"
-LOG_GROUPS = "select owner, table_name, log_group_type from all_log_groups"
-CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
+SHOWN = "select count(*) from v$containers where name = :pdb"
+RDS = "select count(*) from all_users where username = 'RDSADMIN'"
 
 
 def findings(
-    session: MiningSession, system: str, settings: OracleSystem, tables: Sequence[TableName]
+    session: MiningSession,
+    system: str,
+    settings: OracleSystem,
+    tables: Sequence[TableName],
 ) -> list[Finding]:
     """Every fault, all at once; read only."""
-    check = _Check(session.connection, system, settings)
-    found = [*check.spill_directory(), *check.views()]
-    if any(one.subject == "V$DATABASE" for one in found):
-        return found + list(check.logminer())
-    found += [*check.container(), *check.logminer(), *check.database(), *check.character_set()]
+    probe = Probe(session.connection, system)
+    check = _Check(probe, settings, rds=bool(probe.rows(RDS)[0][0]))
+    views = list(check.views())
+    found = [*check.spill_directory(), *views, *check.logminer()]
+    if any(one.subject == "V$DATABASE" for one in views):
+        return found
+    container = list(check.container())
+    found += container
+    if views:
+        return found
+    found += database_checks.database_findings(probe, rds=check.rds)
+    found += database_checks.parameter_findings(probe, settings)
+    found += database_checks.character_set_findings(probe)
+    found += database_checks.destination_findings(probe, settings)
+    found += database_checks.power_findings(probe, settings)
+    if container:
+        return found
+    scn = int(probe.rows("select current_scn from v$database")[0][0])
     try:
-        inside = session.tables_connection
+        inside = Probe(session.tables_connection, system)
     except OperatorError as exc:
         wanted = "an open pluggable database that the user may enter"
-        fix = f"grant set container to {settings.user} container = all;"
-        return [*found, Finding(f"pdb {settings.pdb}", str(exc), wanted, fix)]
-    check.enter(inside)
-    captured = captured_tables(inside, tables, system)
-    return [*found, *check.tables(tables, captured), *check.supplemental(captured)]
+        return [*found, Finding(f"pdb {settings.pdb}", str(exc), wanted, exc.hint)]
+    found += check.shown()
+    captured = captured_tables(inside.connection, tables, system)
+    checks = TableChecks(inside, settings, captured, scn, database_checks.logs_all_columns(probe))
+    of_tables = list(checks.findings(tables))
+    log = apply_log(settings)
+    if log is not None:
+        with oracle_errors(system), inside.connection.cursor() as cursor:
+            of_tables += log.findings(cursor)
+    if settings.pdb is not None:
+        of_tables += database_checks.power_findings(inside, settings)
+    return found + list(_mended_inside(of_tables, settings.pdb))
 
 
-def needed_views(settings: OracleSystem) -> tuple[str, ...]:
-    """The V$ views that a reader with these settings selects from."""
-    return VIEWS + (MEMORY_VIEWS if settings.session_max_pga_bytes else ())
+def _mended_inside(found: Iterable[Finding], pdb: str | None) -> Iterator[Finding]:
+    """Statements for tables are run in their container."""
+    for finding in found:
+        mends = finding.fix if pdb is None or not finding.fix else f"{entering(pdb)};\n{finding.fix}"
+        yield replace(finding, fix=mends)
 
 
+def missing_logs(session: MiningSession, resume: Mapping[str, Any]) -> list[Finding]:
+    """Archived logs that reading on from a checkpoint needs and that are not there."""
+    return list(_gaps(session, int(resume.get("restart_from", resume["read_from"]))))
+
+
+def _gaps(session: MiningSession, start: int) -> Iterator[Finding]:
+    for gap in session.gaps(start):
+        reach = f"from sequence {gap.first_sequence}" if gap.first_sequence else f"from scn {start}"
+        until = f" until sequence {gap.last_sequence}" if gap.first_sequence and gap.last_sequence else ""
+        yield Finding(
+            f"archived logs of thread {gap.thread}",
+            str(gap),
+            f"all from {Scn(start)} on, where reading goes on",
+            f"RMAN: restore archivelog {reach}{until} thread {gap.thread};",
+        )
+
+
+@dataclass(frozen=True)
 class _Check:
-    """One run of all checks over one connection."""
+    """What concerns the session and its user."""
 
-    def __init__(self, connection: oracledb.Connection, system: str, settings: OracleSystem) -> None:
-        self._connection, self._system, self._settings = connection, system, settings
-        self._log_all, self._scn = False, 0
-
-    def enter(self, connection: oracledb.Connection) -> None:
-        """Check on over another connection: the one that sees the tables."""
-        self._scn = int(self._rows("select current_scn from v$database")[0][0])
-        self._connection = connection
+    probe: Probe
+    settings: OracleSystem
+    rds: bool
 
     def spill_directory(self) -> Iterator[Finding]:
         """Can open transactions be written where they are to outlive a restart?"""
-        directory = self._settings.spill_directory
+        directory = self.settings.spill_directory
         if directory is None:
             return
         there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
@@ -92,39 +125,47 @@ class _Check:
 
     def views(self) -> Iterator[Finding]:
         """May the user read each view?"""
-        for view in needed_views(self._settings):
-            if self._code(f"select 1 from {view} where 1 = 0") in NOT_VISIBLE:  # noqa: S608
-                object_name = view.replace("V$", "V_$")
-                yield Finding(
-                    view,
-                    "not readable",
-                    "select granted",
-                    f"grant select on sys.{object_name} to {self._settings.user};",
-                )
+        no_containers = self.probe.code(CONTAINER) == 0 and self.probe.rows(CONTAINER)[0][0] != "YES"
+        in_root = self.settings.pdb is not None and not no_containers
+        for view in needed_views(self.settings, root=in_root):
+            if self.probe.is_refused(f"select 1 from {view} where 1 = 0"):  # noqa: S608
+                fix = sys_grant(view, self.settings.user, rds=self.rds)
+                yield Finding(view, "not readable", "select granted", fix)
 
     def container(self) -> Iterator[Finding]:
         """In a multitenant database, mining is done in the root, and the tables are in a named PDB."""
-        multitenant, name = self._rows(CONTAINER)[0]
-        pdb = self._settings.pdb
-        if multitenant == "YES" and name == ROOT and pdb is None:
+        multitenant, name = self.probe.rows(CONTAINER)[0]
+        pdb = self.settings.pdb
+        if multitenant != "YES":
+            if pdb is not None:
+                yield Finding("setting pdb", pdb, "nothing: the database is not multitenant", "remove pdb")
+        elif name == ROOT and pdb is None:
             yield Finding("setting pdb", "not set", "the pluggable database of the tables", "set pdb")
-        elif multitenant == "YES" and name != ROOT and pdb is not None:
+        elif name != ROOT and pdb is not None:
             yield Finding(
                 "container of the session", str(name), ROOT, "set dsn to the service of the root (CDB$ROOT)"
             )
-        elif multitenant != "YES" and pdb is not None:
-            yield Finding("setting pdb", pdb, "nothing: the database is not multitenant", "remove pdb")
+
+    def shown(self) -> Iterator[Finding]:
+        """What is open in the pluggable database must be seen from the root."""
+        pdb = self.settings.pdb
+        if pdb is not None and not self.probe.rows(SHOWN, pdb=pdb)[0][0]:
+            yield Finding(
+                f"CONTAINER_DATA of {self.settings.user}",
+                f"V$ views of the root do not show {pdb}",
+                f"{pdb} shown, so that its open transactions are seen",
+                container_data(self.settings.user, pdb),
+            )
 
     def logminer(self) -> Iterator[Finding]:
         """May the user run LogMiner? Adding a file that does not exist fails harmlessly (ORA-01284)."""
-        code = self._code(PROBE)
+        code = self.probe.code(LOGMINER)
         if code in NO_LOGMINER:
-            user = self._settings.user
             yield Finding(
                 "DBMS_LOGMNR",
                 f"not executable (ORA-{code:05d})",
                 "execute and LOGMINING granted",
-                f"grant logmining to {user}; grant execute on sys.dbms_logmnr to {user};",
+                "\n".join(mining_rights(self.settings.user, rds=self.rds)),
             )
         elif code == WRONG_CONTAINER:
             yield Finding(
@@ -133,109 +174,3 @@ class _Check:
                 "a session in the root, or a release that mines inside a PDB (19.10 and later)",
                 "set dsn to the service of the root and pdb to the name of this pluggable database",
             )
-
-    def database(self) -> Iterator[Finding]:
-        """ARCHIVELOG mode and minimal supplemental logging."""
-        log_mode, minimal, every = self._rows(DATABASE)[0]
-        self._log_all = every == "YES"
-        if log_mode != "ARCHIVELOG":
-            yield Finding(
-                "database log mode",
-                str(log_mode),
-                "ARCHIVELOG",
-                "shutdown immediate; startup mount; alter database archivelog; alter database open;",
-            )
-        if minimal not in ("YES", "IMPLICIT"):
-            yield Finding(
-                "minimal supplemental logging",
-                str(minimal),
-                "YES",
-                "alter database add supplemental log data;",
-            )
-
-    def character_set(self) -> Iterator[Finding]:
-        """Can texts be decoded from internal bytes?"""
-        rows = self._rows(CHARACTER_SET)
-        name = str(rows[0][0]) if rows else "unknown"
-        try:
-            codec(name)
-        except LookupError:
-            yield Finding("database character set", name, "AL32UTF8 or a single-byte set", "")
-
-    def tables(
-        self, wanted: Sequence[TableName], captured: Mapping[TableName, CapturedTable]
-    ) -> Iterator[Finding]:
-        """Existence, rights, key, and columns that LogMiner cannot give."""
-        user = self._settings.user
-        for name in wanted:
-            one = captured.get(name)
-            if one is None:
-                yield Finding(
-                    str(name),
-                    "no such table, or not visible",
-                    "a table the user may select",
-                    f"grant select, flashback on {quoted(name)} to {user};",
-                )
-                continue
-            if not one.table.key:
-                yield Finding(str(name), "no primary key", "a primary key", "")
-            select = f"select 1 from {quoted(name)}"  # noqa: S608 - quoted names
-            if self._code(f"{select} where 1 = 0") in NOT_VISIBLE:
-                yield Finding(
-                    str(name), "not readable", "select granted", f"grant select on {quoted(name)} to {user};"
-                )
-            elif self._flashback_refused(select):
-                yield Finding(
-                    str(name),
-                    "no flashback",
-                    "flashback granted",
-                    f"grant flashback on {quoted(name)} to {user};",
-                )
-            for column in one.table.columns:
-                if column.type is SourceType.TEXT and (column.length or 0) > ANSI_BYTES:
-                    yield Finding(
-                        f"{name}.{column.name}", column.declared, f"at most {ANSI_BYTES} characters", ""
-                    )
-
-    def supplemental(self, captured: Mapping[TableName, CapturedTable]) -> Iterator[Finding]:
-        """All columns logged: without, updates do not hold the key or the columns that stayed."""
-        if self._log_all:
-            return
-        logged = {
-            TableName(owner, name)
-            for owner, name, kind in self._rows(LOG_GROUPS)
-            if kind == "ALL COLUMN LOGGING"
-        }
-        for name in captured:
-            if name not in logged:
-                yield Finding(
-                    str(name),
-                    "not all columns logged",
-                    "ALL COLUMN LOGGING",
-                    f"alter table {quoted(name)} add supplemental log data (all) columns;",
-                )
-
-    def _flashback_refused(self, select: str) -> bool:
-        return self._code(f"{select} as of scn :scn where 1 = 0", scn=self._scn) in NOT_VISIBLE
-
-    def _code(self, statement: str, **binds: int) -> int:
-        """The ORA number that a statement fails with, 0 if it does not."""
-        return self._try(lambda cursor: cursor.execute(statement, binds))
-
-    def _try(self, call: Callable[[oracledb.Cursor], object]) -> int:
-        try:
-            with self._connection.cursor() as cursor:
-                call(cursor)
-        except oracledb.DatabaseError as exc:
-            number = ora_code(exc)
-            if not number or exc.args[0].isrecoverable:
-                with oracle_errors(self._system):
-                    raise
-            return number
-        return 0
-
-    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
-        with oracle_errors(self._system), self._connection.cursor() as cursor:
-            cursor.execute(statement, fetch_decimals=False)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-            return rows

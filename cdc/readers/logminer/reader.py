@@ -67,6 +67,10 @@ class LogMinerReader:
         """Everything that would keep this reader from reading, all at once; read only."""
         return preflight.findings(self._session, self.system, self._settings, self._tables)
 
+    def missing_log(self, resume: Resume) -> list[Finding]:
+        """Archived logs that are gone; reading would wait until they are restored."""
+        return preflight.missing_logs(self._session, resume)
+
     def identity(self) -> Mapping[str, str]:
         """DBID and the incarnation: a position means nothing in another one."""
         with oracle_errors(self.system), self._session.connection.cursor() as cursor:

@@ -20,11 +20,12 @@ import structlog
 from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.errors import RedoNotAvailable, read_anew
+from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.positions import Scn
 from cdc.readers.logminer.contents import contents_query
-from cdc.readers.logminer.logs import LogFile, LogList, RedoThread, logs_to_mine
+from cdc.readers.logminer.logs import Gap, LogFile, LogList, RedoThread, logs_to_mine
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.window import RedoState
 
@@ -64,6 +65,9 @@ end;"""
 
 END = "begin dbms_logmnr.end_logmnr; end;"
 
+# no such property where undo is shared, as it always is in 12.1
+LOCAL_UNDO = "select property_value from database_properties where property_name = 'LOCAL_UNDO_ENABLED'"
+
 PGA = """
 select sum(m.value) from v$mystat m join v$statname n on n.statistic# = m.statistic#
 where n.name = 'session pga memory'"""
@@ -83,7 +87,9 @@ class MiningSession:
 
     def __init__(self, system: str, settings: OracleSystem, tables: Sequence[TableName]) -> None:
         self._system, self._settings = system, settings
-        self._query = contents_query(tables, settings.pdb)
+        log = apply_log(settings)
+        self._tables = [*tables, log.table] if log is not None else list(tables)
+        self._query: str | None = None
         self._connection: oracledb.Connection | None = None
         self._in_pdb: oracledb.Connection | None = None
         self._opened_at = self._pga_looked_at = 0.0
@@ -142,6 +148,15 @@ class MiningSession:
             log.info("mining_session_renewed", system=self._system, reason=reason)
             self.close()
 
+    def _contents_query(self) -> str:
+        """The query; in a multitenant database it depends on whether each container has undo of its own."""
+        pdb, local_undo = self._settings.pdb, True
+        if pdb is not None:
+            with oracle_errors(self._system), self.connection.cursor() as cursor:
+                cursor.execute(LOCAL_UNDO)
+                local_undo = cursor.fetchone() == ("TRUE",)
+        return contents_query(self._tables, pdb, local_undo=local_undo)
+
     def _read_offset(self, connection: oracledb.Connection) -> None:
         """The host's offset now; it changes with daylight saving."""
         with oracle_errors(self._system), connection.cursor() as cursor:
@@ -174,6 +189,8 @@ class MiningSession:
             TransientError: the session or the connection was lost.
         """
         self._list_logs(start, state)
+        if self._query is None:
+            self._query = self._contents_query()
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             cursor.execute(START, start_scn=start, end_scn=end)
         with oracle_errors(self._system), self.connection.cursor() as cursor:
@@ -201,6 +218,11 @@ class MiningSession:
     def use_other_copies(self) -> None:
         """A log could not be read: the next list names another member or destination where there is one."""
         self._copies_turn += 1
+
+    def gaps(self, start: int) -> tuple[Gap, ...]:
+        """Logs from `start` on that are not there now."""
+        available, threads = self._available_logs(start), self.look().threads
+        return logs_to_mine(start, available, threads, self._settings.archive_destinations).gaps
 
     def _complete_logs(self, start: int, state: RedoState) -> LogList:
         found = LogList((), ())

@@ -13,6 +13,7 @@ from typing import Any
 
 from cdc.changes import ChangeBatch
 from cdc.config import OracleSystem
+from cdc.oracle.apply_log import apply_log
 from cdc.ports import StopAsked
 from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker
@@ -72,7 +73,10 @@ class Stream:
         self.read_to = min(start, committed)
         state = since = self._session.look()
         assembly = self._assembly(state, restored)
-        maker = BatchMaker(self._system, self._captured.readers, self._settings.user.upper())
+        maker = BatchMaker(
+            self._system, self._captured.readers, self._settings.user.upper(),
+            has_apply_log=self._settings.apply_log is not None,
+        )  # fmt: skip
         output = Output(
             self._system, maker, assembly, self._checkpoint, self._captured.stopped, committed, max_changes,
             dict(resume),
@@ -105,10 +109,12 @@ class Stream:
             state = now
 
     def _assembly(self, state: RedoState, restored: Sequence[Transaction]) -> Assembly:
+        log = apply_log(self._settings)
         return Assembly(
             self._system,
             self._captured.table_of,
             private_threads=frozenset(one.thread for one in state.threads if one.private),
+            apply_log=log.table if log is not None else None,
             restored=restored,
             max_bytes=self._settings.open_transaction_bytes,
             spill=self._open_work.spill,

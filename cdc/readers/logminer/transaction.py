@@ -29,6 +29,7 @@ class Transaction:
         start_scn: of its START row, or of the first row seen.
         start_seen: its START row was read.
         username, client_id: whose work it is, as far as known.
+        marks: rows it has in our apply log.
         started_at: host-local time of its first row seen.
         unmatched: compensations whose row was made before reading began.
         file: the rows that are not in memory.
@@ -42,6 +43,7 @@ class Transaction:
     start_seen: bool
     username: str | None = None
     client_id: str | None = None
+    marks: int = 0
     started_at: object = None
     unmatched: int = 0
     file: SpillFile | None = None

@@ -61,6 +61,10 @@ class PgoutputReader:
         """Everything that would keep this reader from reading, all at once; read only."""
         return preflight.findings(self._catalog, self._settings, self.system)
 
+    def missing_log(self, resume: Resume) -> list[Finding]:
+        """None: the slot keeps its log, and one that lost it is a finding of `preflight`."""
+        return []
+
     def identity(self) -> Mapping[str, str]:
         """System identifier, timeline, database and slot."""
         with WalSender(self._settings, self.system) as sender:

@@ -5,7 +5,9 @@ Read next: `users`, `dictionary` (the views over it), `ddl` (what changes it).
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sandbox.oracle.engine.access import View
@@ -46,13 +48,12 @@ class Catalog:
     sequences: dict[Name, Sequence] = field(default_factory=dict)
     synonyms: dict[Name, Name] = field(default_factory=dict)
     version: int = 0
-    next_object_id: int = 73200
+    object_ids: Iterator[int] = field(default_factory=lambda: itertools.count(73201))
     free_views: frozenset[str] = frozenset()
 
     def new_object_id(self) -> int:
         """OBJECT_ID for a new object."""
-        self.next_object_id += 1
-        return self.next_object_id
+        return next(self.object_ids)
 
     def changed(self) -> None:
         """Plans made before this are void."""

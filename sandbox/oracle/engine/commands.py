@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import containers, ddl
+from sandbox.oracle.engine import accounts, containers, ddl
 from sandbox.oracle.engine.catalog import Sequence
 from sandbox.oracle.engine.prepare import Prepared
 from sandbox.oracle.engine.store import Table
@@ -20,7 +20,6 @@ from sandbox.oracle.engine.syntax import (
     Grant,
     Supplemental,
 )
-from sandbox.oracle.engine.users import User, make_verifier
 from sandbox.oracle.engine.zones import offset_minutes, offset_text, zone
 from sandbox.oracle.interface import OracleFault
 
@@ -48,7 +47,7 @@ def run(session: EngineSession, prepared: Prepared, text: str) -> None:
     elif isinstance(statement, CreateIndex):
         ddl.create_index(session, statement, text)
     elif isinstance(statement, Grant):
-        _grant(session, statement)
+        accounts.grant(session, statement)
     elif isinstance(statement, Supplemental):
         _database_supplemental(session, statement)
 
@@ -136,7 +135,7 @@ def _drop(session: EngineSession, command: Command, text: str) -> None:
     session.commit()
     kind = command.word.removeprefix("DROP ")
     owner, name = command.names[0], command.names[1] or ""
-    catalog, users = session.database.catalog, session.database.users
+    catalog = session.catalog
     key = (owner or session.schema, name)
     if kind == "TABLE":
         ddl.drop_table(session, owner, name, text)
@@ -149,17 +148,14 @@ def _drop(session: EngineSession, command: Command, text: str) -> None:
     elif kind == "INDEX":
         _drop_index(session, key[0], name)
     elif kind in ("USER", "ROLE"):
-        users.require(session.user, "DROP USER")
-        users.drop(name)
-        for table_key in [each for each in catalog.tables if each[0] == name]:
-            del catalog.tables[table_key]
+        accounts.drop_user(session, name)
     else:
         raise OracleFault(950, "invalid DROP option")
     catalog.changed()
 
 
 def _drop_index(session: EngineSession, owner: str, name: str) -> None:
-    for table in session.database.catalog.tables.values():
+    for table in session.catalog.tables.values():
         for index in table.indexes:
             if index.name == name and index.owner == owner:
                 if index.constraint:
@@ -186,10 +182,8 @@ def _comment(session: EngineSession, command: Command, text: str) -> None:
 def _create_sequence(session: EngineSession, command: Command, text: str) -> None:
     session.commit()
     owner, name = command.names[0] or session.schema, command.names[1] or ""
-    session.database.users.require(
-        session.user, "CREATE SEQUENCE" if owner == session.user else "CREATE ANY TABLE"
-    )
-    catalog = session.database.catalog
+    session.users.require(session.user, "CREATE SEQUENCE" if owner == session.user else "CREATE ANY TABLE")
+    catalog = session.catalog
     if (owner, name) in catalog.sequences or (owner, name) in catalog.tables:
         raise OracleFault(955, "name is already used by an existing object")
     catalog.sequences[owner, name] = Sequence(
@@ -207,45 +201,17 @@ def _create_synonym(session: EngineSession, command: Command, text: str) -> None
     session.commit()
     public = "PUBLIC" in text.upper().split("SYNONYM")[0]
     owner = "PUBLIC" if public else command.names[0] or session.schema
-    session.database.users.require(session.user, "CREATE PUBLIC SYNONYM" if public else "CREATE SYNONYM")
+    session.users.require(session.user, "CREATE PUBLIC SYNONYM" if public else "CREATE SYNONYM")
     target = (command.names[2] or session.schema, command.names[3] or "")
-    session.database.catalog.synonyms[owner, command.names[1] or ""] = target
-    session.database.catalog.changed()
-
-
-def _create_user(session: EngineSession, command: Command, text: str) -> None:
-    session.commit()
-    session.database.users.require(session.user, "CREATE USER")
-    name, password = command.names[0] or "", command.names[1]
-    session.database.users.create(name, password, created_at=session.database.clock())
-    session.database.catalog.changed()
-
-
-def _create_role(session: EngineSession, command: Command, text: str) -> None:
-    session.commit()
-    session.database.users.require(session.user, "CREATE ROLE")
-    session.database.users.create(command.names[0] or "", None, role=True)
-
-
-def _alter_user(session: EngineSession, command: Command, text: str) -> None:
-    session.commit()
-    name, password = command.names[0] or "", command.names[1]
-    options = command.names[2] or ""
-    users = session.database.users
-    if name != session.user or password is None:
-        users.require(session.user, "ALTER USER")
-    user = users.get(name)
-    if password is not None:
-        user.verifier = make_verifier(password)
-    if "ACCOUNT LOCK" in options:
-        user.locked = True
-    if "ACCOUNT UNLOCK" in options:
-        user.locked = False
+    session.catalog.synonyms[owner, command.names[1] or ""] = target
+    session.catalog.changed()
 
 
 def _alter_system(session: EngineSession, command: Command, text: str) -> None:
-    session.database.users.require(session.user, "ALTER SYSTEM")
+    session.users.require(session.user, "ALTER SYSTEM")
     words = command.names[0] or ""
+    if words.startswith(("SWITCH", "ARCHIVE", "CHECKPOINT")):
+        containers.require_root(session)
     if words.startswith("SWITCH LOGFILE"):
         session.database.switch_log(session.thread)
     elif words.startswith("ARCHIVE LOG CURRENT"):
@@ -260,7 +226,8 @@ def _alter_system(session: EngineSession, command: Command, text: str) -> None:
 
 
 def _alter_database(session: EngineSession, command: Command, text: str) -> None:
-    session.database.users.require(session.user, "ALTER DATABASE")
+    session.users.require(session.user, "ALTER DATABASE")
+    containers.require_root(session)
     words = command.names[0] or ""
     if words in ("FORCE LOGGING", "NO FORCE LOGGING"):
         session.database.force_logging = words == "FORCE LOGGING"
@@ -271,9 +238,16 @@ def _alter_database(session: EngineSession, command: Command, text: str) -> None
 
 
 def _database_supplemental(session: EngineSession, change: Supplemental) -> None:
-    session.database.users.require(session.user, "ALTER DATABASE")
+    """ALTER DATABASE .. SUPPLEMENTAL LOG: in a pluggable database levels are added to those of the root."""
+    session.users.require(session.user, "ALTER DATABASE")
     level = {"PRIMARY": "PRIMARY KEY"}.get(change.level, change.level)
-    levels = session.database.supplemental
+    levels, containers = session.container.supplemental, session.database.containers
+    if session.container is containers.root or containers.root is None:
+        changed = list(containers)
+    elif not containers.root.supplemental:
+        raise OracleFault(31541, "Supplemental logging is not enabled in CDB$ROOT.")
+    else:
+        changed = [session.container]
     if change.add:
         levels.add(level)
     elif level not in levels:
@@ -283,42 +257,15 @@ def _database_supplemental(session: EngineSession, change: Supplemental) -> None
     else:
         levels.remove(level)
     with session.storage.lock:
-        for table in session.database.catalog.tables.values():
-            ddl.relog(session, table)
+        for container in changed:
+            for table in container.catalog.tables.values():
+                ddl.relog(table, containers.supplemental(container))
 
 
-def _grant(session: EngineSession, statement: Grant) -> None:
-    users, catalog = session.database.users, session.database.catalog
-    holders = [users.get(name) for name in statement.grantees]
-    if statement.object is None:
-        users.require(session.user, "GRANT ANY PRIVILEGE")
-        for holder in holders:
-            for privilege in statement.privileges:
-                _system_privilege(session, holder, privilege, give=statement.grant)
-    else:
-        owner, name = statement.object
-        found = catalog.resolve(owner, name, session.schema)
-        if isinstance(found, Table):
-            subject = (found.owner, found.name)
-        elif (owner or session.schema, name) in catalog.sequences:
-            subject = (owner or session.schema, name)
-        elif owner in (None, "SYS"):
-            subject = ("SYS", name.replace("V$", "V_$", 1) if "V$" in name else name)
-        else:
-            raise OracleFault(942, "table or view does not exist")
-        if subject[0] != session.user:
-            users.require(session.user, "GRANT ANY OBJECT PRIVILEGE")
-        for holder in holders:
-            held = holder.grants.setdefault(subject, set())
-            for privilege in statement.privileges:
-                (held.add if statement.grant else held.discard)(privilege.removesuffix(" PRIVILEGES"))
-    catalog.changed()
-
-
-def _system_privilege(session: EngineSession, holder: User, privilege: str, *, give: bool) -> None:
-    names = {user.name for user in session.database.users if user.is_role}
-    held = holder.roles if privilege in names else holder.system
-    (held.add if give else held.discard)(privilege)
+def _create_pdb(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    name, administrator, password = [each or "" for each in command.names]
+    containers.create_pdb(session, name, administrator, password)
 
 
 def _ignored(session: EngineSession, command: Command, text: str) -> None:
@@ -337,9 +284,10 @@ _COMMANDS: dict[str, Callable[[EngineSession, Command, str], None]] = {
     "COMMENT": _comment,
     "CREATE SEQUENCE": _create_sequence,
     "CREATE SYNONYM": _create_synonym,
-    "CREATE USER": _create_user,
-    "CREATE ROLE": _create_role,
-    "ALTER USER": _alter_user,
+    "CREATE PLUGGABLE DATABASE": _create_pdb,
+    "CREATE USER": accounts.create_user,
+    "CREATE ROLE": accounts.create_role,
+    "ALTER USER": accounts.alter_user,
     "ALTER SYSTEM": _alter_system,
     "ALTER DATABASE": _alter_database,
     "IGNORED": _ignored,

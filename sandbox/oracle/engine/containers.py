@@ -1,17 +1,22 @@
-"""A multitenant database with one pluggable database that holds all application tables.
+"""Containers: what has users, rights and tables of its own, while SCNs, redo and sessions are shared.
 
-The stand-in is not multitenant until somebody opens a pluggable database (`sandbox_faults.open_pdb`).
-From then on logins to the database's own service are in the root, which sees no application table and
-may mine; logins to the service named like the pluggable database are in it, see the tables, and may not
-mine. Users and their rights are the same in both.
+A database that is not multitenant is one container, numbered 0. It becomes multitenant when it is
+plugged in as a pluggable database (`sandbox_faults.open_pdb`): then there is a root besides it, where
+LogMiner runs, and `create pluggable database` makes more. What is done for all containers (common users,
+grants with CONTAINER = ALL) is remembered, and done in later ones too. Read next: `accounts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine.access import View
+from sandbox.oracle.engine.catalog import Catalog
 from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.users import ADMINISTRATORS, Users
 from sandbox.oracle.engine.views import FixedView, view
 from sandbox.oracle.interface import OracleFault
 
@@ -20,83 +25,211 @@ if TYPE_CHECKING:
     from sandbox.oracle.engine.session import EngineSession
 
 ROOT = "CDB$ROOT"
-ROOT_ID, PDB_ID = 1, 3
+ROOT_ID, SEED_ID, FIRST_PDB_ID = 1, 2, 3
+Action = Callable[["Container"], None]
 
 
-def home(database: OracleDatabase, service: str) -> str:
-    """Container in which a login to a service is; the database's name where it is not multitenant."""
-    if not database.pdb:
-        return database.name
-    return database.pdb if service.upper() == database.pdb else ROOT
+@dataclass(eq=False)
+class Container:
+    """A container; `number` is its CON_ID, `supplemental` the levels switched on for all its tables."""
+
+    name: str
+    number: int
+    dbid: int
+    users: Users
+    catalog: Catalog
+    supplemental: set[str] = field(default_factory=set)
 
 
-def container_id(session: EngineSession) -> int:
-    """CON_ID of the container a session is in, 0 where the database is not multitenant."""
-    if not session.database.pdb:
-        return 0
-    return ROOT_ID if session.container == ROOT else PDB_ID
+class Containers:
+    """All containers of a database, the root first.
+
+    Args:
+        name: of the database, and of its one container.
+        dbid: of the database.
+        views: what each container's catalog has.
+
+    Attributes:
+        root: None while the database is not multitenant.
+    """
+
+    def __init__(self, name: str, dbid: int, views: Mapping[str, View]) -> None:
+        self._dbid, self._views = dbid, views
+        self._common: list[Action] = []
+        self.root: Container | None = None
+        self._home = self._new(name, 0)
+        self._all = [self._home]
+
+    def __iter__(self) -> Iterator[Container]:
+        return iter(list(self._all))
+
+    @property
+    def pluggable(self) -> list[Container]:
+        """The pluggable databases; none while the database is not multitenant."""
+        return self._all[1:] if self.root is not None else []
+
+    def _new(self, name: str, number: int) -> Container:
+        users = Users()
+        free = frozenset(view.name for view in self._views.values() if view.free)
+        catalog = Catalog(users, views=dict(self._views), free_views=free)
+        return Container(name, number, self._dbid + number, users, catalog)
+
+    def by_service(self, service: str) -> Container:
+        """Where a login to a service is: each pluggable database has one of its name, the root the others."""
+        return next((one for one in self.pluggable if one.name == service.upper()), self._all[0])
+
+    def by_number(self, number: int) -> Container:
+        """A container by CON_ID, which is 0 for what was written before the database was plugged in."""
+        return next((one for one in self._all if one.number == number), self._home)
+
+    def supplemental(self, container: Container) -> frozenset[str]:
+        """Levels of supplemental logging for a container's tables: the root's and its own."""
+        return frozenset(self._all[0].supplemental | container.supplemental)
+
+    def plug_in(self, name: str) -> Container:
+        """Make the database multitenant: what it was becomes a pluggable database.
+
+        Raises:
+            OracleFault: ORA-65012, it is multitenant.
+        """
+        if self.root is not None:
+            raise OracleFault(65012, f"Pluggable database {name} already exists.")
+        home = self._home
+        self.root = self._new(ROOT, ROOT_ID)
+        self.root.supplemental, home.supplemental = home.supplemental, set()
+        home.name, home.number, home.dbid = name, FIRST_PDB_ID, self._dbid + FIRST_PDB_ID
+        self._adopt_administrators(self.root, home)
+        self._all = [self.root, home]
+        home.catalog.changed()
+        return home
+
+    def create(self, name: str) -> Container:
+        """Make another pluggable database, with the common users and their common rights.
+
+        Raises:
+            OracleFault: ORA-65012, there is one of that name.
+        """
+        if self.root is None or any(one.name == name for one in self._all):
+            raise OracleFault(65012, f"Pluggable database {name} already exists.")
+        made = self._new(name, FIRST_PDB_ID + len(self.pluggable))
+        self._adopt_administrators(made, self.root)
+        for action in self._common:
+            action(made)
+        self._all.append(made)
+        return made
+
+    def _adopt_administrators(self, made: Container, known: Container) -> None:
+        for name in ADMINISTRATORS:
+            made.users.get(name).verifier = known.users.get(name).verifier
+        # each container numbers its objects anew in Oracle; here their numbers are the storage's keys
+        made.catalog.object_ids = known.catalog.object_ids
+
+    def everywhere(self, action: Action) -> None:
+        """Do something in every container, and in those to come; raises what it raises in the root."""
+        for container in self._all:
+            action(container)
+        self._common.append(action)
 
 
-def sees_tables(session: EngineSession) -> bool:
-    """Are the application's tables in the session's container?"""
-    return not session.database.pdb or session.container != ROOT
+def require_root(session: EngineSession) -> None:
+    """Raise ORA-65040 inside a pluggable database."""
+    if session.database.containers.root not in (None, session.container):
+        raise OracleFault(65040, "operation not allowed from within a pluggable database")
 
 
-def open_pdb(database: OracleDatabase, name: str) -> None:
-    """Make the database multitenant; sessions that are there stay with the tables."""
-    database.pdb = name
-    database.services = frozenset({*database.services, name})
-    for session in list(database.sessions.values()):
-        session.container = name
-    database.catalog.changed()
+def create_pdb(session: EngineSession, name: str, administrator: str, password: str) -> None:
+    """CREATE PLUGGABLE DATABASE; it is open at once.
+
+    Raises:
+        OracleFault: ORA-65090 where the database is not multitenant, ORA-65040, ORA-65012, ORA-01031.
+    """
+    database = session.database
+    if database.containers.root is None:
+        raise OracleFault(65090, "operation only allowed in a container database")
+    require_root(session)
+    session.users.require(session.user, "ALTER DATABASE")
+    made = database.containers.create(name)
+    user = made.users.create(administrator, password, created_at=database.clock())
+    user.roles.add("PDB_DBA")
 
 
 def enter(session: EngineSession, name: str) -> None:
     """ALTER SESSION SET CONTAINER.
 
     Raises:
-        OracleFault: ORA-65011 for an unknown one, ORA-01031 without the right, ORA-65023 inside a
-            transaction.
+        OracleFault: ORA-65011 for an unknown one, ORA-01031 without the right there, ORA-65023 inside a
+            transaction, ORA-65090 where the database is not multitenant.
     """
-    database = session.database
-    if not database.pdb:
-        return
-    if name not in (ROOT, database.pdb):
+    containers = session.database.containers
+    if containers.root is None:
+        raise OracleFault(65090, "operation only allowed in a container database")
+    wanted = next((one for one in containers if one.name == name.upper()), None)
+    if wanted is None:
         raise OracleFault(65011, f"Pluggable database {name} does not exist.")
-    if not database.users.has(session.user, "SET CONTAINER"):
+    if wanted is session.container:
+        return
+    common = session.users.get(session.user).common
+    if not common or not wanted.users.has(session.user, "SET CONTAINER"):
         raise OracleFault(1031, "insufficient privileges")
-    if session.in_transaction and name != session.container:
-        raise OracleFault(65023, "active transaction exists in container " + session.container)
-    session.container = name
+    if session.in_transaction:
+        raise OracleFault(65023, "active transaction exists in container " + session.container.name)
+    session.container, session.schema, session.mining = wanted, session.user, None
 
 
-def refuse_mining(session: EngineSession) -> None:
-    """LogMiner runs in the root only, before release 19.10.
+def shows(session: EngineSession, number: int) -> bool:
+    """May a session see what a V$ or CDB_ view says of a container? Others than its own: CONTAINER_DATA."""
+    here, containers = session.container, session.database.containers
+    if number in (0, here.number):
+        return True
+    if here is not containers.root:
+        return False
+    seen = session.users.get(session.user).container_data
+    return "ALL" in seen or any(one.name in seen for one in containers if one.number == number)
 
-    Raises:
-        OracleFault: ORA-65040.
-    """
-    if session.database.pdb and session.container != ROOT:
-        raise OracleFault(65040, "operation not allowed from within a pluggable database")
+
+def inside(env: Env, container: Container) -> Env:
+    """The same moment, seen from within another container."""
+    session = copy(env.session)
+    session.container = container
+    return Env(session, env.binds, env.snapshot, env.reader, env.check)
+
+
+def across(dictionary: FixedView) -> FixedView:
+    """CDB_X of a view DBA_X: its rows in all containers that the session is shown, with CON_ID."""
+
+    def rows(env: Env) -> Iterator[Sequence[object]]:
+        for container in env.session.database.containers:
+            if shows(env.session, container.number):
+                for row in dictionary.produce(inside(env, container)):
+                    yield (*row, container.number)
+
+    last = view("", "CON_ID:n", rows).columns
+    name = dictionary.name.replace("DBA_", "CDB_", 1)
+    return FixedView(name, [*dictionary.columns, *last], rows)
 
 
 def views(database: OracleDatabase) -> list[FixedView]:
-    """V$CONTAINERS and V$PDBS."""
+    """V$CONTAINERS, V$PDBS and V$SERVICES."""
 
-    def pluggable() -> Iterator[Sequence[object]]:
-        yield (2, database.dbid + 2, "PDB$SEED", "READ ONLY")
-        yield (PDB_ID, database.dbid + PDB_ID, database.pdb, "READ WRITE")
-
-    def containers(env: Env) -> Iterator[Sequence[object]]:
-        if not database.pdb:
-            yield (0, database.dbid, database.name, "READ WRITE")
-            return
-        yield (ROOT_ID, database.dbid, ROOT, "READ WRITE")
-        yield from pluggable()
+    def of_containers(env: Env) -> Iterator[tuple[int, int, str, str]]:
+        containers = env.session.database.containers
+        found = [(one.number, one.dbid, one.name, "READ WRITE") for one in containers]
+        if containers.root is not None:
+            found.insert(1, (SEED_ID, containers.root.dbid + SEED_ID, "PDB$SEED", "READ ONLY"))
+        yield from (row for row in found if shows(env.session, row[0]))
 
     def pdbs(env: Env) -> Iterator[Sequence[object]]:
-        if database.pdb:
-            yield from pluggable()
+        return (row for row in of_containers(env) if row[0] > ROOT_ID)
+
+    def services(env: Env) -> Iterator[Sequence[object]]:
+        for number, name in enumerate(sorted(database.services), 1):
+            container = database.containers.by_service(name).number
+            if shows(env.session, container):
+                yield (number, name, name, container)
 
     columns = "CON_ID:n DBID:n NAME:128 OPEN_MODE:10"
-    return [view("V$CONTAINERS", columns, containers), view("V$PDBS", columns, pdbs)]
+    return [
+        view("V$CONTAINERS", columns, of_containers),
+        view("V$PDBS", columns, pdbs),
+        view("V$SERVICES", "SERVICE_ID:n NAME:64 NETWORK_NAME:512 CON_ID:n", services),
+    ]

@@ -18,13 +18,12 @@ from sandbox.oracle.engine import (
     text_functions,
     time_functions,
 )
-from sandbox.oracle.engine.catalog import Catalog
+from sandbox.oracle.engine.containers import Containers
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.prepare import PlanCache
 from sandbox.oracle.engine.script import statements
 from sandbox.oracle.engine.session import EngineSession
 from sandbox.oracle.engine.storage import Storage
-from sandbox.oracle.engine.users import Users
 from sandbox.oracle.engine.views import all_views
 from sandbox.oracle.engine.zones import zone
 from sandbox.oracle.faults import calls as fault_calls
@@ -52,6 +51,7 @@ class OracleDatabase:
     Args:
         name: database name; also a service.
         services: further service names.
+        pdbs: pluggable databases; with one at least the database is multitenant.
         time_zone: zone of the database host: SYSDATE and the times of the redo are in it.
         clock: seconds since 1970.
         first_scn: where the SCN begins.
@@ -66,6 +66,7 @@ class OracleDatabase:
         name: str = "CCB",
         *,
         services: Sequence[str] = (),
+        pdbs: Sequence[str] = (),
         time_zone: str = "UTC",
         clock: Callable[[], float] = time.time,
         first_scn: int = FIRST_SCN,
@@ -73,15 +74,14 @@ class OracleDatabase:
         dbid: int = 1_584_203_117,
     ) -> None:
         self.name: str = name
-        self.services: frozenset[str] = frozenset({name, *services})
+        self._services = (name, *services)
         self.time_zone: str = time_zone
         self.clock: Callable[[], float] = clock
         self.dbid: int = dbid
         self.storage = Storage(clock=clock, first_scn=first_scn, records_per_log=records_per_log)
-        self.users = Users()
-        self.catalog = Catalog(self.users)
+        self.views = {view.name: view for view in all_views(self)}
+        self.containers: Containers = Containers(name, dbid, self.views)
         self.plans = PlanCache()
-        self.supplemental: set[str] = set()
         self.force_logging = False
         self.archive_log = True
         self.started_at = clock()
@@ -90,18 +90,25 @@ class OracleDatabase:
         self.sessions: dict[int, EngineSession] = {}
         self.on_statement: list[Callable[[EngineSession, str], None]] = []
         self.faults = FaultScript()
-        self.pdb: str = ""
         self._numbers = itertools.count(101)
         self._lock = threading.Lock()
-        for view in all_views(self):
-            self.catalog.views[view.name] = view
-        self.catalog.free_views = frozenset(view.name for view in self.catalog.views.values() if view.free)
+        for at, pdb in enumerate(pdbs):
+            if at:
+                self.containers.create(pdb)
+            else:
+                self.containers.plug_in(pdb)
 
-    def verifier(self, user: str) -> Verifier | None:
+    @property
+    def services(self) -> frozenset[str]:
         """See `interface.Database`."""
-        if not self.users.exists(user):
+        return frozenset((*self._services, *(one.name for one in self.containers.pluggable)))
+
+    def verifier(self, user: str, service: str) -> Verifier | None:
+        """See `interface.Database`."""
+        users = self.containers.by_service(service).users
+        if not users.exists(user):
             return None
-        found = self.users.get(user)
+        found = users.get(user)
         return None if found.locked else found.verifier
 
     def open_session(self, client: Client) -> EngineSession:
@@ -111,9 +118,10 @@ class OracleDatabase:
             OracleFault: ORA-01045 without CREATE SESSION, ORA-28000 when locked.
         """
         self.faults.at(Moment.LOGIN, client.user)
-        if self.users.exists(client.user) and self.users.get(client.user).locked:
+        users = self.containers.by_service(client.service).users
+        if users.exists(client.user) and users.get(client.user).locked:
             raise OracleFault(28000, "the account is locked")
-        if not self.users.exists(client.user) or not self.users.has(client.user, "CREATE SESSION"):
+        if not users.exists(client.user) or not users.has(client.user, "CREATE SESSION"):
             raise OracleFault(1045, f"user {client.user} lacks CREATE SESSION privilege; logon denied")
         return self._session(client)
 
@@ -162,7 +170,7 @@ class OracleDatabase:
         return datetime.fromtimestamp(seconds, zone(self.time_zone)).replace(tzinfo=None)
 
     def system(self) -> EngineSession:
-        """A session of SYS, which needs no password; close it after use."""
+        """A session of SYS, in the root of a multitenant database, without password; close it after use."""
         return self._session(Client("SYS", program="stand-in"))
 
     def run_script(self, text: str) -> None:

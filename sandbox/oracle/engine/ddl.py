@@ -5,7 +5,7 @@ As in Oracle, a DDL statement commits what was open. Read next: `catalog`, `stor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,12 +47,10 @@ def write_ddl(session: EngineSession, text: str, shape: Shape | None, owner: str
 
 def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan | None, text: str) -> None:
     """Create a table, with its keys, and fill it from a query if there is one."""
-    catalog, storage = session.database.catalog, session.storage
+    catalog, storage = session.catalog, session.storage
     owner, name = statement.owner or session.schema, statement.name
-    session.database.users.require(
-        session.user, "CREATE TABLE" if owner == session.user else "CREATE ANY TABLE"
-    )
-    if not session.database.users.exists(owner):
+    session.users.require(session.user, "CREATE TABLE" if owner == session.user else "CREATE ANY TABLE")
+    if not session.users.exists(owner):
         raise OracleFault(1918, f"user '{owner}' does not exist")
     if (owner, name) in catalog.tables or (owner, name) in catalog.sequences:
         raise OracleFault(955, "name is already used by an existing object")
@@ -69,7 +67,7 @@ def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan
         add_key(session, table, constraint)
     for supplemental in statement.supplemental:
         change_supplemental(session, table, supplemental)
-    relog(session, table)
+    relog(table, session.database.containers.supplemental(session.container))
     with storage.lock:
         catalog.tables[owner, name] = table
         storage.tables[number] = table
@@ -110,7 +108,7 @@ def add_key(session: EngineSession, table: Table, constraint: Constraint) -> Non
     primary = constraint.kind == "primary"
     if primary and table.primary() is not None:
         raise OracleFault(2260, "table can have only one primary key")
-    name = constraint.name or f"SYS_C{session.database.catalog.new_object_id():07d}"
+    name = constraint.name or f"SYS_C{session.catalog.new_object_id():07d}"
     index = KeyIndex(name, table.owner, places, unique=True, primary=primary)
     index.constraint = True
     _fill(session, table, index)
@@ -138,9 +136,9 @@ def _fill(session: EngineSession, table: Table, index: KeyIndex) -> None:
             index.add(key, number)
 
 
-def relog(session: EngineSession, table: Table) -> None:
+def relog(table: Table, database_levels: Set[str]) -> None:
     """Work out anew which columns every update of a table logs besides the changed ones."""
-    levels = set(table.supplemental) | session.database.supplemental
+    levels = set(table.supplemental) | database_levels
     shape = table.shape
     every = tuple(place for place, column in enumerate(shape.columns) if column.type.base not in UNLOGGED)
     logged: set[int] = set()
@@ -175,7 +173,7 @@ def change_supplemental(session: EngineSession, table: Table, change: Supplement
 def alter_table(session: EngineSession, statement: AlterTable, planner: QueryPlanner, text: str) -> None:
     """Alter a table. Columns added get their default in all rows, which no redo shows."""
     table = owned_table(session, statement.owner, statement.name, "ALTER")
-    storage, catalog = session.storage, session.database.catalog
+    storage, catalog = session.storage, session.catalog
     with storage.lock:
         _require_idle(table)
         before = table.shape
@@ -208,7 +206,7 @@ def alter_table(session: EngineSession, statement: AlterTable, planner: QueryPla
             del catalog.tables[table.owner, table.name]
             table.shape = replace(table.shape, name=statement.rename_to, version=table.shape.version + 1)
             catalog.tables[table.owner, table.name] = table
-        relog(session, table)
+        relog(table, session.database.containers.supplemental(session.container))
         catalog.changed()
         write_ddl(session, text, before, before.owner, before.name)
         table.defined_at = session.database.clock()
@@ -226,7 +224,7 @@ def owned_table(session: EngineSession, owner: str | None, name: str, privilege:
     if not isinstance(table, Table):
         raise OracleFault(942, "table or view does not exist")
     if table.owner != session.user:
-        held = session.database.users
+        held = session.users
         if not held.may(session.user, privilege, (table.owner, table.name)):
             raise OracleFault(1031, "insufficient privileges")
     return table
@@ -305,7 +303,7 @@ def _drop_column(table: Table, name: str) -> None:
 def drop_table(session: EngineSession, owner: str | None, name: str, text: str) -> None:
     """Drop a table; its redo stays, and can no longer be decoded by name."""
     table = owned_table(session, owner, name, "DROP")
-    catalog = session.database.catalog
+    catalog = session.catalog
     with session.storage.lock:
         _require_idle(table)
         del catalog.tables[table.owner, table.name]
@@ -317,7 +315,7 @@ def drop_table(session: EngineSession, owner: str | None, name: str, text: str) 
 def truncate(session: EngineSession, owner: str | None, name: str, text: str) -> None:
     """Empty a table: a DDL record, no deletes; its data object id changes."""
     table = owned_table(session, owner, name, "DROP")
-    catalog = session.database.catalog
+    catalog = session.catalog
     with session.storage.lock:
         _require_idle(table)
         before = table.shape
@@ -349,5 +347,5 @@ def create_index(session: EngineSession, statement: CreateIndex, text: str) -> N
             )
             _fill(session, table, index)
             table.indexes.append(index)
-        session.database.catalog.changed()
+        session.catalog.changed()
         write_ddl(session, text, table.shape, owner, statement.name)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import containers, rights_views
+from sandbox.oracle.engine import rights_views
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.fixed_views import CHARACTER_SETS, VERSION
 from sandbox.oracle.engine.session import NLS
@@ -78,16 +78,14 @@ def _family(name: str, columns: str, rows: Scoped) -> Iterator[FixedView]:
         yield view(f"USER_{name}", columns, lambda env: rows(env, "USER"), free=True)
 
 
-def seen_tables(database: OracleDatabase, env: Env, which: str) -> Iterator[Table]:
+def seen_tables(env: Env, which: str) -> Iterator[Table]:
     """Tables of a family of views: USER own ones, ALL accessible ones, DBA every one."""
     user = env.session.user
-    if not containers.sees_tables(env.session):
-        return
-    for (owner, name), table in sorted(database.catalog.tables.items()):
+    for (owner, name), table in sorted(env.session.catalog.tables.items()):
         if (
             which == "DBA"
             or owner == user
-            or (which == "ALL" and database.users.may(user, None, (owner, name)))
+            or (which == "ALL" and env.session.users.may(user, None, (owner, name)))
         ):
             yield table
 
@@ -97,7 +95,7 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
         return database.local_time(seconds).replace(microsecond=0)
 
     def tables(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             temporary = "Y" if table.shape.temporary else "N"
             yield (
                 *(table.owner, table.name, None if table.shape.temporary else "USERS", None, None, "VALID"),
@@ -123,12 +121,12 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
             yield (*row, None, None)
 
     def columns(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             for number, column in enumerate(table.shape.columns, 1):
                 yield _column_row(table, column, number)
 
     def constraints(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             for index in table.indexes:
                 if index.constraint:
                     kind = "P" if index.primary else "U"
@@ -154,7 +152,7 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                     )
 
     def constraint_columns(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             for index in table.indexes:
                 if index.constraint:
                     for position, place in enumerate(index.places, 1):
@@ -162,7 +160,7 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                         yield (table.owner, index.name, table.name, name, position)
 
     def indexes(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             for index in table.indexes:
                 unique = "UNIQUE" if index.unique else "NONUNIQUE"
                 yield (
@@ -179,7 +177,7 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                 )
 
     def index_columns(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             for index in table.indexes:
                 for position, place in enumerate(index.places, 1):
                     column = table.shape.columns[place]
@@ -189,13 +187,13 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                     )
 
     def objects(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             shape = table.shape
             yield (
                 *(shape.owner, shape.name, None, shape.object_id, shape.data_object_id, "TABLE"),
                 *(time(table.created_at), time(table.defined_at), None, "VALID", "N", "N", "N", 1, None),
             )
-        for sequence in database.catalog.sequences.values():
+        for sequence in env.session.catalog.sequences.values():
             if which == "USER" and sequence.owner != env.session.user:
                 continue
             made = time(sequence.created_at)
@@ -205,12 +203,12 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
             )
 
     def sequences(env: Env, which: str) -> Rows:
-        for each in database.catalog.sequences.values():
+        for each in env.session.catalog.sequences.values():
             if which != "USER" or each.owner == env.session.user:
                 yield (each.owner, each.name, 1, None, each.step, "N", "N", 20, each.next_value)
 
     def log_groups(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             for level in table.supplemental:
                 kind = {"ALL": "ALL COLUMN LOGGING", "PRIMARY KEY": "PRIMARY KEY LOGGING"}.get(level)
                 kind = kind or {"UNIQUE": "UNIQUE KEY LOGGING"}.get(level, "USER LOG GROUP")
@@ -219,22 +217,22 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                 yield (table.owner, name, table.name, kind, "ALWAYS", generated)
 
     def log_columns(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             for level, names in table.supplemental.items():
                 for position, name in enumerate(names, 1):
                     yield (table.owner, level, table.name, name, position, "LOG")
 
     def comments(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             yield (table.owner, table.name, "TABLE", table.comments.get(""), 0)
 
     def column_comments(env: Env, which: str) -> Rows:
-        for table in seen_tables(database, env, which):
+        for table in seen_tables(env, which):
             for column in table.shape.columns:
                 yield (table.owner, table.name, column.name, table.comments.get(column.name), 0)
 
     def synonyms(env: Env, which: str) -> Rows:
-        for (owner, name), target in database.catalog.synonyms.items():
+        for (owner, name), target in env.session.catalog.synonyms.items():
             yield (owner, name, *target, None)
 
     table_columns = (

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine.containers import shows
 from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.engine.views import FixedView, view
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
 
     def of_database(env: Env) -> Iterator[Sequence[object]]:
         scn = database.storage.next_scn()  # an idle database's SCN rises too
-        levels = database.supplemental
+        levels = next(iter(database.containers)).supplemental
 
         def yes(level: str) -> str:
             return "YES" if level in levels else "NO"
@@ -60,7 +62,15 @@ def views(database: OracleDatabase) -> list[FixedView]:
             ),
             *(minimal, yes("PRIMARY KEY"), yes("UNIQUE"), yes("FOREIGN KEY"), yes("ALL"), "NO"),
             *("YES" if database.force_logging else "NO", "Linux x86 64-bit (simulated)", 13, 1, 2, scn),
-            *("NO", "NO", database.name, database.name, "YES" if database.pdb else "NO", 0, "NONE"),
+            *(
+                "NO",
+                "NO",
+                database.name,
+                database.name,
+                "YES" if database.containers.root else "NO",
+                0,
+                "NONE",
+            ),
         )
 
     def instance(env: Env) -> Iterator[Sequence[object]]:
@@ -91,31 +101,30 @@ def views(database: OracleDatabase) -> list[FixedView]:
 
     def transactions(env: Env) -> Iterator[Sequence[object]]:
         for transaction in list(database.storage.open_transactions):
-            if not transaction.start_scn:
+            if not transaction.start_scn or not shows(env.session, transaction.container):
                 continue
             began = time(transaction.started_at)
             yield (
-                *(f"{transaction.number:016X}", transaction.undo_segment, transaction.slot),
+                *(_address(transaction), transaction.undo_segment, transaction.slot),
                 *(transaction.sequence, "ACTIVE", began.strftime("%m/%d/%y %H:%M:%S"), began),
                 *(transaction.start_scn, transaction.xid, f"{transaction.session_id:016X}"),
-                *(transaction.name, len(transaction.changes), len(transaction.changes), 0),
+                *(transaction.name, len(transaction.changes), len(transaction.changes)),
+                transaction.container,
             )
 
     def sessions(env: Env) -> Iterator[Sequence[object]]:
         for session in list(database.sessions.values()):
             client = session.client
             transaction = session.transaction
+            if not shows(env.session, session.container.number):
+                continue
             yield (
                 *(session.id, session.serial, session.id, session.user, session.schema),
                 *("ACTIVE" if session is env.session else "INACTIVE", "DEDICATED", "oracle", client.machine),
                 *(client.program, "USER", client.module, client.action, client.identifier),
                 *(time(session.logged_on_at), f"{session.id:016X}"),
-                *(
-                    f"{transaction.number:016X}" if transaction else "00",
-                    database.name,
-                    session.statement[:1000],
-                    0,
-                ),
+                *(_address(transaction) if transaction else "00", client.service or database.name),
+                *(session.statement[:1000], session.container.number),
             )
 
     def statistics(env: Env) -> Iterator[Sequence[object]]:
@@ -201,6 +210,14 @@ def views(database: OracleDatabase) -> list[FixedView]:
             incarnation,
         ),
         view(
+            "DATABASE_PROPERTIES",
+            "PROPERTY_NAME:128 PROPERTY_VALUE:4000 DESCRIPTION:4000",
+            lambda env: [
+                ("DBTIMEZONE", "00:00", "DB time zone"),
+                ("LOCAL_UNDO_ENABLED", "TRUE", "true if local undo is enabled"),
+            ],
+        ),
+        view(
             "V$SANDBOX_FAULTS", "NUM:n MOMENT:10 CODE:n STATEMENT:4000 FIRED:n TIMES_LEFT:n", scripted_faults
         ),
         view("V$TIMEZONE_NAMES", "TZNAME:64 TZABBREV:64 CON_ID:n", time_zones, free=True),
@@ -211,6 +228,11 @@ def views(database: OracleDatabase) -> list[FixedView]:
             undo,
         ),
     ]
+
+
+def _address(transaction: Transaction) -> str:
+    """ADDR of a transaction, TADDR of its session."""
+    return f"{transaction.container:04X}{transaction.number:012X}"
 
 
 CHARACTER_SETS = {"NLS_CHARACTERSET": "AL32UTF8", "NLS_NCHAR_CHARACTERSET": "AL16UTF16"}

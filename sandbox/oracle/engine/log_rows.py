@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import containers
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.mining import MiningRun
 from sandbox.oracle.engine.store import Shape, row_id_text
@@ -203,16 +202,12 @@ def _row_id(place: int, record: Record) -> Cell:
 
 
 def _constant_columns(context: LogContext) -> dict[str, Getter]:
-    name = (context.database.pdb or context.database.name).encode()
-    number = _number(containers.PDB_ID) if context.database.pdb else _NONE
-    zeros = ("SRC_CON_UID", "SRC_CON_DBID", "CON_ID", "CSF", "SSN")
+    zeros = ("SRC_CON_UID", "CSF", "SSN")
     return {
         **dict.fromkeys(zeros, lambda place, record: _NONE),
         "OPERATION": lambda place, record: _NAMES[record.operation],
         "OPERATION_CODE": lambda place, record: _CODES[record.operation],
         "ROLLBACK": lambda place, record: _ONE if record.undo else _NONE,
-        "SRC_CON_NAME": lambda place, record: name,
-        "SRC_CON_ID": lambda place, record: number,
     }
 
 
@@ -259,7 +254,18 @@ def _transaction_columns(context: LogContext) -> dict[str, Getter]:
     def number(name: str) -> Getter:
         return lambda place, record: _number(getattr(record.transaction, name))
 
+    containers = context.database.containers
+
+    def source(place: int, record: Record) -> Cell:
+        return containers.by_number(record.transaction.container).name.encode()
+
     return {
+        "SRC_CON_NAME": source,
+        "SRC_CON_ID": number("container"),
+        "SRC_CON_DBID": lambda place, record: _number(
+            containers.by_number(record.transaction.container).dbid
+        ),
+        "CON_ID": lambda place, record: _ONE if containers.root is not None else _NONE,
         "XID": xid,
         "PXID": xid,
         "XIDUSN": number("undo_segment"),

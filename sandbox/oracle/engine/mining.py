@@ -120,7 +120,7 @@ def start(
         raise OracleFault(1292, "no log file has been specified for the current LogMiner session")
     if start_scn < 0 or (end_scn and end_scn <= start_scn):
         raise OracleFault(1281, "SCN range specified is invalid")
-    if not database.supplemental:
+    if not next(iter(database.containers)).supplemental:
         raise OracleFault(1354, "Supplemental log data must be added to run this command")
     logs = sorted(added, key=lambda each: (each.log.thread, each.log.sequence))
     for thread, own in groupby(logs, key=lambda each: each.log.thread):

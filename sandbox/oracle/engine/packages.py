@@ -58,8 +58,8 @@ class Procedure:
 
 
 def _may_mine(session: EngineSession) -> None:
-    containers.refuse_mining(session)
-    users = session.database.users
+    containers.require_root(session)
+    users = session.users
     execute = users.may(session.user, "EXECUTE", ("SYS", "DBMS_LOGMNR")) or users.has(
         session.user, "EXECUTE CATALOG"
     )

@@ -84,7 +84,7 @@ class Finder:
     def sequence(self, parts: tuple[str, ...]) -> Callable[[Env], bytes] | None:
         """What yields a sequence's values; CURRVAL is the last one this session took."""
         session = self._session
-        found = session.database.catalog.sequence(parts, session.user, session.schema)
+        found = session.catalog.sequence(parts, session.user, session.schema)
         if found is None:
             return None
         key = (found.owner, found.name)
@@ -118,8 +118,8 @@ class PlanCache:
             OracleFault: everything that parsing finds.
         """
         key = (
-            *(text, session.user, session.schema, session.container),
-            *(tuple(kinds), session.database.catalog.version),
+            *(text, session.user, session.schema, session.container.name),
+            *(tuple(kinds), session.catalog.version),
         )
         found = self._plans.get(key)
         if found is None:

@@ -5,7 +5,7 @@ Read next: `ddl` (what they do).
 
 from __future__ import annotations
 
-from sandbox.oracle.engine.read_query import QueryReader
+from sandbox.oracle.engine.read_account import AccountReader
 from sandbox.oracle.engine.syntax import (
     AlterTable,
     ColumnDefinition,
@@ -13,31 +13,15 @@ from sandbox.oracle.engine.syntax import (
     Constraint,
     CreateIndex,
     CreateTable,
-    Grant,
     Statement,
     Supplemental,
 )
-from sandbox.oracle.engine.tokens import Kind
 
 _CONSTRAINT_WORDS = ("CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "CHECK", "SUPPLEMENTAL")
 
 
-class DefinitionReader(QueryReader):
+class DefinitionReader(AccountReader):
     """Reads DDL and DCL."""
-
-    def qualified(self) -> tuple[str | None, str]:
-        """Read [owner.]name."""
-        first = self.name()
-        if self.accept_sign("."):
-            return first, self.name()
-        return None, first
-
-    def rest(self) -> str:
-        """Skip to the end: options of storage and the like, which the stand-in has not."""
-        start = self.token.at
-        while not self.is_end():
-            self.advance()
-        return self.text[start:].strip()
 
     def create(self) -> Statement:
         """Read CREATE."""
@@ -54,16 +38,9 @@ class DefinitionReader(QueryReader):
             return self._create_index(unique)
         if self.accept("SEQUENCE"):
             return self._create_sequence()
-        if self.accept("USER"):
-            name = self.name()
-            self.expect("IDENTIFIED", "BY")
-            password = self.advance().text
-            self.rest()
-            return Command("CREATE USER", (name, password))
-        if self.accept("ROLE"):
-            name = self.name()
-            self.rest()
-            return Command("CREATE ROLE", (name,))
+        account = self.create_account()
+        if account is not None:
+            return account
         self.accept("PUBLIC")
         if self.accept("SYNONYM"):
             owner, name = self.qualified()
@@ -207,15 +184,24 @@ class DefinitionReader(QueryReader):
             return self._alter_database()
         if self.accept("SYSTEM"):
             return Command("ALTER SYSTEM", (self.rest().upper(),))
+        if self.accept("PLUGGABLE", "DATABASE"):
+            return self._alter_pdb()
         if self.accept("USER"):
-            name = self.name()
-            if self.accept("IDENTIFIED", "BY"):
-                return Command("ALTER USER", (name, self.advance().text, self.rest().upper()))
-            return Command("ALTER USER", (name, None, self.rest().upper()))
+            return self.alter_user()
         if self.is_word("SEQUENCE", "INDEX", "PROFILE"):
             self.rest()
             return Command("IGNORED", ("ALTER",))
         raise self.fault(940, "invalid ALTER command")
+
+    def _alter_pdb(self) -> Statement:
+        """ALTER PLUGGABLE DATABASE [name] OPEN, which they are, or as ALTER DATABASE inside one."""
+        if self.is_word("ADD", "DROP"):
+            return self._alter_database()
+        if not self.is_word("OPEN"):
+            self.name()
+        self.expect("OPEN")
+        self.rest()
+        return Command("IGNORED", ("ALTER PLUGGABLE DATABASE",))
 
     def _alter_session(self) -> Statement:
         options: dict[str, str] = {}
@@ -331,25 +317,3 @@ class DefinitionReader(QueryReader):
             parts.append(self.name())
         self.expect("IS")
         return Command("COMMENT", (kind, *parts), {"text": self.advance().text})
-
-    def grant(self) -> Statement:
-        """Read GRANT and REVOKE."""
-        granting = self.advance().text == "GRANT"
-        privileges = [self._privilege()]
-        while self.accept_sign(","):
-            privileges.append(self._privilege())
-        subject = self.qualified() if self.accept("ON") else None
-        self.expect("TO" if granting else "FROM")
-        grantees = [self.name()]
-        while self.accept_sign(","):
-            grantees.append(self.name())
-        self.rest()
-        return Grant(granting, tuple(privileges), subject, tuple(grantees))
-
-    def _privilege(self) -> str:
-        words = []
-        while self.token.kind in (Kind.NAME, Kind.QUOTED) and not self.is_word("ON", "TO", "FROM"):
-            words.append(self.advance().text)
-        if self.is_sign("("):
-            self.names()
-        return " ".join(words)

@@ -6,44 +6,47 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.users import EXECUTE_CATALOG, READ_CATALOG
 from sandbox.oracle.engine.views import FixedView, view
 
 if TYPE_CHECKING:
     from sandbox.oracle.engine.database import OracleDatabase
 
+_INTERNAL = {READ_CATALOG, EXECUTE_CATALOG}
 Rows = Iterator[Sequence[object]]
 
 
 def views(database: OracleDatabase) -> list[FixedView]:
     """Views of this module."""
-    users = database.users
 
     def all_users(env: Env) -> Rows:
-        for user in users:
+        for user in env.session.users:
             if not user.is_role and user.name != "PUBLIC":
                 created = database.local_time(user.created_at or database.started_at).replace(microsecond=0)
-                yield (user.name, user.number, created, "NO", "N", "NO")
+                yield (user.name, user.number, created, "YES" if user.common else "NO", "N", "NO")
 
     def dba_users(env: Env) -> Rows:
         for row in all_users(env):
-            user = users.get(str(row[0]))
+            user = env.session.users.get(str(row[0]))
             yield (*row[:3], "LOCKED" if user.locked else "OPEN", "USERS", "DEFAULT")
 
     def own_user(env: Env) -> Rows:
         return (row for row in dba_users(env) if row[0] == env.session.user)
 
     def session_privileges(env: Env) -> Rows:
-        held = {privilege for holder in users.holders(env.session.user) for privilege in holder.system}
-        yield from ((privilege,) for privilege in sorted(held) if privilege != "EXECUTE CATALOG")
+        held = {
+            privilege for holder in env.session.users.holders(env.session.user) for privilege in holder.system
+        }
+        yield from ((privilege,) for privilege in sorted(held) if privilege not in _INTERNAL)
 
     def session_roles(env: Env) -> Rows:
-        for holder in users.holders(env.session.user):
+        for holder in env.session.users.holders(env.session.user):
             if holder.is_role:
                 yield (holder.name,)
 
     def grants(env: Env, everyone: bool) -> Rows:
-        names = {holder.name for holder in users.holders(env.session.user)}
-        for holder in users:
+        names = {holder.name for holder in env.session.users.holders(env.session.user)}
+        for holder in env.session.users:
             for (owner, name), privileges in sorted(holder.grants.items()):
                 if everyone or holder.name in names or owner == env.session.user:
                     for privilege in sorted(privileges):
@@ -75,23 +78,29 @@ def views(database: OracleDatabase) -> list[FixedView]:
             yield (grantee, owner, name, grantor, privilege, *rest)
 
     def system_privileges(env: Env) -> Rows:
-        for holder in users:
-            for privilege in sorted(holder.system):
+        for holder in env.session.users:
+            for privilege in sorted(holder.system - _INTERNAL):
                 yield (holder.name, privilege, "NO", "NO", "NO")
 
     def own_system_privileges(env: Env) -> Rows:
         return (row for row in system_privileges(env) if row[0] == env.session.user)
 
     def role_grants(env: Env) -> Rows:
-        for holder in users:
+        for holder in env.session.users:
             for role in sorted(holder.roles):
                 yield (holder.name, role, "NO", "NO", "YES", "NO", "NO")
+
+    def role_privileges(env: Env) -> Rows:
+        for holder in env.session.users.holders(env.session.user):
+            if holder.is_role:
+                for privilege in sorted(holder.system - _INTERNAL):
+                    yield (holder.name, privilege, "NO", "NO", "NO")
 
     def own_roles(env: Env) -> Rows:
         return (row for row in role_grants(env) if row[0] == env.session.user)
 
     def roles(env: Env) -> Rows:
-        yield from ((user.name, user.number) for user in users if user.is_role)
+        yield from ((user.name, user.number) for user in env.session.users if user.is_role)
 
     all_grant_columns = (
         "GRANTOR:128 GRANTEE:128 TABLE_SCHEMA:128 TABLE_NAME:128 "
@@ -134,6 +143,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
         view(
             "USER_SYS_PRIVS", system_columns.replace("GRANTEE", "USERNAME"), own_system_privileges, free=True
         ),
+        view("ROLE_SYS_PRIVS", system_columns.replace("GRANTEE", "ROLE"), role_privileges, free=True),
         view("DBA_ROLE_PRIVS", role_columns, role_grants),
         view("USER_ROLE_PRIVS", own_columns, own_roles, free=True),
         view("DBA_ROLES", "ROLE:128 ROLE_ID:n", roles),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import commands, containers, plsql
+from sandbox.oracle.engine import commands, plsql
 from sandbox.oracle.engine.dml import Effect
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
@@ -35,8 +35,11 @@ from sandbox.oracle.interface import (
 
 if TYPE_CHECKING:
     from sandbox.oracle.engine.access import View
+    from sandbox.oracle.engine.catalog import Catalog
+    from sandbox.oracle.engine.containers import Container
     from sandbox.oracle.engine.database import OracleDatabase
     from sandbox.oracle.engine.mining import AddedLog, MiningRun
+    from sandbox.oracle.engine.users import Users
 
 log = logging.getLogger("sandbox.oracle")
 
@@ -87,16 +90,21 @@ class EngineSession:
         self.statement = ""
         self.killed = False
         self.thread = 1
-        self.container: str = containers.home(database, client.service)
+        self.container: Container = database.containers.by_service(client.service)
+
+    @property
+    def users(self) -> Users:
+        """Users of the container the session is in."""
+        return self.container.users
+
+    @property
+    def catalog(self) -> Catalog:
+        """Objects of the container the session is in."""
+        return self.container.catalog
 
     def find(self, owner: str | None, name: str, privilege: str) -> Table | View:
         """A table or view this session may use so."""
-        found = self.database.catalog.find(
-            owner, name, user=self.user, schema=self.schema, privilege=privilege
-        )
-        if isinstance(found, Table) and not containers.sees_tables(self):
-            raise OracleFault(942, "table or view does not exist")
-        return found
+        return self.catalog.find(owner, name, user=self.user, schema=self.schema, privilege=privilege)
 
     def local_time(self, seconds: float) -> datetime:
         """Time in the session's zone, without the zone."""
@@ -222,7 +230,7 @@ class EngineSession:
 
     def new_transaction(self) -> Transaction:
         """A transaction of this session that has not begun."""
-        transaction = self.storage.new_transaction(self.user, self.id, self.serial)
+        transaction = self.storage.new_transaction(self.user, self.id, self.serial, self.container.number)
         transaction.client_id = self.client.identifier
         transaction.session_info = (
             f"login_username={self.user} client_info= OS_username=oracle "
@@ -286,7 +294,7 @@ class EngineSession:
 
     def set_current_schema(self, schema: str) -> None:
         """See `interface.Session`."""
-        if not self.database.users.exists(schema):
+        if not self.users.exists(schema):
             raise OracleFault(1435, "user does not exist")
         self.schema = schema
 

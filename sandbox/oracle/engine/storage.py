@@ -7,6 +7,7 @@ it at their own pace, by SCN. Read next: `dml` (who calls this), `logminer` (who
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from sandbox.oracle.engine.journal import Journal, Operation, Record
@@ -34,7 +35,7 @@ class Storage:
         self.tables: dict[int, Table] = {}
         self.open_transactions: list[Transaction] = []
         self.shared_commits = 0
-        self._numbers = 0
+        self._numbers: Counter[int] = Counter()
 
     def next_scn(self) -> int:
         """Raise the SCN."""
@@ -50,11 +51,11 @@ class Storage:
         self.open_transactions.append(transaction)
         self.journal.append(Record(transaction.start_scn, transaction, Operation.START))
 
-    def new_transaction(self, user: str, session_id: int, serial: int) -> Transaction:
-        """A transaction that has not begun."""
+    def new_transaction(self, user: str, session_id: int, serial: int, container: int) -> Transaction:
+        """A transaction that has not begun; each container has undo, and so XIDs, of its own."""
         with self.lock:
-            self._numbers += 1
-            return Transaction(self._numbers, user, session_id, serial)
+            self._numbers[container] += 1
+            return Transaction(self._numbers[container], user, session_id, serial, container=container)
 
     def insert(self, transaction: Transaction, table: Table, row: Row, check: CheckCancel) -> int:
         """Insert a row; waits for another transaction that holds the same unique key.

@@ -415,12 +415,13 @@ class CreateIndex:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Grant or revoke; `object` None means system privileges or roles."""
+    """Grant or revoke; `object` None means system privileges or roles, `container` ALL or CURRENT."""
 
     grant: bool
     privileges: tuple[str, ...]
     object: tuple[str | None, str] | None
     grantees: tuple[str, ...]
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import containers, sql_types
+from sandbox.oracle.engine import sql_types
 from sandbox.oracle.engine.conversions import to_number, to_text, to_time, to_zoned
 from sandbox.oracle.engine.expressions import Env, Expr, derived, strict
 from sandbox.oracle.engine.formats import zoned_cell
@@ -50,10 +50,10 @@ CONTEXT: dict[str, Callable[[Env], str]] = {
     "DB_NAME": lambda env: env.session.database.name,
     "DB_UNIQUE_NAME": lambda env: env.session.database.name,
     "INSTANCE_NAME": lambda env: env.session.database.name,
-    "SERVICE_NAME": lambda env: env.session.database.name,
-    "CON_NAME": lambda env: env.session.container,
-    "CON_ID": lambda env: str(containers.container_id(env.session)),
-    "CDB_NAME": lambda env: env.session.database.name if env.session.database.pdb else "",
+    "SERVICE_NAME": lambda env: env.session.client.service or env.session.database.name,
+    "CON_NAME": lambda env: env.session.container.name,
+    "CON_ID": lambda env: str(env.session.container.number),
+    "CDB_NAME": lambda env: env.session.database.name if env.session.database.containers.root else "",
     "DATABASE_ROLE": lambda env: "PRIMARY",
     "ISDBA": lambda env: "TRUE" if env.session.user == "SYS" else "FALSE",
     "LANGUAGE": lambda env: "AMERICAN_AMERICA.AL32UTF8",
@@ -171,7 +171,7 @@ def _register() -> None:
     _constant(
         "UID",
         NUMBER,
-        lambda env: cells.encode_number(env.session.database.users.get(env.session.user).number),
+        lambda env: cells.encode_number(env.session.users.get(env.session.user).number),
     )
     _constant("DBTIMEZONE", sql_types.text(6), _session_text(lambda env: "+00:00"))
     _constant(

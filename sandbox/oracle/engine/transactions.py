@@ -29,6 +29,7 @@ class Transaction:
     session_info: str = ""
     name: str = ""
     thread: int = 1
+    container: int = 0
     start_scn: int = 0
     started_at: float = 0.0
     scn: int = OPEN

@@ -14,13 +14,18 @@ from dataclasses import dataclass, field
 from sandbox.oracle.interface import OracleFault, Verifier
 
 Name = tuple[str, str]
+ADMINISTRATORS = ("SYS", "SYSTEM")
+COMMON_PREFIX = "C##"
 
-_CATALOG = {"SELECT ANY DICTIONARY"}
+READ_CATALOG, EXECUTE_CATALOG = "READ CATALOG", "EXECUTE CATALOG"
+"""Stand for the object grants that the catalog roles have."""
+_CATALOG = {READ_CATALOG, "SELECT ANY DICTIONARY"}
 _RESOURCE = {"CREATE TABLE", "CREATE SEQUENCE", "CREATE PROCEDURE", "CREATE TRIGGER", "CREATE TYPE"}
 _DBA = {
     *_RESOURCE,
     *_CATALOG,
     "CREATE SESSION",
+    "SET CONTAINER",
     "ALTER SESSION",
     "ALTER SYSTEM",
     "ALTER DATABASE",
@@ -52,15 +57,20 @@ _DBA = {
 ROLES: dict[str, set[str]] = {
     "CONNECT": {"CREATE SESSION", "SET CONTAINER"},
     "RESOURCE": set(_RESOURCE),
-    "SELECT_CATALOG_ROLE": set(_CATALOG),
-    "EXECUTE_CATALOG_ROLE": {"EXECUTE CATALOG"},
-    "DBA": set(_DBA) | {"EXECUTE CATALOG"},
+    "SELECT_CATALOG_ROLE": {READ_CATALOG},
+    "EXECUTE_CATALOG_ROLE": {EXECUTE_CATALOG},
+    "DBA": set(_DBA) | {EXECUTE_CATALOG},
+    "PDB_DBA": {"CREATE SESSION", "SET CONTAINER"},
 }
 
 
 @dataclass
 class User:
-    """A user or role; `grants` are object privileges by object."""
+    """A user or role of one container; a common one is in each of them, with rights of its own in each.
+
+    `grants` are object privileges by object; `container_data` names the other containers that V$ and CDB_
+    views of the root show to him, or is {"ALL"}.
+    """
 
     name: str
     number: int
@@ -71,6 +81,8 @@ class User:
     grants: dict[Name, set[str]] = field(default_factory=dict)
     created_at: float = 0.0
     is_role: bool = False
+    common: bool = False
+    container_data: frozenset[str] = frozenset()
 
 
 def make_verifier(password: str) -> Verifier:
@@ -89,9 +101,11 @@ class Users:
             self._add(name)
         for name, privileges in ROLES.items():
             role = self._add(name)
-            role.is_role, role.system = True, set(privileges)
-        for name in ("SYS", "SYSTEM"):
-            self._all[name].roles.add("DBA")
+            role.is_role, role.system, role.common = True, set(privileges), True
+        for name in ADMINISTRATORS:
+            administrator = self._all[name]
+            administrator.roles.add("DBA")
+            administrator.common, administrator.container_data = True, frozenset({"ALL"})
 
     def _add(self, name: str) -> User:
         user = User(name, 100 + len(self._all) if len(self._all) > 8 else len(self._all))
@@ -108,6 +122,7 @@ class Users:
             raise OracleFault(1920, f"user name '{name}' conflicts with another user or role name")
         user = self._add(name)
         user.is_role, user.created_at = role, created_at
+        user.common = name.startswith(COMMON_PREFIX)
         if password is not None:
             user.verifier = make_verifier(password)
         return user
@@ -154,7 +169,7 @@ class Users:
 
     def reads_dictionary(self, name: str) -> bool:
         """May a user read the V$ and DBA views?"""
-        return self.has(name, "SELECT ANY DICTIONARY")
+        return self.has(name, "SELECT ANY DICTIONARY") or self.has(name, READ_CATALOG)
 
     def may(self, name: str, privilege: str | None, subject: Name) -> bool:
         """Has a user a privilege on an object of another schema? None: any privilege at all."""

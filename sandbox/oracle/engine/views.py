@@ -94,6 +94,7 @@ def all_views(database: OracleDatabase) -> list[FixedView]:
 
     found = [view("DUAL", "DUMMY:1", lambda env: [("X",)], free=True)]
     found.extend(dictionary.views(database))
+    found.extend([containers.across(each) for each in found if each.name.startswith("DBA_")])
     found.extend(aliased(fixed_views.views(database)))
     found.extend(aliased(log_views.views(database)))
     found.extend(aliased(containers.views(database)))

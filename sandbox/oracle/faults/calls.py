@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import containers
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.packages import PROCEDURES, Arguments, Procedure
 from sandbox.oracle.faults.messages import message
@@ -174,9 +173,9 @@ def _new_incarnation(session: EngineSession, arguments: Arguments) -> None:
 
 def _open_pdb(session: EngineSession, arguments: Arguments) -> None:
     name = arguments.text("NAME").upper()
-    if not name or session.database.pdb:
-        raise _refused("one pluggable database can be opened, once, and has a name")
-    containers.open_pdb(session.database, name)
+    if not name:
+        raise _refused("a pluggable database has a name")
+    session.database.containers.plug_in(name)
 
 
 def _restricted(action: Action) -> Action:

@@ -35,10 +35,10 @@ class Login:
         self._known = False
         self._first: dict[str, str] = {}
 
-    def challenge(self, reader: Reader) -> bytes:
+    def challenge(self, reader: Reader, service: str) -> bytes:
         """Read the first call and give its answer without the last block."""
         user, self._first = self._read(reader)
-        verifier = self._database.verifier(user)
+        verifier = self._database.verifier(user, service)
         self._known = verifier is not None
         self._logon = Logon(user, verifier or unknown_user(user))
         return _pairs(self._logon.challenge())

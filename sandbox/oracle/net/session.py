@@ -156,7 +156,7 @@ class WireSession:
         reader = self._reader
         if function == _LOGIN_ONE:
             self._login = Login(self._database, self._terms)
-            return self._login.challenge(reader) + self._result(CallResult())
+            return self._login.challenge(reader, self._service) + self._result(CallResult())
         if function == _LOGIN_TWO:
             return self._log_in()
         target = self._logged_in()

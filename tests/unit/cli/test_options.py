@@ -11,7 +11,7 @@ import typer.main
 
 from cdc.cli.main import app
 
-BY_HAND = {"--help", "--version", "--force", "--system", "--user", "--pdb"}
+BY_HAND = {"--help", "--version", "--force", "--system", "--user", "--pdb", "--rds"}
 """Given each time on purpose: no environment variable."""
 
 

@@ -154,12 +154,17 @@ def test_query_keeps_what_a_table_filter_would_lose() -> None:
 
 
 def test_query_of_a_pluggable_database_leaves_out_its_neighbours() -> None:
-    """Containers may have tables of the same names; transactions are those of all of them."""
+    """Containers may have tables of the same names, and open transactions of the same ids."""
     query = contents_query([TableName("CISADM", "CI_PER")], "CCB'P")
-    assert (
-        "(operation_code in (6, 7, 27, 34, 36) or status in (1291, 1343) or src_con_name = 'CCB''P' and ("
-        in query
-    )
+    own = "(src_con_name in ('CCB''P') or src_con_name is null) and (operation_code in (6, 7, 27, 34, 36) or "
+    assert f"({own}" in query
+    assert query.endswith(" or status in (1291, 1343))")
+
+
+def test_transactions_are_those_of_the_root_where_undo_is_shared() -> None:
+    """Without local undo, as in 12.1, START and COMMIT may be the root's."""
+    query = contents_query([TableName("CISADM", "CI_PER")], "CCBPDB", local_undo=False)
+    assert "src_con_name in ('CCBPDB', 'CDB$ROOT') or src_con_name is null" in query
 
 
 def test_preferred_archive_destination_is_read() -> None:

@@ -58,7 +58,7 @@ class FakeDatabase:
         self.sessions: list[FakeSession] = []
         self.started = threading.Event()
 
-    def verifier(self, user: str) -> Verifier | None:
+    def verifier(self, user: str, service: str) -> Verifier | None:
         return self.passwords.get(user)
 
     def open_session(self, client: Client) -> FakeSession:

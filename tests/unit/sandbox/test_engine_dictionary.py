@@ -29,7 +29,7 @@ def test_every_view_yields_rows_as_wide_as_its_columns(database: OracleDatabase)
     sql = Sql(database, "CCBRIDGE")
     sql.session.begin()
     database.switch_log()
-    for name, view in database.catalog.views.items():
+    for name, view in database.views.items():
         if not name.endswith("LOGMNR_CONTENTS"):
             outcome = sql.run(f"select * from {name}")
             assert [column.name for column in outcome.columns] == [column.name for column in view.columns]

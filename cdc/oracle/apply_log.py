@@ -1,0 +1,80 @@
+"""The apply log: a table of our own in Oracle, one row in each transaction we write there.
+
+The user and the client identifier of a transaction are not always in the redo; a row is. Who reads the redo
+takes a transaction with such a row for ours, and no other. The rows also tell CC&B's DBA what came from us.
+Read next: `sinks.ccb_payment_upload` (writes it), `cdc.readers.logminer.batches` (reads it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import oracledb
+
+from cdc.changes import TableName
+from cdc.config import OracleSystem
+from cdc.oracle.connect import identifier
+from cdc.oracle.errors import ora_code
+from cdc.ports import Finding
+
+INSUFFICIENT, UNKNOWN = 1031, 942
+
+
+@dataclass(frozen=True)
+class ApplyLog:
+    """The apply log of one system.
+
+    Args:
+        table: where it is.
+        user: who writes it.
+    """
+
+    table: TableName
+    user: str
+
+    @property
+    def _name(self) -> str:
+        return f"{identifier(self.table.schema)}.{identifier(self.table.name)}"
+
+    def ddl(self) -> Iterator[str]:
+        """Statements that make it, and let the user write it."""
+        yield (
+            f"create table {self._name} "
+            "(transaction_name varchar2(60) not null, written_at timestamp(6) default systimestamp not null);"
+        )
+        yield self.grant()
+
+    def grant(self) -> str:
+        """The right that is needed on it."""
+        return f"grant select, insert on {self._name} to {self.user};"
+
+    def write(self, cursor: oracledb.Cursor, transaction_name: str) -> None:
+        """Mark the cursor's transaction as ours; it goes and stays with it."""
+        cursor.execute(f"insert into {self._name} (transaction_name) values (:1)", [transaction_name])  # noqa: S608
+
+    def findings(self, cursor: oracledb.Cursor) -> Iterator[Finding]:
+        """Is it there, and may it be written? Nothing is written."""
+        try:
+            cursor.execute(f"select transaction_name, written_at from {self._name} where 1 = 0")  # noqa: S608
+            cursor.execute(
+                f"insert into {self._name} (transaction_name) select 'x' from dual where 1 = 0"  # noqa: S608
+            )
+        except oracledb.DatabaseError as exc:
+            if ora_code(exc) == UNKNOWN:
+                yield Finding(
+                    f"apply log {self.table}", "no such table, or not visible", "the table of apply_log",
+                    "\n".join(self.ddl()),
+                )  # fmt: skip
+            elif ora_code(exc) == INSUFFICIENT:
+                yield Finding(f"apply log {self.table}", "may not be written", "select, insert", self.grant())
+            else:
+                raise
+
+
+def apply_log(settings: OracleSystem) -> ApplyLog | None:
+    """The apply log that is configured, if any; without a schema it is the owner's."""
+    if settings.apply_log is None:
+        return None
+    schema, _, name = settings.apply_log.rpartition(".")
+    return ApplyLog(TableName(schema or settings.owner, name), settings.user)

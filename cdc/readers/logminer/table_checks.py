@@ -1,0 +1,136 @@
+"""What each captured table must be, and what LogMiner cannot give of one: findings with the SQL that mends.
+
+Read next: `cdc.readers.logminer.dictionary`.
+
+Source: Oracle Database Utilities 19c, "Supported data types and table storage attributes"; Reference 19c:
+ALL_TABLES, ALL_TAB_COLS, ALL_NESTED_TABLES, ALL_LOG_GROUPS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cdc.changes import SourceType, TableName
+from cdc.config import OracleSystem
+from cdc.ports import Finding
+from cdc.readers.logminer.dictionary import CapturedTable, rows_by_owner
+from cdc.readers.logminer.grants import table_grants
+from cdc.readers.logminer.probe import Probe
+from cdc.readers.logminer.snapshot import quoted
+
+ANSI_BYTES = 4_000
+"""Longer texts are logged as extended strings, which are not captured."""
+NAME_CHARACTERS = 30
+"""LogMiner calls a table unsupported whose name, or a column's, is longer."""
+
+TABLES = """
+select table_name, temporary, has_identity from all_tables
+where owner = :owner and table_name in ({names})"""
+NESTED = """
+select parent_table_name, parent_table_column from all_nested_tables
+where owner = :owner and parent_table_name in ({names})"""
+LOG_GROUPS = """
+select table_name from all_log_groups
+where log_group_type = 'ALL COLUMN LOGGING' and owner = :owner and table_name in ({names})"""
+
+
+@dataclass(frozen=True)
+class TableChecks:
+    """The checks of some tables.
+
+    Args:
+        probe: over a connection that sees them.
+        settings: whose rights are meant.
+        captured: those that are visible, as the dictionary describes them.
+        scn: a recent SCN, for flashback.
+        all_logged: the database logs all columns of every table.
+    """
+
+    probe: Probe
+    settings: OracleSystem
+    captured: Mapping[TableName, CapturedTable]
+    scn: int
+    all_logged: bool
+
+    def findings(self, wanted: Sequence[TableName]) -> Iterator[Finding]:
+        """Existence, rights and key, then what LogMiner does not support, then logging."""
+        for name in wanted:
+            one = self.captured.get(name)
+            if one is None:
+                yield Finding(
+                    str(name),
+                    "no such table, or not visible",
+                    "a table the user may select",
+                    "\n".join(table_grants([name], self.settings.user)),
+                )
+                continue
+            if not one.table.key:
+                yield Finding(str(name), "no primary key", "a primary key", "")
+            yield from self._rights(name)
+            yield from _columns(one)
+        yield from self._unsupported()
+        yield from self._supplemental()
+
+    def _rights(self, name: TableName) -> Iterator[Finding]:
+        """Select, and flashback for the snapshot."""
+        select = f"select 1 from {quoted(name)}"  # noqa: S608 - quoted names
+        for right, statement, binds in (
+            ("select", f"{select} where 1 = 0", {}),
+            ("flashback", f"{select} as of scn :scn where 1 = 0", {"scn": self.scn}),
+        ):
+            if self.probe.is_refused(statement, **binds):
+                fix = f"grant {right} on {quoted(name)} to {self.settings.user};"
+                yield Finding(str(name), f"no {right}", f"{right} granted", fix)
+                return
+
+    def _unsupported(self) -> Iterator[Finding]:
+        """Tables of which LogMiner shows nothing, or nothing that can be used."""
+        names = tuple(self.captured)
+        for owner, (table, column) in self._rows(NESTED, names):
+            yield _unsupported(TableName(owner, table), f"nested table {column}", "columns of plain types")
+        for owner, (table, temporary, identity) in self._rows(TABLES, names):
+            name = TableName(owner, table)
+            if temporary == "Y":
+                yield _unsupported(name, "temporary table", "a table whose rows are in the redo")
+            if identity == "YES":
+                yield _unsupported(name, "identity column", "a column filled from a sequence")
+
+    def _supplemental(self) -> Iterator[Finding]:
+        """All columns logged: without, updates do not hold the key or the columns that stayed."""
+        if self.all_logged:
+            return
+        logged = {TableName(owner, row[0]) for owner, row in self._rows(LOG_GROUPS, tuple(self.captured))}
+        for name in self.captured:
+            if name not in logged:
+                yield Finding(
+                    str(name),
+                    "not all columns logged",
+                    "ALL COLUMN LOGGING",
+                    f"alter table {quoted(name)} add supplemental log data (all) columns;",
+                )
+
+    def _rows(self, statement: str, names: Sequence[TableName]) -> list[tuple[str, tuple[str, ...]]]:
+        return rows_by_owner(self.probe.connection, statement, names, self.probe.system)
+
+
+def _columns(captured: CapturedTable) -> Iterator[Finding]:
+    """Columns that are too long, or that make LogMiner leave out the whole table."""
+    name = captured.table.name
+    if len(name.name) > NAME_CHARACTERS:
+        yield _unsupported(name, f"a name of {len(name.name)} characters", f"at most {NAME_CHARACTERS}")
+    for column in captured.table.columns:
+        if column.type is SourceType.TEXT and (column.length or 0) > ANSI_BYTES:
+            yield Finding(f"{name}.{column.name}", column.declared, f"at most {ANSI_BYTES} characters", "")
+        if len(column.name) > NAME_CHARACTERS:
+            subject = TableName(name.schema, f"{name.name}.{column.name}")
+            yield _unsupported(
+                subject, f"a name of {len(column.name)} characters", f"at most {NAME_CHARACTERS}"
+            )
+    for column_name, data_type in captured.excluded.items():
+        if data_type == "BFILE":
+            yield _unsupported(name, f"BFILE column {column_name}", "no such column")
+
+
+def _unsupported(name: TableName, found: str, expected: str) -> Finding:
+    return Finding(str(name), f"{found}: LogMiner does not support the table", expected, "")
