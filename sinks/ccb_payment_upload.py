@@ -17,7 +17,7 @@ import polars as pl
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.errors import DatabaseUnreachable, OperatorError, ReceiptMismatch, RowError, TransientError
 from cdc.oracle.apply_log import apply_log
-from cdc.oracle.connect import connect
+from cdc.oracle.connect import connect, mended_inside
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding
 from sinks import upload_checks
@@ -67,7 +67,8 @@ class PaymentUploadSink:
         """
         with oracle_errors(self._subject), self._session().cursor() as cursor:
             found = upload_checks.findings(cursor, self.settings, self.upload)
-            return found + list(self._apply_log.findings(cursor)) if self._apply_log else found
+            found += self._apply_log.findings(cursor) if self._apply_log else ()
+        return mended_inside(found, self.settings.pdb)
 
     def precheck(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """Receipts that CC&B would not post as wanted: recharge_id, reason_code, reason.

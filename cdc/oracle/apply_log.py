@@ -38,7 +38,7 @@ class ApplyLog:
         return f"{identifier(self.table.schema)}.{identifier(self.table.name)}"
 
     def ddl(self) -> Iterator[str]:
-        """Statements that make it, and let the user write it."""
+        """Statements that make it, unless it is there, and let the user write it."""
         yield (
             f"create table {self._name} "
             "(transaction_name varchar2(60) not null, written_at timestamp(6) default systimestamp not null);"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import oracledb
 
 from cdc.config import OracleSystem
 from cdc.errors import ConfigurationError, NotGranted
 from cdc.oracle.errors import ora_code, oracle_errors
+from cdc.ports import Finding
 
 NO_CREATE_SESSION, NO_RIGHT = 1045, 1031
 
@@ -86,6 +90,14 @@ def _name_missing(exc: oracledb.DatabaseError, code: int, subject: str, grant: s
 def entering(pdb: str) -> str:
     """The statement that goes into a pluggable database."""
     return f"alter session set container = {identifier(pdb)}"
+
+
+def mended_inside(found: Iterable[Finding], pdb: str | None) -> list[Finding]:
+    """Findings about tables; what mends them is run in the pluggable database, if there is one."""
+    return [
+        replace(finding, fix=f"{entering(pdb)};\n{finding.fix}") if pdb and finding.fix else finding
+        for finding in found
+    ]
 
 
 def identifier(name: str) -> str:

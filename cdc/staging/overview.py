@@ -23,6 +23,14 @@ select state, count(*) as receipts, coalesce(sum(amount), 0) as amount,
        extract(epoch from now() - min(built_at))::float8 as oldest_s
 from staging.receipt where not tombstone group by state order by state
 """
+_ECHOES = """
+select system, t.key as table_name, sum((t.value ->> 'suppressed')::bigint)::bigint as suppressed,
+       max(b.staged_at) as last_at
+from (select system, counts, staged_at from staging.batch order by batch_id desc limit 20000) as b,
+     jsonb_each(b.counts) as t
+where b.staged_at > now() - interval '1 day' and (t.value ->> 'suppressed')::bigint > 0
+group by system, t.key order by system, t.key
+"""
 _DEAD_LETTERS = """
 select stage, system, rule, reason_code, count(*) as rows, max(retries) as retries,
        extract(epoch from now() - min(first_seen))::float8 as oldest_s
@@ -50,6 +58,11 @@ def flows(connection: Connection) -> list[dict[str, Any]]:
 def receipts(connection: Connection) -> list[dict[str, Any]]:
     """Receipts by state: number, sum, age of the oldest in seconds."""
     return _rows(connection, _RECEIPTS)
+
+
+def echoes(connection: Connection) -> list[dict[str, Any]]:
+    """Our own writes read back and left out, by table: of the last day, 20,000 batches at most."""
+    return _rows(connection, _ECHOES)
 
 
 def dead_letters(connection: Connection) -> list[dict[str, Any]]:

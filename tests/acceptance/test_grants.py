@@ -62,11 +62,25 @@ def test_script_for_a_pluggable_database_names_both_containers(site: Site) -> No
     done = site.call("grants", "--system", "ccb", "--pdb", "CCBPDB", "--user", "c##bridge")
     assert done.code == 0, done.err
     root, inside = done.out.split('alter session set container = "CCBPDB";')
-    assert "grant set container to c##bridge container = all;" in root
+    assert "container = all" not in done.out, "nothing is granted in other containers"
+    assert 'alter user c##bridge set container_data = (CDB$ROOT, "CCBPDB") container = current;' in root
+    assert "grant set container to c##bridge;" in inside
     assert "grant select on sys.v_$logmnr_contents to c##bridge;" in root.lower()
     assert "CI_" not in root
     assert re.search(r'grant select, flashback on "CISADM"\."CI_PER" to c##bridge;', inside)
     assert "V_$" not in inside
+
+
+def test_script_for_amazon_rds_uses_its_procedure(site: Site) -> None:
+    """SYS is Amazon's: views and packages of SYS are granted by rdsadmin, everything else as ever."""
+    done = site.call("grants", "--system", "ccb", "--rds")
+    assert (
+        "begin rdsadmin.rdsadmin_util.grant_sys_object('V_$LOGMNR_CONTENTS', 'CCBRIDGE', 'SELECT'); end;\n"
+        in done.out
+    )
+    assert "grant_sys_object('DBMS_LOGMNR', 'CCBRIDGE', 'EXECUTE')" in done.out
+    assert " on sys." not in done.out
+    assert 'grant select, flashback on "CISADM"."CI_PER" to CCBRIDGE;' in done.out
 
 
 def test_grants_of_a_system_that_is_no_oracle_are_refused(site: Site) -> None:

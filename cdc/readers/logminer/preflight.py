@@ -8,15 +8,15 @@ Source: Oracle Database Utilities 19c, "LogMiner requirements"; Security Guide, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.errors import OperatorError
 from cdc.oracle.apply_log import apply_log
-from cdc.oracle.connect import entering
+from cdc.oracle.connect import mended_inside
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding
 from cdc.positions import Scn
@@ -47,17 +47,18 @@ def findings(
     probe = Probe(session.connection, system)
     check = _Check(probe, settings, rds=bool(probe.rows(RDS)[0][0]))
     views = list(check.views())
+    hidden = {one.subject for one in views}
     found = [*check.spill_directory(), *views, *check.logminer()]
-    if any(one.subject == "V$DATABASE" for one in views):
+    if "V$DATABASE" in hidden:
         return found
     container = list(check.container())
     found += container
-    if views:
-        return found
     found += database_checks.database_findings(probe, rds=check.rds)
-    found += database_checks.parameter_findings(probe, settings)
+    if "V$PARAMETER" not in hidden:
+        found += database_checks.parameter_findings(probe, settings)
+    if "V$ARCHIVED_LOG" not in hidden:
+        found += database_checks.destination_findings(probe, settings)
     found += database_checks.character_set_findings(probe)
-    found += database_checks.destination_findings(probe, settings)
     found += database_checks.power_findings(probe, settings)
     if container:
         return found
@@ -67,7 +68,8 @@ def findings(
     except OperatorError as exc:
         wanted = "an open pluggable database that the user may enter"
         return [*found, Finding(f"pdb {settings.pdb}", str(exc), wanted, exc.hint)]
-    found += check.shown()
+    if "V$CONTAINERS" not in hidden:
+        found += check.shown()
     captured = captured_tables(inside.connection, tables, system)
     checks = TableChecks(inside, settings, captured, scn, database_checks.logs_all_columns(probe))
     of_tables = list(checks.findings(tables))
@@ -77,14 +79,7 @@ def findings(
             of_tables += log.findings(cursor)
     if settings.pdb is not None:
         of_tables += database_checks.power_findings(inside, settings)
-    return found + list(_mended_inside(of_tables, settings.pdb))
-
-
-def _mended_inside(found: Iterable[Finding], pdb: str | None) -> Iterator[Finding]:
-    """Statements for tables are run in their container."""
-    for finding in found:
-        mends = finding.fix if pdb is None or not finding.fix else f"{entering(pdb)};\n{finding.fix}"
-        yield replace(finding, fix=mends)
+    return found + mended_inside(of_tables, settings.pdb)
 
 
 def missing_logs(session: MiningSession, resume: Mapping[str, Any]) -> list[Finding]:

@@ -221,7 +221,12 @@ def _alter_system(session: EngineSession, command: Command, text: str) -> None:
     elif words.startswith("KILL SESSION"):
         number = int(words.split("'")[1].split(",")[0])
         session.database.kill(number)
-    elif not words.startswith(("CHECKPOINT", "FLUSH", "SET")):
+    elif words.startswith("SET "):
+        name, _, value = words.removeprefix("SET ").partition("=")
+        session.database.parameters[name.strip().strip('"').lower()] = (
+            value.split()[0].strip("'") if value else ""
+        )
+    elif not words.startswith(("CHECKPOINT", "FLUSH")):
         raise OracleFault(2065, "illegal option for ALTER SYSTEM")
 
 

@@ -241,7 +241,9 @@ def _transaction_columns(context: LogContext) -> dict[str, Getter]:
         return record.transaction.xid
 
     def user(place: int, record: Record) -> Cell:
-        return record.transaction.user.encode() if context.saw_start(record.transaction) else b"UNKNOWN"
+        if not context.saw_start(record.transaction):
+            return b"UNKNOWN"
+        return record.transaction.user.encode() or None
 
     def known(name: str) -> Getter:
         def get(place: int, record: Record) -> Cell:

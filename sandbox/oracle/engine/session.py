@@ -239,6 +239,8 @@ class EngineSession:
         )
         transaction.name = self.transaction_name
         transaction.thread = self.thread
+        if self.database.parameters.get("_transaction_auditing") == "FALSE":
+            transaction.user = ""
         return transaction
 
     def begin(self) -> Transaction:
