@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -301,8 +302,14 @@ def _transport_faults(settings: Settings) -> Iterator[str]:
         if connection.sslmode in ("require", "disable") and not connection.insecure:
             yield f"{place}: sslmode {connection.sslmode!r} does not verify the server"
     for name, system in settings.oracle_systems().items():
-        if "tcps" not in system.dsn.lower() and not system.insecure:
+        if system.insecure:
+            continue
+        dsn = re.sub(r"\s", "", system.dsn).lower()
+        protocols = re.findall(r"\(protocol=(\w+)\)", dsn)
+        if not (dsn.startswith("tcps://") or (protocols and set(protocols) == {"tcps"})):
             yield f"systems.{name}: dsn without tcps is not encrypted"
+        if re.search(r"ssl_server_dn_match=(?!on\b|true\b|yes\b)", dsn):
+            yield f"systems.{name}: dsn with ssl_server_dn_match off does not verify the server"
 
 
 def _file_faults(settings: Settings) -> Iterator[str]:

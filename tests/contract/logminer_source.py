@@ -18,6 +18,7 @@ import pytest
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
+from cdc.oracle.connect import entering
 from cdc.ports import ChangeReader
 from cdc.readers.logminer import LogMinerReader
 from cdc.readers.logminer.grants import enter_grant, mining_grants, table_grants
@@ -86,11 +87,22 @@ def inside(dsn: str, pdb: str | None) -> str:
 
 @contextmanager
 def system_session(dsn: str) -> Iterator[oracledb.Cursor]:
-    """A DBA's cursor; commits at the end."""
-    with oracledb.connect(user=ADMIN, password=ADMIN_PASSWORD, dsn=dsn) as connection:
+    """A DBA's cursor; commits at the end. SYS may grant on its own views for certain, and must be SYSDBA."""
+    mode = oracledb.AUTH_MODE_SYSDBA if ADMIN.upper() == "SYS" else oracledb.AUTH_MODE_DEFAULT
+    with oracledb.connect(user=ADMIN, password=ADMIN_PASSWORD, dsn=dsn, mode=mode) as connection:
         with connection.cursor() as cursor:
             yield cursor
         connection.commit()
+
+
+def as_bridge(settings: OracleSystem, *, client: str = "") -> oracledb.Connection:
+    """A session of the bridge's user where the tables are, with this client identifier."""
+    connection = oracledb.connect(user=settings.user, password=SECRET, dsn=settings.dsn)
+    connection.client_identifier = client
+    if settings.pdb is not None:
+        with connection.cursor() as cursor:
+            cursor.execute(entering(settings.pdb))
+    return connection
 
 
 class OracleSession:
@@ -167,8 +179,12 @@ class OracleSource:
 
     @contextmanager
     def session(self, *, ours: bool = False) -> Iterator[OracleSession]:
-        user = self.settings.user if ours else self.owner
-        with oracledb.connect(user=user, password=SECRET, dsn=self._dsn) as connection:
+        logged_in = (
+            as_bridge(self.settings)
+            if ours
+            else oracledb.connect(user=self.owner, password=SECRET, dsn=self._dsn)
+        )
+        with logged_in as connection:
             session = OracleSession(connection)
             session.execute(f"alter session set current_schema = {self.owner}")
             yield session

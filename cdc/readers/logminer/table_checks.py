@@ -68,7 +68,7 @@ class TableChecks:
             if not one.table.key:
                 yield Finding(str(name), "no primary key", "a primary key", "")
             yield from self._rights(name)
-            yield from _columns(one)
+            yield from column_findings(one)
         yield from self._unsupported()
         yield from self._supplemental()
 
@@ -114,7 +114,7 @@ class TableChecks:
         return rows_by_owner(self.probe.connection, statement, names, self.probe.system)
 
 
-def _columns(captured: CapturedTable) -> Iterator[Finding]:
+def column_findings(captured: CapturedTable) -> Iterator[Finding]:
     """Columns that are too long, or that make LogMiner leave out the whole table."""
     name = captured.table.name
     if len(name.name) > NAME_CHARACTERS:

@@ -5,10 +5,12 @@ As in Oracle, a DDL statement commits what was open. Read next: `catalog`, `stor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections import abc
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine.catalog import Sequence
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.dml import kept, place_of
 from sandbox.oracle.engine.expressions import Scope
@@ -18,6 +20,7 @@ from sandbox.oracle.engine.store import KeyIndex, Shape, StoredColumn, Table
 from sandbox.oracle.engine.syntax import (
     AlterTable,
     ColumnDefinition,
+    ColumnRef,
     Constraint,
     CreateIndex,
     CreateTable,
@@ -28,6 +31,9 @@ from sandbox.oracle.interface import DbType, OracleFault, Row
 if TYPE_CHECKING:
     from sandbox.oracle.engine.query import QueryPlan, QueryPlanner
     from sandbox.oracle.engine.session import EngineSession
+
+IDENTITY_SEQUENCE = "ISEQ$$_"
+"""Begins the names of the sequences behind identity columns."""
 
 UNLOGGED = (DbType.CLOB, DbType.BLOB, DbType.LONG, DbType.LONG_RAW)
 """Never added by supplemental logging, whatever its level."""
@@ -59,6 +65,8 @@ def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan
     shape = Shape(owner, name, columns, (), (), False, False, number, number, 1, statement.temporary)
     table = Table(shape, next_identity=len(columns) + 1)
     for column in statement.columns:
+        if column.identity:
+            _add_identity(session, table, column.name)
         if column.primary:
             add_key(session, table, Constraint("primary", None, (column.name,)))
         elif column.unique:
@@ -94,6 +102,19 @@ def _columns(statement: CreateTable, plan: QueryPlan | None) -> tuple[StoredColu
     if len({column.name for column in columns}) != len(columns):
         raise OracleFault(957, "duplicate column name")
     return columns
+
+
+def _add_identity(session: EngineSession, table: Table, name: str) -> None:
+    """Fill a column from a sequence of the system, which everybody may use."""
+    number = session.catalog.new_object_id()
+    sequence = Sequence(table.owner, f"{IDENTITY_SEQUENCE}{number}", number)
+    session.catalog.sequences[table.owner, sequence.name] = sequence
+    session.users.get("PUBLIC").grants[table.owner, sequence.name] = {"SELECT"}
+    default = ColumnRef((table.owner, sequence.name, "NEXTVAL"))
+    columns = tuple(
+        replace(column, default=default) if column.name == name else column for column in table.shape.columns
+    )
+    table.shape = replace(table.shape, columns=columns)
 
 
 def _column(written: ColumnDefinition, identity: int) -> StoredColumn:
@@ -252,7 +273,7 @@ def _rewrite(table: Table, change: Callable[[Row], Row]) -> None:
 
 
 def _add_columns(
-    table: Table, written: Sequence[ColumnDefinition], planner: QueryPlanner, session: EngineSession
+    table: Table, written: abc.Sequence[ColumnDefinition], planner: QueryPlanner, session: EngineSession
 ) -> None:
     compiler = Compiler(Scope(), planner)
     env = session.env(())
@@ -276,7 +297,7 @@ def _add_columns(
     )
 
 
-def _modify_columns(table: Table, written: Sequence[ColumnDefinition]) -> None:
+def _modify_columns(table: Table, written: abc.Sequence[ColumnDefinition]) -> None:
     for definition in written:
         place = place_of(table, definition.name)
         kind = from_name(definition.type)

@@ -10,11 +10,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine import rights_views
+from sandbox.oracle.engine.ddl import IDENTITY_SEQUENCE
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.fixed_views import CHARACTER_SETS, VERSION
 from sandbox.oracle.engine.session import NLS
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import StoredColumn, Table
+from sandbox.oracle.engine.syntax import ColumnRef
 from sandbox.oracle.engine.views import FixedView, view
 from sandbox.oracle.interface import DbType
 
@@ -111,7 +113,7 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                     None,
                     "N",
                     "N",
-                    "NO",
+                    "YES" if any(map(_is_identity, table.shape.columns)) else "NO",
                     "NO",
                 ),
             )
@@ -326,6 +328,11 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
     ]
 
 
+def _is_identity(column: StoredColumn) -> bool:
+    default = column.default
+    return isinstance(default, ColumnRef) and default.parts[-2].startswith(IDENTITY_SEQUENCE)
+
+
 def _column_row(table: Table, column: StoredColumn, number: int) -> Sequence[object]:
     kind = column.type
     is_text = kind.base in (DbType.VARCHAR2, DbType.CHAR)
@@ -339,5 +346,5 @@ def _column_row(table: Table, column: StoredColumn, number: int) -> Sequence[obj
         *(kind.precision or None if is_number else None, scale, "Y" if column.nullable else "N", number),
         *(None, None, None, "CHAR_CS" if is_text else None, kind.chars if is_text else None),
         *(kind.chars if is_text else 0, "C" if is_text else None, "NO", "NO", number, number, column.name),
-        *("YES", "NO", "NO"),
+        *("YES", "YES" if _is_identity(column) else "NO", "NO"),
     )

@@ -79,11 +79,13 @@ class DefinitionReader(AccountReader):
     def _column(self) -> ColumnDefinition:
         name = self.name()
         kind = self.type_name()
-        nullable, primary, unique, default = True, False, False, None
+        nullable, primary, unique, default, identity = True, False, False, None, False
         while True:
             if self.accept("DEFAULT"):
                 self.accept("ON", "NULL")
                 default = self.expression()
+            elif self.accept("GENERATED"):
+                identity, nullable = self._identity(), False
             elif self.accept("NOT", "NULL"):
                 nullable = False
             elif self.accept("NULL") or self.accept("ENABLE"):
@@ -101,7 +103,15 @@ class DefinitionReader(AccountReader):
                 self.condition()
                 self.expect_sign(")")
             else:
-                return ColumnDefinition(name, kind, nullable, default, primary, unique)
+                return ColumnDefinition(name, kind, nullable, default, primary, unique, identity)
+
+    def _identity(self) -> bool:
+        """GENERATED { ALWAYS | BY DEFAULT [ON NULL] } AS IDENTITY, without options."""
+        if not self.accept("ALWAYS"):
+            self.expect("BY", "DEFAULT")
+            self.accept("ON", "NULL")
+        self.expect("AS", "IDENTITY")
+        return True
 
     def _references(self) -> None:
         self.qualified()

@@ -351,6 +351,7 @@ class ColumnDefinition:
     default: Expression | None = None
     primary: bool = False
     unique: bool = False
+    identity: bool = False
 
 
 @dataclass(frozen=True, slots=True)

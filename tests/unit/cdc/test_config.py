@@ -61,6 +61,16 @@ def test_a_password_comes_from_the_environment_and_is_never_shown(tmp_path: Path
     [
         ('sslmode = "require"', "systems.prepaid: sslmode 'require' does not verify the server"),
         ('dsn = "o:1521/CCB"', "systems.ccb: dsn without tcps is not encrypted"),
+        ('dsn = "tcps-gateway:1521/CCB"', "systems.ccb: dsn without tcps is not encrypted"),
+        (
+            'dsn = "(DESCRIPTION=(ADDRESS=(PROTOCOL=tcps)(HOST=a)(PORT=2484))'
+            '(ADDRESS=(PROTOCOL=tcp)(HOST=b)(PORT=1521))(CONNECT_DATA=(SERVICE_NAME=CCB)))"',
+            "systems.ccb: dsn without tcps is not encrypted",
+        ),
+        (
+            'dsn = "tcps://o:2484/CCB?ssl_server_dn_match=off"',
+            "systems.ccb: dsn with ssl_server_dn_match off does not verify the server",
+        ),
     ],
 )
 def test_an_unencrypted_connection_needs_an_explicit_word(tmp_path: Path, change: str, fault: str) -> None:

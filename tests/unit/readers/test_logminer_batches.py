@@ -18,10 +18,10 @@ ACCT = TableName("CISADM", "CI_ACCT")
 HOST_TIME = datetime(2024, 3, 1, 0, 30)  # noqa: DTZ001 - the redo's times are host-local
 
 
-def maker() -> BatchMaker:
+def maker(*, has_apply_log: bool = False) -> BatchMaker:
     columns = (SourceColumn("ID", SourceType.TEXT, "CHAR(1)"),)
     readers = {name: ImageReader(SourceTable(name, columns, ("ID",))) for name in (PER, ACCT)}
-    return BatchMaker("ccb", readers, "CCBRIDGE")
+    return BatchMaker("ccb", readers, "CCBRIDGE", has_apply_log=has_apply_log)
 
 
 def row(table: TableName, key: str) -> tuple[TableName, LogRow]:
@@ -30,9 +30,13 @@ def row(table: TableName, key: str) -> tuple[TableName, LogRow]:
 
 
 def committed(
-    *rows: tuple[TableName, LogRow], scn: int = 9, user: str | None = None, client: str | None = None
+    *rows: tuple[TableName, LogRow],
+    scn: int = 9,
+    user: str | None = None,
+    client: str | None = None,
+    marked: bool = False,
 ) -> Committed:
-    return Committed("0a00010057030000", "10.1.855", scn, 7, HOST_TIME, user, client, rows)
+    return Committed("0a00010057030000", "10.1.855", scn, 7, HOST_TIME, user, client, rows, marked=marked)
 
 
 def test_rows_keep_their_order_over_tables() -> None:
@@ -57,6 +61,8 @@ def test_commit_time_is_utc() -> None:
     ("user", "client", "ours"),
     [
         ("CCBRIDGE", None, True),
+        ("CCBRIDGE", "ccbridge", True),
+        ("CCBRIDGE", "another tool", False),
         ("CISUSER", "ccbridge", False),
         (None, "ccbridge", True),
         (None, None, False),
@@ -67,6 +73,24 @@ def test_own_writes(user: str | None, client: str | None, *, ours: bool) -> None
     """Our user's work is ours; where the user is unknown our client identifier says so; else it is not."""
     one = committed(row(PER, "a"), user=user, client=client)
     frame = maker().tables([Slice(one, tuple(one.rows), 0)], timedelta(0))[PER].frame
+    assert frame["ours"].to_list() == [ours]
+
+
+@pytest.mark.parametrize(
+    ("user", "client", "marked", "ours"),
+    [
+        ("CCBRIDGE", "ccbridge", False, False),
+        ("CCBRIDGE", None, True, True),
+        (None, None, True, True),
+        (None, "ccbridge", False, False),
+    ],
+)
+def test_with_an_apply_log_its_row_alone_decides(
+    user: str | None, client: str | None, *, marked: bool, ours: bool
+) -> None:
+    """A DBA who works under our name is not taken for us, and we are known where the redo names nobody."""
+    one = committed(row(PER, "a"), user=user, client=client, marked=marked)
+    frame = maker(has_apply_log=True).tables([Slice(one, tuple(one.rows), 0)], timedelta(0))[PER].frame
     assert frame["ours"].to_list() == [ours]
 
 

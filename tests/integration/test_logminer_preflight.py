@@ -1,0 +1,149 @@
+"""Databases and tables that capture cannot work with, or not well: each is found, with what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
+from cdc.ports import Finding
+from cdc.readers.logminer import LogMinerReader, table_checks
+from cdc.readers.logminer.dictionary import CapturedTable
+from tests.contract.logminer_source import OracleSource, oracle_server, system_session
+from tests.contract.reader_suite import snapshot
+
+LONG_NAME = "A_NAME_OF_MORE_THAN_THIRTY_CHARS"
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with oracle_server(tmp_path_factory.mktemp("oracle")) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def source(oracle: str) -> OracleSource:
+    return OracleSource(oracle)
+
+
+def administer(source: OracleSource, *statements: str) -> None:
+    with system_session(source.settings.dsn) as cursor:
+        for statement in statements:
+            cursor.execute(statement.rstrip(";"))
+
+
+def look(source: OracleSource, *tables: str, **settings: object) -> list[Finding]:
+    changed = source.settings.model_copy(update=settings)
+    names = [TableName(source.owner, name) for name in tables or ("ACCOUNT",)]
+    with closing(LogMinerReader("ccb", changed, names)) as reader:
+        return reader.preflight()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "subject", "advice"),
+    [
+        ("alter database noarchivelog", "database log mode", False),
+        ("alter database no force logging", "force logging", True),
+        ("alter database drop supplemental log data", "minimal supplemental logging", False),
+        (
+            'alter system set "_transaction_auditing" = false scope = spfile',
+            "parameter _transaction_auditing", False,
+        ),
+        ("alter system set max_string_size = extended scope = spfile", "parameter max_string_size", True),
+        ("grant select any table to CCBRIDGE", "rights of CCBRIDGE", True),
+        ("grant dba to CCBRIDGE", "rights of CCBRIDGE", True),
+    ],
+)  # fmt: skip
+def test_settings_of_the_database(source: OracleSource, break_it: str, subject: str, *, advice: bool) -> None:
+    """Each is found for itself; what data may flow without is advice. The printed statements mend it."""
+    assert look(source) == []
+    administer(source, break_it)
+    try:
+        (finding,) = look(source)
+        assert (finding.subject, finding.advice) == (subject, advice)
+        if "max_string_size" in subject:
+            assert look(source, unescaped_apostrophes=True) == []
+            administer(source, "alter system set max_string_size = standard scope = spfile")
+        for statement in finding.fix.partition(" --")[0].split(";"):
+            if statement.strip() and not statement.strip().startswith(("shutdown", "startup", "set ")):
+                administer(source, statement.strip())
+        assert look(source) == []
+    finally:
+        administer(source, "alter database archivelog", "alter database force logging")
+
+
+def test_amazon_rds_is_told_what_its_administrator_can_do(source: OracleSource) -> None:
+    """Where RDSADMIN is, nobody is SYS: its procedures are printed."""
+    administer(
+        source, "create user RDSADMIN identified by x", "alter database no force logging",
+        f"revoke select on sys.v_$log from {source.settings.user}",
+    )  # fmt: skip
+    try:
+        fixes = " ".join(finding.fix for finding in look(source))
+    finally:
+        administer(
+            source, "drop user RDSADMIN", "alter database force logging",
+            f"grant select on sys.v_$log to {source.settings.user}",
+        )  # fmt: skip
+    assert "rdsadmin.rdsadmin_util.grant_sys_object('V_$LOG', 'CCBRIDGE', 'SELECT')" in fixes
+    assert "rdsadmin.rdsadmin_util.force_logging(p_enable => true)" in fixes
+
+
+@pytest.mark.parametrize(
+    ("ddl", "found"),
+    [
+        ("create global temporary table {} (id number primary key)", "temporary table"),
+        ("create table {} (id number generated always as identity primary key)", "identity column"),
+        (f"create table {{}} (id number primary key, {LONG_NAME} number)", "a name of 32 characters"),
+        ("create table {} (id number)", "no primary key"),
+    ],
+)
+def test_tables_that_logminer_cannot_give(source: OracleSource, ddl: str, found: str) -> None:
+    """Known before data is missed, not when a row is UNSUPPORTED."""
+    table, user = f"{source.owner}.ODD", source.settings.user
+    administer(
+        source, ddl.format(table), f"grant select, flashback on {table} to {user}",
+        f"alter table {table} add supplemental log data (all) columns",
+    )  # fmt: skip
+    (finding,) = look(source, "ODD")
+    assert found in finding.found
+    assert not finding.advice
+
+
+def test_columns_that_take_their_table_with_them() -> None:
+    """A BFILE column, or a long name, and LogMiner shows nothing of the table."""
+    name = TableName("CISADM", LONG_NAME)
+    column = SourceColumn("ID", SourceType.NUMBER, "NUMBER")
+    captured = CapturedTable(SourceTable(name, (column,), ("ID",)), {"PICTURE": "BFILE", "NOTE": "CLOB"})
+    found = [finding.found for finding in table_checks.column_findings(captured)]
+    assert found == [
+        "a name of 32 characters: LogMiner does not support the table",
+        "BFILE column PICTURE: LogMiner does not support the table",
+    ]
+
+
+def test_a_destination_that_has_no_logs_is_a_finding(source: OracleSource) -> None:
+    """A wrong DEST_ID would look like missing redo at the first log switch."""
+    administer(source, "alter system switch logfile")
+    (finding,) = look(source, archive_destinations=(7,))
+    assert finding.found == "7; its logs are at 1 only"
+    assert look(source, archive_destinations=(7, 1)) == []
+
+
+def test_logs_that_a_stopped_reader_needs_and_are_gone_are_found(tmp_path: Path) -> None:
+    """Check says before the start what must be restored, by thread and sequence."""
+    with oracle_server(tmp_path) as dsn:
+        source = OracleSource(dsn)
+        with closing(LogMinerReader("ccb", source.settings, [TableName(source.owner, "ACCOUNT")])) as reader:
+            resume = snapshot(reader)[-1].resume
+            assert reader.missing_log(resume) == []
+            for _ in range(5):
+                administer(source, "alter system switch logfile")
+            assert reader.missing_log(resume) == []
+            administer(source, "begin sandbox_faults.purge_logs(how => 'DELETED', up_to => 2); end;")
+            (finding,) = reader.missing_log(resume)
+    assert finding.subject == "archived logs of thread 1"
+    assert finding.fix == "RMAN: restore archivelog from sequence 1 until sequence 2 thread 1;"
