@@ -24,8 +24,9 @@ from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.positions import Scn
+from cdc.readers.logminer.available_logs import available_logs
 from cdc.readers.logminer.contents import contents_query
-from cdc.readers.logminer.logs import Gap, LogFile, LogList, RedoThread, logs_to_mine
+from cdc.readers.logminer.logs import Gap, LogList, RedoThread, logs_to_mine
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.window import RedoState
 
@@ -39,18 +40,6 @@ LOOK = """
 select d.current_scn, t.thread#, t.status, t.enabled, t.enable_change#, t.last_redo_change#, t.sequence#
 from v$database d, v$thread t
 order by t.thread#"""
-
-ONLINE_LOGS = """
-select l.thread#, l.sequence#, l.first_change#, l.next_change#, l.status, f.member, f.status
-from v$log l join v$logfile f on f.group# = l.group#
-where l.status <> 'UNUSED'"""
-
-ARCHIVED_LOGS = """
-select a.thread#, a.sequence#, a.first_change#, a.next_change#, a.status, a.name, a.dest_id
-from v$archived_log a, v$database d
-where a.next_change# > :start_scn and a.archived = 'YES' and a.standby_dest = 'NO'
-and a.resetlogs_change# = d.resetlogs_change#
-order by a.thread#, a.sequence#, a.dest_id"""
 
 START = """
 begin
@@ -221,7 +210,7 @@ class MiningSession:
 
     def gaps(self, start: int) -> tuple[Gap, ...]:
         """Logs from `start` on that are not there now."""
-        available, threads = self._available_logs(start), self.look().threads
+        available, threads = available_logs(self.connection, self._system, start), self.look().threads
         return logs_to_mine(start, available, threads, self._settings.archive_destinations).gaps
 
     def _complete_logs(self, start: int, state: RedoState) -> LogList:
@@ -229,7 +218,7 @@ class MiningSession:
         for pause in (*ARCHIVER_PAUSES_S, None):
             found = logs_to_mine(
                 start,
-                self._available_logs(start),
+                available_logs(self.connection, self._system, start),
                 state.threads,
                 self._settings.archive_destinations,
                 self._copies_turn,
@@ -244,39 +233,6 @@ class MiningSession:
             hint="restore the archived logs (RMAN: restore archivelog), reading then goes on where it was; "
             f"or, {read_anew(self._system)}",
         )
-
-    def _available_logs(self, start: int) -> list[LogFile]:
-        with oracle_errors(self._system), self.connection.cursor() as cursor:
-            cursor.execute(ONLINE_LOGS, fetch_decimals=False)
-            logs = [
-                LogFile(
-                    str(row[5]),
-                    row[0],
-                    row[1],
-                    row[2],
-                    None if row[4] == "CURRENT" else row[3],
-                    archived=False,
-                    doubtful=row[6] is not None,
-                )
-                for row in cursor
-            ]
-            # an online log that ended before the start is of no use and may be overwritten
-            logs = [log for log in logs if log.next_scn is None or log.next_scn > start]
-            cursor.execute(ARCHIVED_LOGS, {"start_scn": start}, fetch_decimals=False)
-            logs += [
-                LogFile(
-                    str(row[5]),
-                    row[0],
-                    row[1],
-                    row[2],
-                    row[3],
-                    archived=True,
-                    usable=row[4] == "A" and row[5] is not None,
-                    destination=row[6],
-                )
-                for row in cursor
-            ]
-        return logs
 
     def close(self) -> None:
         """End the session and the connection; safe to call twice and after a failure."""
