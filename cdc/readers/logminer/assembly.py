@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from cdc.changes import TableName
 from cdc.errors import RedoNotAvailable, RedoUnreadable, read_anew
 from cdc.readers.logminer.events import Committed, DdlSeen, RolledBack
-from cdc.readers.logminer.rows import Code, LogRow, transaction_name
+from cdc.readers.logminer.rows import Code, LogRow, is_child, transaction_key, transaction_name
 from cdc.readers.logminer.transaction import Transaction
 
 TableOf = Callable[[LogRow], TableName | None]
@@ -99,7 +99,9 @@ class Assembly:
             self._start(row)
         elif code == Code.COMMIT:
             return self._commit(row)
-        elif code == Code.ROLLBACK or (code == Code.REPLICATION_MARKER and not self._open.get(_key(row))):
+        elif code == Code.ROLLBACK or (
+            code == Code.REPLICATION_MARKER and not self._open.get(transaction_key(row))
+        ):
             return self._forget(row)  # a marker's own transaction never ends; one with changes does
         elif code == Code.DDL:
             return None if (row.info or "").startswith("INTERNAL") else DdlSeen(row, self._table_of(row))
@@ -114,10 +116,7 @@ class Assembly:
     def _data(self, row: LogRow) -> None:
         table = self._table_of(row)
         if table is None:
-            if (row.owner, row.table) == self._apply_log:
-                self._mark(row)
-            else:
-                self.counts["rows of other tables"] += 1
+            self._other(row)
             return
         if (row.sql_redo or "").startswith("/* No SQL_REDO for temporary tables"):
             self.counts["rows of temporary tables"] += 1
@@ -135,8 +134,11 @@ class Assembly:
             transaction.unmatched += 1
             self.counts["unmatched rolled back rows"] += 1
 
-    def _mark(self, row: LogRow) -> None:
-        """A row of our apply log; one that is undone marks nothing."""
+    def _other(self, row: LogRow) -> None:
+        """A row of a table that is not captured; one of our apply log marks the transaction."""
+        if (row.owner, row.table) != self._apply_log:
+            self.counts["rows of other tables"] += 1
+            return
         transaction = self._transaction(row)
         if row.scn > transaction.on_disk_to:
             transaction.marks += -1 if row.rollback else row.operation_code == Code.INSERT
@@ -169,9 +171,9 @@ class Assembly:
             raise self._unreadable(row, f"unknown operation {row.operation_code} ({row.operation})")
 
     def _start(self, row: LogRow) -> None:
-        if _is_child(row):
+        if is_child(row):
             return
-        key = _key(row)
+        key = transaction_key(row)
         earlier = self._open.get(key)
         if earlier is not None and earlier.start_scn == row.scn:
             return  # known from before a restart
@@ -196,7 +198,7 @@ class Assembly:
             self._bytes -= spill(transaction)
 
     def _commit(self, row: LogRow) -> Committed | RolledBack | None:
-        if _is_child(row):
+        if is_child(row):
             return None
         transaction = self._take(row)
         if transaction is None:
@@ -205,26 +207,19 @@ class Assembly:
         if not len(transaction):
             return RolledBack(row.scn, transaction)
         return Committed(
-            transaction.xid,
-            transaction_name(transaction.xid),
-            row.scn,
-            transaction.start_scn,
-            row.when,
-            None if known in _UNKNOWN_USERS else known,
-            transaction.client_id or row.client_id,
-            transaction,
-            transaction,
-            transaction.marks > 0,
-        )
+            transaction.xid, transaction_name(transaction.xid), row.scn, transaction.start_scn, row.when,
+            None if known in _UNKNOWN_USERS else known, transaction.client_id or row.client_id,
+            transaction, transaction, transaction.marks > 0,
+        )  # fmt: skip
 
     def _forget(self, row: LogRow) -> RolledBack | None:
-        transaction = None if _is_child(row) else self._take(row)
+        transaction = None if is_child(row) else self._take(row)
         return RolledBack(row.scn, transaction) if transaction is not None else None
 
     # -- transactions --------------------------------------------------------------------------
 
     def _transaction(self, row: LogRow) -> Transaction:
-        key = _key(row)
+        key = transaction_key(row)
         transaction = self._open.get(key)
         if transaction is None:
             found = self._alike(key, self._open)
@@ -244,7 +239,7 @@ class Assembly:
 
     def _take(self, row: LogRow) -> Transaction | None:
         """Remove and return the transaction that the row ends."""
-        key = _key(row)
+        key = transaction_key(row)
         if self._started.pop(key, None) is None and key not in self._open:
             alike = self._alike(key, self._open) or self._alike(key, self._started)
             key = alike or key
@@ -267,7 +262,7 @@ class Assembly:
 
     def _join(self, row: LogRow) -> LogRow | None:
         """The row with its CSF pieces joined; None while pieces are missing."""
-        key = _key(row)
+        key = transaction_key(row)
         pieces = self._pieces.get(key)
         if pieces and (pieces[0].rs_id, pieces[0].ssn) != (row.rs_id, row.ssn):
             raise self._unreadable(row, "the continuation of a long SQL_REDO is missing")
@@ -299,14 +294,3 @@ class Assembly:
             f"RS_ID {(row.rs_id or '').strip()}, STATUS {row.status}: {reason}",
             hint=f"look at the row in V$LOGMNR_CONTENTS; to go on without it: {read_anew(self._source)}",
         )
-
-
-def _is_child(row: LogRow) -> bool:
-    """Parallel DML: the child's rows belong to the parent transaction, which commits for it."""
-    return bool(row.pxid) and row.pxid != row.xid and not set(row.pxid or "") <= {"0"}
-
-
-def _key(row: LogRow) -> str:
-    if row.pxid is None or row.pxid == row.xid:
-        return row.xid
-    return row.pxid if _is_child(row) else row.xid

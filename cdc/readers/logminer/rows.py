@@ -88,6 +88,18 @@ def carries_no_data(operation: str, text: str | None) -> bool:
     return (text or "").lstrip().startswith("/* No SQL_REDO for temporary tables")
 
 
+def is_child(row: LogRow) -> bool:
+    """Parallel DML: the child's rows belong to the parent transaction, which commits for it."""
+    return bool(row.pxid) and row.pxid != row.xid and not set(row.pxid or "") <= {"0"}
+
+
+def transaction_key(row: LogRow) -> str:
+    """XID of the transaction that a row belongs to."""
+    if row.pxid is None or row.pxid == row.xid:
+        return row.xid
+    return row.pxid if is_child(row) else row.xid
+
+
 def transaction_name(xid: str) -> str:
     """`usn.slot.sequence` as V$TRANSACTION shows it, from the little-endian bytes of XID."""
     try:
