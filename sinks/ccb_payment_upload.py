@@ -1,8 +1,8 @@
 """Recharges into CC&B through its documented payment upload staging, each at most once.
 
-One transmission is one Oracle transaction. CC&B itself does not keep a receipt from being paid
-twice, so nothing is inserted before looking for the receipts under any transmission; after a lost
-connection the outcome is read, never guessed. Which receipts are sent, and what became of them:
+Whole transmissions are one Oracle transaction, one or several. CC&B itself does not keep a receipt from
+being paid twice, so nothing is inserted before looking for the receipts under any transmission; after a
+lost connection the outcome is read, never guessed. Which receipts are sent, and what became of them:
 `cdc.staging.receipts`. The tables: `sinks.upload_tables`.
 """
 
@@ -96,24 +96,25 @@ class PaymentUploadSink:
         ]  # fmt: skip
         return pl.concat(faults).unique("recharge_id", keep="first", maintain_order=True)
 
-    def send(self, transmission: pl.DataFrame) -> SendOutcome:
-        """Put one transmission into the upload tables, unless it is there.
+    def send(self, receipts: pl.DataFrame) -> SendOutcome:
+        """Put whole transmissions into the upload tables, unless they are there: all of them or none.
 
         Receipts that are there under another transmission (staging was restored from a backup) are
         not sent again; the outcome names where they are.
 
         Args:
-            transmission: receipts of one transmission (`cdc.staging.receipts.RECEIPT_SCHEMA`).
+            receipts: those of one transmission or several (`cdc.staging.receipts.RECEIPT_SCHEMA`).
 
         Raises:
-            ReceiptMismatch: CC&B holds one of the receipts, or the transmission, with other content.
+            ReceiptMismatch: CC&B holds one of the receipts, or a transmission, with other content.
+            RowError: CC&B refuses a row.
             TransientError: not reachable, and twice so if the connection was lost on the way: what
                 was sent, if anything, is found by sending again.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with oracle_errors(self._subject):
-                    return self._send(transmission)
+                    return self._send(receipts)
             except (DatabaseUnreachable, RowError):
                 # lost on the way, or another session was faster: look what is there now
                 self.close()
@@ -122,7 +123,7 @@ class PaymentUploadSink:
             except BaseException:
                 self.close()
                 raise
-        raise TransientError(f"{self._subject}: transmission not sent")
+        raise TransientError(f"{self._subject}: nothing sent")
 
     def close(self) -> None:
         """Close the session; what was not committed is undone. Safe to call twice."""
@@ -131,28 +132,28 @@ class PaymentUploadSink:
             with suppress(oracledb.Error):
                 connection.close()
 
-    def _send(self, transmission: pl.DataFrame) -> SendOutcome:
+    def _send(self, receipts: pl.DataFrame) -> SendOutcome:
         connection = self._session()
-        source, number = (
-            transmission.row(0, named=True)["external_source"],
-            transmission["transmission_id"][0],
-        )
+        source = receipts["external_source"][0]
+        numbers = receipts["transmission_id"].unique(maintain_order=True).to_list()
         with connection.cursor() as cursor:
             tables = self._described(cursor)
-            there = tables.tenders(cursor, source, transmission["recharge_id"].to_list())
-            placed = _placed(transmission, there)
-            own = placed.filter(pl.col("transmission_id") == number)
-            inside = tables.tenders_of(cursor, source, number)
-            already_there = own.is_empty() or bool(inside) or tables.deposit_exists(cursor, source, number)
-            if already_there:
-                _require_same(number, own, inside)
+            there = tables.tenders(cursor, source, receipts["recharge_id"].to_list())
+            placed = _placed(receipts, there)
+            own = placed.filter(placed["transmission_id"] == receipts["transmission_id"])
+            inside = tables.tenders_of(cursor, source, numbers)
+            known = tables.deposits(cursor, source, numbers) | {one.transmission_id for one in inside}
+            is_known = pl.col("transmission_id").is_in(list(known))
+            _require_same(own.filter(is_known), inside, known)
+            new = own.filter(~is_known)
+            if new.is_empty():
                 connection.rollback()  # ends the read
             else:
                 if self._apply_log is not None:
-                    self._apply_log.write(cursor, str(number))
-                tables.insert(cursor, own)
+                    self._apply_log.write(cursor, new["transmission_id"].unique(maintain_order=True).to_list())
+                tables.insert(cursor, new)
                 connection.commit()
-        return SendOutcome(already_there, placed)
+        return SendOutcome(new.is_empty(), placed)
 
     def _unknown(
         self,
@@ -194,38 +195,47 @@ def _faults(receipts: pl.DataFrame, code: str, reason: pl.Expr) -> pl.DataFrame:
     return receipts.select("recharge_id", pl.lit(code).alias("reason_code"), reason.alias("reason"))
 
 
-def _placed(transmission: pl.DataFrame, there: list[Tender]) -> pl.DataFrame:
+def _placed(receipts: pl.DataFrame, there: list[Tender]) -> pl.DataFrame:
     """The receipts with the transmission and batch that hold them, or will."""
-    number = transmission["transmission_id"][0]
-    # our own transmission counts before another one that holds the same receipt
-    ordered = sorted(there, key=lambda tender: (tender.transmission_id == number, tender.transmission_id))
+    if not there:
+        return receipts
+    own = dict(receipts.select("recharge_id", "transmission_id").iter_rows())
+    # a receipt's own transmission counts before another one that holds it
+    ordered = sorted(
+        there, key=lambda one: (one.transmission_id == own.get(one.reference), one.transmission_id)
+    )
     held = {tender.reference: tender for tender in ordered}
-    for row in transmission.iter_rows(named=True):
-        tender = held.get(row["recharge_id"])
-        if tender is not None and not _same(row, tender):
+    for row in receipts.filter(pl.col("recharge_id").is_in(list(held))).iter_rows(named=True):
+        tender = held[row["recharge_id"]]
+        if not _same(row, tender):
             raise ReceiptMismatch(
                 f"transmission {tender.transmission_id}: CC&B holds one of our receipts with another amount, "
                 "account or tender type",
                 hint=f"compare CI_PAY_TNDR_ST with staging.receipt for receipt {row['recharge_id']}",
             )
-    keys = transmission["recharge_id"].to_list()
-    places = [(held[key].transmission_id, held[key].batch_id) if key in held else None for key in keys]
-    return transmission.with_columns(
-        pl.coalesce(pl.Series([place and place[0] for place in places], dtype=pl.String), "transmission_id")
-        .alias("transmission_id"),
-        pl.coalesce(pl.Series([place and place[1] for place in places], dtype=pl.String), "batch_id")
-        .alias("batch_id"),
-    )  # fmt: skip
+    places = pl.DataFrame(
+        [(key, tender.transmission_id, tender.batch_id) for key, tender in held.items()],
+        schema={"recharge_id": pl.String, "transmission_id": pl.String, "batch_id": pl.String},
+        orient="row",
+    )
+    return receipts.update(places, on="recharge_id", how="left")
 
 
-def _require_same(number: str, own: pl.DataFrame, tenders: list[Tender]) -> None:
-    """The transmission in CC&B holds exactly these receipts; their content was compared before."""
-    expected, found = set(own["recharge_id"]), {tender.reference for tender in tenders}
-    if expected != found:
-        raise ReceiptMismatch(
-            f"transmission {number}: CC&B holds {len(found)} receipts under it, {len(expected)} expected",
-            hint="compare CI_PAY_TNDR_ST with staging.receipt for this transmission",
-        )
+def _require_same(own: pl.DataFrame, tenders: list[Tender], known: set[str]) -> None:
+    """Each transmission in CC&B holds exactly our receipts of it; their content was compared before."""
+    expected: dict[str, set[str]] = {number: set() for number in known}
+    found: dict[str, set[str]] = {number: set() for number in known}
+    for key, number in own.select("recharge_id", "transmission_id").iter_rows():
+        expected[number].add(key)
+    for tender in tenders:
+        found[tender.transmission_id].add(tender.reference)
+    for number in sorted(known):
+        if expected[number] != found[number]:
+            raise ReceiptMismatch(
+                f"transmission {number}: CC&B holds {len(found[number])} receipts under it, "
+                f"{len(expected[number])} expected",
+                hint="compare CI_PAY_TNDR_ST with staging.receipt for this transmission",
+            )
 
 
 def _same(row: dict[str, object], tender: Tender) -> bool:

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import repeat
 
 import oracledb
 import polars as pl
 
 from cdc.errors import OperatorError
 from sinks import ouaf
-from sinks.ouaf import Table, Value
+from sinks.ouaf import Table
 
 DEPOSIT, CONTROL, TENDER = "CI_DEP_CTL_ST", "CI_TNDR_CTL_ST", "CI_PAY_TNDR_ST"
 SOURCES, TYPES, ACCOUNTS, AGREEMENTS = "CI_TNDR_SRCE", "CI_TENDER_TYPE", "CI_ACCT", "CI_SA"
@@ -76,65 +77,54 @@ class UploadTables:
         if lacking:
             raise OperatorError(f"{owner}: cannot see {', '.join(lacking)}", hint="run: ccbridge check")
 
-    def deposit_exists(self, cursor: oracledb.Cursor, source: str, transmission_id: str) -> bool:
-        """True if the transmission is there, whatever is in it."""
-        keys = [
-            self._bound(DEPOSIT, "EXT_SOURCE_ID", source),
-            self._bound(DEPOSIT, "EXT_TRANSMIT_ID", transmission_id),
-        ]
-        cursor.execute(
-            f"select count(*) from {self.owner}.{DEPOSIT} where EXT_SOURCE_ID = :1 and EXT_TRANSMIT_ID = :2",  # noqa: S608
-            keys,
-        )
-        [count] = cursor.fetchone()
-        return bool(count)
+    def deposits(self, cursor: oracledb.Cursor, source: str, transmission_ids: Sequence[str]) -> set[str]:
+        """Which of the transmissions are there, whatever is in them."""
+        key = self._bound(DEPOSIT, "EXT_SOURCE_ID", source)
+        bound = [self._bound(DEPOSIT, "EXT_TRANSMIT_ID", number) for number in transmission_ids]
+        found: set[str] = set()
+        for part in ouaf.in_lists(bound):
+            cursor.execute(
+                f"select EXT_TRANSMIT_ID from {self.owner}.{DEPOSIT} "  # noqa: S608 - our own names
+                f"where EXT_SOURCE_ID = :1 and EXT_TRANSMIT_ID in ({_binds(part)})",
+                [key, *part],
+            )
+            found |= {_unpadded(number) for (number,) in cursor}
+        return found
 
     def tenders(self, cursor: oracledb.Cursor, source: str, references: Sequence[str]) -> list[Tender]:
         """The source's tenders with these receipt ids, in whatever transmission they are."""
-        found = []
-        bound = [self._bound(TENDER, "EXT_REFERENCE_ID", reference) for reference in references]
-        for part in ouaf.in_lists(bound):
-            binds = ", ".join(f":{number}" for number in range(2, len(part) + 2))
-            found += self._tenders(cursor, f"EXT_REFERENCE_ID in ({binds})", source, part)
-        return found
+        return self._tenders(cursor, "EXT_REFERENCE_ID", source, references)
 
-    def tenders_of(self, cursor: oracledb.Cursor, source: str, transmission_id: str) -> list[Tender]:
-        """The tenders of one transmission."""
-        key = self._bound(TENDER, "EXT_TRANSMIT_ID", transmission_id)
-        return self._tenders(cursor, "EXT_TRANSMIT_ID = :2", source, [key])
+    def tenders_of(
+        self, cursor: oracledb.Cursor, source: str, transmission_ids: Sequence[str]
+    ) -> list[Tender]:
+        """The tenders of these transmissions."""
+        return self._tenders(cursor, "EXT_TRANSMIT_ID", source, transmission_ids)
 
-    def insert(self, cursor: oracledb.Cursor, transmission: pl.DataFrame) -> None:
-        """Insert a transmission, parents first; the caller commits.
+    def insert(self, cursor: oracledb.Cursor, receipts: pl.DataFrame) -> None:
+        """Insert whole transmissions, parents first, one round trip a table; the caller commits.
 
         Args:
             cursor: in a session without an open transaction.
-            transmission: receipts of one transmission, batch and currency, at least one.
+            receipts: of transmissions of one batch and currency each, at least one.
         """
-        first = transmission.row(0, named=True)
-        total, count = sum(transmission["amount"], Decimal()), transmission.height
-        place = {"EXT_SOURCE_ID": first["external_source"], "EXT_TRANSMIT_ID": first["transmission_id"]}
-        batch = place | {"EXT_BATCH_ID": first["batch_id"]}
+        batches = receipts.group_by("transmission_id", "batch_id", maintain_order=True).agg(
+            pl.col("currency", "external_source").first(), total=pl.col("amount").sum(), tenders=pl.len()
+        )
+        place = {"EXT_SOURCE_ID": "external_source", "EXT_TRANSMIT_ID": "transmission_id"}
+        batch = place | {"EXT_BATCH_ID": "batch_id"}
+        deposit = place | {"CURRENCY_CD": "currency", "TOT_TNDR_CTL_AMT": "total"}
         self._insert(
-            cursor, DEPOSIT,
-            [place | {"DEP_CTL_STG_ST_FLG": _CONTROL_PENDING, "CURRENCY_CD": first["currency"],
-                      "TOT_TNDR_CTL_AMT": total, "TOT_TNDR_CTL_CNT": 1}],
-            TRANSMIT_DTTM="SYSDATE",
+            cursor, DEPOSIT, batches, deposit,
+            {"DEP_CTL_STG_ST_FLG": _CONTROL_PENDING, "TOT_TNDR_CTL_CNT": 1}, TRANSMIT_DTTM="SYSDATE",
         )  # fmt: skip
-        self._insert(
-            cursor, CONTROL,
-            [batch | {"TND_CTL_STG_ST_FLG": _CONTROL_PENDING, "TOT_TNDR_AMT": total, "TOT_TNDR_CNT": count}],
-        )  # fmt: skip
-        self._insert(
-            cursor, TENDER,
-            [
-                batch | {
-                    "EXT_REFERENCE_ID": row["recharge_id"], "PAY_TND_STG_ST_FLG": _TENDER_PENDING,
-                    "TENDER_AMT": row["amount"], "ACCOUNTING_DT": row["accounting_date"],
-                    "TENDER_TYPE_CD": row["tender_type"], "CUST_ID": row["account_id"],
-                }
-                for row in transmission.iter_rows(named=True)
-            ],
-        )  # fmt: skip
+        control = batch | {"TOT_TNDR_AMT": "total", "TOT_TNDR_CNT": "tenders"}
+        self._insert(cursor, CONTROL, batches, control, {"TND_CTL_STG_ST_FLG": _CONTROL_PENDING})
+        tender = batch | {
+            "EXT_REFERENCE_ID": "recharge_id", "TENDER_AMT": "amount", "ACCOUNTING_DT": "accounting_date",
+            "TENDER_TYPE_CD": "tender_type", "CUST_ID": "account_id",
+        }  # fmt: skip
+        self._insert(cursor, TENDER, receipts, tender, {"PAY_TND_STG_ST_FLG": _TENDER_PENDING})
 
     def longer_than_columns(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """recharge_id and column of receipts with a text that this release cannot hold."""
@@ -152,39 +142,59 @@ class UploadTables:
         return pl.concat(faults).unique("recharge_id", maintain_order=True)
 
     def _insert(
-        self, cursor: oracledb.Cursor, name: str, rows: Sequence[Mapping[str, object]], **literals: str
+        self,
+        cursor: oracledb.Cursor,
+        name: str,
+        rows: pl.DataFrame,
+        given: Mapping[str, str],
+        same: Mapping[str, str | int],
+        **literals: str,
     ) -> None:
+        """Insert rows; `given` names the frame's column by column, `same` has values that all rows share."""
         table: Table = self.tables[name]
-        given = [*rows[0], "VERSION"]
-        names = ouaf.insert_columns(table, given, literals)
-        values: list[list[Value]] = [
-            [table[column].stored({"VERSION": _FIRST_VERSION, **row}.get(column)) for column in names]  # type: ignore[arg-type]
-            for row in rows
+        shared = {"VERSION": _FIRST_VERSION, **same}
+        names = ouaf.insert_columns(table, [*given, *shared], literals)
+        values = [
+            map(table[column].stored, rows[given[column]].to_list())
+            if column in given
+            else repeat(table[column].stored(shared.get(column)), rows.height)
+            for column in names
         ]
-        cursor.executemany(ouaf.insert_statement(self.owner, name, table, given, **literals), values)
+        statement = ouaf.insert_statement(self.owner, name, table, [*given, *shared], **literals)
+        cursor.executemany(statement, list(zip(*values, strict=True)))
 
     def _tenders(
-        self, cursor: oracledb.Cursor, condition: str, source: str, keys: Sequence[str]
+        self, cursor: oracledb.Cursor, column: str, source: str, values: Sequence[str]
     ) -> list[Tender]:
-        cursor.execute(
-            "select EXT_TRANSMIT_ID, EXT_BATCH_ID, EXT_REFERENCE_ID, TENDER_AMT, CUST_ID, TENDER_TYPE_CD "  # noqa: S608
-            f"from {self.owner}.{TENDER} where EXT_SOURCE_ID = :1 and {condition}",
-            [self._bound(TENDER, "EXT_SOURCE_ID", source), *keys],
-        )
-        return [
-            Tender(
-                transmission_id=_unpadded(transmission),
-                batch_id=_unpadded(batch),
-                reference=_unpadded(reference),
-                account=_unpadded(account),
-                tender_type=_unpadded(tender_type),
-                amount=amount,
+        """The source's tenders with one of the values in a column."""
+        key = self._bound(TENDER, "EXT_SOURCE_ID", source)
+        found = []
+        for part in ouaf.in_lists([self._bound(TENDER, column, value) for value in values]):
+            cursor.execute(
+                "select EXT_TRANSMIT_ID, EXT_BATCH_ID, EXT_REFERENCE_ID, TENDER_AMT, CUST_ID, TENDER_TYPE_CD "  # noqa: S608
+                f"from {self.owner}.{TENDER} where EXT_SOURCE_ID = :1 and {column} in ({_binds(part)})",
+                [key, *part],
             )
-            for transmission, batch, reference, amount, account, tender_type in cursor
-        ]
+            found += [
+                Tender(
+                    transmission_id=_unpadded(transmission),
+                    batch_id=_unpadded(batch),
+                    reference=_unpadded(reference),
+                    account=_unpadded(account),
+                    tender_type=_unpadded(tender_type),
+                    amount=amount,
+                )
+                for transmission, batch, reference, amount, account, tender_type in cursor
+            ]
+        return found
 
     def _bound(self, table: str, column: str, value: str) -> str:
         return self.tables[table][column].compared(value)
+
+
+def _binds(values: Sequence[object]) -> str:
+    """Placeholders of values behind the first bind."""
+    return ", ".join(f":{number}" for number in range(2, len(values) + 2))
 
 
 def _unpadded(value: str) -> str:

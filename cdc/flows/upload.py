@@ -8,11 +8,14 @@ Read next: `sinks.ccb_payment_upload`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+
+import polars as pl
 
 from cdc import log
 from cdc.config import Run
+from cdc.errors import ReceiptMismatch, RowError
 from cdc.flows.deliver import wait_for_snapshots
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
@@ -25,6 +28,13 @@ from cdc.staging.desired import desired_rows, high_staged_seq
 from cdc.staging.receipts import Receipts
 from mapping_rules import OutboundProgram
 from sinks.ccb_payment_upload import PaymentUploadSink
+
+SENT_TOGETHER = 1_000
+"""Receipts of transmissions that share round trips; a backlog drains several times faster so."""
+
+_BY_KEY = "set enable_seqscan = off"
+"""All this flow reads it finds by an index; without statistics yet, as in the first backlog, the planner
+would take a large table for a small one and read the whole of it for each recharge."""
 
 
 @dataclass
@@ -52,6 +62,8 @@ class Upload:
             OperatorError: CC&B or staging cannot be used.
         """
         with self.open_staging() as staging:
+            with postgres_errors("staging"), staging.transaction():
+                staging.execute(_BY_KEY)
             sink = self.open_sink()
             try:
                 wait_for_snapshots(flow, staging, self.sources, self.state)
@@ -95,17 +107,28 @@ class Upload:
         if not waiting.is_empty():
             receipts.checked(waiting, sink.precheck(waiting))
         sent = 0
-        for transmission in receipts.unsent():
+        for transmissions in _round_trips(receipts.unsent()):
             if flow.stop.is_set():
                 break
-            started = time.monotonic()
-            outcome = sink.send(transmission)
-            sent += receipts.mark_sent(outcome.receipts)
-            log.get().debug(
-                "transmission_sent", flow=flow.name, rows=transmission.height,
-                already_there=outcome.already_there,
-                elapsed_ms=round((time.monotonic() - started) * 1000, 1),
-            )  # fmt: skip
+            try:
+                sent += self._send_together(flow, sink, receipts, transmissions)
+            except (ReceiptMismatch, RowError):
+                if len(transmissions) == 1:
+                    raise
+                for transmission in transmissions:  # those before the one in question go through
+                    sent += self._send_together(flow, sink, receipts, [transmission])
+        return sent
+
+    def _send_together(
+        self, flow: Flow, sink: PaymentUploadSink, receipts: Receipts, transmissions: Sequence[pl.DataFrame]
+    ) -> int:
+        started = time.monotonic()
+        outcome = sink.send(pl.concat(transmissions))
+        sent = receipts.mark_sent(outcome.receipts)
+        log.get().debug(
+            "transmissions_sent", flow=flow.name, transmissions=len(transmissions), rows=sent,
+            already_there=outcome.already_there, elapsed_ms=round((time.monotonic() - started) * 1000, 1),
+        )  # fmt: skip
         return sent
 
     def _mark(self, staging: Connection) -> int:
@@ -118,3 +141,15 @@ class Upload:
             Checkpoints(staging).save(
                 StoredCheckpoint(self.program.name, "staging", {}, staged_seq, -1, {}, snapshot_complete=True)
             )
+
+
+def _round_trips(transmissions: Sequence[pl.DataFrame]) -> Iterator[Sequence[pl.DataFrame]]:
+    """Transmissions, oldest first, in groups of about SENT_TOGETHER receipts."""
+    group: list[pl.DataFrame] = []
+    for transmission in transmissions:
+        group.append(transmission)
+        if sum(one.height for one in group) >= SENT_TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group

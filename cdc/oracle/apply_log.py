@@ -7,7 +7,7 @@ Read next: `sinks.ccb_payment_upload` (writes it), `cdc.readers.logminer.batches
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import oracledb
@@ -49,9 +49,10 @@ class ApplyLog:
         """The right that is needed on it."""
         return f"grant select, insert on {self._name} to {self.user};"
 
-    def write(self, cursor: oracledb.Cursor, transaction_name: str) -> None:
-        """Mark the cursor's transaction as ours; it goes and stays with it."""
-        cursor.execute(f"insert into {self._name} (transaction_name) values (:1)", [transaction_name])  # noqa: S608
+    def write(self, cursor: oracledb.Cursor, names: Sequence[str]) -> None:
+        """Mark the cursor's transaction as ours, by names that tell what it is; it goes and stays with it."""
+        rows = [[name] for name in names]
+        cursor.executemany(f"insert into {self._name} (transaction_name) values (:1)", rows)  # noqa: S608
 
     def findings(self, cursor: oracledb.Cursor) -> Iterator[Finding]:
         """Is it there, and may it be written? Nothing is written."""
