@@ -85,6 +85,11 @@ class PostgresServer:
         self._tls = tls
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the postmaster while it runs."""
+        return self._process.pid if self._process is not None else None
+
     def start(self) -> PostgresServer:
         """Create the cluster if the folder has none, start it, wait until it answers."""
         data = self.folder / "data"
