@@ -36,6 +36,13 @@ def latency(_changes: int) -> Iterable[dict[str, object]]:
     return measure(1_000, 20)
 
 
+def oracle(changes: int) -> Iterable[dict[str, object]]:
+    """End to end from the Oracle stand-in to PostgreSQL, draining a backlog twice that long."""
+    from benchmarks.oracle import drain
+
+    return drain(2 * changes)
+
+
 def payments(changes: int) -> Iterable[dict[str, object]]:
     """Recharges into CC&B's upload staging tables on the stand-in, draining a backlog."""
     from benchmarks.payments import rate
@@ -72,6 +79,7 @@ MEASUREMENTS: dict[str, Callable[[int], Iterable[dict[str, object]]]] = {
     "capture": capture,
     "postgres": postgres,
     "latency": latency,
+    "oracle": oracle,
     "payments": payments,
     "redo": redo,
     "transaction": transaction,

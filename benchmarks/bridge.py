@@ -127,6 +127,11 @@ def log_tail(config: Path) -> str:
     return "\n".join((config.parent / "run.log").read_text().splitlines()[-20:])
 
 
+def progress(what: str) -> None:
+    """Tell on standard error what a long measurement does now."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
 def peak_memory_mb(process_id: int) -> float:
     """Largest resident size a process had, megabytes (Linux)."""
     for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
@@ -135,10 +140,10 @@ def peak_memory_mb(process_id: int) -> float:
     return 0.0
 
 
-def wait_until(true: Callable[[], bool], *, timeout_s: float, what: str) -> None:
-    """Look ten times a second until `true()`; raise TimeoutError naming `what`."""
+def wait_until(true: Callable[[], bool], *, timeout_s: float, what: str, every_s: float = 0.1) -> None:
+    """Look every so often until `true()`; raise TimeoutError naming `what`."""
     deadline = time.monotonic() + timeout_s
     while not true():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s} s for {what}")
-        time.sleep(0.1)
+        time.sleep(every_s)

@@ -121,8 +121,11 @@ def drain(changes: int) -> Iterator[dict[str, Any]]:
     with site() as made:
         with bridge.product(made.config, made.environment()):
             _wait(made, made.snapshot_done, "the first snapshot")
+        bridge.progress(f"oracle: making {changes} changes")
         _write(made.ccb, rows)
+        bridge.progress("oracle: the reader alone")
         yield from _reader(made, changes)
+        bridge.progress("oracle: end to end")
         yield from _end_to_end(made, rows, changes)
 
 
@@ -210,7 +213,7 @@ def _person(number: int) -> tuple[str, ...]:
 
 def _wait(made: Site, true: Any, what: str) -> None:
     try:
-        bridge.wait_until(true, timeout_s=1_800, what=what)
+        bridge.wait_until(true, timeout_s=1_800, what=what, every_s=0.5)
     except TimeoutError as exc:
         raise TimeoutError(f"{exc}; log:\n{bridge.log_tail(made.config)}") from exc
 
