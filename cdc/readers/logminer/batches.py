@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import chain, groupby, repeat
+from itertools import groupby
 from operator import itemgetter
 
 import polars as pl
@@ -22,6 +22,7 @@ from cdc.readers.logminer.images import ImageReader, RedoRowError
 from cdc.readers.logminer.rows import LogRow, transaction_name
 from cdc.readers.logminer.undo import Kept
 
+_OF_TRANSACTION = ("position", "transaction_id", "committed_at", "ours")
 OUR_CLIENT_ID = "ccbridge"
 """Client identifier that all our connections set; it marks our work where the user is unknown."""
 
@@ -95,19 +96,21 @@ class BatchMaker:
                 hint=f"look at the row in V$LOGMNR_CONTENTS; was {table} altered since? "
                 f"To go on without it: {read_anew(self._system)}",
             ) from exc
-        counts = [count for count, _ in collected.transactions]
-        meta: dict[str, list[object]] = {
-            "position": [one.scn for _, one in collected.transactions],
-            "transaction_id": [one.name for _, one in collected.transactions],
-            "committed_at": [utc(one.when, utc_offset) for _, one in collected.transactions],
-            "ours": [self.is_ours(one) for _, one in collected.transactions],
-        }
-        columns = [
-            pl.Series(name, list(chain.from_iterable(map(repeat, values, counts))), dtype=META_SCHEMA[name])
-            for name, values in meta.items()
-        ]
+        transactions = pl.DataFrame(
+            {
+                "position": [one.scn for _, one in collected.transactions],
+                "transaction_id": [one.name for _, one in collected.transactions],
+                "committed_at": [utc(one.when, utc_offset) for _, one in collected.transactions],
+                "ours": [self.is_ours(one) for _, one in collected.transactions],
+            },
+            schema={name: META_SCHEMA[name] for name in _OF_TRANSACTION},
+        )
+        counts = pl.Series([count for count, _ in collected.transactions], dtype=pl.UInt32)
+        of_rows = pl.int_range(len(counts), dtype=pl.UInt32, eager=True).repeat_by(counts).explode()
         ordinals = pl.Series("ordinal", collected.ordinals, dtype=pl.Int64)
-        frame = images.frame.with_columns(ordinals, *columns).select(frame_schema(reader.table).keys())
+        frame = images.frame.with_columns(ordinals, *transactions[of_rows]).select(
+            frame_schema(reader.table).keys()
+        )
         return TableChanges(reader.table, frame, images.shapes)
 
     def is_ours(self, transaction: Committed) -> bool:

@@ -151,7 +151,7 @@ class CapturedTables:
             name, undecoded = self._by_object(row), True
         if undecoded and name in self._altered and name not in self.stopped:
             self._stop(name, f"rows of {name} are older than its columns of today", row.scn)
-        return None if name in self.stopped else name
+        return None if self.stopped and name in self.stopped else name
 
     def _by_object(self, row: LogRow) -> TableName | None:
         number = int((row.table or "")[len(UNDECODED) :])

@@ -22,8 +22,10 @@ from cdc.readers.logminer.templates import (
     OPERATIONS,
     Template,
     compile_template,
+    cut,
     same_outside,
     skeleton,
+    unescaped,
 )
 from cdc.readers.logminer.undecoded import Undecoded
 from cdc.readers.logminer.values import ABSENT, canonical, cell_text, is_canonical
@@ -100,37 +102,27 @@ class ImageReader:
         if rest:
             frames.append(self._read_singly(rest, texts, shapes))
         frame = frames[0] if len(frames) == 1 else pl.concat(frames).sort("row")
-        return Images(self._canonical(frame), tuple(shapes))
+        return Images(frame.drop("row"), tuple(shapes))
 
     def _read_alike(
         self, texts: Sequence[str], shapes: dict[frozenset[str], int]
     ) -> tuple[list[pl.DataFrame], Sequence[int]]:
         """Frames of the most frequent forms, found by comparing columns; the rows that are left."""
-        whole = pl.DataFrame(
-            [pl.int_range(len(texts), dtype=pl.UInt32, eager=True).alias("row"), pl.Series("text", texts)]
-        )
-        is_escaped = whole["text"].str.contains("''", literal=True)
-        frames, left = [], []
-        for rest, escaped in ((whole.filter(~is_escaped), False), (whole.filter(is_escaped), True)):
-            if escaped:
-                hidden = rest["text"].str.contains(APOSTROPHE, literal=True)
-                left.append(rest.filter(hidden)["row"])
-                rest = rest.filter(~hidden).with_columns(
-                    pl.col("text").str.replace_all("''", APOSTROPHE, literal=True)
-                )
-            rest = rest.with_columns(pieces=pl.col("text").str.split("'"))
-            worth_it = True
-            while worth_it and rest.height >= COLUMNAR_ROWS:
-                template, key = self._template_of(rest["text"][0])
-                alike = rest.select(same_outside(key)).to_series()
-                worth_it = alike.sum() * 4 > rest.height
-                frame = self._spread(rest.filter(alike), template, shapes, escaped=escaped)
-                if frame is None:
-                    left.append(rest.filter(alike)["row"])
-                else:
-                    frames.append(frame)
-                rest = rest.filter(~alike)
-            left.append(self._read_grouped(rest, frames, shapes, escaped=escaped))
+        rest, hidden = cut(texts)
+        frames, left = [], [hidden]
+        worth_it = True
+        while worth_it and rest.height >= COLUMNAR_ROWS:
+            template, key = self._template_of(rest["text"][0])
+            alike = rest.select(same_outside(key)).to_series()
+            worth_it = alike.sum() * 4 > rest.height
+            found = rest if alike.all() else rest.filter(alike)
+            frame = self._spread(found, template, shapes)
+            if frame is None:
+                left.append(found["row"])
+            else:
+                frames.append(frame)
+            rest = rest.clear() if found is rest else rest.filter(~alike)
+        left.append(self._read_grouped(rest, frames, shapes))
         return frames, pl.concat(left).sort().to_list()
 
     def _read_grouped(
@@ -138,8 +130,6 @@ class ImageReader:
         rest: pl.DataFrame,
         frames: list[pl.DataFrame],
         shapes: dict[frozenset[str], int],
-        *,
-        escaped: bool,
     ) -> pl.Series:
         """Frames of many forms with few rows each, added to `frames`; the rows of rare forms."""
         groups: dict[str, list[int]] = {}
@@ -149,7 +139,7 @@ class ImageReader:
         for key, places in groups.items():
             frame = None
             if key and len(places) >= GROUPED_ROWS:
-                frame = self._spread(rest[places], self._template(key), shapes, escaped=escaped)
+                frame = self._spread(rest[places], self._template(key), shapes)
             if frame is None:
                 left.extend(places)
             else:
@@ -180,12 +170,7 @@ class ImageReader:
         return not absent.isdisjoint(self.table.key)
 
     def _spread(
-        self,
-        alike: pl.DataFrame,
-        template: Template | None,
-        shapes: dict[frozenset[str], int],
-        *,
-        escaped: bool,
+        self, alike: pl.DataFrame, template: Template | None, shapes: dict[frozenset[str], int]
     ) -> pl.DataFrame | None:
         """Columns of rows with one template; None if it has none or a format is not the session's own."""
         if template is None:
@@ -197,14 +182,16 @@ class ImageReader:
             )
             if not all(set(column[0]) <= TIMESTAMP_FORMATS for column in texts):
                 return None
-        wanted = sorted({piece for piece in template.pieces.values() if piece is not None})
-        taken = {piece: pieces.list.get(piece).alias(str(piece)) for piece in wanted}
-        if escaped:
-            taken = {
-                piece: values.str.replace_all(APOSTROPHE, "'", literal=True)
-                for piece, values in taken.items()
-            }
-        values = alike.select("row", *taken.values())
+        # a value is read once, though most columns of an update have the same before and after
+        wanted = {
+            str(piece): self._columns[name.partition(".")[2]]
+            for name, piece in template.pieces.items()
+            if piece is not None
+        }
+        values = alike.select(
+            "row", "escaped", *(pieces.list.get(int(piece)).alias(piece) for piece in wanted)
+        )
+        values = self._canonical(unescaped(values, list(wanted)), wanted)
         return values.select(
             "row",
             *(
@@ -224,7 +211,9 @@ class ImageReader:
         read = [self._read_one(index, texts[index], shapes) for index in rows]
         schema: dict[str, type[pl.DataType]] = {"row": pl.UInt32} | dict.fromkeys(self._sides, pl.String)
         schema |= {"operation": pl.String, "before_shape": pl.Int16, "after_shape": pl.Int16}
-        return pl.DataFrame(dict(zip(names, zip(*read, strict=True), strict=True)), schema=schema)
+        frame = pl.DataFrame(dict(zip(names, zip(*read, strict=True), strict=True)), schema=schema)
+        sides = {side + column.name: column for side in (BEFORE, AFTER) for column in self.table.columns}
+        return self._canonical(frame, sides)
 
     def _read_one(self, index: int, text: str, shapes: dict[frozenset[str], int]) -> tuple[object, ...]:
         if APOSTROPHE not in text:
@@ -273,9 +262,8 @@ class ImageReader:
                 image[name] = text
         return image, frozenset(absent)
 
-    def _canonical(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Canonical texts in all columns; most columns are already, which one look over them tells."""
-        columns = {side + column.name: column for side in (BEFORE, AFTER) for column in self.table.columns}
+    def _canonical(self, frame: pl.DataFrame, columns: Mapping[str, SourceColumn]) -> pl.DataFrame:
+        """Canonical texts in these columns; most columns are already, which one look over them tells."""
         plain = frame.select(is_canonical(pl.col(name), column) for name, column in columns.items())
         changed = []
         for name, column in columns.items():
@@ -284,8 +272,9 @@ class ImageReader:
             try:
                 changed.append(canonical(frame[name], column))
             except RedoSyntaxError as exc:
-                raise RedoRowError(self._first_bad(frame[name], column), f"{column.name}: {exc}") from exc
-        return frame.with_columns(changed).drop("row")
+                row = frame["row"][self._first_bad(frame[name], column)]
+                raise RedoRowError(row, f"{column.name}: {exc}") from exc
+        return frame.with_columns(changed)
 
     @staticmethod
     def _first_bad(values: pl.Series, column: SourceColumn) -> int:

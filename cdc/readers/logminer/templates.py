@@ -51,6 +51,39 @@ def skeleton(text: str) -> str:
     return "'".join(pieces[::2]) if len(pieces) % 2 else ""
 
 
+def cut(texts: Sequence[str]) -> tuple[pl.DataFrame, pl.Series]:
+    """Texts cut at each apostrophe.
+
+    Returns:
+        A frame of `row`, the text's place; `text` with `APOSTROPHE` for doubled apostrophes; `escaped`,
+        whether it has any; `pieces`. And the rows left out of it, whose text holds that mark itself.
+    """
+    text = pl.Series("text", texts, dtype=pl.String)
+    hidden = text.str.contains(APOSTROPHE, literal=True).arg_true()
+    doubled = text.str.contains("''", literal=True).arg_true()
+    text = text.scatter(doubled, text.gather(doubled).str.replace_all("''", APOSTROPHE, literal=True))
+    frame = pl.DataFrame(
+        [
+            pl.int_range(len(texts), dtype=pl.UInt32, eager=True).alias("row"),
+            text,
+            text.str.contains(APOSTROPHE, literal=True).alias("escaped"),
+            text.str.split("'").alias("pieces"),
+        ]
+    )
+    return (frame.filter(~pl.col("row").is_in(hidden.implode())) if len(hidden) else frame), hidden
+
+
+def unescaped(values: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Apostrophes back in their place in these columns; only columns that have some are written anew."""
+    escaped = values.filter("escaped")
+    if escaped.is_empty():
+        return values
+    found = escaped.select(pl.col(name).str.contains(APOSTROPHE, literal=True).any() for name in names)
+    return values.with_columns(
+        pl.col(name).str.replace_all(APOSTROPHE, "'", literal=True) for name in names if found[name][0]
+    )
+
+
 def same_outside(key: str) -> pl.Expr:
     """Expression over texts cut at each apostrophe (`pieces`): True where the outside pieces are `key`'s."""
     if not key:
