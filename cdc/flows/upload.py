@@ -8,8 +8,9 @@ Read next: `sinks.ccb_payment_upload`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -106,18 +107,9 @@ class Upload:
         waiting = receipts.waiting(set_aside=recheck)
         if not waiting.is_empty():
             receipts.checked(waiting, sink.precheck(waiting))
-        sent = 0
-        for transmissions in _round_trips(receipts.unsent()):
-            if flow.stop.is_set():
-                break
-            try:
-                sent += self._send_together(flow, sink, receipts, transmissions)
-            except (ReceiptMismatch, RowError):
-                if len(transmissions) == 1:
-                    raise
-                for transmission in transmissions:  # those before the one in question go through
-                    sent += self._send_together(flow, sink, receipts, [transmission])
-        return sent
+        return send_in_groups(
+            receipts.unsent(), partial(self._send_together, flow, sink, receipts), stop=flow.stop.is_set
+        )
 
     def _send_together(
         self, flow: Flow, sink: PaymentUploadSink, receipts: Receipts, transmissions: Sequence[pl.DataFrame]
@@ -143,13 +135,37 @@ class Upload:
             )
 
 
-def _round_trips(transmissions: Sequence[pl.DataFrame]) -> Iterator[Sequence[pl.DataFrame]]:
-    """Transmissions, oldest first, in groups of about SENT_TOGETHER receipts."""
-    group: list[pl.DataFrame] = []
-    for transmission in transmissions:
+def send_in_groups(
+    transmissions: Sequence[pl.DataFrame],
+    send: Callable[[Sequence[pl.DataFrame]], int],
+    *,
+    stop: Callable[[], bool],
+) -> int:
+    """Send transmissions, oldest first, in groups of about SENT_TOGETHER receipts.
+
+    A group that CC&B does not take is sent one by one, so that those before the one in question go
+    through as they would alone.
+
+    Args:
+        transmissions: one frame each.
+        send: sends a group, all of it or nothing, and notes it; returns how many receipts.
+        stop: asked between groups.
+
+    Raises:
+        ReceiptMismatch, RowError: of the first transmission that is not taken.
+    """
+    sent, group = 0, []
+    for number, transmission in enumerate(transmissions, 1):
         group.append(transmission)
-        if sum(one.height for one in group) >= SENT_TOGETHER:
-            yield group
-            group = []
-    if group:
-        yield group
+        if number < len(transmissions) and sum(one.height for one in group) < SENT_TOGETHER:
+            continue
+        if stop():
+            break
+        try:
+            sent += send(group)
+        except (ReceiptMismatch, RowError):
+            if len(group) == 1:
+                raise
+            sent += sum(send([one]) for one in group)
+        group = []
+    return sent

@@ -137,6 +137,44 @@ def test_send_refuses_a_transmission_that_ccb_holds_with_other_receipts(
     assert ccb.held("T1") == ["r1"]
 
 
+def test_transmissions_sent_together_keep_totals_of_their_own(ccb: Ccb, sink: PaymentUploadSink) -> None:
+    """Round trips are shared, transmissions are not: CC&B refuses one whose totals do not agree."""
+    first = ccb.transmission("T1", {"r1": "5", "r2": "0.01"})
+    outcome = sink.send(pl.concat([first, ccb.transmission("T2", {"r3": "7"}, currency="EUR")]))
+    assert not outcome.already_there
+    assert ccb.rows(
+        "select EXT_TRANSMIT_ID, TOT_TNDR_CTL_AMT, TOT_TNDR_CTL_CNT, CURRENCY_CD from CISADM.CI_DEP_CTL_ST "
+        "order by 1"
+    ) == [("T1", Decimal("5.01"), 1, "XAF"), ("T2", Decimal(7), 1, "EUR")]
+    assert ccb.rows(
+        "select EXT_TRANSMIT_ID, TOT_TNDR_AMT, TOT_TNDR_CNT from CISADM.CI_TNDR_CTL_ST order by 1"
+    ) == [("T1", Decimal("5.01"), 2), ("T2", Decimal(7), 1)]
+    assert (ccb.held("T1"), ccb.held("T2")) == (["r1", "r2"], ["r3"])
+
+
+def test_of_transmissions_sent_together_only_those_not_there_are_inserted(
+    ccb: Ccb, sink: PaymentUploadSink
+) -> None:
+    """After a crash the group is cut anew, so it may hold what was sent and what was not."""
+    sent = ccb.transmission("T1", {"r1": "5"})
+    sink.send(sent)
+    together = pl.concat([sent, ccb.transmission("T2", {"r2": "6"})])
+    outcome = sink.send(together)
+    assert not outcome.already_there
+    assert outcome.receipts.equals(together)
+    assert (ccb.held("T1"), ccb.held("T2")) == (["r1"], ["r2"])
+    assert sink.send(together).already_there
+
+
+def test_transmissions_sent_together_go_all_or_none(ccb: Ccb, sink: PaymentUploadSink) -> None:
+    """What CC&B holds with other content stops the group before anything of it is inserted."""
+    sink.send(ccb.transmission("T1", {"r1": "5"}))
+    changed = ccb.transmission("T1", {"r1": "5.01"})
+    with pytest.raises(ReceiptMismatch, match="T1"):
+        sink.send(pl.concat([ccb.transmission("T0", {"r0": "1"}), changed]))
+    assert (ccb.held("T0"), ccb.held("T1")) == ([], ["r1"])
+
+
 def test_receipt_there_under_another_transmission_is_not_sent_again(
     ccb: Ccb, sink: PaymentUploadSink
 ) -> None:
