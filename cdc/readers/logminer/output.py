@@ -22,8 +22,12 @@ from cdc.readers.logminer.undo import Kept
 
 Checkpoint = Callable[[Sequence[Transaction], int, bool], dict[str, Any]]
 
-MAX_TEXT_CHARACTERS = 32 * 2**20
-"""SQL_REDO texts of one batch: wide rows make smaller batches than `max_changes` says."""
+MAX_TEXT_CHARACTERS = 8 * 2**20
+"""SQL_REDO texts of one batch: wide rows make smaller batches than `max_changes` says.
+
+On its way into staging a text takes some thirty times its size: cut, as columns, as before and after
+images, as JSON.
+"""
 
 
 class Output:
