@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from benchmarks.ratios import ratios
+from cdc import log
 
 CHANGES = 500_000
 
@@ -102,6 +103,7 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(MEASUREMENTS)}")
     if arguments.here:
+        log.configure("json")  # to standard error: standard output is for figures
         for figure in MEASUREMENTS[arguments.names[0]](arguments.changes):
             print(json.dumps(figure), flush=True)
         return
