@@ -159,6 +159,8 @@ def _reader(made: Site, changes: int) -> Iterator[dict[str, Any]]:
 
 def _end_to_end(made: Site, rows: int, changes: int) -> Iterator[dict[str, Any]]:
     def delivered() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"ccbridge run ended by itself:\n{bridge.log_tail(made.config)}")
         if made.one(made.target, "select coalesce(sum(version), 0) from person") != last:
             return False
         mark = made.one(made.target, "select staged_seq from ccbridge.sink_mark")

@@ -134,15 +134,20 @@ class PaymentUploadSink:
 
     def _send(self, receipts: pl.DataFrame) -> SendOutcome:
         connection = self._session()
-        source = receipts["external_source"][0]
-        numbers = receipts["transmission_id"].unique(maintain_order=True).to_list()
         with connection.cursor() as cursor:
             tables = self._described(cursor)
-            there = tables.tenders(cursor, source, receipts["recharge_id"].to_list())
+            there: list[Tender] = []
+            inside: list[Tender] = []
+            known: set[str] = set()
+            # a frozen transmission keeps its source when the setting changes
+            for part in receipts.partition_by("external_source", maintain_order=True):
+                source, numbers = part["external_source"][0], part["transmission_id"].unique().to_list()
+                there += tables.tenders(cursor, source, part["recharge_id"].to_list())
+                inside += tables.tenders_of(cursor, source, numbers)
+                known |= tables.deposits(cursor, source, numbers)
+            known |= {one.transmission_id for one in inside}
             placed = _placed(receipts, there)
             own = placed.filter(placed["transmission_id"] == receipts["transmission_id"])
-            inside = tables.tenders_of(cursor, source, numbers)
-            known = tables.deposits(cursor, source, numbers) | {one.transmission_id for one in inside}
             is_known = pl.col("transmission_id").is_in(list(known))
             _require_same(own.filter(is_known), inside, known)
             new = own.filter(~is_known)

@@ -175,6 +175,17 @@ def test_transmissions_sent_together_go_all_or_none(ccb: Ccb, sink: PaymentUploa
     assert (ccb.held("T0"), ccb.held("T1")) == ([], ["r1"])
 
 
+def test_transmissions_of_two_sources_are_each_looked_for_under_their_own(
+    ccb: Ccb, sink: PaymentUploadSink
+) -> None:
+    """The external source was changed while frozen transmissions waited: still nothing is sent twice."""
+    sink.send(ccb.transmission("T1", {"r1": "5"}))
+    older = ccb.transmission("T2", {"r2": "6"}, external_source="FORMER")
+    outcome = sink.send(pl.concat([older, ccb.transmission("T3", {"r1": "5"})]))
+    assert outcome.receipts["transmission_id"].to_list() == ["T2", "T1"]
+    assert (ccb.held("T1"), ccb.held("T2"), ccb.held("T3")) == (["r1"], ["r2"], [])
+
+
 def test_receipt_there_under_another_transmission_is_not_sent_again(
     ccb: Ccb, sink: PaymentUploadSink
 ) -> None:
