@@ -155,7 +155,9 @@ class PaymentUploadSink:
                 connection.rollback()  # ends the read
             else:
                 if self._apply_log is not None:
-                    self._apply_log.write(cursor, new["transmission_id"].unique(maintain_order=True).to_list())
+                    self._apply_log.write(
+                        cursor, new["transmission_id"].unique(maintain_order=True).to_list()
+                    )
                 tables.insert(cursor, new)
                 connection.commit()
         return SendOutcome(new.is_empty(), placed)
