@@ -24,8 +24,11 @@ from cdc.postgres.errors import postgres_errors
 
 MAX_KEY_COLUMNS = 8
 _AFFECTED = "pg_temp.affected_key"
-_FOLLOW_KEYS = "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
-"""Rows are found by their keys, so a delivery costs the same however large the tables are."""
+_FOLLOW_KEYS = ", ".join(
+    f"set_config('enable_{way}', 'off', true)" for way in ("hashjoin", "mergejoin", "seqscan")
+)
+"""Rows are found by their keys, so a delivery costs the same however large the tables are, and whatever
+the server knows of them: without statistics it would read a whole table for each key."""
 
 _WITH_STAGED_SEQ = """
 select c.relname from pg_class c
