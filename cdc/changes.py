@@ -67,7 +67,11 @@ class TableName:
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """A column of a captured table; `length` in characters, None where it has no bound."""
+    """A column of a captured table; `length` in characters, None where it has no bound.
+
+    A `large` one is logged apart from its row (LOB, extended string): it is read only where a rule
+    names it, so rules need neither map nor ignore it.
+    """
 
     name: str
     type: SourceType
@@ -75,6 +79,7 @@ class SourceColumn:
     nullable: bool = True
     length: int | None = None
     scale: int | None = None
+    large: bool = False
 
 
 @dataclass(frozen=True)

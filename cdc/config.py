@@ -118,6 +118,11 @@ class OracleSystem(Secret):
         default=False,
         description="read SQL_REDO whose apostrophes are not doubled; ambiguous texts are refused",
     )
+    lobs_from_redo: tuple[str, ...] = Field(
+        default=(),
+        description="LOB columns and extended strings whose values are put together from the redo: "
+        "TABLE.COLUMN, or OWNER.TABLE.COLUMN",
+    )
     open_transaction_bytes: int = Field(
         default=128 * 2**20, ge=1, description="memory for the rows of all open transactions together"
     )
@@ -145,6 +150,16 @@ class OracleSystem(Secret):
         """Refuse it with a reader that does not look for it."""
         if value is not None and info.data.get("reader") != "logminer":
             raise ValueError("only reader logminer knows an apply log")
+        return value
+
+    @field_validator("lobs_from_redo")
+    @classmethod
+    def columns_are_named_whole(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what names no column."""
+        for name in value:
+            parts = name.split(".")
+            if len(parts) not in (2, 3) or not all(parts):
+                raise ValueError(f"{name!r}: expected TABLE.COLUMN or OWNER.TABLE.COLUMN")
         return value
 
 

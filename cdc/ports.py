@@ -33,6 +33,18 @@ class Finding:
     advice: bool = False
 
 
+@dataclass(frozen=True)
+class ColumnsRead:
+    """What the rules of one table read.
+
+    `names`: every column a rule reads. `deciding`: those of them that decide which staged row, if any, a
+    change belongs to; where one of them changes, the whole row may be new to staging.
+    """
+
+    names: frozenset[str]
+    deciding: frozenset[str]
+
+
 class ChangeReader(Protocol):
     """Reads the committed changes of one source in commit order.
 
@@ -54,7 +66,7 @@ class ChangeReader(Protocol):
         """What the saved position is bound to (DBID and resetlogs; system identifier, timeline, slot)."""
 
     def describe(self) -> Mapping[TableName, SourceTable]:
-        """The captured tables as the source describes them now."""
+        """The captured tables as the source describes them now, with large columns that no rule reads."""
 
     def estimates(self) -> Mapping[TableName, int]:
         """Rows by table as the source estimates them, for progress; tables it cannot tell are left out."""

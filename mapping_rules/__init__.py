@@ -8,7 +8,14 @@ Nothing here imports a database driver.
 from __future__ import annotations
 
 from mapping_rules.golden import GoldenResult, run_golden
-from mapping_rules.inbound import InboundProgram, Mapped, captured_tables, compile_inbound, ignored_columns
+from mapping_rules.inbound import (
+    InboundProgram,
+    Mapped,
+    captured_tables,
+    columns_read,
+    compile_inbound,
+    ignored_columns,
+)
 from mapping_rules.lineage import LineageRow, lineage
 from mapping_rules.load import from_files, load, shipped_sets
 from mapping_rules.model import Entity, EntityColumn, EntityType, Inbound, Kind, Outbound, RuleSet
@@ -31,6 +38,7 @@ __all__ = [
     "captured_tables",
     "check_source",
     "check_target",
+    "columns_read",
     "compile_inbound",
     "compile_outbound",
     "from_files",

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import polars as pl
 
 from cdc.changes import SourceTable, TableChanges, TableName
+from cdc.ports import ColumnsRead
+from mapping_rules.checks import used_columns
 from mapping_rules.expressions import evaluate
 from mapping_rules.images import IS_TRUNCATE, Shapes
 from mapping_rules.model import Entity, Inbound, Lookup, RuleSet
@@ -201,6 +203,18 @@ def _trailing(*, tombstone: bool) -> list[pl.Expr]:
 def captured_tables(rule_set: RuleSet, system: str) -> tuple[TableName, ...]:
     """The tables of `system` that its inbound rules read, sorted."""
     return tuple(sorted({rule.table for rule in rule_set.rules_of(system)}))
+
+
+def columns_read(rule_set: RuleSet, system: str) -> Mapping[TableName, ColumnsRead]:
+    """What the inbound rules of `system` read of each captured table."""
+    read: dict[TableName, ColumnsRead] = {}
+    for rule in rule_set.rules_of(system):
+        entity_key = (rule.columns[name] for name in rule_set.entities[rule.entity].key)
+        deciding = {*rule.key, *(condition.column.column for condition in rule.where)}
+        deciding |= {source for column in entity_key for source in column.sources}
+        known = read.get(rule.table, ColumnsRead(frozenset(), frozenset()))
+        read[rule.table] = ColumnsRead(known.names | used_columns(rule), known.deciding | deciding)
+    return read
 
 
 def ignored_columns(rule_set: RuleSet, system: str) -> Mapping[TableName, frozenset[str]]:

@@ -111,15 +111,16 @@ def _finer(scale: int | None, target: EntityType) -> bool:
 def _check_complete(
     rules: tuple[Inbound, ...], tables: Mapping[TableName, SourceTable], faults: Faults
 ) -> None:
-    """Each source column is mapped or ignored by one of the table's rules."""
+    """Each source column is mapped or ignored by one of the table's rules; large ones need not be."""
     for name in sorted({rule.table for rule in rules}):
         mine = [rule for rule in rules if rule.table == name]
         named: set[str] = set()
         for rule in mine:
             named |= {*used_columns(rule), *rule.ignore, *rule.ignore_if_present}
-        for column in tables[name].column_names if name in tables else ():
-            if column not in named:
-                faults.add(mine[0].table_place, f"column {column} of {name} is neither mapped nor ignored")
+        for column in tables[name].columns if name in tables else ():
+            if column.name not in named and not column.large:
+                fault = f"column {column.name} of {name} is neither mapped nor ignored"
+                faults.add(mine[0].table_place, fault)
 
 
 def check_target(rule_set: RuleSet, system: str, tables: Mapping[TableName, SourceTable]) -> list[str]:

@@ -18,7 +18,7 @@ from cdc.flows.rule_set import load_rules
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
 from cdc.readers.logminer.grants import enter_grant, mining_grants, table_grants
-from cdc.readers.logminer.snapshot import quoted
+from cdc.readers.logminer.selected import quoted
 from sinks.upload_tables import NEEDED, WRITTEN
 
 

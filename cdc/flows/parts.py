@@ -68,7 +68,7 @@ def open_reader(settings: Settings, rule_set: RuleSet, system: str) -> ChangeRea
 
         return DebeziumReader(system, source, tables)
     if isinstance(source, OracleSystem):
-        return LogMinerReader(system, source, tables)
+        return LogMinerReader(system, source, tables, mapping_rules.columns_read(rule_set, system))
     return PgoutputReader(system, source, tables)
 
 

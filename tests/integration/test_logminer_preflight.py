@@ -117,7 +117,8 @@ def test_columns_that_take_their_table_with_them() -> None:
     """A BFILE column, or a long name, and LogMiner shows nothing of the table."""
     name = TableName("CISADM", LONG_NAME)
     column = SourceColumn("ID", SourceType.NUMBER, "NUMBER")
-    captured = CapturedTable(SourceTable(name, (column,), ("ID",)), {"PICTURE": "BFILE", "NOTE": "CLOB"})
+    table = SourceTable(name, (column,), ("ID",))
+    captured = CapturedTable(table, table, {"PICTURE": "BFILE", "NOTE": "CLOB"})
     found = [finding.found for finding in table_checks.column_findings(captured)]
     assert found == [
         "a name of 32 characters: LogMiner does not support the table",

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import oracledb
@@ -115,8 +116,11 @@ class OracleConnector:
         return self._ours.identity()
 
     def describe(self) -> Mapping[TableName, SourceTable]:
-        """The captured tables, without LOB, LONG and XML columns."""
-        return self._ours.describe()
+        """The captured tables, without LOB, LONG and XML columns and extended strings."""
+        return {
+            name: replace(table, columns=tuple(column for column in table.columns if not column.large))
+            for name, table in self._ours.describe().items()
+        }
 
     def before_columns(self, table: TableName) -> frozenset[str] | None:
         """All columns: preflight asks for supplemental logging of all of them."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from cdc.changes import TableName
 from cdc.errors import RedoNotAvailable, RedoUnreadable, read_anew
 from cdc.readers.logminer.events import Committed, DdlSeen, RolledBack
+from cdc.readers.logminer.lob_filter import LOB_CODES, LobFilter
 from cdc.readers.logminer.rows import Code, LogRow, is_child, transaction_key, transaction_name
 from cdc.readers.logminer.transaction import Transaction
 
@@ -40,7 +41,7 @@ class Assembly:
         source: the system's name, for messages.
         table_of: which captured table a row belongs to.
         private_threads: redo threads to leave out.
-        keep_lobs: keep LOB, XML and extended-string rows with their transaction.
+        lobs: which rows of LOBs and extended strings are kept with their transaction; none without it.
         apply_log: table whose rows mark transactions as ours.
         restored: open transactions whose rows are on disk from before a restart.
         max_bytes: memory for the rows of all open transactions together.
@@ -53,14 +54,14 @@ class Assembly:
         table_of: TableOf,
         *,
         private_threads: frozenset[int] = frozenset(),
-        keep_lobs: bool = False,
+        lobs: LobFilter | None = None,
         apply_log: TableName | None = None,
         restored: Iterable[Transaction] = (),
         max_bytes: int = DEFAULT_MAX_BYTES,
         spill: Callable[[Transaction], int] | None = None,
     ) -> None:
         self._source, self._table_of = source, table_of
-        self._private_threads, self._keep_lobs = private_threads, keep_lobs
+        self._private_threads, self._lobs = private_threads, lobs
         self._apply_log = apply_log and (apply_log.schema, apply_log.name)
         self._open: dict[str, Transaction] = {one.xid: one for one in restored}
         self._max_bytes, self._spill, self._bytes = max_bytes, spill, 0
@@ -129,7 +130,8 @@ class Assembly:
         if not row.rollback:
             self._append(transaction, table, row)
         elif not transaction.undo(row):
-            if transaction.start_seen:
+            # what changed a LOB alone has no UPDATE row, its compensation may have one
+            if transaction.start_seen and not (transaction.lob_rows and row.operation_code == Code.UPDATE):
                 raise self._unreadable(row, "a rolled back row undoes nothing that was read")
             transaction.unmatched += 1
             self.counts["unmatched rolled back rows"] += 1
@@ -146,17 +148,22 @@ class Assembly:
 
     def _special(self, row: LogRow) -> None:
         table = self._table_of(row)
-        if table is None and not (self._keep_lobs and row.table is None):
-            return
         if row.operation_code == Code.UNSUPPORTED:
-            raise self._unreadable(row, "LogMiner does not support this table or operation")
-        if self._keep_lobs:
-            transaction = self._transaction(row)
-            if row.scn > transaction.on_disk_to:
-                self._append(transaction, table or TableName("", ""), row)
-        elif row.operation_code in (Code.LONG_BEGIN, Code.LONG_WRITE, Code.LONG_END):
-            raise self._unreadable(row, "change of an extended string, which is not captured")
-        else:
+            if table is not None:
+                raise self._unreadable(row, "LogMiner does not support this table or operation")
+            return
+        kept = None
+        if self._lobs is not None and row.operation_code in LOB_CODES:
+            opened = self._open.get(transaction_key(row))
+            kept, located = self._lobs.look(row, table, opened.located if opened is not None else None)
+            if kept is not None:
+                opened = self._transaction(row)
+                if row.scn > opened.on_disk_to:
+                    self._bytes += opened.append_lob(kept, row)
+                    self._spill_if_full()
+            if opened is not None:
+                opened.located = located
+        if kept is None and table is not None:
             self.counts["LOB rows left out"] += 1
 
     def _unknown(self, row: LogRow) -> None:
@@ -183,6 +190,9 @@ class Assembly:
 
     def _append(self, transaction: Transaction, table: TableName, row: LogRow) -> None:
         self._bytes += transaction.append(table, row)
+        self._spill_if_full()
+
+    def _spill_if_full(self) -> None:
         if self._bytes > self._max_bytes and self._spill is not None:
             self._free(self._spill)
 

@@ -19,6 +19,7 @@ from cdc.changes import META_SCHEMA, TableChanges, TableName, frame_schema
 from cdc.errors import RedoUnreadable, read_anew
 from cdc.readers.logminer.events import Committed
 from cdc.readers.logminer.images import ImageReader, RedoRowError
+from cdc.readers.logminer.large_values import LargeValues
 from cdc.readers.logminer.rows import LogRow, transaction_name
 from cdc.readers.logminer.undo import Kept
 
@@ -53,6 +54,7 @@ class BatchMaker:
         readers: the reader of each captured table's texts.
         our_user: user name in upper case whose work is ours.
         has_apply_log: our work has rows in the apply log.
+        large: fills large columns; None where no rule reads one.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class BatchMaker:
         our_user: str,
         *,
         has_apply_log: bool = False,
+        large: LargeValues | None = None,
     ) -> None:
         self._system, self._readers, self._our_user = system, readers, our_user
-        self._has_apply_log = has_apply_log
+        self._has_apply_log, self._large = has_apply_log, large
 
     def tables(self, slices: Iterable[Slice], utc_offset: timedelta) -> dict[TableName, TableChanges]:
         """Changes by table in stream order.
@@ -89,13 +92,7 @@ class BatchMaker:
         try:
             images = reader.read([row.sql_redo or "" for row in collected.rows])
         except RedoRowError as exc:
-            row = collected.rows[exc.index]
-            raise RedoUnreadable(
-                f"{self._system}: {table}, row at SCN {row.scn}, transaction {transaction_name(row.xid)}, "
-                f"RS_ID {(row.rs_id or '').strip()}: {exc.reason}",
-                hint=f"look at the row in V$LOGMNR_CONTENTS; was {table} altered since? "
-                f"To go on without it: {read_anew(self._system)}",
-            ) from exc
+            raise unreadable(self._system, table, collected.rows[exc.index], exc.reason) from exc
         transactions = pl.DataFrame(
             {
                 "position": [one.scn for _, one in collected.transactions],
@@ -111,7 +108,8 @@ class BatchMaker:
         frame = images.frame.with_columns(ordinals, *transactions[of_rows]).select(
             frame_schema(reader.table).keys()
         )
-        return TableChanges(reader.table, frame, images.shapes)
+        changes = TableChanges(reader.table, frame, images.shapes)
+        return self._large.fill(changes, collected.rows) if self._large is not None else changes
 
     def is_ours(self, transaction: Committed) -> bool:
         """True for our own writes; what is not known to be ours is not.
@@ -126,6 +124,16 @@ class BatchMaker:
         if transaction.username is not None:
             return transaction.username.upper() == self._our_user
         return transaction.client_id == OUR_CLIENT_ID
+
+
+def unreadable(system: str, table: TableName, row: LogRow, reason: str) -> RedoUnreadable:
+    """The error for a row whose text cannot be read; its values are not shown."""
+    return RedoUnreadable(
+        f"{system}: {table}, row at SCN {row.scn}, transaction {transaction_name(row.xid)}, "
+        f"RS_ID {(row.rs_id or '').strip()}: {reason}",
+        hint=f"look at the row in V$LOGMNR_CONTENTS; was {table} altered since? "
+        f"To go on without it: {read_anew(system)}",
+    )
 
 
 def utc(when: object, offset: timedelta) -> datetime:

@@ -13,10 +13,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from cdc.readers.logminer.cells import Bind, Cell, Hex, RedoSyntaxError
+from cdc.readers.logminer.cells import Bind, Call, Cell, Concat, Hex, RedoSyntaxError, units_of
 from cdc.readers.logminer.statements import StatementScanner, read_statement
 
 LobData = str | Hex
+
+_WHERE = re.compile(r"=\s*:\w+\s+where\s+(.*?)\s*;?\s*\Z", re.IGNORECASE | re.DOTALL)
 
 _LOCATOR_KINDS = {"LOC_C": "CLOB", "LOC_B": "BLOB", "LOC_NC": "NCLOB"}
 _BUFFERS = frozenset(("BUF_C", "BUF_B", "BUF_NC"))
@@ -43,7 +45,10 @@ class LobWrite:
 
 @dataclass(frozen=True)
 class LobText:
-    """What one LOB row says; `column` is None where the locator is in an earlier row."""
+    """What one LOB row says; `column` is None where the locator is in an earlier row.
+
+    `condition` is the text of the locator's where clause.
+    """
 
     owner: str | None = None
     table: str | None = None
@@ -54,12 +59,14 @@ class LobText:
     rowid: str | None = None
     writes: tuple[LobWrite, ...] = ()
     trim: int | None = None
+    condition: str = ""
 
 
 class _Block(StatementScanner):
     """The statements of one PL/SQL block or fragment."""
 
-    def locator(self) -> tuple[str, str, str | None, str, Mapping[str, Cell], str | None]:
+    def locator(self) -> tuple[str, LobText]:
+        """The variable that a locator is selected into, and what is selected."""
         column = self.identifier()
         if not self.keyword("into"):
             raise self.fail("no select .. into")
@@ -70,12 +77,15 @@ class _Block(StatementScanner):
         self.alias("where", "for")
         where: Mapping[str, Cell] = {}
         rowid: str | None = None
+        condition = ""
         if self.keyword("where"):
+            start = self.at
             where, rowid, _ = self.conditions()
+            condition = self.text[start : self.at].strip()
         if self.keyword("for") and not self.keyword("update"):
             raise self.fail("for without update")
         self.close()
-        return column, variable, owner, table, where, rowid
+        return variable, LobText(owner, table, column, where=where, rowid=rowid, condition=condition)
 
     def close(self) -> None:
         self.blank()
@@ -85,6 +95,8 @@ class _Block(StatementScanner):
     def buffer(self) -> LobData | None:
         self.need(":=", "buffer without assignment")
         value = self.value()
+        if isinstance(value, Concat) or (isinstance(value, Call) and value.name == "UNISTR"):
+            value = units_of(value)
         if value is not None and not isinstance(value, str | Hex):
             raise self.fail("unknown buffer expression")
         self.close()
@@ -119,6 +131,22 @@ def read_lob(text: str) -> LobText:
     return _LobReading(text).read()
 
 
+def read_locator(text: str) -> LobText:
+    """Read only the locator of a LOB row whose operations are not known or do not matter.
+
+    Raises:
+        RedoSyntaxError: there is none.
+    """
+    reading = _LobReading(text)
+    while not reading.seen and (match := _STATEMENT_HEAD.match(text, reading.block.at)):
+        reading.block.at = match.end()
+        if match.group(1).upper() == "SELECT":
+            reading.read_select()
+    if reading.lob.column is None:
+        raise RedoSyntaxError("no select .. into a locator", 0)
+    return reading.lob
+
+
 class _LobReading:
     """What the statements of one LOB text have said so far."""
 
@@ -149,7 +177,7 @@ class _LobReading:
 
     def _statement(self, head: str, call: str, start: int) -> None:
         if head == "SELECT":
-            self._locator()
+            self.read_select()
         elif call in ("WRITE", "WRITEAPPEND", "TRIM"):
             if self.in_block and not self.seen and not self.temporary:
                 raise RedoSyntaxError("LOB write before its locator", start)
@@ -169,11 +197,11 @@ class _LobReading:
             reason = "no select .. into a locator" if self.in_block else "not a LOB operation"
             raise RedoSyntaxError(reason, start)
 
-    def _locator(self) -> None:
-        column, variable, owner, table, where, rowid = self.block.locator()
+    def read_select(self) -> None:
+        """The rest of a select into a locator."""
+        variable, selected = self.block.locator()
         kind = self.kinds.get(variable)
-        binary = self.lob.binary or kind == "BLOB"
-        self.lob = LobText(owner, table, column, kind, binary, where, rowid)
+        self.lob = replace(selected, kind=kind, binary=self.lob.binary or kind == "BLOB")
         self.seen = True
 
     def _operation(self, call: str) -> None:
@@ -226,10 +254,13 @@ def read_extended_begin(text: str) -> LobText:
         raise RedoSyntaxError("no statement in the 32K block", 0)
     scanner = StatementScanner(text)
     scanner.at = match.end()
-    statement = read_statement(scanner.string())
+    text_of_statement = scanner.string()
+    statement = read_statement(text_of_statement)
     bound = [name for name, cell in statement.values.items() if isinstance(cell, Bind)]
     if statement.operation != "UPDATE" or len(bound) != 1:
         raise RedoSyntaxError("the 32K block does not update one column", match.end())
+    condition = _WHERE.search(text_of_statement)
     return LobText(
-        statement.owner, statement.name, bound[0], "EXTENDED_STRING", False, statement.where, statement.rowid
-    )
+        statement.owner, statement.name, bound[0], "EXTENDED_STRING", False, statement.where, statement.rowid,
+        condition=condition.group(1) if condition else "",
+    )  # fmt: skip

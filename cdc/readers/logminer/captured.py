@@ -12,13 +12,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 
-from cdc.changes import SourceTable, TableName
+from cdc.changes import SourceColumn, SourceTable, TableName
 from cdc.errors import TableChanged, read_anew
 from cdc.oracle.errors import oracle_errors
+from cdc.ports import ColumnsRead
 from cdc.readers.logminer import dictionary
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.charsets import codec
@@ -45,18 +47,27 @@ class CapturedTables:
         system: name of the source.
         session: gives the connection to the dictionary.
         tables: the captured tables.
+        read: what rules read of each table.
         relaxed: apostrophes in texts may not be doubled.
 
     Attributes:
         readers: the reader of each table's texts; a stopped table keeps its last one.
         stopped: tables that are no longer read, each with the reason.
+        large: all large columns of each table of which rules read at least one.
         skipped_ids: rows by object id that no table is known for.
     """
 
     def __init__(
-        self, system: str, session: MiningSession, tables: Sequence[TableName], *, relaxed: bool = False
+        self,
+        system: str,
+        session: MiningSession,
+        tables: Sequence[TableName],
+        *,
+        read: Mapping[TableName, ColumnsRead] = MappingProxyType({}),
+        relaxed: bool = False,
     ) -> None:
         self._system, self._session, self._tables = system, session, tuple(tables)
+        self._read = read
         self._relaxed = relaxed
         self._charset: str | None = None
         self._captured: dict[TableName, CapturedTable] = {}
@@ -66,17 +77,18 @@ class CapturedTables:
         self._altered: set[TableName] = set()
         self.readers: dict[TableName, ImageReader] = {}
         self.stopped: dict[TableName, TableChanged] = {}
+        self.large: dict[TableName, tuple[SourceColumn, ...]] = {}
         self.skipped_ids: Counter[int] = Counter()
 
     def describe(self) -> Mapping[TableName, SourceTable]:
-        """The captured tables that exist and are visible now, without columns that are not captured."""
+        """The captured tables that exist and are visible now, with large columns that no rule reads."""
         self._describe(self._tables)
-        return {name: captured.table for name, captured in self._captured.items()}
+        return {name: captured.described for name, captured in self._captured.items()}
 
     def _describe(self, names: Sequence[TableName]) -> None:
         """Look at some tables; the others stay as they were: their own DDL may be further on."""
         connection = self._session.tables_connection
-        found = dictionary.captured_tables(connection, names, self._system)
+        found = dictionary.captured_tables(connection, names, self._system, read=self._read)
         if self._charset is None:
             with oracle_errors(self._system), connection.cursor() as cursor:
                 cursor.execute(CHARACTER_SET)
@@ -87,6 +99,12 @@ class CapturedTables:
         self.readers.update({name: self._reader(one, self._charset) for name, one in found.items()})
         self._by_name = {(name.schema, name.name): name for name in self._captured}
         self._by_id = {number: name for name, one in self._captured.items() for number in one.object_ids}
+        self.large.clear()
+        self.large.update(
+            (name, tuple(column for column in one.described.columns if column.large))
+            for name, one in self._captured.items()
+            if any(column.large for column in one.table.columns)
+        )
 
     @property
     def _hint(self) -> str:
@@ -105,16 +123,16 @@ class CapturedTables:
 
     def begin_snapshot(self) -> Mapping[TableName, SourceTable]:
         """Describe the tables as a snapshot that is about to be taken finds them; none is stopped."""
-        found = self.describe()
+        self._describe(self._tables)
         self.stopped, self._altered = {}, set()
         self._shapes = {name: dictionary.shape(one) for name, one in self._captured.items()}
-        return found
+        return {name: captured.table for name, captured in self._captured.items()}
 
     def begin(self, resume: Mapping[str, Any]) -> None:
         """Read from a checkpoint: tables stopped then stay stopped, and what is gone since stops."""
         then = {TableName(schema, name): str(shape) for schema, name, shape in resume.get("shapes", ())}
         if not self._captured or {n: dictionary.shape(one) for n, one in self._captured.items()} != then:
-            self.describe()
+            self._describe(self._tables)
         self.skipped_ids.clear()
         self.stopped = {
             TableName(schema, name): TableChanged(message, hint=self._hint)

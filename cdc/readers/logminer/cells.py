@@ -108,13 +108,22 @@ def text_of(cell: Cell) -> str | None:
     Raises:
         RedoSyntaxError: a bad UNISTR escape, half a surrogate pair, or a cell that is no text.
     """
-    units = "".join(_units(cell))
+    units = units_of(cell)
     if not units:
         return None
     try:
         return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     except UnicodeDecodeError as exc:
         raise RedoSyntaxError("half a surrogate pair in UNISTR", exc.start // 2) from exc
+
+
+def units_of(cell: Cell) -> str:
+    """The text of a cell in UTF-16 units: half a surrogate pair may be at its ends.
+
+    Raises:
+        RedoSyntaxError: a bad UNISTR escape, or a cell that is no text.
+    """
+    return "".join(_units(cell))
 
 
 def _units(cell: Cell) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The captured tables as Oracle's dictionary describes them, and which object ids are theirs.
 
-LOB, LONG, XML and object columns are never logged by supplemental logging; they are not captured and
-do not appear among a table's columns. Read next: `cdc.readers.logminer.preflight`.
+LOB columns and extended strings are large: only those that a rule reads are captured. LONG, XML, JSON
+and object columns are not captured and do not appear among a table's columns. Read next:
+`cdc.readers.logminer.preflight`.
 
 Source: Oracle Database Reference 19c: ALL_TAB_COLS, ALL_CONSTRAINTS, ALL_OBJECTS, V$DATABASE.
 """
@@ -10,28 +11,35 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import oracledb
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.oracle.errors import oracle_errors
-from cdc.readers.logminer.values import source_type
+from cdc.ports import ColumnsRead
+from cdc.readers.logminer.values import LOBS, source_type
 
 IN_LIST = 500
+MAX_BYTES = 32_767
+EXTENDED_BYTES = {SourceType.TEXT: 4_000, SourceType.BINARY: 2_000}
+"""A column declared longer than this is an extended one: stored and logged like a LOB."""
 
 
 @dataclass(frozen=True)
 class CapturedTable:
     """A table with what only this reader needs of it.
 
-    `excluded` are columns that are not captured, virtual ones too; `segment_columns` name and type by
+    `table` has the captured columns, `described` also the large ones that no rule reads. `excluded` are
+    columns that are not captured, virtual ones too; `segment_columns` name and type by
     the number a column has in the row (hidden and unused ones count), for undecoded rows; `object_ids`
     are OBJECT_ID and DATA_OBJECT_ID of the table, its partitions and the index of an index-organised one.
     """
 
     table: SourceTable
+    described: SourceTable
     excluded: Mapping[str, str] = field(default_factory=dict)
     segment_columns: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     object_ids: frozenset[int] = frozenset()
@@ -86,9 +94,20 @@ def rows_by_owner(
 
 
 def captured_tables(
-    connection: oracledb.Connection, tables: Sequence[TableName], system: str
+    connection: oracledb.Connection,
+    tables: Sequence[TableName],
+    system: str,
+    *,
+    read: Mapping[TableName, ColumnsRead] = MappingProxyType({}),
 ) -> Mapping[TableName, CapturedTable]:
-    """The tables that exist and are visible, in the order asked for."""
+    """The tables that exist and are visible, in the order asked for.
+
+    Args:
+        connection: sees the tables.
+        tables: which ones.
+        system: name of the source, for messages.
+        read: what rules read; large columns that are not among it are excluded.
+    """
     columns: dict[TableName, list[SourceColumn]] = {}
     excluded: dict[TableName, dict[str, str]] = {}
     segments: dict[TableName, dict[int, tuple[str, str]]] = {}
@@ -109,16 +128,22 @@ def captured_tables(
     for owner, row in rows_by_owner(connection, KEYS, columns, system):
         keys.setdefault(TableName(owner, row[0]), []).append(row[1])
     ids = object_ids(connection, tuple(columns), system)
-    return {
-        table: CapturedTable(
-            SourceTable(table, tuple(columns[table]), tuple(keys.get(table, ()))),
-            excluded.get(table, {}),
+    found: dict[TableName, CapturedTable] = {}
+    for table in tables:
+        if table not in columns:
+            continue
+        names = read[table].names if table in read else frozenset()
+        left_out = {column.name for column in columns[table] if column.large} - names
+        described = SourceTable(table, tuple(columns[table]), tuple(keys.get(table, ())))
+        captured = tuple(column for column in columns[table] if column.name not in left_out)
+        found[table] = CapturedTable(
+            replace(described, columns=captured),
+            described,
+            excluded.get(table, {}) | dict.fromkeys(left_out, "large, read by no rule"),
             segments.get(table, {}),
             ids.get(table, frozenset()),
         )
-        for table in tables
-        if table in columns
-    }
+    return found
 
 
 def object_ids(
@@ -170,6 +195,9 @@ def _column(name: str, kind: SourceType, row: tuple[Any, ...]) -> SourceColumn:
     data_type, data_length, precision, scale, nullable, chars = row[4], row[5], row[6], row[7], row[8], row[9]
     length = None
     declared = str(data_type)
+    large = data_type in LOBS or int(data_length or 0) > EXTENDED_BYTES.get(kind, MAX_BYTES)
+    if data_type in LOBS:
+        return SourceColumn(name, kind, declared, nullable != "N", large=True)
     if kind is SourceType.TEXT:
         length = int(chars or data_length or 0) or None
         declared = f"{data_type}({length})" if length else declared
@@ -177,4 +205,6 @@ def _column(name: str, kind: SourceType, row: tuple[Any, ...]) -> SourceColumn:
         declared = f"{data_type}({precision},{scale})" if scale else f"{data_type}({precision})"
     elif kind is SourceType.BINARY:
         declared = f"{data_type}({data_length})"
-    return SourceColumn(name, kind, declared, nullable != "N", length, None if scale is None else int(scale))
+    return SourceColumn(
+        name, kind, declared, nullable != "N", length, None if scale is None else int(scale), large
+    )

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.oracle.connect import identifier
-from cdc.readers.logminer.snapshot import quoted
+from cdc.readers.logminer.selected import quoted
 
 VIEWS = (
     "V$DATABASE", "V$THREAD", "V$LOG", "V$LOGFILE", "V$ARCHIVED_LOG", "V$LOGMNR_CONTENTS", "V$PARAMETER",

@@ -7,13 +7,14 @@ step per value. Everything else is read by the scanner, row by row, with the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from cdc.changes import AFTER, ALL_PRESENT, BEFORE, SourceColumn, SourceTable
-from cdc.readers.logminer.cells import Cell, RedoSyntaxError
+from cdc.readers.logminer.cells import Cell, RedoSyntaxError, Statement
 from cdc.readers.logminer.formats import TIMESTAMP_FORMATS
 from cdc.readers.logminer.relaxed import read_relaxed
 from cdc.readers.logminer.statements import read_statement
@@ -28,7 +29,7 @@ from cdc.readers.logminer.templates import (
     unescaped,
 )
 from cdc.readers.logminer.undecoded import Undecoded
-from cdc.readers.logminer.values import ABSENT, canonical, cell_text, is_canonical
+from cdc.readers.logminer.values import ABSENT, EMPTY_LOB, Absent, canonical, cell_text, is_canonical
 
 MAX_TEMPLATES = 2_000
 """Skeletons remembered for a table; more means that its texts differ too much for templates."""
@@ -65,7 +66,7 @@ class ImageReader:
 
     Args:
         table: the table with its captured columns.
-        excluded: columns of the table that are not captured (LOB, LONG, XML).
+        excluded: columns of the table that are not captured (LONG, XML, LOBs that no rule reads).
         segment_columns: name and data type by segment column number, for undecoded rows.
         charset: Python codec of the database character set, for undecoded rows.
         relaxed: read texts with unescaped apostrophes.
@@ -81,9 +82,12 @@ class ImageReader:
         relaxed: bool = False,
     ) -> None:
         self.table = table
-        self._excluded = excluded
+        self._excluded, self.charset = excluded, charset
         self._undecoded = Undecoded(table, segment_columns or {}, charset)
-        self._read = read_relaxed if relaxed else read_statement
+        large = frozenset(column.name for column in table.columns if column.large) | excluded
+        self._read: Callable[[str], Statement] = (
+            partial(read_relaxed, unsure=large) if relaxed else read_statement
+        )
         self._columns = {column.name: column for column in table.columns}
         self._sides = [f"{side}{name}" for side in (BEFORE, AFTER) for name in self._columns]
         self._templates: dict[str, Template | None] = {}
@@ -103,6 +107,29 @@ class ImageReader:
             frames.append(self._read_singly(rest, texts, shapes))
         frame = frames[0] if len(frames) == 1 else pl.concat(frames).sort("row")
         return Images(frame.drop("row"), tuple(shapes))
+
+    def named(self, statement: Statement) -> Statement:
+        """The statement with the table's names, also if LogMiner could not decode it."""
+        return self._undecoded.named(statement)
+
+    def statement(self, text: str) -> Statement:
+        """Read one text.
+
+        Raises:
+            RedoSyntaxError: it is of no known grammar.
+        """
+        return self.named(self._read(text))
+
+    def key_of(self, cells: Mapping[str, Cell] | None) -> tuple[str | None, ...] | None:
+        """Canonical key of an image; None if the image lacks a column of it.
+
+        Raises:
+            RedoSyntaxError: a value that is none of its column's type.
+        """
+        if cells is None or not self.table.key or not cells.keys() >= set(self.table.key):
+            return None
+        texts = [cell_text(cells[name], self._columns[name]) for name in self.table.key]
+        return tuple(None if isinstance(text, Absent) else text for text in texts)
 
     def _read_alike(
         self, texts: Sequence[str], shapes: dict[frozenset[str], int]
@@ -195,7 +222,9 @@ class ImageReader:
         return values.select(
             "row",
             *(
-                pl.lit(None, dtype=pl.String).alias(name) if piece is None else pl.col(str(piece)).alias(name)
+                pl.lit(EMPTY_LOB if name in template.empty else None, dtype=pl.String).alias(name)
+                if piece is None
+                else pl.col(str(piece)).alias(name)
                 for name, piece in ((name, template.pieces.get(name)) for name in self._sides)
             ),
             pl.lit(template.operation).alias("operation"),
@@ -212,7 +241,12 @@ class ImageReader:
         schema: dict[str, type[pl.DataType]] = {"row": pl.UInt32} | dict.fromkeys(self._sides, pl.String)
         schema |= {"operation": pl.String, "before_shape": pl.Int16, "after_shape": pl.Int16}
         frame = pl.DataFrame(dict(zip(names, zip(*read, strict=True), strict=True)), schema=schema)
-        sides = {side + column.name: column for side in (BEFORE, AFTER) for column in self.table.columns}
+        sides = {
+            side + column.name: column
+            for side in (BEFORE, AFTER)
+            for column in self.table.columns
+            if not column.large
+        }
         return self._canonical(frame, sides)
 
     def _read_one(self, index: int, text: str, shapes: dict[frozenset[str], int]) -> tuple[object, ...]:
@@ -226,7 +260,7 @@ class ImageReader:
                         parts = [part.replace(APOSTROPHE, "'") for part in parts]
                     return (
                         index,
-                        *template.take([*parts, None]),
+                        *template.take([*parts, EMPTY_LOB, None]),
                         template.operation,
                         _shape(template.before_absent, shapes),
                         _shape(template.after_absent, shapes),
@@ -263,7 +297,10 @@ class ImageReader:
         return image, frozenset(absent)
 
     def _canonical(self, frame: pl.DataFrame, columns: Mapping[str, SourceColumn]) -> pl.DataFrame:
-        """Canonical texts in these columns; most columns are already, which one look over them tells."""
+        """Canonical texts in these columns; most columns are already, which one look over them tells.
+
+        Where a large column says that its value is elsewhere, `large_values` makes it canonical.
+        """
         plain = frame.select(is_canonical(pl.col(name), column) for name, column in columns.items())
         changed = []
         for name, column in columns.items():

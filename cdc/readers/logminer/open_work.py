@@ -28,7 +28,7 @@ from cdc.errors import OperatorError
 from cdc.readers.logminer.spill import Segment, SpillFile
 from cdc.readers.logminer.transaction import Transaction
 
-FORMAT = 1
+FORMAT = 2
 """Of the manifest; another one is not read."""
 ROWS, MANIFEST = ".rows", ".json"
 
@@ -182,6 +182,8 @@ class OpenWork:
                 "started_at": str(transaction.started_at) if transaction.started_at else None,
                 "unmatched": transaction.unmatched,
                 "without_row_id": transaction.without_row_id,
+                "lob_rows": transaction.lob_rows,
+                "undone": transaction.undone,
                 "written_to": position,
                 "segments": [
                     _written(one) for one in (transaction.file.segments if transaction.file else ())
@@ -218,6 +220,7 @@ class OpenWork:
         transaction.started_at = manifest["started_at"]
         transaction.unmatched = int(manifest["unmatched"])
         transaction.without_row_id = int(manifest["without_row_id"])
+        transaction.lob_rows, transaction.undone = int(manifest["lob_rows"]), bool(manifest["undone"])
         transaction.file = SpillFile(path, segments) if segments else None
         transaction.on_disk_to = max(to, int(manifest["written_to"]))
         transaction.changed = False

@@ -7,7 +7,7 @@ large transaction comes in slices; their `resume` still leads to its start. Read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from cdc.errors import OperatorError, RedoUnreadable
 from cdc.positions import Scn
 from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker, Slice
-from cdc.readers.logminer.events import Committed, Rows
+from cdc.readers.logminer.events import Committed
+from cdc.readers.logminer.large_rows import LargeRows
 from cdc.readers.logminer.transaction import Transaction
 from cdc.readers.logminer.undo import Kept
 
@@ -43,6 +44,7 @@ class Output:
         committed: commit SCN up to which all was read before; older transactions are dropped.
         max_changes: changes in one batch, about.
         resume: where reading began.
+        large: joins LOB rows to the rows they belong to; None where no rule reads a large column.
 
     Attributes:
         begun: SCN up to which all was handed out before reading began.
@@ -58,11 +60,13 @@ class Output:
         committed: int,
         max_changes: int,
         resume: dict[str, Any],
+        large: LargeRows | None = None,
     ) -> None:
         self._system, self._maker, self._assembly = system, maker, assembly
         self._checkpoint, self._stopped = checkpoint, stopped
         self.begun = self._committed = committed
         self._max_changes, self._resume = max_changes, resume
+        self._large = large
         self._slices: list[Slice] = []
         self._rows = self._ordinal = self._characters = 0
         self._scn = 0
@@ -92,7 +96,8 @@ class Output:
                 yield self._flush(self._scn, utc_offset, all_read=False, held=transaction)
             self._scn, self._ordinal = transaction.scn, 0
         waiting: Sequence[Kept] = ()
-        for part in _parts(transaction.rows, self._max_changes):
+        rows = transaction.rows if self._large is None else self._large.rows(transaction)
+        for part in _parts(rows, self._max_changes):
             if waiting:
                 self._add(transaction, waiting)
                 yield self._batch(transaction.scn, utc_offset, continues=True)
@@ -134,7 +139,7 @@ class Output:
         )  # fmt: skip
 
 
-def _parts(rows: Rows, max_rows: int) -> Iterator[Sequence[Kept]]:
+def _parts(rows: Iterable[Kept], max_rows: int) -> Iterator[Sequence[Kept]]:
     """Cut a transaction by rows and by the size of their texts; it may be on disk, so it is read once."""
     part: list[Kept] = []
     characters = 0

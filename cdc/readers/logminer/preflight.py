@@ -18,7 +18,7 @@ from cdc.errors import OperatorError
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import mended_inside
 from cdc.oracle.errors import oracle_errors
-from cdc.ports import Finding
+from cdc.ports import ColumnsRead, Finding
 from cdc.positions import Scn
 from cdc.readers.logminer import database_checks
 from cdc.readers.logminer.dictionary import captured_tables
@@ -42,6 +42,7 @@ def findings(
     system: str,
     settings: OracleSystem,
     tables: Sequence[TableName],
+    read: Mapping[TableName, ColumnsRead],
 ) -> list[Finding]:
     """Every fault, all at once; read only."""
     probe = Probe(session.connection, system)
@@ -70,7 +71,7 @@ def findings(
         return [*found, Finding(f"pdb {settings.pdb}", str(exc), wanted, exc.hint)]
     if "V$CONTAINERS" not in hidden:
         found += check.shown()
-    captured = captured_tables(inside.connection, tables, system)
+    captured = captured_tables(inside.connection, tables, system, read=read)
     checks = TableChecks(inside, settings, captured, scn, database_checks.logs_all_columns(probe))
     of_tables = list(checks.findings(tables))
     log = apply_log(settings)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import structlog
 
@@ -22,12 +23,14 @@ from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem
 from cdc.errors import RedoLogTrouble, SourceChanged, read_anew
 from cdc.oracle.errors import oracle_errors
-from cdc.ports import Finding, Resume, StopAsked
+from cdc.ports import ColumnsRead, Finding, Resume, StopAsked
 from cdc.readers.logminer import dictionary, preflight
 from cdc.readers.logminer.captured import CapturedTables
+from cdc.readers.logminer.large_values import LargeValues, from_redo
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.recovery import SESSION_ERRORS, Recovery
+from cdc.readers.logminer.reselect import Reselect
 from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.snapshot import Snapshot, take_point
 from cdc.readers.logminer.stream import Stream
@@ -45,17 +48,25 @@ class LogMinerReader:
     Args:
         system: name of the source system in the configuration.
         settings: how to reach it.
-        tables: the captured tables; LOB, LONG and XML columns of theirs are not captured.
+        tables: the captured tables; LONG and XML columns of theirs are not captured.
+        read: what rules read of each; LOB columns and extended strings are captured only if it names them.
     """
 
-    def __init__(self, system: str, settings: OracleSystem, tables: Sequence[TableName]) -> None:
+    def __init__(
+        self,
+        system: str,
+        settings: OracleSystem,
+        tables: Sequence[TableName],
+        read: Mapping[TableName, ColumnsRead] = MappingProxyType({}),
+    ) -> None:
         self.system = system
         self._settings = settings
         self._tables = tuple(tables)
         self._session = MiningSession(system, settings, self._tables)
         self._captured = CapturedTables(
-            system, self._session, self._tables, relaxed=settings.unescaped_apostrophes
+            system, self._session, self._tables, read=read, relaxed=settings.unescaped_apostrophes
         )
+        self._read, self._reselect = read, Reselect(system, self._session)
         self._open_work = OpenWork(
             system, settings.spill_directory, every_s=settings.open_transaction_write_s
         )
@@ -65,7 +76,7 @@ class LogMinerReader:
 
     def preflight(self) -> list[Finding]:
         """Everything that would keep this reader from reading, all at once; read only."""
-        return preflight.findings(self._session, self.system, self._settings, self._tables)
+        return preflight.findings(self._session, self.system, self._settings, self._tables, self._read)
 
     def missing_log(self, resume: Resume) -> list[Finding]:
         """Archived logs that are gone; reading would wait until they are restored."""
@@ -79,7 +90,7 @@ class LogMinerReader:
         return {"dbid": str(dbid), "resetlogs_change": str(resetlogs), "resetlogs_time": str(at)}
 
     def describe(self) -> Mapping[TableName, SourceTable]:
-        """The captured tables that exist and are visible, without LOB, LONG, XML and virtual columns."""
+        """The captured tables that exist and are visible, without LONG, XML and virtual columns."""
         return self._captured.describe()
 
     def estimates(self) -> Mapping[TableName, int]:
@@ -166,7 +177,8 @@ class LogMinerReader:
         `lag_scn`: SCNs between what was read and the database's current one. `open_transactions` with
         captured rows; of the oldest of them `oldest_open_s`, `oldest_open_scn`, `oldest_open_rows`;
         `redo_retained_s`: age of the oldest archived log. `skipped_rows`: undecoded rows of objects that
-        the dictionary does not know.
+        the dictionary does not know. `reselected_rows`: rows whose large columns were read again by key;
+        `newer_rows` of them were read as they are now, because undo was gone.
         """
         with oracle_errors(self.system), self._session.connection.cursor() as cursor:
             cursor.execute("select current_scn from v$database", fetch_decimals=False)
@@ -175,6 +187,8 @@ class LogMinerReader:
         return {
             "lag_scn": max(0, current - read_to) if read_to else 0,
             "skipped_rows": self._captured.skipped_ids.total(),
+            "reselected_rows": self._reselect.counts["read"],
+            "newer_rows": self._reselect.counts["newer"],
             **self._oldest_open.figures,
         }
 
@@ -187,6 +201,7 @@ class LogMinerReader:
         self._stream = Stream(
             self.system, self._settings, self._session, self._captured, self._open_work,
             window=self._window, recovery=self._recovery, oldest_open=self._oldest_open,
+            large=LargeValues(self._reselect, from_redo(self._settings), self._read),
         )  # fmt: skip
         return self._stream
 

@@ -10,8 +10,9 @@ wrongly escaped can by bad luck still be strictly correct. Read next: `cdc.reade
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from cdc.readers.logminer.cells import Cell, RedoSyntaxError, Statement
+from cdc.readers.logminer.cells import Cell, RedoSyntaxError, Statement, Unsupported
 from cdc.readers.logminer.statements import StatementScanner, read_statement
 
 MAX_READINGS = 5_000
@@ -75,8 +76,16 @@ class _Reading(StatementScanner):
             raise self.fail("text after the end of the statement")
 
 
-def read_relaxed(text: str, *, unquoted_tables: bool = False) -> Statement:
+def read_relaxed(
+    text: str, *, unquoted_tables: bool = False, unsure: frozenset[str] = frozenset()
+) -> Statement:
     """Read one statement whose strings may hold unescaped apostrophes.
+
+    Args:
+        text: SQL_REDO with its CSF pieces joined.
+        unquoted_tables: accept a table name without double quotes.
+        unsure: columns that readings may differ in: they are `Unsupported` then, since their value can be
+            had elsewhere.
 
     Raises:
         RedoSyntaxError: no reading, or more than one.
@@ -93,7 +102,9 @@ def read_relaxed(text: str, *, unquoted_tables: bool = False) -> Statement:
         try:
             statement = reading.statement()
             found = swallowing if reading.swallows else clean
-            if statement not in found:
+            if unsure and _differs_only(statement, found, unsure):
+                found[0] = _without(found[0], unsure)
+            elif statement not in found:
                 found.append(statement)
         except RedoSyntaxError:
             pass
@@ -111,6 +122,23 @@ def read_relaxed(text: str, *, unquoted_tables: bool = False) -> Statement:
     else:
         raise RedoSyntaxError("too many possible readings of unescaped apostrophes", refusal.offset)
     raise RedoSyntaxError("ambiguous apostrophes", refusal.offset)
+
+
+def _differs_only(statement: Statement, found: list[Statement], unsure: frozenset[str]) -> bool:
+    """Is there one reading, which differs from this one in columns only that it may?"""
+    return (
+        len(found) == 1
+        and statement != found[0]
+        and _without(statement, unsure) == _without(found[0], unsure)
+    )
+
+
+def _without(statement: Statement, unsure: frozenset[str]) -> Statement:
+    values = {
+        name: Unsupported() if name in unsure and cell is not None else cell
+        for name, cell in statement.values.items()
+    }
+    return replace(statement, values=values)
 
 
 def _next_choices(choices: list[int], open_choices: list[bool]) -> list[int] | None:

@@ -24,9 +24,7 @@ from cdc.changes import (
     BEFORE,
     META_SCHEMA,
     ChangeBatch,
-    SourceColumn,
     SourceTable,
-    SourceType,
     TableChanges,
     TableName,
 )
@@ -34,9 +32,12 @@ from cdc.oracle.errors import oracle_errors
 from cdc.ports import StopAsked
 from cdc.positions import Scn
 from cdc.readers.logminer.batches import utc
+from cdc.readers.logminer.selected import LARGE_ROWS, select_as_of, text_of_large
 from cdc.readers.logminer.values import canonical
 
 NOW = "select current_scn, cast(systimestamp as date) from v$database"
+LARGE_CHARACTERS = 16 * 2**20
+"""Values of one batch of such a table, about."""
 OLDEST_OPEN = "select min(start_scn) from gv$transaction where start_scn > 1"
 
 
@@ -101,10 +102,12 @@ class Snapshot:
         """Frames of text columns, and whether the table ends with them."""
         names = [AFTER + name for name in table.column_names]
         waiting: pl.DataFrame | None = None
+        large = any(column.large for column in table.columns)
+        array_rows = min(LARGE_ROWS, max_rows) if large else max_rows
         with oracle_errors(f"{self._system}: {table.name}"), self._connection.cursor() as cursor:
-            cursor.arraysize = cursor.prefetchrows = max_rows
+            cursor.arraysize = cursor.prefetchrows = array_rows
             cursor.execute(select_as_of(table), scn=self._point.scn)
-            while rows := cursor.fetchmany(max_rows):
+            while rows := _large_rows(cursor, max_rows) if large else cursor.fetchmany(max_rows):
                 if waiting is not None:
                     yield waiting, False
                 columns = zip(names, zip(*rows, strict=True), strict=True)
@@ -132,31 +135,14 @@ class Snapshot:
         return TableChanges(table, done, (ALL_PRESENT, frozenset(table.column_names)))
 
 
-def select_as_of(table: SourceTable) -> str:
-    """The flashback query of a table, every column converted to text without loss."""
-    columns = ", ".join(_as_text(column) for column in table.columns)
-    return f"select {columns} from {quoted(table.name)} as of scn :scn"  # noqa: S608 - quoted names
-
-
-def quoted(table: TableName) -> str:
-    """Owner and name as quoted identifiers."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name))
-
-
-def _as_text(column: SourceColumn) -> str:
-    name = '"' + column.name.replace('"', '""') + '"'
-    match column.type:
-        case SourceType.NUMBER:
-            return f"to_char({name})"
-        case SourceType.TIMESTAMP if column.declared == "DATE":
-            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS')"
-        case SourceType.TIMESTAMP:
-            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS.FF9')"
-        case SourceType.TIMESTAMP_TZ:
-            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM')"
-        case SourceType.BINARY:
-            return f"rawtohex({name})"
-        case SourceType.OTHER:
-            return f"to_char({name})"
-        case _:
-            return name
+def _large_rows(cursor: oracledb.Cursor, max_rows: int) -> list[tuple[str | None, ...]]:
+    """The next rows of a table with large columns: fewer, the larger their values are."""
+    rows: list[tuple[str | None, ...]] = []
+    characters = 0
+    while len(rows) < max_rows and characters < LARGE_CHARACTERS:
+        some = cursor.fetchmany(min(LARGE_ROWS, max_rows - len(rows)))
+        if not some:
+            break
+        rows += [tuple(map(text_of_large, row)) for row in some]
+        characters += sum(len(value or "") for row in rows[-len(some) :] for value in row)
+    return rows

@@ -19,6 +19,9 @@ from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.captured import CapturedTables
 from cdc.readers.logminer.events import Committed, DdlSeen
+from cdc.readers.logminer.large_rows import LargeRows
+from cdc.readers.logminer.large_values import LargeValues
+from cdc.readers.logminer.lob_filter import LobFilter
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.output import Output
@@ -44,6 +47,7 @@ class Stream:
         window: sizes of windows, kept from stream to stream.
         recovery: told of every window that was read to its end.
         oldest_open: told of the open transactions.
+        large: fills large columns.
     """
 
     def __init__(
@@ -57,10 +61,12 @@ class Stream:
         window: WindowSize,
         recovery: Recovery,
         oldest_open: OldestOpen,
+        large: LargeValues,
     ) -> None:
         self._system, self._settings, self._session = system, settings, session
         self._captured, self._open_work = captured, open_work
         self._window, self._recovery, self._oldest_open = window, recovery, oldest_open
+        self._large = large
         self.read_to = 0
 
     def batches(
@@ -68,18 +74,19 @@ class Stream:
     ) -> Iterator[ChangeBatch]:
         """Yield batches until `stop()`; see `cdc.ports.ChangeReader.read`."""
         committed = int(resume["committed"])
-        start, restored = self._open_work.begin(resume, identity)
+        start, restored = self._open_work.begin(resume, {**identity, "large_columns": self._large.digest})
         self._captured.begin(resume)
         self.read_to = min(start, committed)
         state = since = self._session.look()
         assembly = self._assembly(state, restored)
         maker = BatchMaker(
             self._system, self._captured.readers, self._settings.user.upper(),
-            has_apply_log=self._settings.apply_log is not None,
+            has_apply_log=self._settings.apply_log is not None, large=self._large,
         )  # fmt: skip
         output = Output(
             self._system, maker, assembly, self._checkpoint, self._captured.stopped, committed, max_changes,
             dict(resume),
+            LargeRows(self._system, self._captured.readers, self._captured.large, self._large.from_redo),
         )  # fmt: skip
         pause_s = self._settings.poll_interval_ms / 1000
         told_at = time.monotonic()
@@ -115,6 +122,7 @@ class Stream:
             self._captured.table_of,
             private_threads=frozenset(one.thread for one in state.threads if one.private),
             apply_log=log.table if log is not None else None,
+            lobs=LobFilter(self._captured.large, self._large.from_redo),
             restored=restored,
             max_bytes=self._settings.open_transaction_bytes,
             spill=self._open_work.spill,

@@ -8,19 +8,19 @@ ALL_TABLES, ALL_TAB_COLS, ALL_NESTED_TABLES, ALL_LOG_GROUPS.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cdc.changes import SourceType, TableName
+from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.ports import Finding
 from cdc.readers.logminer.dictionary import CapturedTable, rows_by_owner
 from cdc.readers.logminer.grants import table_grants
+from cdc.readers.logminer.large_values import from_redo
 from cdc.readers.logminer.probe import Probe
-from cdc.readers.logminer.snapshot import quoted
+from cdc.readers.logminer.selected import quoted
 
-ANSI_BYTES = 4_000
-"""Longer texts are logged as extended strings, which are not captured."""
 NAME_CHARACTERS = 30
 """LogMiner calls a table unsupported whose name, or a column's, is longer."""
 
@@ -71,6 +71,7 @@ class TableChecks:
             yield from column_findings(one)
         yield from self._unsupported()
         yield from self._supplemental()
+        yield from self._from_redo()
 
     def _rights(self, name: TableName) -> Iterator[Finding]:
         """Select, and flashback for the snapshot."""
@@ -110,18 +111,32 @@ class TableChecks:
                     f"alter table {quoted(name)} add supplemental log data (all) columns;",
                 )
 
+    def _from_redo(self) -> Iterator[Finding]:
+        """Does the setting name large columns that a rule reads?"""
+        known = {
+            f"{name}.{column.name}"
+            for name, one in self.captured.items()
+            for column in one.table.columns
+            if column.large
+        }
+        for table, columns in from_redo(self.settings).items():
+            for wrong in sorted({f"{table}.{column}" for column in columns} - known):
+                near = difflib.get_close_matches(wrong, known, n=1)
+                wanted = "a LOB column or extended string that a rule reads"
+                yield Finding(
+                    "setting lobs_from_redo", wrong, wanted, f"did you mean {near[0]}?" if near else ""
+                )
+
     def _rows(self, statement: str, names: Sequence[TableName]) -> list[tuple[str, tuple[str, ...]]]:
         return rows_by_owner(self.probe.connection, statement, names, self.probe.system)
 
 
 def column_findings(captured: CapturedTable) -> Iterator[Finding]:
-    """Columns that are too long, or that make LogMiner leave out the whole table."""
+    """Names that are too long, and columns that make LogMiner leave out the whole table."""
     name = captured.table.name
     if len(name.name) > NAME_CHARACTERS:
         yield _unsupported(name, f"a name of {len(name.name)} characters", f"at most {NAME_CHARACTERS}")
-    for column in captured.table.columns:
-        if column.type is SourceType.TEXT and (column.length or 0) > ANSI_BYTES:
-            yield Finding(f"{name}.{column.name}", column.declared, f"at most {ANSI_BYTES} characters", "")
+    for column in captured.described.columns:
         if len(column.name) > NAME_CHARACTERS:
             subject = TableName(name.schema, f"{name.name}.{column.name}")
             yield _unsupported(

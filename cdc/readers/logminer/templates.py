@@ -34,7 +34,9 @@ class Template:
 
     `pieces` maps frame columns (`before.X`, `after.X`) to the index of their piece, None for NULL;
     `take` gives the values of all frame columns, in order, from a list of pieces with None at its end;
-    `formats` are pieces that must hold one of `cdc.readers.logminer.formats.TIMESTAMP_FORMATS`.
+    `empty` are frame columns of large columns that the text says are empty: `take` gives the item before
+    the last for them; `formats` are pieces that must hold one of
+    `cdc.readers.logminer.formats.TIMESTAMP_FORMATS`.
     """
 
     operation: str
@@ -43,6 +45,7 @@ class Template:
     formats: tuple[int, ...]
     before_absent: frozenset[str]
     after_absent: frozenset[str]
+    empty: frozenset[str] = frozenset()
 
 
 def skeleton(text: str) -> str:
@@ -121,6 +124,7 @@ def compile_template(
     pieces: dict[str, int | None] = {}
     formats: list[int] = []
     used: set[int] = set()
+    empty: set[str] = set()
     if statement.rowid is not None:
         used.add(_piece(statement.rowid) or 0)
     sides: dict[str, Mapping[str, Cell] | None] = {BEFORE: statement.before, AFTER: statement.after}
@@ -133,7 +137,12 @@ def compile_template(
         for name, cell in cells.items():
             column = columns.get(name)
             if isinstance(cell, Unsupported) and column is not None:
+                if column.large:
+                    return None
                 missing.add(name)
+                continue
+            if column is not None and column.large and _is_empty_lob(cell):
+                empty.add(side + name)
                 continue
             found = _role(cell, column)
             if found is None and cell is not None and not (name in excluded and _is_empty_lob(cell)):
@@ -149,7 +158,8 @@ def compile_template(
         absent[side] = frozenset(missing)
     if used - {0} != set(range(1, 2 * len(outside) - 1, 2)):
         return None
-    places = [pieces.get(side + name) for side in (BEFORE, AFTER) for name in columns]
+    sides_of_columns = [side + name for side in (BEFORE, AFTER) for name in columns]
+    places = [-2 if name in empty else pieces.get(name) for name in sides_of_columns]
     return Template(
         OPERATIONS[statement.operation],
         pieces,
@@ -157,6 +167,7 @@ def compile_template(
         tuple(dict.fromkeys(formats)),
         absent[BEFORE],
         absent[AFTER],
+        frozenset(empty),
     )
 
 

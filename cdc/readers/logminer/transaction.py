@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cdc.changes import TableName
+from cdc.readers.logminer.lob_filter import Located
 from cdc.readers.logminer.rows import Code, LogRow
 from cdc.readers.logminer.spill import SpillFile
 from cdc.readers.logminer.undo import NO_ROW_ID, Kept, RowStack
@@ -35,6 +36,9 @@ class Transaction:
         file: the rows that are not in memory.
         on_disk_to: SCN up to which all its rows came from disk after a restart; read again, they are
             passed over.
+        lob_rows: rows of LOBs and extended strings that were kept.
+        undone: a row was undone, or a LOB row was a compensation: LOB rows may belong to undone work.
+        located: what LOB rows without a locator go on with; None behind a data row.
         changed: a row was added or undone since the file was last complete.
     """
 
@@ -51,6 +55,9 @@ class Transaction:
     changed: bool = True
     memory_bytes: int = 0
     without_row_id: int = 0
+    lob_rows: int = 0
+    undone: bool = False
+    located: Located | None = None
     first_seen_s: float = field(default_factory=time.monotonic)
     _tail: RowStack = field(default_factory=RowStack)
     _tail_live: int = 0
@@ -76,7 +83,7 @@ class Transaction:
 
     def append(self, table: TableName, row: LogRow) -> int:
         """Keep a forward row; returns the bytes of memory it takes, about."""
-        self.changed = True
+        self.changed, self.located = True, None
         self._tail.append((table, row))
         self._tail_live += 1
         if row.row_id in NO_ROW_ID:
@@ -85,9 +92,17 @@ class Transaction:
         self.memory_bytes += size
         return size
 
+    def append_lob(self, table: TableName, row: LogRow) -> int:
+        """Keep a row of a LOB; a compensation is only noted, its LOB is then not known from the redo."""
+        self.lob_rows += 1
+        if row.rollback:
+            self.changed = self.undone = True
+            return 0
+        return self.append(table, row)
+
     def undo(self, row: LogRow) -> bool:
         """Cancel the newest live row that a ROLLBACK = 1 row compensates; False if there is none."""
-        self.changed = True
+        self.changed = self.undone = True
         if self._tail.undo(row) is not None:
             self._tail_live -= 1
             return True

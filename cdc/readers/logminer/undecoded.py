@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from cdc.changes import SourceTable
 from cdc.readers.logminer.cells import Cell, Hex, RedoSyntaxError, Statement
 from cdc.readers.logminer.internal import decode
+from cdc.readers.logminer.values import LOBS
 
 _NUMBERED = re.compile(r"COL (\d+)\Z")
 
@@ -64,7 +65,7 @@ class Undecoded:
 
     def _text(self, name: str, data_type: str, cell: Cell) -> Cell:
         """The text of a cell, RAW as its digits."""
-        if not isinstance(cell, Hex) or data_type == "RAW":
+        if not isinstance(cell, Hex) or data_type == "RAW" or data_type in LOBS:
             return cell
         try:
             return decode(data_type, cell.digits, charset=self._charset)

@@ -36,6 +36,10 @@ class Absent(Enum):
 
 ABSENT = Absent.ABSENT
 
+EMPTY_LOB, UNTOLD = "\0empty large value\0", "\0untold large value\0"
+"""Stand in a frame for the value of a large column that a text names and does not hold: LOB rows may
+follow, which is none if the text says EMPTY_CLOB(); or it is in a form that does not tell the value."""
+
 _TYPES = {
     "NUMBER": SourceType.NUMBER,
     "FLOAT": SourceType.NUMBER,
@@ -49,7 +53,11 @@ _TYPES = {
     "UROWID": SourceType.TEXT,
     "DATE": SourceType.TIMESTAMP,
     "RAW": SourceType.BINARY,
+    "CLOB": SourceType.TEXT,
+    "NCLOB": SourceType.TEXT,
+    "BLOB": SourceType.BINARY,
 }
+LOBS = frozenset(("CLOB", "NCLOB", "BLOB"))
 _SPECIAL_NUMBERS = {
     "INF": "Infinity",
     "+INF": "Infinity",
@@ -66,11 +74,12 @@ _PLAIN_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"
 _FRACTION_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d*$"
 _UTC_TIMESTAMP = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d*[1-9])?\+00$"
 _PLAIN_HEX = r"^(?:[0-9a-f]{2})+$"
+_TEXT_CALLS = frozenset(("UNISTR", "CHR", "NCHR", "TO_CLOB", "TO_NCLOB"))
 _EMPTY_LOB = frozenset(("EMPTY_CLOB", "EMPTY_BLOB", "EMPTY_NCLOB"))
 
 
 def source_type(data_type: str) -> SourceType | None:
-    """The kind of an Oracle type as ALL_TAB_COLUMNS names it; None for LOB, LONG, XML and objects."""
+    """The kind of an Oracle type as ALL_TAB_COLUMNS names it; None for LONG, XML, JSON, BFILE and objects."""
     if data_type.startswith("TIMESTAMP"):
         return SourceType.TIMESTAMP_TZ if data_type.endswith("TIME ZONE") else SourceType.TIMESTAMP
     if data_type.startswith("INTERVAL"):
@@ -112,6 +121,13 @@ def cell_text(cell: Cell, column: SourceColumn) -> str | Absent | None:
     """
     if cell is None:
         return None
+    if column.large:
+        if isinstance(cell, Call) and cell.name in _EMPTY_LOB:
+            return EMPTY_LOB
+        if (isinstance(cell, Call) and cell.name not in _TEXT_CALLS) or isinstance(cell, Unsupported | Bind):
+            return UNTOLD
+        if isinstance(cell, Hex) != (column.type is SourceType.BINARY):
+            return UNTOLD  # a CLOB as bytes of a character set that the text does not name
     if isinstance(cell, Unsupported | Bind):
         return ABSENT
     if isinstance(cell, Hinted):

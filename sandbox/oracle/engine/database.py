@@ -90,6 +90,7 @@ class OracleDatabase:
         self.sessions: dict[int, EngineSession] = {}
         self.on_statement: list[Callable[[EngineSession, str], None]] = []
         self.faults = FaultScript()
+        self.unescaped_strings = False
         self._numbers = itertools.count(101)
         self._lock = threading.Lock()
         for at, pdb in enumerate(pdbs):

@@ -15,6 +15,7 @@ from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.dml import kept, place_of
 from sandbox.oracle.engine.expressions import Scope
 from sandbox.oracle.engine.journal import Operation, Record
+from sandbox.oracle.engine.redo_text import is_extended
 from sandbox.oracle.engine.sql_types import from_name
 from sandbox.oracle.engine.store import KeyIndex, Shape, StoredColumn, Table
 from sandbox.oracle.engine.syntax import (
@@ -61,6 +62,7 @@ def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan
     if (owner, name) in catalog.tables or (owner, name) in catalog.sequences:
         raise OracleFault(955, "name is already used by an existing object")
     columns = _columns(statement, plan)
+    _check_lengths(session, columns)
     number = catalog.new_object_id()
     shape = Shape(owner, name, columns, (), (), False, False, number, number, 1, statement.temporary)
     table = Table(shape, next_identity=len(columns) + 1)
@@ -89,6 +91,13 @@ def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan
         for row in list(plan.rows(env, ())):
             storage.insert(transaction, table, row, env.check)
         session.commit()
+
+
+def _check_lengths(session: EngineSession, columns: abc.Iterable[StoredColumn]) -> None:
+    """Long strings need MAX_STRING_SIZE=EXTENDED."""
+    extended = session.database.parameters.get("max_string_size") == "EXTENDED"
+    if not extended and any(is_extended(column.type) for column in columns):
+        raise OracleFault(910, "specified length too long for its datatype")
 
 
 def _columns(statement: CreateTable, plan: QueryPlan | None) -> tuple[StoredColumn, ...]:
@@ -282,6 +291,7 @@ def _add_columns(
         if table.shape.place(definition.name) is not None:
             raise OracleFault(1430, "column being added already exists in table")
         column = _column(definition, table.next_identity)
+        _check_lengths(session, (column,))
         table.next_identity += 1
         cell = None
         if definition.default is not None:

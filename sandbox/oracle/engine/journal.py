@@ -31,10 +31,24 @@ class Operation(IntEnum):
     ROLLBACK = 36
 
 
-class Record:
-    """One change. `undo` marks compensation: then before and after are those of the undoing."""
+@dataclass(frozen=True)
+class LobChange:
+    """A LOB changed in place: `write` of data, `trim` to an amount, `erase` of an amount; offsets from 1."""
 
-    __slots__ = ("after", "before", "operation", "row", "scn", "shape", "transaction", "undo")
+    kind: str
+    place: int
+    offset: int
+    amount: int
+    data: bytes
+
+
+class Record:
+    """One change. `undo` marks compensation: then before and after are those of the undoing.
+
+    `lob` says how an update changed a LOB out of its row: then it has no UPDATE row in LogMiner.
+    """
+
+    __slots__ = ("after", "before", "lob", "operation", "row", "scn", "shape", "transaction", "undo")
 
     def __init__(
         self,
@@ -47,9 +61,11 @@ class Record:
         after: Row | None = None,
         *,
         undo: bool = False,
+        lob: LobChange | None = None,
     ) -> None:
         self.scn, self.transaction, self.operation = scn, transaction, operation
         self.shape, self.row, self.before, self.after, self.undo = shape, row, before, after, undo
+        self.lob = lob
 
 
 @dataclass

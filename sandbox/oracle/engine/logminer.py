@@ -73,6 +73,7 @@ class Mining:
             date_format=nls["NLS_DATE_FORMAT"],
             timestamp_format=nls["NLS_TIMESTAMP_FORMAT"],
             zone_format=nls["NLS_TIMESTAMP_TZ_FORMAT"],
+            escaped=not database.unescaped_strings,
         )
         self._renderers: dict[Shape, Renderer] = {}
         self._end = b";" if self._style.delimiter else b""
@@ -105,6 +106,9 @@ class Mining:
         rendered = bool(self._wanted & {_REDO, _UNDO, _CSF})
         for place, record in places:
             row = build(place, record)
+            if not self._has_row(record):
+                yield from self._lob_rows(row, record)
+                continue
             if early is not None and not early(tuple(row)):
                 if not rendered or not self._has_lobs(record):
                     continue
@@ -162,12 +166,16 @@ class Mining:
             self._renderers[shape] = found
         return found
 
+    def _has_row(self, record: Record) -> bool:
+        if record.shape is None or record.operation is not Operation.UPDATE:
+            return True
+        return self._renderer(record.shape).has_row(record)
+
     def _has_lobs(self, record: Record) -> bool:
-        return (
-            record.shape is not None
-            and record.operation in _DATA
-            and bool(self._renderer(record.shape).long_lobs(record))
-        )
+        if record.shape is None or record.operation not in _DATA:
+            return False
+        renderer = self._renderer(record.shape)
+        return bool(renderer.long_lobs(record) or renderer.long_strings(record))
 
     def _lob_rows(self, row: list[Cell], record: Record) -> Iterator[Row]:
         if record.shape is None:

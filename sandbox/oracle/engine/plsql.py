@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import declared, packages, sql_types
+from sandbox.oracle.engine import declared, lob_blocks, packages, sql_types
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.conversions import to_number, to_text
 from sandbox.oracle.engine.expressions import Expr, Scope, literal
@@ -56,6 +56,9 @@ def run(
         if opened is not None:
             return opened
         block = _Block(session, text, binds, values, check)
+        changed = lob_blocks.run(session, text, binds, values, block.argument, check)
+        if changed is not None:
+            return changed
         mark = len(session.transaction.changes) if session.transaction else 0
         try:
             block.run()
@@ -140,6 +143,12 @@ class _Block:
                     cells.encode_number(value), sql_types.NUMBER
                 )
         return Compiler(scope, QueryPlanner(Finder(self.session), kinds, frozenset())).value(node)
+
+    def argument(self, text: str) -> Cell:
+        """Value of an argument as it is written."""
+        reader = StatementReader(text)
+        self.occurrences = [word.text for word in reader.tokens if word.kind is Kind.BIND]
+        return self.evaluate(self._compile(reader))
 
     def evaluate(self, expr: Expr) -> Cell:
         """Value of a compiled expression."""

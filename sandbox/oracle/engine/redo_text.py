@@ -2,7 +2,7 @@
 """SQL_REDO of a record, in the forms LogMiner writes: quoted numbers, doubled apostrophes, IS NULL.
 
 One renderer per table shape and style; it works on cells and decodes only what it prints.
-Read next: `logminer` (rows around the text), `lob_redo` (long CLOBs).
+Read next: `logminer` (rows around the text), `lob_redo` (what does not fit).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ Printer = Callable[[bytes], str]
 
 INLINE_LOB_BYTES = 3964
 """A longer CLOB does not fit its row: the text says EMPTY_CLOB() and LOB_WRITE rows follow."""
+INLINE_STRING_BYTES = 4000
+"""A longer value of an extended string does not fit a statement: a 32K block follows."""
 
 LOBS = (DbType.CLOB, DbType.BLOB, DbType.LONG, DbType.LONG_RAW)
 _FAST_DATE = "YYYY-MM-DD HH24:MI:SS"
@@ -29,13 +31,17 @@ _FAST_DATE = "YYYY-MM-DD HH24:MI:SS"
 
 @dataclass(frozen=True)
 class Style:
-    """What shapes the text: options of START_LOGMNR and the session's formats."""
+    """What shapes the text: options of START_LOGMNR and the session's formats.
+
+    Apostrophes of extended strings are not doubled unless `escaped`, as in some releases.
+    """
 
     row_id: bool = True
     delimiter: bool = True
     date_format: str = _FAST_DATE
     timestamp_format: str = "YYYY-MM-DD HH24:MI:SS.FF9"
     zone_format: str = "YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM"
+    escaped: bool = True
 
 
 @lru_cache(maxsize=131072)
@@ -53,6 +59,22 @@ def _text(cell: bytes) -> str:
     if "'" in text:
         text = text.replace("'", "''")
     return f"'{text}'"
+
+
+def _unescaped(cell: bytes) -> str:
+    return f"'{cell.decode()}'"
+
+
+def lob_limit(base: DbType) -> int:
+    """Bytes of a LOB that still lies in its row."""
+    return INLINE_LOB_BYTES // 2 if base is DbType.BLOB else INLINE_LOB_BYTES
+
+
+def is_extended(kind: SqlType) -> bool:
+    """Is it a type that needs MAX_STRING_SIZE=EXTENDED?"""
+    return (kind.base is DbType.VARCHAR2 and kind.size > 4000) or (
+        kind.base is DbType.RAW and kind.size > 2000
+    )
 
 
 def _hex(cell: bytes) -> str:
@@ -102,6 +124,8 @@ def _timestamp(name: str, form: str, scale: int) -> Printer:
 
 def _printer(kind: SqlType, style: Style) -> Printer:
     base = kind.base
+    if is_extended(kind) and base is DbType.VARCHAR2 and not style.escaped:
+        return _unescaped
     if base is DbType.NUMBER:
         return _number
     if base is DbType.DATE:
@@ -139,13 +163,18 @@ class Renderer:
         else:
             names = [f'"COL {at}"' for at in range(1, len(shape.columns) + 1)]
             self.owner, self.table = "UNKNOWN", f"OBJ# {shape.object_id}"
-        self._object = f'"{self.owner}"."{self.table}"'
+        self.names = names
+        self.object = self._object = f'"{self.owner}"."{self.table}"'
         raw = [_unknown_lob if column.type.base in LOBS else _hex for column in shape.columns]
         self._printers = [_printer(column.type, style) for column in shape.columns] if known else raw
         self._equals = [f"{name} = " for name in names]
         self._nulls = [f"{name} IS NULL" for name in names]
         self._insert = f"insert into {self._object}({','.join(names)}) values ("
-        self._lobs = frozenset(at for at, column in enumerate(shape.columns) if column.type.base in LOBS)
+        strings = [at for at, column in enumerate(shape.columns) if is_extended(column.type)]
+        self._strings = frozenset(strings)
+        self._lobs = frozenset(
+            [*strings, *(at for at, column in enumerate(shape.columns) if column.type.base in LOBS)]
+        )
         self._whole = [at for at in range(len(shape.columns)) if at not in self._lobs]
         self._logged = [at for at in shape.logged if at not in self._lobs]
         self._end = ";" if style.delimiter else ""
@@ -163,8 +192,8 @@ class Renderer:
     def _render(self, operation: Operation, before: Row | None, after: Row | None, record: Record) -> str:
         if operation is Operation.INSERT and after is not None:
             values = [
-                "NULL" if cell is None else show(cell)
-                for show, cell in zip(self._printers, after, strict=True)
+                "NULL" if cell is None or self._is_long(at, cell) else show(cell)
+                for at, (show, cell) in enumerate(zip(self._printers, after, strict=True))
             ]
             return f"{self._insert}{','.join(values)}){self._end}"
         if operation is Operation.UPDATE and before is not None and after is not None:
@@ -175,7 +204,7 @@ class Renderer:
         return f"delete from {self._object} where {conditions}{self._end}"
 
     def _update(self, before: Row, after: Row, record: Record) -> str:
-        changed = self.changed(before, after)
+        changed = [at for at in self.changed(before, after) if not self._is_long(at, after[at])]
         sets = ", ".join(
             [
                 self._equals[at] + ("NULL" if (cell := after[at]) is None else self._printers[at](cell))
@@ -190,6 +219,18 @@ class Renderer:
         conditions = self._conditions(places, before, record)
         where = f" where {conditions}" if conditions else ""
         return f"update {self._object} set {sets}{where}{self._end}"
+
+    def has_row(self, record: Record) -> bool:
+        """Is there an INSERT, UPDATE or DELETE row? Not if only values outside of it changed."""
+        if record.lob is not None:
+            return False
+        if not self._strings or record.operation is not Operation.UPDATE or record.undo:
+            return True
+        before, after = record.before or (), record.after or ()
+        return not all(self._is_long(at, after[at]) for at in self.changed(before, after))
+
+    def _is_long(self, at: int, cell: Cell) -> bool:
+        return at in self._strings and cell is not None and len(cell) > INLINE_STRING_BYTES
 
     def changed(self, before: Row, after: Row) -> list[int]:
         """Columns an update changed; all that are logged when it changed none."""
@@ -211,23 +252,38 @@ class Renderer:
         """Row id of a record's row."""
         return row_id_text(self.shape, record.row)
 
-    def long_lobs(self, record: Record) -> list[tuple[int, Cell]]:
-        """Columns whose text does not fit the statement, with what was written to them."""
+    def long_lobs(self, record: Record) -> list[tuple[int, bytes]]:
+        """LOB columns whose value does not fit the statement, with what was written to them."""
+        return [
+            (at, cell)
+            for at, cell in self._written(record, self._lobs)
+            if (base := self.shape.columns[at].type.base) in (DbType.CLOB, DbType.BLOB)
+            and len(cell) > lob_limit(base)
+        ]
+
+    def long_strings(self, record: Record) -> list[tuple[int, bytes]]:
+        """The same for extended strings."""
+        return [(at, cell) for at, cell in self._written(record, self._strings) if self._is_long(at, cell)]
+
+    def _written(self, record: Record, places: frozenset[int]) -> list[tuple[int, bytes]]:
         after = record.after
-        if not self._lobs or after is None or record.undo:
+        if not places or after is None or record.undo:
             return []
         return [
             (at, cell)
-            for at in sorted(self._lobs)
-            if (cell := after[at]) is not None
-            and len(cell) > INLINE_LOB_BYTES
-            and (record.before is None or record.before[at] != cell)
+            for at in sorted(places)
+            if (cell := after[at]) is not None and (record.before is None or record.before[at] != cell)
         ]
 
-    def key_conditions(self, row: Row) -> str:
-        """The where clause of a LOB locator: the key, or every column."""
-        places = self.shape.key or self._whole
-        return " and ".join(
-            self._nulls[at] if (cell := row[at]) is None else self._equals[at] + self._printers[at](cell)
+    def row_conditions(self, record: Record, alias: str = "") -> str:
+        """The where clause of a LOB locator: what supplemental logging adds, else the key, else all."""
+        row = record.after or ()
+        places = self._logged or self.shape.key or self._whole
+        parts = [
+            alias
+            + (self._nulls[at] if (cell := row[at]) is None else self._equals[at] + self._printers[at](cell))
             for at in places
-        )
+        ]
+        if self.style.row_id and not alias:
+            parts.append(f"ROWID = '{self.row_id(record)}'")
+        return " and ".join(parts)

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from sandbox.oracle.engine.journal import Journal, Operation, Record
+from sandbox.oracle.engine.journal import Journal, LobChange, Operation, Record
 from sandbox.oracle.engine.store import KeyIndex, Shape, Table, Version
 from sandbox.oracle.engine.transactions import OPEN, Transaction
 from sandbox.oracle.interface import OracleFault, Row
@@ -84,8 +84,10 @@ class Storage:
         self._log(transaction, Operation.INSERT, table.shape, number, None, row)
         return number
 
-    def update(self, transaction: Transaction, table: Table, number: int, row: Row) -> bool:
-        """Replace a row that this transaction has locked.
+    def update(
+        self, transaction: Transaction, table: Table, number: int, row: Row, *, lob: LobChange | None = None
+    ) -> bool:
+        """Replace a row that this transaction has locked; `lob` if only a LOB outside of it changed.
 
         Returns:
             True when a unique key changed: `check_keys` must follow at the end of the statement, so
@@ -102,7 +104,7 @@ class Storage:
             if not index.is_null(key):
                 index.add(key, number)
         table.rows[number] = Version(transaction, row, head)
-        self._log(transaction, Operation.UPDATE, table.shape, number, before, row)
+        self._log(transaction, Operation.UPDATE, table.shape, number, before, row, lob=lob)
         return moved
 
     def check_keys(
@@ -221,13 +223,14 @@ class Storage:
         after: Row | None,
         *,
         undo: bool = False,
+        lob: LobChange | None = None,
     ) -> None:
         self.scn += 1
         if shape.temporary:
             undo_only = Record(self.scn, transaction, operation, shape, number, before, after, undo=undo)
             transaction.changes.append(undo_only)
             return
-        record = Record(self.scn, transaction, operation, shape, number, before, after, undo=undo)
+        record = Record(self.scn, transaction, operation, shape, number, before, after, undo=undo, lob=lob)
         self.journal.append(record)
         transaction.changes.append(record)
 
@@ -247,7 +250,8 @@ class Storage:
                     else:
                         table.rows[record.row] = head.previous
                 inverse = _INVERSE[record.operation]
-                self._log(transaction, inverse, shape, record.row, record.after, record.before, undo=True)
+                images = record.after, record.before
+                self._log(transaction, inverse, shape, record.row, *images, undo=True, lob=record.lob)
                 transaction.changes.pop()
 
     def commit(self, transaction: Transaction) -> int:

@@ -6,6 +6,7 @@
     open_thread(thread)   close_thread(thread)      use_thread(thread)
     delay_flush(thread)   hold_flush(thread)        flush
     share_commits(times)  new_incarnation           open_pdb(name)
+    leave_apostrophes
 
 What they do is in the manual of the sandbox. Read next: `script`.
 """
@@ -171,6 +172,10 @@ def _new_incarnation(session: EngineSession, arguments: Arguments) -> None:
         database.resetlogs_scn, database.resetlogs_at = session.storage.next_scn(), database.clock()
 
 
+def _leave_apostrophes(session: EngineSession, arguments: Arguments) -> None:
+    session.database.unescaped_strings = True
+
+
 def _open_pdb(session: EngineSession, arguments: Arguments) -> None:
     name = arguments.text("NAME").upper()
     if not name:
@@ -205,6 +210,7 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "FLUSH": ((), _flush),
     "SHARE_COMMITS": (("TIMES",), _share_commits),
     "NEW_INCARNATION": ((), _new_incarnation),
+    "LEAVE_APOSTROPHES": ((), _leave_apostrophes),
     "OPEN_PDB": (("NAME",), _open_pdb),
 }
 PROCEDURES.update(

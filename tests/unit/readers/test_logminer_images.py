@@ -8,6 +8,7 @@ import pytest
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.readers.logminer.images import COLUMNAR_ROWS, ImageReader, RedoRowError
+from cdc.readers.logminer.values import UNTOLD
 
 COLUMNS = (
     SourceColumn("ID", SourceType.TEXT, "CHAR(10)", nullable=False, length=10),
@@ -184,3 +185,18 @@ def test_relaxed_reading_is_opt_in() -> None:
     assert relaxed.read([text]).frame["after.NAME"].to_list() == ["rue de l'église"]
     with pytest.raises(RedoRowError, match="ambiguous"):
         relaxed.read(['insert into "CISADM"."CI_X"("ID","NAME") values (\'1\',\'a\',\'b\');'])
+
+
+def test_unescaped_apostrophes_that_only_a_large_column_hides() -> None:
+    """Where readings differ in a large column alone, the row is read and that value is read again."""
+    table = SourceTable(
+        TABLE.name,
+        (COLUMNS[0], SourceColumn("NOTE", SourceType.TEXT, "VARCHAR2(32767)", large=True), COLUMNS[1]),
+        ("ID",),
+    )
+    two = """insert into "CISADM"."CI_X"("ID","NOTE","NAME") values ('1','a' , 'b','c')"""
+    with pytest.raises(RedoRowError):
+        ImageReader(table, relaxed=True).read([two])
+    other = """insert into "CISADM"."CI_X"("ID","NAME","NOTE") values ('1','c','it's' || 'x')"""
+    row = ImageReader(table, relaxed=True).read([other]).frame.row(0, named=True)
+    assert (row["after.ID"], row["after.NAME"], row["after.NOTE"]) == ("1", "c", UNTOLD)
