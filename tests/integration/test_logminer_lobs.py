@@ -283,7 +283,7 @@ def test_extended_strings_are_followed(tmp_path: Path, from_redo: tuple[str, ...
         reader = documents.reader(from_redo=from_redo, unescaped_apostrophes=unescaped)
         rows: dict[str, dict[str, str | None]] = {}
         try:
-            assert reader.preflight() == []
+            assert [finding for finding in reader.preflight() if not finding.advice] == []
             with documents.cursor() as cursor:
                 extended(cursor, 1, pick, 1_000)
             batches = snapshot(reader)

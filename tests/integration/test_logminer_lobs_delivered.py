@@ -192,7 +192,7 @@ def test_source_staging_and_target_are_equal(
             writer.transaction()
         stager = new_stager(world, rules)
         reader = new_reader(dsn, tmp_path, from_redo, pick)
-        assert reader.preflight() == []
+        assert [finding for finding in reader.preflight() if not finding.advice] == []
         assert mapping_rules.check_source(rules, SYSTEM, reader.describe()) == []
         for batch in reader.snapshot(max_rows=5, stop=lambda: False):
             stager.stage(batch)
