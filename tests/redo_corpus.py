@@ -32,7 +32,7 @@ from cdc.readers.logminer.cells import (
 from cdc.readers.logminer.charsets import codec
 from cdc.readers.logminer.ddl import read_ddl
 from cdc.readers.logminer.internal import decode
-from cdc.readers.logminer.lobs import applied
+from cdc.readers.logminer.lobs import LobValue
 from cdc.readers.logminer.relaxed import read_relaxed
 from cdc.readers.logminer.rows import carries_no_data
 from cdc.readers.logminer.statements import read_statement
@@ -167,11 +167,18 @@ def _lob(lob: LobText, case: Case) -> dict[str, Any]:
 def _applied(lob: LobText, current: Any, wanted: Any) -> Any:
     """The value after the text's work; bytes in the form and case of what is wanted."""
     digits = current["hex"] if isinstance(current, dict) else current or ""
-    result = applied(digits.lower() if lob.binary else digits, [lob])
+    result = applied(digits.lower() if lob.binary else digits, lob)
     if lob.binary:
         written = wanted["hex"] if isinstance(wanted, dict) else wanted
         result = written if result == str(written).lower() else result
     return {"hex": result} if isinstance(wanted, dict) else result
+
+
+def applied(current: str, lob: LobText) -> str | None:
+    """The value of a LOB column, known before, after the operations of one row."""
+    value = LobValue(current, binary=lob.binary)
+    value.apply(lob)
+    return value.value
 
 
 def differences(expected: Any, found: Any, place: str = "") -> Iterator[str]:

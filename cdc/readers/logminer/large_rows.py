@@ -14,14 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cdc.changes import SourceColumn, SourceType, TableName
-from cdc.oracle.connect import identifier
 from cdc.readers.logminer.batches import unreadable
 from cdc.readers.logminer.blocks import LobText, read_extended_begin, read_lob, read_locator
 from cdc.readers.logminer.cells import Call, RedoSyntaxError, Statement
 from cdc.readers.logminer.events import Committed
 from cdc.readers.logminer.images import ImageReader
-from cdc.readers.logminer.large_values import FETCH, Fetch, LargeRow, MadeUp
+from cdc.readers.logminer.large_values import Fetch, LargeRow, MadeUp
 from cdc.readers.logminer.lob_filter import LOB_CODES
+from cdc.readers.logminer.lob_parts import LobParts
 from cdc.readers.logminer.lobs import LobValue
 from cdc.readers.logminer.loose_writes import LooseWrites
 from cdc.readers.logminer.rows import Code, LogRow
@@ -35,21 +35,12 @@ Key = tuple[str | None, ...]
 
 
 @dataclass
-class _Parts:
-    """LOBs of one row: a value by column, None where it is to be read again."""
-
-    first: LogRow
-    locator: LobText
-    values: dict[str, LobValue | None] = field(default_factory=dict)
-
-
-@dataclass
 class _Statement:
     """A data row, if there is one, and the LOB rows behind it."""
 
     kept: Kept | None = None
     read: Statement | None = None
-    parts: dict[tuple[TableName, Key], _Parts] = field(default_factory=dict)
+    parts: dict[tuple[TableName, Key], LobParts] = field(default_factory=dict)
 
 
 class LargeRows:
@@ -101,7 +92,7 @@ class _Joining:
         self._system, self._readers, self._large, self._from_redo = system, readers, large, from_redo
         self._made_up = MadeUp.FROM_LOCATOR if trusted else MadeUp.FROM_SOURCE
         self._statement = _Statement()
-        self._current: tuple[_Parts, str] | None = None
+        self._current: tuple[LobParts, str] | None = None
         self._located = False
         self._empty: set[tuple[TableName, Key, str]] = set()
         self._loose = LooseWrites(system, from_redo)
@@ -150,9 +141,7 @@ class _Joining:
             return
         if self._current is not None:
             parts, column = self._current
-            value = parts.values[column]
-            if value is not None and not _applied(value, lob):
-                parts.values[column] = None
+            parts.apply(column, lob)
         elif not self._located:
             yield from self._loose_write(table, lob)
 
@@ -168,9 +157,7 @@ class _Joining:
             self._locate(table, reader, row, located)
         if self._current is not None:
             parts, column = self._current
-            value = parts.values[column]
-            if value is not None:
-                value.forget()
+            parts.forget(column)
 
     def _locate(self, table: TableName, reader: ImageReader, row: LogRow, lob: LobText) -> None:
         """The LOB that this row and those behind it speak of."""
@@ -184,7 +171,7 @@ class _Joining:
         key = reader.key_of(named.where)
         if key is None:
             raise RedoSyntaxError("the locator does not name the row's key", 0)
-        parts = self._statement.parts.setdefault((table, key), _Parts(row, lob))
+        parts = self._statement.parts.setdefault((table, key), LobParts(row, lob))
         self._current = parts, column.name
         if column.name not in self._from_redo.get(table, ()):
             parts.values[column.name] = None
@@ -229,11 +216,11 @@ class _Joining:
         others: list[Kept] = []
         keys = self._keys(statement) if statement.parts else ()
         for (table, key), parts in statement.parts.items():
-            values = {column: _told(value) for column, value in parts.values.items()}
+            values = parts.told()
             if statement.kept is not None and statement.kept[0] == table and key in keys:
                 own |= values
             elif values:
-                others.append((table, LargeRow.of(_made_up(table, parts), values, self._made_up)))
+                others.append((table, LargeRow.of(parts.made_up(table), values, self._made_up)))
         if statement.kept is not None:
             table, row = statement.kept
             kept = (table, LargeRow.of(row, own)) if own else (table, row)
@@ -280,28 +267,3 @@ class _Joining:
 
 def _is_binary(column: SourceColumn) -> bool:
     return column.type is SourceType.BINARY
-
-
-def _applied(value: LobValue, lob: LobText) -> bool:
-    try:
-        value.apply(lob)
-    except RedoSyntaxError:
-        return False
-    return True
-
-
-def _told(value: LobValue | None) -> str | Fetch | None:
-    try:
-        text = value.value if value is not None else None
-    except RedoSyntaxError:
-        return FETCH
-    return FETCH if text is None else text or None
-
-
-def _made_up(table: TableName, parts: _Parts) -> LogRow:
-    """The update that the LOB rows stand for."""
-    lob = parts.locator
-    name = f"{identifier(lob.owner or table.schema)}.{identifier(lob.table or table.name)}"
-    where = f" where {lob.condition}" if lob.condition else ""
-    text = f"update {name} set {identifier(lob.column or '')} = EMPTY_CLOB(){where}"  # noqa: S608
-    return parts.first._replace(operation_code=Code.UPDATE, sql_redo=text)

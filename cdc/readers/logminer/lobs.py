@@ -7,8 +7,6 @@ was written from the beginning on is, until a trim says where the value ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cdc.readers.logminer.blocks import LobText
 from cdc.readers.logminer.cells import Hex, RedoSyntaxError
 
@@ -81,16 +79,3 @@ class LobValue:
             return data.encode("utf-16-le", "surrogatepass")
         except ValueError as exc:
             raise RedoSyntaxError("LOB piece is no text or no bytes", 0) from exc
-
-
-def applied(current: str, operations: Iterable[LobText], *, charset: str = "utf-8") -> str:
-    """The value of a LOB column, known before, after `operations`.
-
-    Raises:
-        RedoSyntaxError: hexadecimal digits that are no bytes, or no text.
-    """
-    operations = list(operations)
-    lob = LobValue(current, binary=any(one.binary for one in operations), charset=charset)
-    for operation in operations:
-        lob.apply(operation)
-    return lob.value or ""
