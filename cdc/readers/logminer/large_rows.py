@@ -31,7 +31,15 @@ from cdc.readers.logminer.values import EMPTY_LOB, UNTOLD, cell_text
 MAX_EMPTY = 100_000
 """Rows inserted with an empty LOB that are remembered until their transaction writes to it."""
 
+RESELECTED_CHARACTERS = 32_768
+"""Room in a batch for the large values of one row."""
+
 Key = tuple[str | None, ...]
+
+
+def text_size(kept: Kept) -> int:
+    """Characters of a row's text."""
+    return len(kept[1].sql_redo or "")
 
 
 @dataclass
@@ -61,6 +69,19 @@ class LargeRows:
         from_redo: Mapping[TableName, frozenset[str]],
     ) -> None:
         self._system, self._readers, self._large, self._from_redo = system, readers, large, from_redo
+
+    @property
+    def is_needed(self) -> bool:
+        """Does any rule read a large column?"""
+        return bool(self._large)
+
+    def size(self, kept: Kept) -> int:
+        """Characters of a row in a batch, about; values that will be read again are not known yet."""
+        table, row = kept
+        if table not in self._large:
+            return text_size(kept)
+        told = row.parts.values() if isinstance(row, LargeRow) else ()
+        return text_size(kept) + RESELECTED_CHARACTERS + sum(len(one) for one in told if isinstance(one, str))
 
     def rows(self, committed: Committed) -> Iterable[Kept]:
         """The transaction's data rows in order; those with LOB rows are `LargeRow`.

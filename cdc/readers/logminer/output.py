@@ -17,7 +17,7 @@ from cdc.positions import Scn
 from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker, Slice
 from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.large_rows import LargeRows
+from cdc.readers.logminer.large_rows import LargeRows, text_size
 from cdc.readers.logminer.transaction import Transaction
 from cdc.readers.logminer.undo import Kept
 
@@ -97,7 +97,7 @@ class Output:
             self._scn, self._ordinal = transaction.scn, 0
         waiting: Sequence[Kept] = ()
         rows = transaction.rows if self._large is None else self._large.rows(transaction)
-        for part in _parts(rows, self._max_changes):
+        for part in _parts(rows, self._max_changes, self._size):
             if waiting:
                 self._add(transaction, waiting)
                 yield self._batch(transaction.scn, utc_offset, continues=True)
@@ -128,7 +128,12 @@ class Output:
         self._slices.append(Slice(transaction, rows, self._ordinal))
         self._ordinal += len(rows)
         self._rows += len(rows)
-        self._characters += sum(len(row.sql_redo or "") for _, row in rows)
+        self._characters += sum(map(self._size, rows))
+
+    @property
+    def _size(self) -> Callable[[Kept], int]:
+        """What a row adds to a batch, in characters."""
+        return self._large.size if self._large is not None and self._large.is_needed else text_size
 
     def _batch(self, position: int, utc_offset: timedelta, *, continues: bool) -> ChangeBatch:
         tables = self._maker.tables(self._slices, utc_offset)
@@ -139,13 +144,13 @@ class Output:
         )  # fmt: skip
 
 
-def _parts(rows: Iterable[Kept], max_rows: int) -> Iterator[Sequence[Kept]]:
+def _parts(rows: Iterable[Kept], max_rows: int, size: Callable[[Kept], int]) -> Iterator[Sequence[Kept]]:
     """Cut a transaction by rows and by the size of their texts; it may be on disk, so it is read once."""
     part: list[Kept] = []
     characters = 0
     for kept in rows:
         part.append(kept)
-        characters += len(kept[1].sql_redo or "")
+        characters += size(kept)
         if len(part) >= max_rows or characters >= MAX_TEXT_CHARACTERS:
             yield part
             part, characters = [], 0
