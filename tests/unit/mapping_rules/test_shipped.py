@@ -12,6 +12,7 @@ from mapping_rules import (
     captured_tables,
     check_source,
     check_target,
+    columns_read,
     from_files,
     ignored_columns,
     lineage,
@@ -81,6 +82,18 @@ def test_a_new_column_of_the_source_is_reported() -> None:
     tables[name] = replace(tables[name], columns=(*tables[name].columns, extra))
     (fault,) = check_source(SHIPPED, "ccb", tables)
     assert fault.startswith("inbound/ci_acct.yaml:3:8: column CM_NEW of CISADM.CI_ACCT")
+
+
+def test_a_large_column_need_be_neither_mapped_nor_ignored() -> None:
+    """A CLOB that nobody wants is no fault, and no reader is told to read it."""
+    tables = dict(ccb_tables())
+    name = TableName("CISADM", "CI_ACCT")
+    extra = SourceColumn("ACCT_DATA_AREA", SourceType.TEXT, "CLOB", large=True)
+    tables[name] = replace(tables[name], columns=(*tables[name].columns, extra))
+    assert check_source(SHIPPED, "ccb", tables) == []
+    read = columns_read(SHIPPED, "ccb")[name]
+    assert extra.name not in read.names
+    assert {"ACCT_ID"} <= read.deciding <= read.names
 
 
 def test_a_gone_column_a_changed_key_and_a_missing_table_are_reported() -> None:
