@@ -17,8 +17,9 @@ import polars as pl
 
 from cdc.changes import META_SCHEMA, TableChanges, TableName, frame_schema
 from cdc.errors import RedoUnreadable, read_anew
+from cdc.readers.logminer.canonical_columns import RedoRowError
 from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.images import ImageReader, RedoRowError
+from cdc.readers.logminer.images import ImageReader
 from cdc.readers.logminer.large_values import LargeValues
 from cdc.readers.logminer.rows import LogRow, transaction_name
 from cdc.readers.logminer.undo import Kept

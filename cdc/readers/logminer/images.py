@@ -13,7 +13,8 @@ from functools import partial
 
 import polars as pl
 
-from cdc.changes import AFTER, ALL_PRESENT, BEFORE, SourceColumn, SourceTable
+from cdc.changes import AFTER, ALL_PRESENT, BEFORE, SourceTable
+from cdc.readers.logminer.canonical_columns import RedoRowError, canonical_columns
 from cdc.readers.logminer.cells import Cell, RedoSyntaxError, Statement
 from cdc.readers.logminer.formats import TIMESTAMP_FORMATS
 from cdc.readers.logminer.relaxed import read_relaxed
@@ -29,7 +30,7 @@ from cdc.readers.logminer.templates import (
     unescaped,
 )
 from cdc.readers.logminer.undecoded import Undecoded
-from cdc.readers.logminer.values import ABSENT, EMPTY_LOB, Absent, canonical, cell_text, is_canonical
+from cdc.readers.logminer.values import ABSENT, EMPTY_LOB, Absent, cell_text
 
 MAX_TEMPLATES = 2_000
 """Skeletons remembered for a table; more means that its texts differ too much for templates."""
@@ -39,14 +40,6 @@ COLUMNAR_ROWS = 64
 
 GROUPED_ROWS = 32
 """Texts of one form that are worth a frame of their own."""
-
-
-class RedoRowError(ValueError):
-    """A text of a batch that cannot be read; `index` is its place in the batch."""
-
-    def __init__(self, index: int, reason: str) -> None:
-        super().__init__(reason)
-        self.index, self.reason = index, reason
 
 
 @dataclass(frozen=True)
@@ -218,7 +211,7 @@ class ImageReader:
         values = alike.select(
             "row", "escaped", *(pieces.list.get(int(piece)).alias(piece) for piece in wanted)
         )
-        values = self._canonical(unescaped(values, list(wanted)), wanted)
+        values = canonical_columns(unescaped(values, list(wanted)), wanted)
         return values.select(
             "row",
             *(
@@ -247,7 +240,7 @@ class ImageReader:
             for column in self.table.columns
             if not column.large
         }
-        return self._canonical(frame, sides)
+        return canonical_columns(frame, sides)
 
     def _read_one(self, index: int, text: str, shapes: dict[frozenset[str], int]) -> tuple[object, ...]:
         if APOSTROPHE not in text:
@@ -295,32 +288,6 @@ class ImageReader:
             else:
                 image[name] = text
         return image, frozenset(absent)
-
-    def _canonical(self, frame: pl.DataFrame, columns: Mapping[str, SourceColumn]) -> pl.DataFrame:
-        """Canonical texts in these columns; most columns are already, which one look over them tells.
-
-        Where a large column says that its value is elsewhere, `large_values` makes it canonical.
-        """
-        plain = frame.select(is_canonical(pl.col(name), column) for name, column in columns.items())
-        changed = []
-        for name, column in columns.items():
-            if plain[name][0]:
-                continue
-            try:
-                changed.append(canonical(frame[name], column))
-            except RedoSyntaxError as exc:
-                row = frame["row"][self._first_bad(frame[name], column)]
-                raise RedoRowError(row, f"{column.name}: {exc}") from exc
-        return frame.with_columns(changed)
-
-    @staticmethod
-    def _first_bad(values: pl.Series, column: SourceColumn) -> int:
-        for index in range(len(values)):
-            try:
-                canonical(values[index : index + 1], column)
-            except RedoSyntaxError:
-                return index
-        return 0
 
 
 def _shape(absent: frozenset[str], shapes: dict[frozenset[str], int]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from cdc.readers.logminer.cells import RedoSyntaxError
@@ -111,8 +112,9 @@ def binary_float(raw: bytes) -> str:
         return _special(value)
     for digits in range(1, 10):  # the shortest text that reads back as the same single
         text = f"{value:.{digits}g}"
-        if struct.pack(">f", float(text)) == struct.pack(">f", value):
-            return repr(float(text))
+        with suppress(OverflowError):  # rounded up, beyond the largest single
+            if struct.pack(">f", float(text)) == struct.pack(">f", value):
+                return repr(float(text))
     return repr(value)
 
 

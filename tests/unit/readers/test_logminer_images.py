@@ -7,7 +7,8 @@ import random
 import pytest
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
-from cdc.readers.logminer.images import COLUMNAR_ROWS, ImageReader, RedoRowError
+from cdc.readers.logminer.canonical_columns import RedoRowError
+from cdc.readers.logminer.images import COLUMNAR_ROWS, ImageReader
 from cdc.readers.logminer.values import UNTOLD
 
 COLUMNS = (
