@@ -109,10 +109,13 @@ def _text(raw: pl.Expr, site: Site) -> Typed:
 
 def _number(raw: pl.Expr, target: EntityType) -> Typed:
     whole = 19 if target.kind is Kind.INTEGER else target.precision - target.scale
-    exact = rf"^-?0*[0-9]{{0,{whole}}}(?:\.[0-9]{{0,{target.scale}}}0*)?$"
-    fits = raw.str.contains(exact) & raw.str.contains("[0-9]")
-    digits = raw.str.split_exact(".", 1).struct.field("field_0") if target.kind is Kind.INTEGER else raw
-    value = pl.when(fits).then(digits).cast(target.polars, strict=False)
+    digits = rf"-?0*[0-9]{{0,{whole}}}"
+    if target.kind is Kind.INTEGER:
+        exact = rf"^({digits})(?:\.0*)?$"
+    else:
+        exact = rf"^({digits}(?:\.[0-9]{{0,{target.scale}}}0*)?)$"
+    # what does not fit, or holds no digit, becomes null
+    value = raw.str.extract(exact).cast(target.polars, strict=False)
 
     def faults(text: pl.Expr, found: pl.Expr) -> list[Fault]:
         bad = text.is_not_null() & found.is_null()

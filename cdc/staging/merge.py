@@ -63,7 +63,11 @@ class EntityMerge:
         self._spool = sql.Identifier("pg_temp", f"spool_{entity.name}")
         self._loaded = 0
         # rendered once: that takes longer than the server needs for a few rows
-        self._merge = {chained: self._statement(chained=chained).as_string() for chained in (False, True)}
+        self._merge = {
+            (chained, few): self._statement(chained=chained, few=few).as_string()
+            for chained in (False, True)
+            for few in (False, True)
+        }
 
     def prepare(self, cursor: Cursor) -> None:
         """Make the session's temporary tables anew."""
@@ -82,7 +86,7 @@ class EntityMerge:
 
     def load(self, cursor: Cursor, versions: pl.DataFrame) -> None:
         """Copy the versions of a batch into the session's table."""
-        self._clear(cursor, versions.height)
+        self._make_room(cursor, versions.height)
         copy_frame(cursor, self._incoming, versions)
 
     def spool(self, cursor: Cursor, versions: pl.DataFrame, number: int) -> None:
@@ -92,7 +96,7 @@ class EntityMerge:
     def load_spooled(self, cursor: Cursor, number: int) -> int:
         """Load one spooled slice; returns its rows."""
         names = _list(map(_name, [*self.entity.columns, *MERGE_SCHEMA]))
-        self._clear(cursor, _TRUNCATE_FROM)
+        self._make_room(cursor, _TRUNCATE_FROM)
         cursor.execute(
             sql.SQL("insert into {} ({names}) select {names} from {} where _slice = {}").format(
                 self._incoming, self._spool, number, names=names
@@ -100,11 +104,15 @@ class EntityMerge:
         )
         return cursor.rowcount
 
-    def _clear(self, cursor: Cursor, coming: int) -> None:
-        """Empty the session's table: truncating makes new files, which is slow for a few rows."""
-        many = self._loaded + coming >= _TRUNCATE_FROM
-        cursor.execute(sql.SQL("truncate {}" if many else "delete from {}").format(self._incoming))
-        self._loaded = coming if many else self._loaded + coming
+    def _make_room(self, cursor: Cursor, coming: int) -> None:
+        """Empty the session's table if it holds many rows or will.
+
+        Truncating makes new files, which is slow for a few rows; those are deleted as they are merged.
+        """
+        if self._loaded + coming >= _TRUNCATE_FROM:
+            cursor.execute(sql.SQL("truncate {}").format(self._incoming))
+            self._loaded = 0
+        self._loaded += coming
 
     def clear_spool(self, cursor: Cursor) -> None:
         """Forget the spooled slices."""
@@ -118,15 +126,17 @@ class EntityMerge:
             base: first of as many reserved numbers as versions were loaded.
             chained: some key has more than one version.
         """
-        cursor.execute(self._merge[chained], {**self._parameters, "base": base})
+        few = self._loaded < _TRUNCATE_FROM
+        cursor.execute(self._merge[chained, few], {**self._parameters, "base": base})
         rows, staged_seq = cursor.fetchone() or (0, None)
         return Merged(int(str(rows)), None if staged_seq is None else int(str(staged_seq)))
 
-    def _statement(self, *, chained: bool) -> sql.Composed:
+    def _statement(self, *, chained: bool, few: bool) -> sql.Composed:
         columns, key = list(self.entity.columns), list(self.entity.key)
         values = [name for name in columns if name not in key]
         return sql.SQL(_MERGE).format(
             incoming=self._incoming,
+            emptied=sql.SQL("emptied as (delete from {}),").format(self._incoming) if few else sql.SQL(""),
             entity=sql.Identifier(SCHEMA, self.entity.name),
             history=sql.Identifier(SCHEMA, self.entity.name + HISTORY),
             same_key=sql.SQL(" and ").join(sql.SQL("s.{0} = m.{0}").format(_name(n)) for n in key),
@@ -153,7 +163,8 @@ class EntityMerge:
 
 
 _MERGE = """
-with compared as (                       -- each version that is newer than the staged row, beside it
+with {emptied}
+compared as (                       -- each version that is newer than the staged row, beside it
     select m._row, m._last, m._next_committed_at, {incoming_key}, {resolved},
         m.source_position, m.source_ordinal, m.operation, m.tombstone,
         greatest(m.committed_at, s.committed_at) as committed_at,

@@ -40,6 +40,7 @@ from mapping_rules import Mapped, RuleSet
 __all__ = ["Staged", "Stager"]
 
 Cursor = psycopg.Cursor[tuple[object, ...]]
+_NEXT_BATCH = "select nextval('staging.batch_id')"
 READERS = {"oracle": "logminer", "postgres": "pgoutput"}
 
 
@@ -96,6 +97,7 @@ class Stager:
         self._partitions: set[Month] = set()
         self._places = SnapshotPlaces()
         self._unfinished: Unfinished | None = None
+        self._following: int | None = None
         self._stored: StoredCheckpoint | None = None
         self._letters, self._checkpoints = DeadLetters(connection), Checkpoints(connection)
         with postgres_errors(f"staging of {system}"), connection.transaction(), connection.cursor() as cursor:
@@ -184,16 +186,19 @@ class Stager:
                 if work.is_recorded:
                     self._digest = work.write(cursor, stored, self._rule_set_id, self._run_id)
                 self._checkpoints.save(stored)
+                following = self._connection.execute(_NEXT_BATCH)
                 self._connection.commit()
         self._unfinished, self._stored = None, stored
+        self._following = _number(following)
         return work.staged(work.batch_id if work.is_recorded else None)
 
     def _begin(self, new: Incoming) -> Unfinished:
         self._ensure_partitions(new)
         # their locks are not kept while a batch is staged
         self._connection.commit()
-        row = self._connection.execute("select nextval('staging.batch_id')").fetchone()
-        return Unfinished(int(str(row[0] if row else 0)), self.system, self._stored, self._digest)
+        following, self._following = self._following, None
+        batch_id = _number(self._connection.execute(_NEXT_BATCH)) if following is None else following
+        return Unfinished(batch_id, self.system, self._stored, self._digest)
 
     def _ensure_partitions(self, new: Incoming) -> None:
         months = months_of(new.moments) - self._partitions
@@ -266,6 +271,11 @@ class Stager:
         if sliced:
             for name in {load.entity for load in work.loads}:
                 self._merges[name].clear_spool(cursor)
+
+
+def _number(cursor: Cursor) -> int:
+    row = cursor.fetchone()
+    return int(str(row[0])) if row else 0
 
 
 def feeding_tables(rule_set: RuleSet, system: str) -> dict[str, frozenset[TableName]]:
