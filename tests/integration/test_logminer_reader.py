@@ -29,18 +29,6 @@ from tests.contract.logminer_source import (
 from tests.contract.reader_suite import Event, Reading, events, insert, snapshot
 
 
-@pytest.fixture(scope="module")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One server for all tests; each has a schema of its own."""
-    with oracle_server(tmp_path_factory.mktemp("oracle")) as dsn:
-        yield dsn
-
-
-@pytest.fixture
-def source(oracle: str) -> OracleSource:
-    return OracleSource(oracle)
-
-
 @pytest.fixture
 def reader(source: OracleSource) -> Iterator[LogMinerReader]:
     made = new_reader(source)
