@@ -60,14 +60,14 @@ class TableWrite:
     ) -> None:
         self._connection, self._prepared, self._in_isolation = connection, prepared, isolated
         self._table = prepared.layout.table.name
-        if prepared.next_row > _MAX_KEPT_ROWS:
+        if prepared.next_row is None or prepared.next_row > _MAX_KEPT_ROWS:
             connection.execute(prepared.empty)
             prepared.next_row = 0
         self._low = prepared.next_row
         wanted = wanted_rows(prepared.layout, desired, first_row=self._low)
         self._high = self._low + wanted.rows
         self.total = wanted.frame.height
-        prepared.next_row += self.total
+        prepared.next_row = self._low + self.total
         self.deletes = prepared.layout.program.on_delete == "delete" and bool(desired["_deleted"].any())
         self._set_aside = {
             row: Refusal(row, DOUBLED_CODE, f"{self._table}: several rows wanted for one key")

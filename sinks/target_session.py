@@ -38,7 +38,8 @@ a session that lost its client frees mark and origin within a minute.
 class PreparedTable:
     """Rendered statements for one program; rendering once saves more than the server takes.
 
-    `next_row` is the first row number that no row in the session's temporary tables has.
+    `next_row` is the first row number that no row in the session's temporary tables has, None where that
+    is not known: they must be emptied.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -46,7 +47,7 @@ class PreparedTable:
             return statement.as_string()
 
         self.layout = layout
-        self.next_row = 0
+        self.next_row: int | None = 0
         self.cast = render(casting.cast_rows(layout))
         self.decide = render(comparison.decide(layout))
         self.insert = render(writing.insert(layout))

@@ -173,6 +173,8 @@ class UpsertSink:
                 if isolated or not is_row_error(exc):
                     raise
                 session.connection.rollback()
+                for prepared in tables:
+                    prepared.next_row = None  # if they were emptied, that is undone
             else:
                 break
         return parts, transaction

@@ -104,6 +104,10 @@ class EntityMerge:
         )
         return cursor.rowcount
 
+    def rolled_back(self) -> None:
+        """What the session's table holds is not known any more: it is emptied before the next load."""
+        self._loaded = _TRUNCATE_FROM
+
     def _make_room(self, cursor: Cursor, coming: int) -> None:
         """Empty the session's table if it holds many rows or will.
 

@@ -154,6 +154,8 @@ class Stager:
             self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
             if not self._connection.closed:
                 self._connection.rollback()
+            for merge in self._merges.values():
+                merge.rolled_back()
             raise
 
     def close(self) -> None:

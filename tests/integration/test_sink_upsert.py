@@ -468,3 +468,15 @@ def test_a_meter_that_another_account_keeps_is_refused_beside_an_exchange(
     again = wanted(ACCOUNT, ["a", "1", "m2"], ["b", "1", "m1"])
     assert sink.write([(ACCOUNT, again)], up_to=3, record=target.record).held.is_empty()
     assert meters(target) == {"a": "m2", "b": "m1", "c": "m3", "d": "m4"}
+
+
+def test_rows_of_earlier_writes_never_come_back_after_a_refusal(target: Target, sink: UpsertSink) -> None:
+    """A write that begins anew also undoes that the session's tables were emptied of former rows."""
+    first = [[f"p{number:04}", "old", None, None] for number in range(1990)]
+    sink.write([(CUSTOMER, wanted(CUSTOMER, *first))], up_to=1, record=target.record)
+    renamed = [[f"p{number:04}", "new", None, None] for number in range(20)]
+    sink.write([(CUSTOMER, wanted(CUSTOMER, *renamed))], up_to=2, record=target.record)
+    refused = wanted(CUSTOMER, ["q1", "A", None, None], ["q2", "B", None, "5000"], ["q3", "C", None, None])
+    written = sink.write([(CUSTOMER, refused)], up_to=3, record=target.record)
+    assert (written.written, reasons(written)) == (2, {"q2": "check_violation"})
+    assert target.rows("select count(*) from customer where name = 'new'") == [(20,)]
