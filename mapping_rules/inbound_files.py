@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from cdc.changes import TableName
 from mapping_rules.conditions import read_where
-from mapping_rules.expressions import ExpressionRefused, sources
+from mapping_rules.expression_tokens import ExpressionRefused
+from mapping_rules.expressions import sources
 from mapping_rules.faults import Faults, Place
 from mapping_rules.grammar import INBOUND, INBOUND_COLUMN
 from mapping_rules.model import Inbound, InboundColumn, Ref, SystemRules
