@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine.conditions import comparable
@@ -20,6 +20,7 @@ from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
 
 CHECK_EVERY = 2048
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -104,8 +105,12 @@ def _tests(filters: Sequence[Condition], env: Env, outer: Row) -> Callable[[Row]
     return lambda row: all_true(tests, outer + row, env)
 
 
-def checked(rows: Iterable[Row], env: Env) -> Iterator[Row]:
-    """Look now and then whether the client wants to cancel."""
+def checked(rows: Iterable[Item], env: Env) -> Iterator[Item]:
+    """Look at the start and now and then whether the client wants to cancel.
+
+    The look at the start is for subqueries that read few rows, once for each row of the query around.
+    """
+    env.check()
     for count, row in enumerate(rows, 1):
         if not count % CHECK_EVERY:
             env.check()
@@ -159,6 +164,7 @@ class TableAccess:
     ) -> Iterator[tuple[int, Row]]:
         test = _tests(self.filters, env, outer)
         index = candidates.index
+        env.check()
         for count, (number, head, key) in enumerate(candidates.heads, 1):
             if not count % CHECK_EVERY:
                 env.check()
@@ -189,7 +195,7 @@ class TableAccess:
     def _candidates(self, env: Env, outer: Row) -> Candidates | None:
         """Rows to look at, in key order where a range was asked for; None for all."""
         narrowing = self.narrowing
-        with self.storage.lock:
+        with self.storage.entered(env.check):
             for index in sorted(self.table.indexes, key=lambda index: not index.unique):
                 if self.ordered_by is None and all(place in narrowing.equal for place in index.places):
                     return self._heads(index, self._by_key(index, env, outer))

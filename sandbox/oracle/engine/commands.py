@@ -126,7 +126,7 @@ def _lock_table(session: EngineSession, command: Command, text: str) -> None:
                     raise OracleFault(
                         54, "resource busy and acquire with NOWAIT specified or timeout expired"
                     )
-                session.storage.wait(transaction, other, lambda: None)
+                session.storage.wait(transaction, other, session.check)
             found.locks[number] = transaction
             transaction.locked.append((found, number))
 

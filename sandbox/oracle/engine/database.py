@@ -152,7 +152,7 @@ class OracleDatabase:
             raise OracleFault(28, "your session has been killed")
         for hook in self.on_statement:
             hook(session, statement)
-        self.faults.at(Moment.STATEMENT, session.user, statement)
+        self.faults.at(Moment.STATEMENT, session.user, statement, session.wait)
 
     def switch_log(self, thread: int = 1) -> LogFile:
         """Close the current log of a thread, which is archived at once, and open the next."""

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.oracle.engine.access import Access, TableAccess
+from sandbox.oracle.engine.access import CHECK_EVERY, Access, TableAccess, checked
 from sandbox.oracle.engine.expressions import Condition, Env, Run, all_true
 from sandbox.oracle.engine.store import Key, KeyIndex
 from sandbox.oracle.interface import Cell, Row
@@ -71,7 +71,7 @@ class JoinStep:
             matched = False
             if None not in values:
                 key: Key = values[0] if len(values) == 1 else tuple(values)
-                with access.storage.lock:
+                with access.storage.entered(env.check):
                     partners = list(access.lookup(index, key, env))
                 for partner in partners:
                     own = outer + partner
@@ -90,10 +90,16 @@ class JoinStep:
                 groups[tuple([run(own, env) for run in self.right_keys])].append(partner)
         on = [condition.test for condition in self.on]
         nobody: list[Row] = []
+        seen = 0
         for row in rows:
             key = tuple([run(row, env) for run in self.left_keys])
             matched = False
-            for partner in nobody if None in key else groups.get(key, nobody):
+            group = nobody if None in key else groups.get(key, nobody)
+            seen += len(group) + 1
+            partners: Iterable[Row] = group
+            if seen >= CHECK_EVERY:
+                seen, partners = 0, checked(group, env)
+            for partner in partners:
                 joined = row + partner
                 if not on or all_true(on, joined, env):
                     matched = True

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine.access import Reading
+from sandbox.oracle.engine.access import Reading, checked
 from sandbox.oracle.engine.expressions import Env, ScopeColumn
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.lob_redo import NAMES, lob_rows
@@ -62,6 +62,7 @@ class Mining:
 
     def __init__(self, env: Env, run: MiningRun, reading: Reading) -> None:
         database = env.session.database
+        self._env = env
         self.database, self.run, self.journal = database, run, database.storage.journal
         self.context = LogContext(database, run)
         self._build = builder(self.context, reading.wanted)
@@ -104,7 +105,7 @@ class Mining:
             places = _committed(places)
         early, build = self._early, self._build
         rendered = bool(self._wanted & {_REDO, _UNDO, _CSF})
-        for place, record in places:
+        for place, record in checked(places, self._env):
             row = build(place, record)
             if not self._has_row(record):
                 yield from self._lob_rows(row, record)

@@ -5,7 +5,6 @@ Read next: `mining` (what DBMS_LOGMNR does).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -41,12 +40,19 @@ class Arguments:
 
     def number(self, name: str, default: int = 0) -> int:
         """A number; Oracle also takes it as text."""
+        cell = self._number(name)
+        return default if cell is None else cells.decode_integer(cell)
+
+    def seconds(self, name: str) -> float:
+        """A number of seconds with its fraction, 0 when absent."""
+        cell = self._number(name)
+        return 0.0 if cell is None else float(cells.decode_number(cell))
+
+    def _number(self, name: str) -> Cell:
         cell = self._given.get(name)
-        if cell is None:
-            return default
-        if cell[:1].isdigit() or cell[:1] in (b"-", b" "):
+        if cell is not None and (cell[:1].isdigit() or cell[:1] in (b"-", b" ", b".")):
             cell = number_of_text(cell)
-        return cells.decode_integer(cell)
+        return cell
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def _raise(session: EngineSession, arguments: Arguments) -> None:
 
 
 def _sleep(session: EngineSession, arguments: Arguments) -> None:
-    time.sleep(float(arguments.number("SECONDS")))
+    session.wait(arguments.seconds("SECONDS"))
 
 
 _START = ("STARTSCN", "ENDSCN", "STARTTIME", "ENDTIME", "DICTFILENAME", "OPTIONS")

@@ -17,6 +17,7 @@ from sandbox.oracle.engine.access import TableAccess
 from sandbox.oracle.engine.compiler import ROW_NUMBER, Compiler
 from sandbox.oracle.engine.conversions import convert, to_number
 from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, all_true, column_expr, hoist
+from sandbox.oracle.engine.sorting import sort_rows
 from sandbox.oracle.engine.sources import FromClause, SourceFinder
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import Table
@@ -114,7 +115,7 @@ class QueryPlanner:
             if place is None:
                 raise OracleFault(1785, "ORDER BY item must be the number of a SELECT-list expression")
             keys.append((_place(place), item))
-        return lambda env, outer: sort_rows(list(produce(env, outer)), keys, env)
+        return lambda env, outer: sort_rows(produce(env, outer), keys, env)
 
     def _plan_select(self, query: Select, parent: Scope | None) -> QueryPlan:
         width = parent.width if parent else 0
@@ -195,7 +196,7 @@ class QueryPlanner:
         if not query.group and clause.sorted_by([(expr, item.descending) for expr, item in order]):
             return rows, False
         keys = [(hoist(expr).run, item) for expr, item in order]
-        return (lambda env, outer: sort_rows(list(rows(env, outer)), keys, env)), False
+        return (lambda env, outer: sort_rows(rows(env, outer), keys, env)), False
 
     def _limited(self, produce: RowsOf, query: Query, parent: Scope | None) -> RowsOf:
         if query.offset is None and query.limit is None:
@@ -227,17 +228,6 @@ def _position(node: Expression, count: int) -> int | None:
             raise OracleFault(1785, "ORDER BY item must be the number of a SELECT-list expression")
         return position - 1
     return None
-
-
-def sort_rows(rows: list[Row], keys: Sequence[tuple[Run, Order]], env: Env) -> list[Row]:
-    """Sort stably; NULL is last when ascending and first when descending unless said otherwise."""
-    for run, order in reversed(keys):
-        first = order.nulls_first if order.nulls_first is not None else order.descending
-        nulls = [row for row in rows if run(row, env) is None]
-        others = [row for row in rows if run(row, env) is not None] if nulls else rows
-        others.sort(key=lambda row, run=run: run(row, env), reverse=order.descending)  # type: ignore[misc]
-        rows = nulls + others if first else others + nulls
-    return rows
 
 
 def _wider(left: SqlType, right: SqlType) -> SqlType:

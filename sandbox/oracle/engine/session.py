@@ -6,6 +6,7 @@ Read next: `prepare` (text to plan), `commands` (what is neither query nor DML),
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -64,6 +65,11 @@ NLS = {
 }
 
 
+BATCH_CHECKED = 256
+"""Rows of an array DML between two looks whether the client wants to cancel."""
+POLL_S = 0.02
+
+
 def never_cancelled() -> None:
     """For work that no client can cancel."""
 
@@ -88,6 +94,7 @@ class EngineSession:
         self.transaction: Transaction | None = None
         self.transaction_name = ""
         self.statement = ""
+        self.check: CheckCancel = never_cancelled
         self.killed = False
         self.thread = 1
         self.container: Container = database.containers.by_service(client.service)
@@ -114,6 +121,13 @@ class EngineSession:
         """Offset of the session's zone from UTC."""
         return offset_minutes(self.time_zone, seconds)
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass; the client may end it."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(POLL_S, left))
+
     def env(self, binds: Sequence[Cell], check: CheckCancel = never_cancelled) -> Env:
         """What a statement beginning now sees."""
         return Env(self, binds, self.storage.scn, self.transaction, check)
@@ -135,8 +149,8 @@ class EngineSession:
         check_cancel: CheckCancel = never_cancelled,
     ) -> Outcome:
         """See `interface.Session`."""
+        self.statement, self.check = statement, check_cancel
         self.database.before_statement(self, statement)
-        self.statement = statement
         try:
             if plsql.is_block(statement):
                 return plsql.run(self, statement, binds, rows, check_cancel)
@@ -160,7 +174,7 @@ class EngineSession:
         if plan.locks is not None and isinstance(prepared.statement, Select):
             self._lock(plan, prepared.statement, plain(binds), check)
         env = self.env(plain(binds), check)
-        rows = self.database.faults.rows(self.user, self.statement, iter(plan.rows(env, ())))
+        rows = self.database.faults.rows(self.user, self.statement, iter(plan.rows(env, ())), self.wait)
         return Outcome(columns=plan.columns, rows=_first_now(rows))
 
     def _lock(self, plan: QueryPlan, statement: Select, binds: Sequence[Cell], check: CheckCancel) -> None:
@@ -169,7 +183,7 @@ class EngineSession:
         if statement.skip_locked:
             raise OracleFault(900, "SKIP LOCKED is not simulated")
         while True:
-            with self.storage.lock:
+            with self.storage.entered(check):
                 env = self.env(binds, check)
                 numbers = [number for number, _ in plan.locks.numbered(env, ())]
                 try:
@@ -195,8 +209,10 @@ class EngineSession:
     ) -> Outcome:
         outcome = Outcome()
         effect = Effect()
-        with self.storage.lock:
+        with self.storage.entered(check):
             for at, row in enumerate(rows):
+                if not at % BATCH_CHECKED:
+                    check()
                 try:
                     effect = self._run_once(plan, plain(row), check)
                 except OracleFault as fault:
@@ -256,11 +272,11 @@ class EngineSession:
         """See `interface.Session`."""
         faults = self.database.faults
         if self.transaction is not None:
-            faults.at(Moment.COMMIT, self.user)
+            faults.at(Moment.COMMIT, self.user, wait=self.wait)
         transaction, self.transaction, self.transaction_name = self.transaction, None, ""
         if transaction is not None:
             self.storage.commit(transaction)
-            faults.at(Moment.COMMITTED, self.user)
+            faults.at(Moment.COMMITTED, self.user, wait=self.wait)
 
     def rollback(self) -> None:
         """See `interface.Session`."""

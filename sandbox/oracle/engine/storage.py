@@ -23,6 +23,23 @@ class Restart(Exception):
     """A row changed between the statement's snapshot and its turn: run the statement again."""
 
 
+class Entered:
+    """Holds a lock in a `with` block; whoever waits for it looks now and then whether to give up."""
+
+    __slots__ = ("_check", "_lock")
+
+    def __init__(self, lock: threading.RLock, check: CheckCancel) -> None:
+        self._lock, self._check = lock, check
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            while not self._lock.acquire(timeout=WAIT_SLICE_S):
+                self._check()
+
+    def __exit__(self, *details: object) -> None:
+        self._lock.release()
+
+
 class Storage:
     """Tables' rows and the redo journal."""
 
@@ -36,6 +53,10 @@ class Storage:
         self.open_transactions: list[Transaction] = []
         self.shared_commits = 0
         self._numbers: Counter[int] = Counter()
+
+    def entered(self, check: CheckCancel) -> Entered:
+        """The lock, for work that its client may give up while another session holds it."""
+        return Entered(self.lock, check)
 
     def next_scn(self) -> int:
         """Raise the SCN."""

@@ -13,6 +13,7 @@ from sandbox.oracle.engine import sql_types
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.conversions import to_number
 from sandbox.oracle.engine.expressions import Env, Expr, Run, column_expr
+from sandbox.oracle.engine.sorting import sort_rows
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.syntax import Call, Item, Order, Select, SetQuery, Star
 from sandbox.oracle.interface import Cell, OracleFault, Row
@@ -63,21 +64,11 @@ def _add(call: Call, rows: RowsOf, compiler: Compiler) -> RowsOf:
         for row in rows(env, outer):
             groups.setdefault(tuple([run(row, env) for run in partition]), []).append(row)
         for group in groups.values():
-            ordered = _sorted(group, order, env)
+            ordered = sort_rows(group, order, env)
             for row, cell in zip(ordered, work(ordered, env), strict=True):
                 yield (*row, *(None,) * (place - len(row)), cell)
 
     return produce
-
-
-def _sorted(rows: list[Row], order: Sequence[tuple[Run, Order]], env: Env) -> list[Row]:
-    for run, item in reversed(order):
-        first = item.nulls_first if item.nulls_first is not None else item.descending
-        nulls = [row for row in rows if run(row, env) is None]
-        others = [row for row in rows if run(row, env) is not None]
-        others.sort(key=lambda row, run=run: run(row, env), reverse=item.descending)  # type: ignore[misc]
-        rows = nulls + others if first else others + nulls
-    return rows
 
 
 def _work(call: Call, compiler: Compiler, order: Sequence[tuple[Run, Order]]) -> tuple[Partition, SqlType]:

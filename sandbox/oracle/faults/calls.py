@@ -1,6 +1,7 @@
 """The procedures of package SANDBOX_FAULTS; SYS and SYSTEM may call them, USE_THREAD everybody.
 
     add_error(code, message, statement, username, skip, times, after_rows, moment, argument, below)
+    add_delay(seconds, statement, username, skip, times, after_rows, moment)
     add_disconnect(statement, username, skip, times, after_rows, moment)      clear
     switch_logs(every)    delay_archiving(looks)    purge_logs(how, up_to, thread)    restore_logs
     open_thread(thread)   close_thread(thread)      use_thread(thread)
@@ -41,7 +42,7 @@ def _moment(arguments: Arguments) -> Moment:
     return Moment(given)
 
 
-def _add(session: EngineSession, arguments: Arguments, code: int, text: str) -> None:
+def _add(session: EngineSession, arguments: Arguments, code: int, text: str, seconds: float = 0.0) -> None:
     session.database.faults.add(
         _moment(arguments),
         code,
@@ -51,6 +52,7 @@ def _add(session: EngineSession, arguments: Arguments, code: int, text: str) -> 
         skip=arguments.number("SKIP"),
         left=arguments.number("TIMES", 1),
         after_rows=arguments.number("AFTER_ROWS"),
+        seconds=seconds,
     )
 
 
@@ -62,6 +64,13 @@ def _add_error(session: EngineSession, arguments: Arguments) -> None:
         code, argument=arguments.text("ARGUMENT"), below=arguments.number("BELOW", 3113)
     )
     _add(session, arguments, code, text)
+
+
+def _add_delay(session: EngineSession, arguments: Arguments) -> None:
+    seconds = arguments.seconds("SECONDS")
+    if seconds <= 0:
+        raise _refused("seconds is a number above 0")
+    _add(session, arguments, 0, "", seconds)
 
 
 def _add_disconnect(session: EngineSession, arguments: Arguments) -> None:
@@ -197,6 +206,7 @@ def _restricted(action: Action) -> Action:
 _WHEN = ("STATEMENT", "USERNAME", "SKIP", "TIMES", "AFTER_ROWS", "MOMENT")
 _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "ADD_ERROR": (("CODE", "MESSAGE", *_WHEN, "ARGUMENT", "BELOW"), _add_error),
+    "ADD_DELAY": (("SECONDS", *_WHEN), _add_delay),
     "ADD_DISCONNECT": (_WHEN, _add_disconnect),
     "CLEAR": ((), _clear),
     "SWITCH_LOGS": (("EVERY",), _switch_logs),

@@ -8,9 +8,11 @@ list is empty. Read next: `calls`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from sandbox.oracle.interface import Disconnect, OracleFault, Row
 
@@ -40,6 +42,7 @@ class Fault:
         left: times it still happens.
         after_rows: rows that come before it at moment FETCH.
         fired: times it happened.
+        seconds: how long the session waits; then no error follows, unless `code` says one.
     """
 
     number: int
@@ -52,6 +55,7 @@ class Fault:
     left: int = 1
     after_rows: int = 0
     fired: int = 0
+    seconds: float = 0.0
 
     def fits(self, moment: Moment, user: str, statement: str) -> bool:
         """Does it wait for this?"""
@@ -62,17 +66,24 @@ class Fault:
             and self.statement.casefold() in statement.casefold()
         )
 
-    def happen(self) -> None:
-        """Raise what it is.
+    def happen(self, wait: Wait) -> None:
+        """Wait or raise, as it says.
 
         Raises:
-            OracleFault: the error.
+            OracleFault: the error; what `wait` raises when the client gives up.
             Disconnect: the connection is to be cut.
         """
+        if self.seconds:
+            wait(self.seconds)
+            if not self.code:
+                return
         if self.code:
             raise OracleFault(self.code, self.text)
         raise Disconnect
 
+
+Wait = Callable[[float], None]
+"""Lets seconds pass in a session whose client may give up."""
 
 OWN_CALLS = "sandbox_faults"
 """Statements that set faults are never hit by one."""
@@ -104,7 +115,7 @@ class FaultScript:
         with self._lock:
             return list(self._listed)
 
-    def at(self, moment: Moment, user: str, statement: str = "") -> None:
+    def at(self, moment: Moment, user: str, statement: str = "", wait: Wait = time.sleep) -> None:
         """A moment has come.
 
         Raises:
@@ -112,12 +123,12 @@ class FaultScript:
         """
         fault = self._due(moment, user, statement)
         if fault is not None:
-            fault.happen()
+            fault.happen(wait)
 
-    def rows(self, user: str, statement: str, rows: Iterator[Row]) -> Iterator[Row]:
+    def rows(self, user: str, statement: str, rows: Iterator[Row], wait: Wait = time.sleep) -> Iterator[Row]:
         """Rows of a query, up to the fault that waits for them; raises as `at`."""
         fault = self._due(Moment.FETCH, user, statement)
-        return rows if fault is None else _cut(fault, rows)
+        return rows if fault is None else _cut(fault, rows, wait)
 
     def _due(self, moment: Moment, user: str, statement: str) -> Fault | None:
         if not self._listed or OWN_CALLS in statement.casefold():
@@ -134,9 +145,7 @@ class FaultScript:
         return None
 
 
-def _cut(fault: Fault, rows: Iterator[Row]) -> Iterator[Row]:
-    for count, row in enumerate(rows):
-        if count >= fault.after_rows:
-            break
-        yield row
-    fault.happen()
+def _cut(fault: Fault, rows: Iterator[Row], wait: Wait) -> Iterator[Row]:
+    yield from islice(rows, fault.after_rows)
+    fault.happen(wait)
+    yield from rows  # where it only took its time

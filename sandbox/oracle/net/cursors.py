@@ -75,11 +75,15 @@ class Cursor:
             return [], False
         rows = [] if self.ahead is None else [self.ahead]
         self.ahead = None
-        rows += islice(self.rows, wanted - len(rows))
-        done = len(rows) < wanted
-        if not done and not self._streamed:
-            self.ahead = next(self.rows, None)
-            done = self.ahead is None
+        try:
+            rows += islice(self.rows, wanted - len(rows))
+            done = len(rows) < wanted
+            if not done and not self._streamed:
+                self.ahead = next(self.rows, None)
+                done = self.ahead is None
+        except BaseException:
+            self.rows = None  # what failed is not the end of the rows: the next fetch must say so
+            raise
         self.fetched += len(rows)
         if done:
             self.rows = None

@@ -21,7 +21,9 @@ _ACCEPT_FLAG_FAST_AUTHENTICATION = 0x10000000
 _LAST_TYPE = 1000  # above every data type number
 _INTEGER_TYPE = 27  # its representation tells how the scale of columns and binds is written
 _TIME_ZONE = bytes.fromhex("80000000 3C3C3C 80000000")
-_BANNER_BYTES = 49  # JDBC reads no more and takes what is behind for the next member
+_BANNER_BYTES = 47
+"""The longest banner every client reads: node-oracledb takes 48 bytes with the closing zero, JDBC 50, and
+what is behind them for the next member."""
 _TIME_ZONE_VERSION = (32).to_bytes(4, "big")
 _UNKNOWN_SERVICE, _UNKNOWN_SID = 12514, 12505
 
