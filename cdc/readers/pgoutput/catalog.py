@@ -28,12 +28,19 @@ select w.schema_name, w.table_name, c.oid, c.relkind::text as kind, c.reltuples:
     c.relreplident::text as replica_identity, c.relpersistence::text as persistence,
     has_table_privilege(c.oid, 'select') as may_select,
     has_schema_privilege(n.oid, 'usage') as may_use_schema,
+    row_security_active(c.oid) as row_security,
+    array(select format('%%s.%%s', cn.nspname, ch.relname) from pg_inherits i
+        join pg_class ch on ch.oid = i.inhrelid join pg_namespace cn on cn.oid = ch.relnamespace
+        where i.inhparent = c.oid and c.relkind = 'r' order by 1) as children,
+    -- columns behind indnkeyatts are included ones, not part of the key
     array(select a.attname::text from pg_index i, unnest(i.indkey) with ordinality k (number, place)
         join pg_attribute a on a.attnum = k.number
-        where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid order by k.place) as key,
-    array(select a.attname::text from pg_index i join pg_attribute a
-        on a.attrelid = c.oid and a.attnum = any (i.indkey)
-        where i.indrelid = c.oid and i.indisreplident) as identity_index
+        where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and k.place <= i.indnkeyatts
+        order by k.place) as key,
+    array(select a.attname::text from pg_index i, unnest(i.indkey) with ordinality k (number, place)
+        join pg_attribute a on a.attnum = k.number
+        where i.indrelid = c.oid and i.indisreplident and a.attrelid = c.oid and k.place <= i.indnkeyatts
+        order by k.place) as identity_index
 from wanted w
 left join pg_namespace n on n.nspname = w.schema_name
 left join pg_class c on c.relnamespace = n.oid and c.relname = w.table_name
@@ -68,7 +75,11 @@ from pg_publication_tables p where p.pubname = %(publication)s
 
 @dataclass(frozen=True)
 class TableFacts:
-    """A captured table in the catalog; `oid` is None where there is no such table."""
+    """A captured table in the catalog; `oid` is None where there is no such table.
+
+    `row_security`: policies hide rows from our role. `children`: tables that inherit from it, as
+    `schema.name`; partitions are not among them.
+    """
 
     name: TableName
     oid: int | None
@@ -79,6 +90,8 @@ class TableFacts:
     may_select: bool
     key: tuple[str, ...]
     identity_index: tuple[str, ...]
+    row_security: bool = False
+    children: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,7 +145,7 @@ class Catalog:
                 TableName(row["schema_name"], row["table_name"]), row["oid"], row["kind"] or "",
                 max(row["row_estimate"] or 0, -1), row["replica_identity"] or "", row["persistence"] or "",
                 bool(row["may_select"] and row["may_use_schema"]), tuple(row["key"]),
-                tuple(row["identity_index"]),
+                tuple(row["identity_index"]), bool(row["row_security"]), tuple(row["children"]),
             )
             for row in rows
         ]  # fmt: skip

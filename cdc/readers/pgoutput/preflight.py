@@ -26,6 +26,7 @@ select current_setting('wal_level') as wal_level,
     current_setting('max_wal_senders')::int as max_senders,
     (select count(*) from pg_stat_activity where backend_type = 'walsender') as senders,
     current_setting('server_version_num')::int as version,
+    current_setting('server_encoding') as encoding,
     r.rolreplication or r.rolsuper as may_replicate, r.rolname as role,
     to_jsonb(p) as publication
 from pg_roles r left join pg_publication p on p.pubname = %(publication)s
@@ -51,6 +52,7 @@ def findings(catalog: Catalog, settings: PostgresSystem, system: str) -> list[Fi
     found = [*_server(server, slot), *_slot(slot, settings, system)]
     for fact in facts:
         found += _table(fact, str(server["role"]))
+        found += _children(fact, {str(other.name) for other in facts})
     publication = server["publication"]
     if publication is None:
         tables = ", ".join(_name(fact.name) for fact in facts if fact.oid is not None)
@@ -81,6 +83,12 @@ def _server(server: dict[str, object], slot: Slot | None) -> Iterator[Finding]:
         yield Finding(
             "wal_level", str(server["wal_level"]), "logical",
             f"alter system set wal_level = 'logical'; {restart}",
+        )  # fmt: skip
+    if server["encoding"] == "SQL_ASCII":
+        yield Finding(
+            "server_encoding", "SQL_ASCII, in which any bytes may be stored as text", "a known encoding",
+            "create a database with encoding UTF8 and move the data; a value that is not valid UTF-8 "
+            "would end the stream",
         )  # fmt: skip
     if not server["may_replicate"]:
         yield Finding(
@@ -172,6 +180,11 @@ def _table(fact: TableFacts, role: str) -> Iterator[Finding]:
             f"grant usage on schema {quoted(fact.name.schema)} to {quoted(role)}; "
             f"grant select on {table} to {quoted(role)};",
         )  # fmt: skip
+    if fact.row_security:
+        yield Finding(
+            subject, f"row security hides rows from role {role}", "a role that sees every row",
+            f"alter role {quoted(role)} bypassrls;",
+        )  # fmt: skip
     if not fact.key:
         yield Finding(
             subject,
@@ -186,6 +199,17 @@ def _table(fact: TableFacts, role: str) -> Iterator[Finding]:
         yield Finding(
             subject, "replica identity without the primary key", "replica identity default or full",
             f"alter table {table} replica identity default;",
+        )  # fmt: skip
+
+
+def _children(fact: TableFacts, captured: set[str]) -> Iterator[Finding]:
+    """Rows of a child are the parent's too for who reads the parent, and never in the parent's stream."""
+    others = [child for child in fact.children if child not in captured]
+    if others:
+        yield Finding(
+            f"table {fact.name}", f"inherited by {', '.join(others)}, which no rule reads",
+            "rules for each table that inherits from it",
+            f"write rules for {', '.join(others)}; the rows of {fact.name} itself are read alone",
         )  # fmt: skip
 
 

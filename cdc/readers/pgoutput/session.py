@@ -22,11 +22,11 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import error_from_result
 
 from cdc.config import PostgresSystem
-from cdc.errors import DatabaseUnreachable
+from cdc.errors import DatabaseUnreachable, OperatorError, RowError, SlotMissing, read_anew
 from cdc.ports import StopAsked
 from cdc.positions import Lsn
 from cdc.postgres.connect import conninfo
-from cdc.postgres.errors import postgres_errors
+from cdc.postgres.errors import postgres_errors, translated
 from cdc.readers.pgoutput.canonical import SESSION_OPTIONS
 from cdc.readers.pgoutput.messages import status_update
 
@@ -49,6 +49,8 @@ class WalSender:
     """
 
     def __init__(self, settings: PostgresSystem, system: str) -> None:
+        self._system = system
+        self._publication = settings.publication
         self._subject = f"{system}: {settings.user}@{settings.host}:{settings.port}/{settings.database}"
         info = conninfo(settings, application=f"ccbridge read {system}", replication=True)
         with postgres_errors(self._subject):
@@ -133,11 +135,30 @@ class WalSender:
                 self._send_status()
 
     def ended(self) -> None:
-        """Raise why the server ended the stream; called after `get` returned -1."""
-        with postgres_errors(self._subject):
-            result = self._pg.get_result()
-            if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
-                raise error_from_result(result)
+        """Raise why the server ended the stream; called after `get` returned -1.
+
+        Raises:
+            SlotMissing: the publication did not exist when the WAL that is read was written.
+            OperatorError: the server cannot decode a row, so the stream cannot get past it.
+            DatabaseUnreachable: the connection was lost.
+        """
+        result = self._pg.get_result()
+        if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
+            exc = error_from_result(result)
+            if isinstance(exc, psycopg.errors.UndefinedObject):
+                raise SlotMissing(
+                    f"{self._subject}: publication {self._publication} did not exist when the WAL at "
+                    f"{self.received} was written: it was dropped, and perhaps created again since",
+                    hint=f"create the publication if it is missing; then, {read_anew(self._system)}",
+                ) from exc
+            found = translated(exc, self._subject)
+            if isinstance(found, RowError):  # there is no row yet that could be taken out of the stream
+                raise OperatorError(
+                    f"{found}, while decoding the WAL at {self.received}",
+                    hint="correct the value in the source if the server allows it; then, "
+                    f"{read_anew(self._system)}",
+                ) from exc
+            raise found from exc
         raise DatabaseUnreachable(f"{self._subject}: the server ended the replication stream")
 
     def close(self) -> None:

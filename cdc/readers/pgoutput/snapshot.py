@@ -215,7 +215,8 @@ class Snapshot:
 
 
 def _copy_statement(table: SourceTable) -> sql.Composed:
-    return sql.SQL("copy (select {} from {} {}) to stdout (format csv, force_quote *)").format(
+    """`only`: rows of tables that inherit from this one come in the stream under their own names."""
+    return sql.SQL("copy (select {} from only {} {}) to stdout (format csv, force_quote *)").format(
         sql.SQL(", ").join(map(sql.Identifier, table.column_names)),
         sql.Identifier(table.name.schema, table.name.name),
         sql.SQL("order by {}").format(sql.SQL(", ").join(map(sql.Identifier, table.key)))
