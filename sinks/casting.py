@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from cdc.changes import TableName
 from sinks.layout import Layout, in_range, name_list, named
+from sinks.refusals import NULL, ROUNDED, TOO_LONG
 from sinks.target_tables import TargetColumn
-
-TOO_LONG = "value_too_long"
-ROUNDED = "value_not_representable"
-NULL = "null_refused"
 
 
 def create_tables(layout: Layout) -> sql.Composed:
@@ -104,24 +100,3 @@ def cast_one(layout: Layout, column: TargetColumn) -> sql.Composed:
     return sql.SQL("select {} from {} w where w._row = %(row)s").format(
         layout.cast(column, column.declared), layout.wanted
     )
-
-
-def keys_of_rows(layout: Layout) -> sql.Composed:
-    """(row, key as json text, staged_seq) of the rows in %(rows)s, the key as it came."""
-    parts = sql.SQL(", ").join(
-        sql.SQL("{}::text, w.{}").format(sql.Literal(c.name), named(c)) for c in layout.key
-    )
-    return sql.SQL(
-        "select w._row, json_build_object({})::text, w._staged_seq from {} w"
-        " where w._row = any(%(rows)s) order by w._row"
-    ).format(parts, layout.wanted)
-
-
-def misfit_reason(table: TableName, column: TargetColumn, code: str) -> str:
-    """What is wrong with a value, without the value."""
-    place = f"{table}.{column.name}"
-    if code == TOO_LONG:
-        return f"{place}: the value is longer than {column.declared} holds"
-    if code == ROUNDED:
-        return f"{place}: {column.declared} cannot hold the value without rounding"
-    return f"{place}: no value, and the target requires one"

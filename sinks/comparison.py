@@ -2,7 +2,8 @@
 
 Rows that are already as desired are neither locked nor noted, so an echo costs one join and writes
 nothing. Rows that differ are locked in key order; one that another session changed while we waited
-is compared again in its new form, and its `before` image is what was really overwritten.
+is compared again in its new form, and its `before` image is what was really overwritten. A write that
+goes round locked rows leaves them out, and `locked` names them.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ UPDATE, INSERT, MISSING = "update", "insert", "missing"
 DEACTIVATE, DELETE = "deactivate", "delete"
 
 
-def decide(layout: Layout) -> sql.Composed:
+def decide(layout: Layout, *, skip_locked: bool = False) -> sql.Composed:
     """Note what to do with the rows of a range; yields (decision, rows, mask of differing columns)."""
+    wait = sql.SQL(" skip locked" if skip_locked else "")
     parts = [_missing(layout)]
     if layout.columns:
-        parts.append(_differing(layout))
+        parts.append(_differing(layout) + wait)
     if layout.program.on_delete == "deactivate":
-        parts.append(_to_deactivate(layout))
+        parts.append(_to_deactivate(layout) + wait)
     elif layout.program.on_delete == "delete":
-        parts.append(_to_delete(layout))
+        parts.append(_to_delete(layout) + wait)
     names = [sql.Identifier(f"part_{number}") for number in range(len(parts))]
     return sql.SQL(
         "with {parts}, noted as ("
@@ -39,6 +41,39 @@ def decide(layout: Layout) -> sql.Composed:
         decided=layout.decided,
         all_parts=sql.SQL(" union all ").join(sql.SQL("select * from {}").format(name) for name in names),
     )
+
+
+def locked(layout: Layout) -> sql.Composed:
+    """Rows of a range that differ and were not decided because another session has locked them."""
+    conditions: list[sql.Composable] = []
+    if layout.columns:
+        conditions.append(sql.SQL("not d._deleted and ({})").format(_any_differs(layout)))
+    if layout.program.on_delete == "deactivate":
+        conditions.append(sql.SQL("d._deleted and {}").format(_is_active(layout)))
+    elif layout.program.on_delete == "delete":
+        conditions.append(sql.SQL("d._deleted"))
+    if not conditions:
+        conditions.append(sql.SQL("false"))
+    return sql.SQL(
+        "select d._row from {typed} d join {target} t on {match} where {in_range} and d._fault is null "
+        "and ({conditions}) and not exists (select from {decided} x where x._row = d._row)"
+    ).format(
+        typed=layout.typed,
+        target=layout.target,
+        match=layout.match,
+        in_range=in_range("d"),
+        conditions=sql.SQL(" or ").join(sql.SQL("({})").format(one) for one in conditions),
+        decided=layout.decided,
+    )
+
+
+def _any_differs(layout: Layout) -> sql.Composed:
+    return sql.SQL(" or ").join(map(differs, layout.columns))
+
+
+def _is_active(layout: Layout) -> sql.Composed:
+    flag = sql.Identifier("t", deactivated_column(layout.program))
+    return sql.SQL("{} is distinct from false").format(flag)
 
 
 def _differing(layout: Layout) -> sql.Composed:
@@ -56,13 +91,14 @@ def _differing(layout: Layout) -> sql.Composed:
     ).format(
         decision=_text(UPDATE),
         mask=mask,
-        before=json_object("t", layout.columns, only_differing=True),
+        # what triggers make of the row is read back whole, so its former image is whole too
+        before=json_object("t", layout.columns, only_differing=not layout.table.has_row_triggers),
         after=json_object("d", layout.columns, only_differing=True),
         typed=layout.typed,
         target=layout.target,
         match=layout.match,
         in_range=in_range("d"),
-        any_differs=sql.SQL(" or ").join(map(differs, layout.columns)),
+        any_differs=_any_differs(layout),
         order=layout.key_order,
     )
 
@@ -89,13 +125,13 @@ def _to_deactivate(layout: Layout) -> sql.Composed:
         "select d._row, d.ctid, {decision}, 0::bigint, {before}, "
         "json_build_object({name}::text, false)::text "
         "from {typed} d join {target} t on {match} "
-        "where {in_range} and d._fault is null and d._deleted and t.{flag} is distinct from false "
+        "where {in_range} and d._fault is null and d._deleted and {is_active} "
         "order by {order} for no key update of t"
     ).format(
         decision=_text(DEACTIVATE),
         before=json_object("t", flag),
         name=sql.Literal(name),
-        flag=sql.Identifier(name),
+        is_active=_is_active(layout),
         typed=layout.typed,
         target=layout.target,
         match=layout.match,

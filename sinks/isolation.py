@@ -2,37 +2,34 @@
 
 A set-based statement fails as a whole. The range of rows it worked on is tried again in halves
 under savepoints until single rows are left: for one bad row among n, about 2 log2(n) attempts.
+
+Whether an error concerns a row is found out, not looked up: the error follows a row unless it is about
+the server (`cdc.postgres.errors.is_environment`), or comes without any row too, or none of many rows
+goes through. Read next: `sinks.refusals` for the reasons.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import psycopg
 
-from cdc.changes import TableName
 from cdc.errors import RowError
 from cdc.postgres.connect import Connection
-from cdc.postgres.errors import translated
+from cdc.postgres.errors import is_environment, translated
+from sinks.refusals import Refusal
 
-_CAST_FAILURES = frozenset(("22P02", "22003", "22007", "22008", "22018"))
-"""SQLSTATEs of a text that is no value of the wanted type; PostgreSQL does not name the column."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A row that the target refuses, and why."""
-
-    row: int
-    reason_code: str
-    reason: str
+_MANY = 100
+"""So many rows refused and none written: the table is at fault, or what refuses, not the rows."""
 
 
-def is_row_error(exc: psycopg.Error | RowError) -> bool:
-    """True if the error concerns single rows, so that the others can be written."""
-    return isinstance(exc, RowError) or isinstance(translated(exc, ""), RowError)
+class _Undone(Exception):
+    """Ends an attempt that was only to see whether it fails."""
+
+
+def may_concern_a_row(exc: psycopg.Error | RowError) -> bool:
+    """True if trying rows by themselves can get other rows through."""
+    return isinstance(exc, RowError) or not is_environment(exc)
 
 
 def halve_until_written(
@@ -52,7 +49,8 @@ def halve_until_written(
         connection: the session, in a transaction.
         low: first row.
         high: row after the last.
-        attempt: works on a range of rows; raises if any of them is refused.
+        attempt: works on a range of rows; raises if any of them is refused. For an empty range it runs
+            every statement it has, so that what fails for any row fails for none.
         explain: says why a single row was refused.
         adapt: True if, because of this error, `attempt` now sets such rows aside by itself and is
             to be run again for the same range.
@@ -60,7 +58,9 @@ def halve_until_written(
     Returns:
         The refused rows in row order.
     """
-    refused = []
+    refused: list[Refusal] = []
+    written = 0
+    acquitted: set[str | None] = set()
     ranges = [(low, high)] if low < high else []
     while ranges:
         first, end = ranges.pop()
@@ -68,8 +68,14 @@ def halve_until_written(
             with connection.transaction():
                 attempt(first, end)
         except (psycopg.Error, RowError) as exc:
-            if not is_row_error(exc):
+            if not may_concern_a_row(exc):
                 raise
+            if isinstance(exc, psycopg.Error) and not _is_known_row_error(exc):
+                if exc.sqlstate not in acquitted and _fails_without_rows(connection, low, attempt, exc):
+                    raise
+                acquitted.add(exc.sqlstate)
+                if not written and len(refused) >= _MANY:
+                    raise
             if adapt(exc):
                 ranges.append((first, end))
             elif end - first == 1:
@@ -77,28 +83,25 @@ def halve_until_written(
             else:
                 middle = (first + end) // 2
                 ranges += [(middle, end), (first, middle)]
+        else:
+            written += end - first
     return refused
 
 
-def explain(table: TableName, row: int, exc: psycopg.Error, find_column: Callable[[], str | None]) -> Refusal:
-    """Name the constraint or column that refused a row, never a value.
+def _is_known_row_error(exc: psycopg.Error) -> bool:
+    """True for data exceptions and violated constraints, which never come without a row."""
+    return isinstance(translated(exc, ""), RowError)
 
-    Args:
-        table: the target table.
-        row: the row's number.
-        exc: what the server said.
-        find_column: names the column whose text is no value of its type, if that is the trouble.
-    """
-    detail = exc.diag
-    code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(exc).__name__).lower()
-    place = str(table)
-    if detail.table_name and (detail.schema_name, detail.table_name) != (table.schema, table.name):
-        place = f"{table}, by {detail.schema_name}.{detail.table_name}"
-    if detail.constraint_name:
-        return Refusal(row, code, f"{place}: refused by constraint {detail.constraint_name}")
-    column = detail.column_name
-    if column is None and exc.sqlstate in _CAST_FAILURES:
-        column = find_column()
-    if column is not None:
-        return Refusal(row, code, f"{place}.{column}: refused, SQLSTATE {exc.sqlstate}")
-    return Refusal(row, code, f"{place}: refused, SQLSTATE {exc.sqlstate}")
+
+def _fails_without_rows(
+    connection: Connection, row: int, attempt: Callable[[int, int], None], exc: psycopg.Error
+) -> bool:
+    """True if the statements fail in the same way for no row: a right or a column is missing, for example."""
+    try:
+        with connection.transaction():
+            attempt(row, row)
+            raise _Undone  # what triggers of the statement did
+    except _Undone:
+        return False
+    except (psycopg.Error, RowError) as other:
+        return isinstance(other, psycopg.Error) and other.sqlstate == exc.sqlstate

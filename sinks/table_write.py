@@ -1,11 +1,12 @@
 """One program's part in a write: its rows into the session's tables, compared, written, reported.
 
 `sinks.upsert` runs the parts inside one transaction: first every `write` in the programs' order,
-then every `delete` in the opposite order, then `again` for what might succeed once the rest is in.
+then every `delete` in the opposite order, then what might succeed once the rest is in.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import polars as pl
@@ -13,28 +14,17 @@ import psycopg
 from psycopg import sql
 
 from cdc.errors import RowError
-from cdc.postgres.connect import Connection
 from cdc.postgres.copy import ask, copy_frame, frame_of
-from sinks import comparison, exchanges, orphans
-from sinks.casting import misfit_reason
+from sinks import comparison, exchanges, orphans, refusals
 from sinks.desired import wanted_rows
 from sinks.exchanges import Exchange
-from sinks.isolation import Refusal, explain, halve_until_written
+from sinks.isolation import halve_until_written
 from sinks.orphans import ForeignKey
-from sinks.target_session import PreparedTable, name_uncastable
-
-MISSING_CODE = "target_row_missing"
-DOUBLED_CODE = "duplicate_key"
-_WORTH_ANOTHER_TRY = frozenset(
-    ("foreign_key_violation", "unique_violation", "exclusion_violation", "restrict_violation")
-)
-"""Refusals that a later row of the same write can lift: a parent, or a freed unique value."""
+from sinks.refusals import Refusal
+from sinks.target_session import PreparedTable, TargetSession, name_uncastable
 
 _MAX_KEPT_ROWS = 2_000
 """Rows of earlier writes that stay in the session's temporary tables before they are emptied."""
-
-_MAX_TRIED_AGAIN = 100
-"""More refusals than this wait for the flow's next try; alone, each takes a round of its own."""
 
 _DELIVERY_COLUMNS = {
     "key": pl.String,
@@ -43,41 +33,42 @@ _DELIVERY_COLUMNS = {
     "after": pl.String,
     "staged_seq": pl.Int64,
 }
+_HELD_COLUMNS = {"key": pl.String, "staged_seq": pl.Int64, "reason_code": pl.String, "reason": pl.String}
 
 
 class TableWrite:
     """The desired rows of one program on their way into the target.
 
     Args:
-        connection: the sink's session, in the writing transaction.
+        session: the sink's session, in the writing transaction.
         prepared: the program's statements.
         desired: key columns, columns, `_deleted`, `_staged_seq`.
-        isolated: set aside the rows that are refused; otherwise a refusal is raised.
+        isolated: set aside the rows that are refused or locked; otherwise a refusal is raised.
     """
 
     def __init__(
-        self, connection: Connection, prepared: PreparedTable, desired: pl.DataFrame, *, isolated: bool
+        self, session: TargetSession, prepared: PreparedTable, desired: pl.DataFrame, *, isolated: bool
     ) -> None:
-        self._connection, self._prepared, self._in_isolation = connection, prepared, isolated
+        self._session, self._connection = session, session.connection
+        self._prepared, self._in_isolation = prepared, isolated
         self._table = prepared.layout.table.name
         if prepared.next_row is None or prepared.next_row > _MAX_KEPT_ROWS:
-            connection.execute(prepared.empty)
+            self._connection.execute(prepared.empty)
             prepared.next_row = 0
         self._low = prepared.next_row
         wanted = wanted_rows(prepared.layout, desired, first_row=self._low)
+        self._frame = wanted.frame
         self._high = self._low + wanted.rows
         self.total = wanted.frame.height
         prepared.next_row = self._low + self.total
         self.deletes = prepared.layout.program.on_delete == "delete" and bool(desired["_deleted"].any())
         self._set_aside = {
-            row: Refusal(row, DOUBLED_CODE, f"{self._table}: several rows wanted for one key")
+            row: Refusal(row, refusals.DOUBLED, f"{self._table}: several rows wanted for one key")
             for row in range(self._high, prepared.next_row)
         }
         self._decided: Counter[str] = Counter()
         self._foreign_keys: dict[str, ForeignKey] = {}
         self._exchanges: dict[str, Exchange] = {}
-        with connection.cursor() as cursor:
-            copy_frame(cursor, prepared.layout.wanted, wanted.frame)
 
     @property
     def written(self) -> int:
@@ -90,26 +81,66 @@ class TableWrite:
         Raises:
             psycopg.Error, RowError: a row was refused and this part does not work in isolation.
         """
+        if not self._in_isolation:
+            self._load(self._low, self._high)
+            if self._low < self._high:
+                self._attempt(self._low, self._high)
+            return
+        self._keep(halve_until_written(self._connection, self._low, self._high, self._load, self._explain))
         self._keep(self._isolated(self._low, self._high))
 
     def delete(self) -> None:
         """Delete what is gone; rows that are still referred to are set aside."""
-        if self.deletes:
-            self._keep(self._isolated_delete(self._low, self._high))
-
-    def again(self) -> None:
-        """Try once more the rows that something written since may have made room for."""
-        candidates = [
-            row for row, refusal in self._set_aside.items() if refusal.reason_code in _WORTH_ANOTHER_TRY
-        ]
-        if len(candidates) > _MAX_TRIED_AGAIN:
+        if not self.deletes:
             return
-        for row in candidates:
-            del self._set_aside[row]
-            self._connection.execute(self._prepared.forget, {"low": row, "high": row + 1})
-            self._keep(self._isolated(row, row + 1))
-            if self.deletes:
-                self._keep(self._isolated_delete(row, row + 1))
+        if self._in_isolation:
+            self._keep(self._isolated_delete(self._low, self._high))
+        else:
+            self._attempt_delete(self._low, self._high)
+
+    @property
+    def worth_another_try(self) -> list[int]:
+        """Rows set aside that something written since may have made room for."""
+        return [
+            row
+            for row, refusal in self._set_aside.items()
+            if refusal.reason_code in refusals.WORTH_ANOTHER_TRY
+        ]
+
+    def again(self, row: int) -> None:
+        """Try a row that was set aside once more."""
+        self._take_back(row)
+        self._keep(self._isolated(row, row + 1))
+        if self.deletes:
+            self._keep(self._isolated_delete(row, row + 1))
+
+    def again_unchecked(self, row: int) -> None:
+        """Write a row that was set aside; whether its constraints hold is for the caller to see.
+
+        Raises:
+            psycopg.Error, RowError: refused again, by what cannot be deferred.
+        """
+        self._take_back(row)
+        self._foreign_keys.clear()
+        self._write_range(row, row + 1)
+        if self.deletes:
+            self._attempt_delete(row, row + 1)
+
+    def orphans(self, exc: psycopg.Error) -> list[int]:
+        """Rows of this part that lack the parent which a foreign key asked for in vain."""
+        key = orphans.violated_key(self._connection, self._prepared.layout, exc)
+        if key is None:
+            return []
+        rows = self._connection.execute(orphans.set_aside(self._prepared.layout, key), self._limits)
+        return [int(str(row)) for row, _ in rows.fetchall()]
+
+    def state(self) -> tuple[dict[int, Refusal], Counter[str], dict[str, ForeignKey]]:
+        """What is known of the rows, to be given back to `restore` when a savepoint undid them."""
+        return dict(self._set_aside), self._decided.copy(), dict(self._foreign_keys)
+
+    def restore(self, state: tuple[dict[int, Refusal], Counter[str], dict[str, ForeignKey]]) -> None:
+        """Know again what was known when `state` was taken."""
+        self._set_aside, self._decided, self._foreign_keys = state
 
     def deliveries(self) -> pl.DataFrame:
         """What was written: key, decision, before, after as json texts, staged_seq."""
@@ -125,44 +156,43 @@ class TableWrite:
             wanted = {"decision": comparison.MISSING} | self._limits
             for (row,) in self._connection.execute(self._prepared.rows_decided, wanted).fetchall():
                 reason = f"{self._table}: no row with this key, and the rule only updates"
-                self._set_aside[int(str(row))] = Refusal(int(str(row)), MISSING_CODE, reason)
-        keys = []
-        if self._set_aside:
-            rows = {"rows": list(self._set_aside)}
-            keys = self._connection.execute(self._prepared.keys_of_rows, rows).fetchall()
-        reasons = [self._set_aside[int(str(row))] for row, _, _ in keys]
+                self._set_aside[int(str(row))] = Refusal(int(str(row)), refusals.MISSING, reason)
+        if not self._set_aside:
+            return pl.DataFrame(schema=_HELD_COLUMNS)
+        reasons = [self._set_aside[row] for row in sorted(self._set_aside)]
+        rows = self._frame[[refusal.row - self._low for refusal in reasons]]
+        keys = rows.select(column.name for column in self._prepared.layout.key)
         return pl.DataFrame(
             {
-                "key": [key for _, key, _ in keys],
-                "staged_seq": [staged_seq for _, _, staged_seq in keys],
+                "key": [json.dumps(key, ensure_ascii=False) for key in keys.iter_rows(named=True)],
+                "staged_seq": rows["_staged_seq"],
                 "reason_code": [refusal.reason_code for refusal in reasons],
                 "reason": [refusal.reason for refusal in reasons],
             },
-            schema={
-                "key": pl.String,
-                "staged_seq": pl.Int64,
-                "reason_code": pl.String,
-                "reason": pl.String,
-            },
+            schema=_HELD_COLUMNS,
         )
 
     @property
     def _limits(self) -> dict[str, object]:
         return {"low": self._low, "high": self._high}
 
-    def _keep(self, refusals: list[Refusal]) -> None:
-        self._set_aside |= {refusal.row: refusal for refusal in refusals}
+    def _keep(self, refused: list[Refusal]) -> None:
+        for refusal in refused:  # why a row was refused first says more than what followed from it
+            self._set_aside.setdefault(refusal.row, refusal)
+
+    def _take_back(self, row: int) -> None:
+        del self._set_aside[row]
+        self._connection.execute(self._prepared.forget, {"low": row, "high": row + 1})
+
+    def _load(self, low: int, high: int) -> None:
+        """Send rows to the target as text; a character that its encoding lacks is refused here."""
+        with self._connection.cursor() as cursor:
+            copy_frame(cursor, self._prepared.layout.wanted, self._frame[low - self._low : high - self._low])
 
     def _isolated(self, low: int, high: int) -> list[Refusal]:
-        if not self._in_isolation and low < high:
-            self._attempt(low, high)
-            return []
         return halve_until_written(self._connection, low, high, self._attempt, self._explain, self._adapt)
 
     def _isolated_delete(self, low: int, high: int) -> list[Refusal]:
-        if not self._in_isolation:
-            self._attempt_delete(low, high)
-            return []
         refused = halve_until_written(self._connection, low, high, self._attempt_delete, self._explain)
         for refusal in refused:
             limits = {"low": refusal.row, "high": refusal.row + 1}
@@ -172,19 +202,29 @@ class TableWrite:
 
     def _attempt(self, low: int, high: int) -> None:
         """All statements for a range but the deletions; takes note only when all went well."""
+        if low == high:
+            for statement in self._prepared.without_rows:
+                self._connection.execute(statement, {"low": low, "high": high})
+            return
+        self._write_range(low, high)
+        if self._in_isolation:
+            self._check_deferred()
+
+    def _write_range(self, low: int, high: int) -> None:
         execute, prepared = self._connection.execute, self._prepared
         limits = {"low": low, "high": high}
         checks = [orphans.set_aside(prepared.layout, key) for key in self._foreign_keys.values()]
         # sent together; what was cast and set aside is in the session's tables
         with self._connection.pipeline():
             found = [execute(prepared.cast, limits), *(execute(check, limits) for check in checks)]
-            compared = execute(prepared.decide, limits)
+            compared = execute(prepared.decide_unlocked if self._in_isolation else prepared.decide, limits)
         faults = [fault for cursor in found for fault in cursor.fetchall()]
         decided: Counter[str] = Counter()
         differing = 0
         for decision, rows, mask in compared.fetchall():
             decided[str(decision)] = int(str(rows))
             differing |= int(str(mask))
+        locked = execute(prepared.locked, limits).fetchall() if self._in_isolation else []
         if decided[comparison.UPDATE]:
             for exchange in self._exchanges.values():
                 execute(exchanges.give_up(prepared.layout, exchange), limits)
@@ -194,13 +234,21 @@ class TableWrite:
             comparison.INSERT: prepared.insert,
         }
         for decision, statement in statements.items():
-            if decided[decision] and execute(statement, limits).rowcount != decided[decision]:
-                raise RowError(f"{self._table}: {decision} was suppressed by a trigger or policy")
+            if decided[decision]:
+                prepared.require_written(self._connection, decision, statement, limits, decided[decision])
         self._decided += decided
         self._keep([self._misfit(int(str(row)), str(fault)) for row, fault in faults])
+        self._keep([refusals.locked(self._table, int(str(row))) for (row,) in locked])
 
     def _attempt_delete(self, low: int, high: int) -> None:
         self._connection.execute(self._prepared.delete, {"low": low, "high": high})
+        if self._in_isolation:
+            self._check_deferred()
+
+    def _check_deferred(self) -> None:
+        """Have constraints that wait for the commit refuse now, where the rows can be told apart."""
+        if self._session.defers:
+            self._connection.execute("set constraints all immediate")
 
     def _adapt(self, exc: psycopg.Error | RowError) -> bool:
         """True if the attempt now deals with such rows by itself and is worth repeating as it was."""
@@ -217,13 +265,15 @@ class TableWrite:
 
     def _misfit(self, row: int, fault: str) -> Refusal:
         code, _, name = fault.partition(":")
-        if code == orphans.CODE:
-            return Refusal(row, code, f"{self._table}: refused by constraint {name}")
         column = self._prepared.layout.table.column(name)
-        reason = misfit_reason(self._table, column, code) if column else fault
-        return Refusal(row, code, reason)
+        if code == orphans.CODE or column is None:
+            return Refusal(row, code, f"{self._table}: refused by constraint {name}")
+        return refusals.misfit(self._table, row, column, code)
 
     def _explain(self, row: int, exc: psycopg.Error | RowError) -> Refusal:
-        if isinstance(exc, RowError):
-            return Refusal(row, "write_suppressed", str(exc))
-        return explain(self._table, row, exc, lambda: name_uncastable(self._connection, self._prepared, row))
+        if isinstance(exc, refusals.Altered):
+            return Refusal(row, exc.reason_code, str(exc))
+        assert isinstance(exc, psycopg.Error)  # noqa: S101 - nothing else is raised for a row
+        return refusals.refused(
+            self._table, row, exc, lambda: name_uncastable(self._connection, self._prepared, row)
+        )

@@ -6,6 +6,8 @@ further, then takes the replication origin by which our own reader recognises th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import psycopg
 from psycopg import sql
 
@@ -17,21 +19,31 @@ from mapping_rules import OutboundProgram
 from sinks import casting, comparison, writing
 from sinks.layout import Layout
 from sinks.mark import SinkMark
+from sinks.refusals import KEY_ALTERED, SUPPRESSED, Altered
 from sinks.target_tables import TargetColumn, describe
 
 _SETTINGS = """
 select set_config('search_path', 'pg_catalog, ' || reset_val, false)
 from pg_settings where name = 'search_path';
+select set_config(name, '0', false) from pg_settings
+where name in ('statement_timeout', 'transaction_timeout', 'idle_session_timeout');
 set plan_cache_mode = force_custom_plan;
-set lock_timeout = '30s';
+set lock_timeout = '30s';  -- while the mark is claimed: a former holder may still commit
 set idle_in_transaction_session_timeout = '60s';
 set tcp_keepalives_idle = 20;
 set tcp_keepalives_interval = 10;
 set tcp_keepalives_count = 3
 """
-"""Why each: triggers of the target find their tables as for the application; the temporary tables
-hold 1 or 20,000 rows, so plans are not reused; a lock of the application delays us, not for ever;
-a session that lost its client frees mark and origin within a minute.
+"""Why each: triggers of the target find their tables as for the application; limits that the database sets
+for people are not ours, we have our own; the temporary tables
+hold 1 or 20,000 rows, so plans are not reused; a session that lost its client frees mark and origin
+within a minute.
+"""
+PATIENCE = "1s"
+"""How long a write waits for a lock of the application before it goes round the rows that need it."""
+
+_CAN_BE_DEFERRED = """
+select exists (select from pg_constraint where condeferrable)
 """
 
 
@@ -50,6 +62,8 @@ class PreparedTable:
         self.next_row: int | None = 0
         self.cast = render(casting.cast_rows(layout))
         self.decide = render(comparison.decide(layout))
+        self.decide_unlocked = render(comparison.decide(layout, skip_locked=True))
+        self.locked = render(comparison.locked(layout))
         self.insert = render(writing.insert(layout))
         self.deactivate = (
             render(writing.deactivate(layout)) if layout.program.on_delete == "deactivate" else ""
@@ -58,7 +72,6 @@ class PreparedTable:
         self.rows_decided = render(writing.rows_decided(layout))
         self.forget = render(writing.forget(layout))
         self.deliveries = render(writing.deliveries(layout))
-        self.keys_of_rows = render(casting.keys_of_rows(layout))
         self.drop = render(casting.drop_tables(layout))
         self.empty = render(casting.empty_tables(layout))
         self._updates: dict[int, str] = {}
@@ -68,6 +81,36 @@ class PreparedTable:
         if differing not in self._updates:
             self._updates[differing] = writing.update(self.layout, differing).as_string()
         return self._updates[differing]
+
+    @property
+    def without_rows(self) -> tuple[str, ...]:
+        """Every statement that may be needed, to be tried on no row at all."""
+        statements = [self.cast, self.decide_unlocked, self.locked]
+        if not self.layout.program.update_only:
+            statements.append(self.insert)
+        if self.layout.columns:
+            statements.append(self.update((1 << len(self.layout.columns)) - 1))
+        if self.deactivate:
+            statements.append(self.deactivate)
+        return tuple(statements)
+
+    def require_written(
+        self, connection: Connection, decision: str, statement: str, limits: Mapping[str, object], rows: int
+    ) -> None:
+        """Run a statement that is to write so many rows.
+
+        Raises:
+            Altered: a trigger or policy kept a row away, or gave it another key.
+        """
+        cursor = connection.execute(statement, limits)
+        written, altered = cursor.rowcount, 0
+        if self.layout.table.has_row_triggers:
+            written, altered = (int(str(count)) for count in cursor.fetchone() or (0, 0))
+        name = self.layout.table.name
+        if written != rows:
+            raise Altered(f"{name}: {decision} was suppressed by a trigger or policy", SUPPRESSED)
+        if altered:
+            raise Altered(f"{name}: a trigger altered the key of what was written", KEY_ALTERED)
 
     def cast_one(self, column: TargetColumn) -> str:
         """The cast of one column of one row."""
@@ -104,6 +147,8 @@ class TargetSession:
                     )
                 self.staged_seq = mark.claim(self.connection)
                 self.connection.execute("select pg_replication_origin_session_setup(%s)", [settings.origin])
+                self.connection.execute(f"set lock_timeout = '{PATIENCE}'")
+                self.defers = self._can_be_deferred()
         except BaseException:
             self.connection.close()
             raise
@@ -133,6 +178,12 @@ class TargetSession:
         for prepared in self._tables.values():
             self.connection.execute(prepared.drop)
         self._tables.clear()
+        self.defers = self._can_be_deferred()
+
+    def _can_be_deferred(self) -> bool:
+        """True if the target has a constraint that may be checked as late as at the commit."""
+        row = self.connection.execute(_CAN_BE_DEFERRED).fetchone()
+        return row is not None and row[0] is True
 
     def close(self) -> None:
         """Close the session; the server undoes what is open."""

@@ -63,11 +63,15 @@ class TargetColumn:
 
 @dataclass(frozen=True)
 class TargetTable:
-    """A target table: columns in table order and the column sets of its unique indexes."""
+    """A target table: columns in table order, the column sets of its unique indexes, and its triggers.
+
+    `has_row_triggers`: a trigger of the table or of a partition may alter rows before they are stored.
+    """
 
     name: TableName
     columns: tuple[TargetColumn, ...]
     unique: tuple[frozenset[str], ...]
+    has_row_triggers: bool = False
 
     def column(self, name: str) -> TargetColumn | None:
         """The column of that name, or None."""
@@ -106,6 +110,13 @@ where i.indrelid = %(table)s and i.indisunique and i.indisvalid
   and i.indpred is null and i.indexprs is null and part.place <= i.indnkeyatts
 group by i.indexrelid
 """
+# An enabled trigger FOR EACH ROW (1) BEFORE (2) an INSERT (4) or UPDATE (16), on the table or a partition.
+_ROW_TRIGGERS = """
+select exists (select from pg_trigger t where not t.tgisinternal and t.tgenabled <> 'D'
+    and t.tgtype & 3 = 3 and t.tgtype & 20 <> 0
+    and (t.tgrelid = %(table)s
+        or exists (select from pg_partition_tree(%(table)s) p where p.relid = t.tgrelid)))
+"""
 
 
 def describe(connection: Connection, name: TableName) -> TargetTable | None:
@@ -126,4 +137,5 @@ def describe(connection: Connection, name: TableName) -> TargetTable | None:
     table = {"table": found[0]}
     columns = [TargetColumn(*row) for row in connection.execute(_COLUMNS, table)]  # type: ignore[arg-type]
     unique = [frozenset(names) for (names,) in connection.execute(_UNIQUE, table)]  # type: ignore[call-overload]
-    return TargetTable(name, tuple(columns), tuple(unique))
+    triggers = connection.execute(_ROW_TRIGGERS, table).fetchone()
+    return TargetTable(name, tuple(columns), tuple(unique), triggers is not None and triggers[0] is True)

@@ -3,7 +3,8 @@
 `UpsertSink.write` takes desired rows and does, in one target transaction: cast them, compare them
 with the target under lock, update the columns that differ, insert what is missing, deactivate or
 delete what is gone, have the deliveries recorded, move the mark, commit. Rows the target refuses
-are held with their reason; all others are written. Statements: `sinks.comparison`, `sinks.writing`.
+are held with their reason, rows that another session has locked for a while too; all others are written.
+Statements: `sinks.comparison`, `sinks.writing`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import polars as pl
 import psycopg
 
 from cdc.config import PostgresSystem
-from cdc.errors import RowError
+from cdc.errors import RowError, TransientError
 from cdc.ports import Finding
 from cdc.postgres.errors import postgres_errors
 from mapping_rules import OutboundProgram
 from sinks import mark, target_checks
-from sinks.isolation import is_row_error
+from sinks.isolation import may_concern_a_row
 from sinks.mark import SinkMark
+from sinks.refusals import LOCKED, condition
+from sinks.second_try import try_again
 from sinks.table_write import TableWrite
 from sinks.target_session import PreparedTable, TargetSession
 
@@ -47,6 +50,9 @@ HELD_SCHEMA = {
     "reason": pl.String,
 }
 """Columns of `Written.held`; key is a json object of the key columns as texts, in key order."""
+
+HASTE = "50ms"
+"""How long a write in isolation waits for a lock: what needs it is tried again soon."""
 
 Desired = Sequence[tuple[OutboundProgram, pl.DataFrame]]
 Record = Callable[[pl.DataFrame], None]
@@ -83,6 +89,7 @@ class UpsertSink:
         self.name = f"{system}.upsert"
         self._mark = SinkMark(settings.mark_schema, self.name, fencing_token)
         self._session: TargetSession | None = None
+        self._in_haste = False
 
     def preflight(self, programs: Sequence[OutboundProgram]) -> list[Finding]:
         """Everything that would keep this sink from writing, all at once; read only."""
@@ -144,7 +151,8 @@ class UpsertSink:
                     hold(held)
                 if deliveries.height:
                     record(deliveries)
-                mark.commit(session.connection)
+                _commit(session)
+                self._in_haste = LOCKED in held["reason_code"]
                 if held.height:
                     session.forget_tables()
         except BaseException:
@@ -159,18 +167,26 @@ class UpsertSink:
         """Everything but the records, in a transaction that stays open; returns its id too.
 
         Rows are refused rarely, so the first try goes without savepoints; a refusal begins the
-        transaction anew with them.
+        transaction anew with them. While rows are known to be locked there is no first try: it would
+        wait for them each time. Constraints that can wait are checked once all rows are in, so rows
+        may refer to each other and exchange their values.
         """
-        for isolated in (False, True):
+        for isolated in (True,) if self._in_haste else (False, True):
             transaction = self._mark.begin(session.connection, up_to)
-            parts = [
-                TableWrite(session.connection, prepared, frame, isolated=isolated)
-                for prepared, (_, frame) in zip(tables, desired, strict=True)
-            ]
+            if isolated:
+                session.connection.execute(f"set local lock_timeout = '{HASTE}'")
+            if session.defers:
+                session.connection.execute("set constraints all deferred")
             try:
-                _write_all(parts)
+                parts = [
+                    TableWrite(session, prepared, frame, isolated=isolated)
+                    for prepared, (_, frame) in zip(tables, desired, strict=True)
+                ]
+                _write_all(session, parts, isolated=isolated)
+                if session.defers:
+                    session.connection.execute("set constraints all immediate")
             except (psycopg.Error, RowError) as exc:
-                if isolated or not is_row_error(exc):
+                if isolated or not may_concern_a_row(exc):
                     raise
                 session.connection.rollback()
                 for prepared in tables:
@@ -205,14 +221,28 @@ class UpsertSink:
         return self._session
 
 
-def _write_all(parts: Sequence[TableWrite]) -> None:
+def _commit(session: TargetSession) -> None:
+    """Commit; what was checked before cannot be refused now, unless a constraint was made meanwhile.
+
+    Raises:
+        TransientError: refused all the same. In a new session the constraint is known.
+    """
+    try:
+        mark.commit(session.connection)
+    except psycopg.Error as exc:
+        if may_concern_a_row(exc):
+            raise TransientError(f"{session.subject}: the commit was refused by {condition(exc)}") from exc
+        raise
+
+
+def _write_all(session: TargetSession, parts: Sequence[TableWrite], *, isolated: bool) -> None:
     """Parents first, deletions children first, then once more what was refused for want of either."""
     for part in parts:
         part.write()
     for part in reversed(parts):
         part.delete()
-    for part in parts:
-        part.again()
+    if isolated:
+        try_again(session, parts)
 
 
 def _held(desired: Desired, parts: Sequence[TableWrite]) -> pl.DataFrame:

@@ -1,6 +1,9 @@
 """Statements that carry out what `sinks.comparison` decided, and report it.
 
-Each works on a range of row numbers and touches only rows with its own decision.
+Each works on a range of row numbers and touches only rows with its own decision. A table whose
+triggers may alter what we write is written by statements that read back what is there then: the
+delivery shows what was stored, not what was asked for. Those yield one row: rows written, and rows of
+which the key was altered.
 """
 
 from __future__ import annotations
@@ -15,39 +18,72 @@ from sinks.target_tables import deactivated_column
 def update(layout: Layout, differing: int) -> sql.Composed:
     """Write the columns that differ in any row of the range; the others are not named."""
     columns = comparison.written_columns(layout, differing)
-    return sql.SQL("update {target} t set {sets} {decided} and {match}").format(
+    statement = sql.SQL("update {target} t set {sets} {decided} and {match}").format(
         target=layout.target,
         sets=sql.SQL(", ").join(sql.SQL("{0} = d.{0}").format(column) for column in columns),
         decided=_decided(layout, "from", comparison.UPDATE),
         match=layout.match,
     )
+    return _read_back(layout, statement, comparison.UPDATE, json_object("t", layout.columns))
 
 
 def insert(layout: Layout) -> sql.Composed:
     """Insert the missing rows in key order."""
-    return sql.SQL("insert into {target} ({names}) select {values} {decided} order by {order}").format(
+    statement = sql.SQL(
+        "insert into {target} as t ({names}) select {values} {decided} order by {order}"
+    ).format(
         target=layout.target,
         names=name_list(layout.all_columns),
         values=sql.SQL(", ").join(sql.SQL("d.{}").format(named(c)) for c in layout.all_columns),
         decided=_decided(layout, "from", comparison.INSERT),
         order=layout.key_order,
     )
+    return _read_back(layout, statement, comparison.INSERT, json_object("t", layout.all_columns))
 
 
 def deactivate(layout: Layout) -> sql.Composed:
     """Set the flag of rows whose root is gone to false."""
-    return sql.SQL("update {target} t set {flag} = false {decided} and {match}").format(
+    flag = deactivated_column(layout.program)
+    statement = sql.SQL("update {target} t set {flag} = false {decided} and {match}").format(
         target=layout.target,
-        flag=sql.Identifier(deactivated_column(layout.program)),
+        flag=sql.Identifier(flag),
         decided=_decided(layout, "from", comparison.DEACTIVATE),
         match=layout.match,
     )
+    stored = json_object("t", tuple(column for column in layout.columns if column.name == flag))
+    return _read_back(layout, statement, comparison.DEACTIVATE, stored)
 
 
 def delete(layout: Layout) -> sql.Composed:
     """Delete rows whose root is gone."""
     return sql.SQL("delete from {target} t {decided} and {match}").format(
         target=layout.target, decided=_decided(layout, "using", comparison.DELETE), match=layout.match
+    )
+
+
+def _read_back(layout: Layout, statement: sql.Composed, decision: str, stored: sql.Composed) -> sql.Composed:
+    """The statement as it is, or with what is there afterwards put into `decided`.
+
+    The rows are found again by their key, as RETURNING of an insert knows nothing of its source; a row
+    whose key was altered is found by none and so counted.
+    """
+    if not layout.table.has_row_triggers:
+        return statement
+    return sql.SQL(
+        "with written as ({statement} returning {key}, {stored} as _stored), "
+        "noted as (update {decided} x set after = t._stored from written t join {typed} d on {match} "
+        "where d.ctid = x.place and x.decision = {decision} and {in_range} returning 1) "
+        "select (select count(*) from written), "
+        "(select count(*) from written) - (select count(*) from noted)"
+    ).format(
+        statement=statement,
+        key=sql.SQL(", ").join(sql.SQL("t.{}").format(named(c)) for c in layout.key),
+        stored=stored,
+        decided=layout.decided,
+        typed=layout.typed,
+        match=layout.match,
+        decision=sql.Literal(decision),
+        in_range=in_range("x"),
     )
 
 

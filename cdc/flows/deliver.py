@@ -8,7 +8,7 @@ transaction never committed are voided. Read next: `sinks.upsert`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +16,7 @@ import polars as pl
 
 from cdc import log
 from cdc.config import Run
+from cdc.flows.held import HeldKeys
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
@@ -42,8 +43,10 @@ class Deliver:
     sizes: Run
     wake: Wake
     state: FlowState
-    _held: dict[str, pl.DataFrame] = field(default_factory=dict)
-    _retry_at: float = 0.0
+    _held: HeldKeys = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._held = HeldKeys(self.sizes.retry_held_s)
 
     def __call__(self, flow: Flow) -> None:
         """Work until the flow is asked to stop.
@@ -58,7 +61,7 @@ class Deliver:
             try:
                 sink.prepare()
                 self._settle(staging, sink)
-                self._held = DeadLetters(staging).open_keys(sink.name)
+                self._held.hold(DeadLetters(staging).open_keys_with_reason(sink.name))
                 self._follow(flow, staging, sink)
             finally:
                 sink.close()
@@ -68,6 +71,7 @@ class Deliver:
         wait_for_snapshots(flow, staging, self.sources, self.state)
         self.state.progress(flow.name, staged_seq=low, detail="")
         while not flow.stop.is_set():
+            self._retry(flow, staging, sink, low)
             newest = newest_staged_seq(staging)
             high = max(newest.values(), default=0)
             # an outbound rule whose entities did not change is not asked
@@ -78,8 +82,6 @@ class Deliver:
                 desired = [(p, desired_rows(staging, p, low, high)) for p in programs]
                 self._write(flow, staging, sink, desired, up_to=high)
                 low = high
-            elif self._held and time.monotonic() >= self._retry_at:
-                self._retry(flow, staging, sink, low)
             else:
                 self.wake.wait_beyond(low, self.sizes.idle_poll_ms / 1000)
 
@@ -100,6 +102,7 @@ class Deliver:
             for start in range(low, high, self.sizes.max_delivery_rows):
                 if flow.stop.is_set():
                     return low
+                self._retry(flow, staging, sink, low)
                 end = min(start + self.sizes.max_delivery_rows, high)
                 desired = [(program, desired_rows(staging, program, start, end))]
                 self._write(flow, staging, sink, desired, up_to=low)
@@ -114,7 +117,7 @@ class Deliver:
         desired: Sequence[tuple[OutboundProgram, pl.DataFrame]],
         *,
         up_to: int,
-    ) -> None:
+    ) -> Written:
         started = time.monotonic()
 
         def record(deliveries: pl.DataFrame) -> None:
@@ -124,23 +127,32 @@ class Deliver:
         written = sink.write(
             desired, up_to=up_to, record=record, hold=partial(letters.hold_deliveries, sink.name)
         )
-        if self._held or not written.held.is_empty():
+        if written.held.height or (self._held.number and self._held.any_among(desired)):
             letters.settle_deliveries(sink.name, desired, written.held)
-            before = _number(self._held)
-            self._held = letters.open_keys(sink.name)
-            if _number(self._held) > before:
-                log.get().warning("rows_held", flow=flow.name, held=_number(self._held), staged_seq=up_to)
-            self._retry_at = time.monotonic() + self.sizes.retry_held_s
+            before = self._held.number
+            self._held.hold(letters.open_keys_with_reason(sink.name))
+            if self._held.number > before:
+                log.get().warning(
+                    "rows_held", flow=flow.name, held=self._held.number, staged_seq=up_to,
+                    reasons=_counted(written.held),
+                )  # fmt: skip
         self._report(flow, written, up_to, started)
+        return written
 
     def _retry(self, flow: Flow, staging: Connection, sink: UpsertSink, mark: int) -> None:
-        """Try held keys again: what was missing may have arrived."""
-        desired = [
-            (program, desired_rows_for_keys(staging, program, self._held[program.name]))
-            for program in self.programs
-            if program.name in self._held
-        ]
-        self._write(flow, staging, sink, desired, up_to=mark)
+        """Try held keys again whose turn it is: what was missing may have arrived."""
+        for one in self._held.rounds:
+            due = one.due()
+            if not due:
+                continue
+            started = time.monotonic()
+            desired = [
+                (program, desired_rows_for_keys(staging, program, due[program.name]))
+                for program in self.programs
+                if program.name in due
+            ]
+            written = self._write(flow, staging, sink, desired, up_to=mark)
+            one.tried(time.monotonic() - started, written=written.written)
 
     def _settle(self, staging: Connection, sink: UpsertSink) -> None:
         """Void delivery records whose target transaction never committed."""
@@ -152,7 +164,7 @@ class Deliver:
 
     def _report(self, flow: Flow, written: Written, low: int, started: float) -> None:
         flow.progressed()
-        held = _number(self._held)
+        held = self._held.number
         self.state.progress(flow.name, rows=written.written, staged_seq=low, held=held)
         log.get().debug(
             "batch_delivered", flow=flow.name, rows=written.written, unchanged=written.unchanged,
@@ -160,8 +172,9 @@ class Deliver:
         )  # fmt: skip
 
 
-def _number(held: Mapping[str, pl.DataFrame]) -> int:
-    return sum(frame.height for frame in held.values())
+def _counted(held: pl.DataFrame) -> dict[str, int]:
+    """How many rows for which reason."""
+    return {str(code): int(rows) for code, rows in held["reason_code"].value_counts().rows()}
 
 
 def wait_for_snapshots(flow: Flow, staging: Connection, sources: Sequence[str], state: FlowState) -> None:

@@ -3,8 +3,9 @@
 A flow is a callable that opens its own connections, works until `stop` is set and calls
 `progressed` whenever it got on. A `TransientError` starts it again after a pause that doubles up
 to 30 s and begins anew once the flow made progress. An error that a person mends in the database
-(`mended_outside`: redo logs to be restored) makes it wait and look once a minute. Any other error of
-ours ends this flow only, the others go on. Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
+(`mended_outside`: redo logs to be restored) makes it wait and look once a minute; so does a row that
+nothing could isolate, which never ends a flow. Any other error of ours ends this flow only, the others
+go on. Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 import tenacity
 
 from cdc import log
-from cdc.errors import CcbridgeError, LeaseLost, OperatorError, TransientError
+from cdc.errors import CcbridgeError, LeaseLost, OperatorError, RowError, TransientError
 from cdc.flows.state import FlowState
 
 LONGEST_PAUSE_S = 30.0
@@ -104,7 +105,7 @@ class Flow:
 
 
 def _is_mended_outside(exc: BaseException | None) -> bool:
-    return isinstance(exc, OperatorError) and exc.mended_outside
+    return isinstance(exc, RowError) or (isinstance(exc, OperatorError) and exc.mended_outside)
 
 
 def _is_retried(exc: BaseException) -> bool:

@@ -1,7 +1,9 @@
 """psycopg errors become ours, by SQLSTATE.
 
 The table is the only place that decides which PostgreSQL error is retried, which stops the flow and
-which concerns one row. Source: PostgreSQL 17 documentation, appendix A "PostgreSQL Error Codes".
+which concerns one row. Where a sink can try rows one by one it does not ask the table whether an error
+concerns one: it finds out (`is_environment`, `sinks.isolation`).
+Source: PostgreSQL 17 documentation, appendix A "PostgreSQL Error Codes".
 """
 
 from __future__ import annotations
@@ -21,19 +23,26 @@ from cdc.errors import (
     TransientError,
 )
 
+LOCK_NOT_AVAILABLE = "55P03"
+
 _BY_STATE: dict[str, type[CcbridgeError]] = {
     "28P01": LoginRefused,  # invalid password
     "28000": LoginRefused,  # no pg_hba entry, or the role may not log in
     "3D000": OperatorError,  # database does not exist
     "42501": NotGranted,  # insufficient privilege
+    "25006": TransientError,  # read-only: a standby until its promotion, or a full disk
+    "25P03": DatabaseUnreachable,  # session ended: idle in a transaction for too long
+    "25P04": DatabaseUnreachable,  # session ended: the transaction took too long
+    "40002": RowError,  # a deferred constraint refused the commit
+    "55000": TransientError,  # object not in prerequisite state: a slot or a server that is about to change
     "55006": TransientError,  # object in use: the slot is still held by the former session
-    "55P03": TransientError,  # lock not available
+    LOCK_NOT_AVAILABLE: TransientError,
+    "57014": TransientError,  # statement cancelled, by a person or by statement_timeout
     "57P01": DatabaseUnreachable,  # administrator shut the session down
     "57P02": DatabaseUnreachable,  # crash shutdown
     "57P03": DatabaseUnreachable,  # starting up or in recovery
-    "40001": TransientError,  # serialization failure
-    "40P01": TransientError,  # deadlock
-    "25006": OperatorError,  # read-only: a standby, or default_transaction_read_only
+    "57P04": DatabaseUnreachable,  # session ended: the database is being dropped
+    "57P05": DatabaseUnreachable,  # session ended: idle for too long
 }
 _LOGIN_WORDS = (
     "password authentication failed",
@@ -46,7 +55,9 @@ _BY_CLASS: dict[str, type[CcbridgeError]] = {
     "08": DatabaseUnreachable,  # connection exception
     "22": RowError,  # data exception: value out of range, bad text
     "23": RowError,  # integrity constraint violation
+    "40": TransientError,  # transaction rollback: serialization failure, deadlock, outcome unknown
     "53": TransientError,  # insufficient resources: disk full, too many connections
+    "58": TransientError,  # system error: input or output failed
     "P0": RowError,  # raised by a trigger of the target
 }
 
@@ -67,6 +78,20 @@ def translated(exc: psycopg.Error, subject: str) -> CcbridgeError:
         constraint = exc.diag.constraint_name or exc.diag.column_name
         text = f"{exc.diag.table_name or 'row'}: {constraint or type(exc).__name__}"
     return kind(f"{subject}: {text} (SQLSTATE {state})")
+
+
+_ENVIRONMENT = frozenset(("08", "25", "28", "40", "53", "57", "58"))
+"""Classes that say nothing about the rows of a statement: connection, transaction, login, deadlock,
+resources, intervention by a person, system."""
+
+
+def is_environment(exc: psycopg.Error) -> bool:
+    """True if the error is about server or session, whatever the rows of the statement.
+
+    A lock that was not to be had (55P03) is not among them: it may be the lock of one row.
+    """
+    state = exc.sqlstate
+    return state is None or (state[:2] in _ENVIRONMENT and state != "40002")
 
 
 @contextmanager

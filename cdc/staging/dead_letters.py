@@ -146,8 +146,15 @@ class DeadLetters:
     def open_keys(self, sink: str) -> dict[str, pl.DataFrame]:
         """Keys that a sink holds, by rule: one text column for each key column of the target."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for _, rule, key in self._held(sink):
+        for _, rule, key, _ in self._held(sink):
             found.setdefault(rule, []).append(key)
+        return {rule: pl.DataFrame(keys, infer_schema_length=None) for rule, keys in found.items()}
+
+    def open_keys_with_reason(self, sink: str) -> dict[str, pl.DataFrame]:
+        """As `open_keys`, those tried least recently first, each with its `_reason_code`."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for _, rule, key, code in self._held(sink):
+            found.setdefault(rule, []).append({**key, "_reason_code": code})
         return {rule: pl.DataFrame(keys, infer_schema_length=None) for rule, keys in found.items()}
 
     def hold_deliveries(self, sink: str, held: pl.DataFrame) -> None:
@@ -170,7 +177,7 @@ class DeadLetters:
         for program, frame in desired:
             taken = [
                 {"_number": number, **key}
-                for number, rule, key in waiting
+                for number, rule, key, _ in waiting
                 if rule == program.name and (rule, _same_key(key)) not in refused
             ]
             if taken and frame.height:
@@ -182,10 +189,11 @@ class DeadLetters:
         with postgres_errors("staging.dead_letter"), self._connection.transaction():
             self.resolve(settled, "delivered")
 
-    def _held(self, sink: str) -> list[tuple[int, str, dict[str, Any]]]:
+    def _held(self, sink: str) -> list[tuple[int, str, dict[str, Any], str]]:
         statement = (
-            "select dead_letter_id, rule, key from staging.dead_letter "
-            "where resolved_at is null and stage = 'deliver' and system = %s order by dead_letter_id"
+            "select dead_letter_id, rule, key, reason_code from staging.dead_letter "
+            "where resolved_at is null and stage = 'deliver' and system = %s "
+            "order by last_seen, dead_letter_id"
         )
         with postgres_errors("staging.dead_letter"), self._connection.transaction():
             return self._connection.execute(statement, [sink]).fetchall()  # type: ignore[return-value]

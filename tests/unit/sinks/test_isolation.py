@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdc.errors import RowError
-from sinks.isolation import Refusal, halve_until_written
+from sinks.isolation import halve_until_written
+from sinks.refusals import Refusal
 
 
 class Savepoints:
@@ -74,7 +75,7 @@ def test_one_bad_row_costs_two_attempts_a_halving() -> None:
 
 
 def test_an_error_that_concerns_no_row_passes_through() -> None:
-    """A missing right or a deadlock must not be taken for thousands of bad rows."""
+    """A missing right must not be taken for thousands of bad rows: it is missing for no row, too."""
     connection: Any = Savepoints()
 
     def attempt(low: int, high: int) -> None:
@@ -82,7 +83,68 @@ def test_an_error_that_concerns_no_row_passes_through() -> None:
 
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         halve_until_written(connection, 0, 8, attempt, refusal)
+    assert connection.attempts == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.DeadlockDetected,
+        psycopg.errors.AdminShutdown,
+        psycopg.errors.DiskFull,
+        psycopg.errors.ReadOnlySqlTransaction,
+        psycopg.errors.QueryCanceled,
+        psycopg.OperationalError,
+    ],
+)
+def test_an_error_of_the_server_passes_through_at_once(error: type[psycopg.Error]) -> None:
+    """What has nothing to do with any row is not looked for among them."""
+    connection: Any = Savepoints()
+
+    def attempt(low: int, high: int) -> None:
+        if low < high:
+            raise error
+
+    with pytest.raises(error):
+        halve_until_written(connection, 0, 8, attempt, refusal)
     assert connection.attempts == 1
+
+
+NOT_THE_SERVER = [
+    error
+    for error in vars(psycopg.errors).values()
+    if isinstance(error, type)
+    and issubclass(error, psycopg.Error)
+    and (error.sqlstate or "08")[:2] not in ("08", "25", "28", "40", "53", "57", "58")
+]
+
+
+@pytest.mark.parametrize("error", NOT_THE_SERVER, ids=lambda error: error.__name__)
+def test_any_error_that_follows_a_row_isolates_the_row(error: type[psycopg.Error]) -> None:
+    """Not a list of states decides, but what the error comes with."""
+    connection: Any = Savepoints()
+
+    def attempt(low: int, high: int) -> None:
+        connection.written += range(low, high)
+        if low <= 5 < high:
+            raise error
+
+    refused = halve_until_written(connection, 0, 8, attempt, refusal)
+    assert [one.row for one in refused] == [5]
+    assert connection.written == [0, 1, 2, 3, 4, 6, 7]
+
+
+def test_what_refuses_hundreds_of_rows_and_takes_none_is_no_matter_of_rows() -> None:
+    """A trigger that is broken for every row stops the flow, in place of a dead letter a row."""
+    connection: Any = Savepoints()
+
+    def attempt(low: int, high: int) -> None:
+        if low < high:
+            raise psycopg.errors.UndefinedTable
+
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        halve_until_written(connection, 0, 10_000, attempt, refusal)
+    assert connection.attempts < 400
 
 
 def test_attempt_is_repeated_as_it_was_when_it_learned_from_the_error() -> None:

@@ -1,0 +1,104 @@
+"""Keys that a target refuses: which are tried again when, so that trying costs little.
+
+Held keys are tried again every `retry_held_s`, whatever else is delivered meanwhile; keys that another
+session had locked four times a second. Those that wait longest come first. However many there are, the tries
+take about a tenth of the time: a try that took long is followed by a longer pause and by a smaller one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from mapping_rules import OutboundProgram
+from sinks.refusals import LOCKED
+
+_LOCKED_RETRY_S = 0.25
+_FIRST_KEYS, _MOST_KEYS = 100, 20_000
+_SHORT_S, _LONG_S = 0.5, 2.0
+_SHARE = 10
+"""A try is followed by a pause of at least so many times its duration."""
+
+Keys = Mapping[str, pl.DataFrame]
+"""Keys by rule: one text column for each key column of the target, longest waiting first."""
+
+
+@dataclass
+class Round:
+    """Keys that are tried again together, and when they are next."""
+
+    every_s: float
+    keys: Keys = field(default_factory=dict)
+    at_once: int = _FIRST_KEYS
+    next_at: float = 0.0
+
+    def hold(self, keys: Keys) -> None:
+        """Replace the keys; the first ones wait for a whole pause."""
+        if not self.keys:
+            self.next_at = time.monotonic() + self.every_s
+        self.keys = keys
+
+    def due(self) -> Keys:
+        """The keys whose turn it is, at most `at_once`; none before it is time."""
+        if not self.keys or time.monotonic() < self.next_at:
+            return {}
+        left, chosen = self.at_once, {}
+        for rule, keys in self.keys.items():
+            if left > 0:
+                chosen[rule] = keys.head(left)
+                left -= keys.height
+        return chosen
+
+    def tried(self, elapsed_s: float, *, written: int) -> None:
+        """A try is over: `written` rows went through, so the next ones may at once."""
+        if elapsed_s < _SHORT_S:
+            self.at_once = min(self.at_once * 2, _MOST_KEYS)
+        elif elapsed_s > _LONG_S:
+            self.at_once = max(self.at_once // 2, _FIRST_KEYS)
+        pause_s = 0.0 if written else self.every_s
+        self.next_at = time.monotonic() + max(pause_s, _SHARE * elapsed_s)
+
+
+class HeldKeys:
+    """The keys one sink holds. One thread.
+
+    Args:
+        retry_s: pause between two tries of a key.
+    """
+
+    def __init__(self, retry_s: float) -> None:
+        self._refused, self._locked = Round(retry_s), Round(min(retry_s, _LOCKED_RETRY_S))
+
+    @property
+    def rounds(self) -> tuple[Round, Round]:
+        """Locked keys, then the others."""
+        return self._locked, self._refused
+
+    @property
+    def number(self) -> int:
+        """Keys that wait."""
+        return sum(keys.height for one in self.rounds for keys in one.keys.values())
+
+    def hold(self, keys: Keys) -> None:
+        """Replace what is held.
+
+        Args:
+            keys: by rule; the key columns and `_reason_code`.
+        """
+        is_locked = pl.col("_reason_code") == LOCKED
+        for one, wanted in ((self._locked, is_locked), (self._refused, ~is_locked)):
+            chosen = {rule: frame.filter(wanted).drop("_reason_code") for rule, frame in keys.items()}
+            one.hold({rule: frame for rule, frame in chosen.items() if frame.height})
+
+    def any_among(self, desired: Sequence[tuple[OutboundProgram, pl.DataFrame]]) -> bool:
+        """True if a key that waits is among these rows."""
+        return any(
+            keys.join(frame, on=list(program.key), how="semi").height > 0
+            for one in self.rounds
+            for program, frame in desired
+            for keys in (one.keys.get(program.name),)
+            if keys is not None and frame.height
+        )

@@ -1,0 +1,134 @@
+"""The delivery flow as it runs: held keys do not wait for a pause of the others, nor the others for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+import mapping_rules
+from cdc.config import Run
+from cdc.flows.deliver import Deliver
+from cdc.flows.state import FlowState
+from cdc.flows.supervision import Supervisor
+from cdc.flows.wake import Wake
+from cdc.postgres.connect import connect
+from cdc.staging import overview
+from tests.integration.upsert_target import Target
+from tests.unit.staging.doubles import OUTBOUND, Event, batch, customer, rule_set
+from tests.unit.staging.world import World, staging
+
+RULES = rule_set(OUTBOUND)
+
+
+@dataclass
+class Delivery:
+    """Staging and target in one database, and a flow between them."""
+
+    world: World
+    target: Target
+    supervisor: Supervisor
+    position: int = 10
+
+    def stage(self, *rows: dict[str, Any]) -> None:
+        """Commit rows in the source and stage them."""
+        self.position += 1
+        self.world.stager().stage(batch(*[Event("c", self.position, n, after=r) for n, r in enumerate(rows)]))
+        self.world.stagers.pop().close()
+
+    def buyers(self) -> set[str]:
+        return {key for (key,) in self.target.rows("select buyer_id from buyer")}
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: {self.supervisor.state.rows()}"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def delivery(database: str) -> Iterator[Delivery]:
+    with flowing(database) as delivery:
+        yield delivery
+
+
+@contextmanager
+def flowing(database: str) -> Iterator[Delivery]:
+    with staging(database, RULES) as world:
+        target, stop = Target(database), threading.Event()
+        target.run(
+            "create table buyer (buyer_id text primary key, full_name text, note text, "
+            "credit numeric(15,2), last_bought_on date)"
+        )
+        delivery = Delivery(world, target, Supervisor(stop, FlowState()))
+        delivery.stage(customer("0"))
+        world.execute("update staging.checkpoint set snapshot_complete = true")
+        deliver = Deliver(
+            system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
+            open_sink=target.sink, open_staging=lambda: connect(world.settings, application="test deliver"),
+            sizes=Run(retry_held_s=1, idle_poll_ms=50), wake=Wake(), state=delivery.supervisor.state,
+        )  # fmt: skip
+        delivery.supervisor.start("deliver:till", deliver)
+        try:
+            delivery.wait(lambda: delivery.buyers() == {"0"}, "first row")
+            yield delivery
+        finally:
+            stop.set()
+            delivery.supervisor.join()
+            target.rows(f"select pg_replication_origin_drop('{target.settings.origin}')")
+
+
+def test_held_key_is_tried_again_while_traffic_goes_on(delivery: Delivery) -> None:
+    """A site without a quiet second still gets its rows once the cause is gone, and sees them until then."""
+    delivery.target.run("alter table buyer add constraint limit_of_credit check (credit < 1000)")
+    delivery.stage(customer("rich", credit="5000"), customer("poor"))
+    delivery.wait(lambda: "poor" in delivery.buyers(), "the other row")
+    ended = threading.Event()
+
+    def traffic() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            delivery.stage(customer(f"n{number}"))
+
+    thread = threading.Thread(target=traffic)
+    thread.start()
+    try:
+        retries = "select retries from staging.dead_letter where resolved_at is null"
+        delivery.wait(lambda: (delivery.world.query(retries) or [(0,)])[0][0] > 0, "a retry under traffic")
+        with connect(delivery.world.settings, application="test", autocommit=True) as session:
+            (letter,) = overview.dead_letters(session)
+        assert (letter["reason_code"], letter["rows"]) == ("check_violation", 1)
+        assert delivery.supervisor.state.rows()[0]["held"] == 1
+        delivery.target.run("alter table buyer drop constraint limit_of_credit")
+        delivery.wait(lambda: "rich" in delivery.buyers(), "the held row under traffic")
+    finally:
+        ended.set()
+        thread.join()
+    delivery.wait(lambda: delivery.supervisor.state.rows()[0]["held"] == 0, "nothing held")
+
+
+def test_row_locked_by_the_application_holds_nobody_else_back(delivery: Delivery) -> None:
+    """Told as `locked` while it lasts, written about a second after it is free."""
+    with psycopg.connect(delivery.target.conninfo) as application:
+        application.execute("select from buyer where buyer_id = '0' for update")
+        delivery.stage(customer("0", name="newer"), customer("1"))
+        delivery.wait(lambda: "1" in delivery.buyers(), "the other row")
+        for number in range(2, 8):
+            started = time.monotonic()
+            delivery.stage(customer(str(number)), customer("0", name=f"newer {number}"))
+            delivery.wait(lambda number=number: str(number) in delivery.buyers(), "the next row")  # type: ignore[misc]
+            assert time.monotonic() - started < 10
+        reasons = delivery.world.query(
+            "select reason_code from staging.dead_letter where resolved_at is null"
+        )
+        assert reasons == [("locked",)]
+    newest = "select full_name from buyer where buyer_id = '0'"
+    delivery.wait(lambda: delivery.target.rows(newest) == [("newer 7",)], "the row after the lock")
+    delivery.wait(lambda: delivery.supervisor.state.rows()[0]["held"] == 0, "nothing held")
