@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -19,8 +18,11 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from cdc.errors import ConfigurationError
+from cdc.printable import register_secret
+from cdc.transport import oracle_faults, postgres_faults
 
 ENVIRONMENT_PREFIX = "CCBRIDGE_"
+SECRET_KEYS = ("password", "wallet_password")
 
 
 class Section(BaseModel):
@@ -37,17 +39,28 @@ class Secret(Section):
 
     def secret(self) -> str | None:
         """The password, or None where none is configured (peer or certificate login)."""
+        found = None
         if self.password is not None:
-            return self.password.get_secret_value()
-        if self.password_file is not None:
-            try:
-                return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-            except OSError as exc:
-                raise ConfigurationError(
-                    [f"password_file {self.password_file}: {exc.strerror}"],
-                    hint="create the file, readable by the ccbridge user only",
-                ) from exc
-        return None
+            found = self.password.get_secret_value()
+        elif self.password_file is not None:
+            found = _file_text(self.password_file)
+        if found:
+            register_secret(found)
+        return found
+
+
+def _file_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as exc:
+        raise ConfigurationError(
+            [f"password_file {path}: {exc.strerror}"],
+            hint="create the file, readable by the ccbridge user only",
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError(
+            [f"password_file {path}: not UTF-8 at byte {exc.start}"], hint="save it as UTF-8"
+        ) from exc
 
 
 class PostgresConnection(Secret):
@@ -59,7 +72,7 @@ class PostgresConnection(Secret):
     user: str
     sslmode: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     sslrootcert: Path | None = None
-    insecure: bool = Field(default=False, description="allow sslmode require or disable")
+    insecure: bool = Field(default=False, description="allow a sslmode below verify-full")
     connect_timeout_s: int = 10
 
 
@@ -237,6 +250,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
         ConfigurationError: the file is missing, is no TOML, or has faults; all are listed.
     """
     tree = _tree(path)
+    in_file = list(_secrets_in_file(path, tree))
     origins: dict[str, str] = {}
     for name, value in environment.items():
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
@@ -247,11 +261,13 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
         settings = Settings.model_validate(tree)
     except ValidationError as exc:
         faults = [_fault(path, origins, error) for error in exc.errors()]
-        raise ConfigurationError(faults, hint="ccbridge init writes a commented example") from exc
-    faults = [f"{path}: {fault}" for fault in (*_transport_faults(settings), *_file_faults(settings))]
+        raise ConfigurationError(in_file + faults, hint="ccbridge init writes a commented example") from exc
+    faults = in_file + [
+        f"{path}: {fault}" for fault in (*_transport_faults(settings), *_file_faults(settings))
+    ]
     if faults:
         raise ConfigurationError(
-            faults, hint="mend the file; on a test system insecure = true allows connections without TLS"
+            faults, hint="correct the file; on a test system insecure = true allows connections without TLS"
         )
     return settings
 
@@ -314,17 +330,9 @@ def _transport_faults(settings: Settings) -> Iterator[str]:
     connections: dict[str, PostgresConnection] = {"staging": settings.staging}
     connections |= {f"systems.{name}": s for name, s in settings.postgres_systems().items()}
     for place, connection in connections.items():
-        if connection.sslmode in ("require", "disable") and not connection.insecure:
-            yield f"{place}: sslmode {connection.sslmode!r} does not verify the server"
+        yield from postgres_faults(place, connection.sslmode, insecure=connection.insecure)
     for name, system in settings.oracle_systems().items():
-        if system.insecure:
-            continue
-        dsn = re.sub(r"\s", "", system.dsn).lower()
-        protocols = re.findall(r"\(protocol=(\w+)\)", dsn)
-        if not (dsn.startswith("tcps://") or (protocols and set(protocols) == {"tcps"})):
-            yield f"systems.{name}: dsn without tcps is not encrypted"
-        if re.search(r"ssl_server_dn_match=(?!on\b|true\b|yes\b)", dsn):
-            yield f"systems.{name}: dsn with ssl_server_dn_match off does not verify the server"
+        yield from oracle_faults(f"systems.{name}", system.dsn, insecure=system.insecure)
 
 
 def _file_faults(settings: Settings) -> Iterator[str]:
@@ -336,3 +344,16 @@ def _file_faults(settings: Settings) -> Iterator[str]:
             named: Path | None = getattr(section, key, None)
             if named is not None and not named.exists():
                 yield f"{place}.{key}: {named} does not exist"
+            elif named is not None and key == "password_file" and named.stat().st_mode & 0o007:
+                yield f"{place}.{key}: {named} can be read by every user, run: chmod o-rwx {named}"
+
+
+def _secrets_in_file(path: Path, tree: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """Passwords in the file itself, which is copied, shown and committed as configurations are."""
+    for key, value in tree.items():
+        name = f"{place}.{key}" if place else key
+        if isinstance(value, Mapping):
+            yield from _secrets_in_file(path, value, name)
+        elif key in SECRET_KEYS:
+            variable = ENVIRONMENT_PREFIX + name.replace(".", "__").upper()
+            yield f"{path}: {name}: no secrets in this file, set {variable} or {key}_file"

@@ -19,7 +19,7 @@ _SHORTEST_SECRET = 4
 _secrets: set[str] = set()
 
 _FORMS = re.compile(
-    r"""(?P<key>["']?[\w-]*(?:passw(?:or)?d|passwd|pwd|secret|token|credential|api[_-]?key)[\w-]*["']?\s*[=:]\s*)
+    r"""(?P<key>["']?[\w-]*(?:passw(?:or)?d|passwd|pwd|secret|token|credential|api[_-]?key)(?![\w-]*_file\b)[\w-]*["']?\s*[=:]\s*)
         (?:SecretStr\()?(?:'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|[^\s,;)}\]]+)
       | (?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{4,}
       | (?P<url>[a-z][\w+.-]*://[^\s:/@]*:)\S+(?=@)

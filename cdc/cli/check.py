@@ -9,7 +9,7 @@ import typer
 from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format, LogFormat, Verbose
-from cdc.cli.output import show
+from cdc.cli.output import say, show
 
 
 def command(
@@ -32,10 +32,10 @@ def command(
         show(({"system": one.system, **asdict(one.finding)} for one in findings), (), form=form)
     else:
         for one in findings:
-            typer.echo(f"{one} (advice)" if one.finding.advice else str(one))
+            say(f"{one} (advice)" if one.finding.advice else str(one))
             for line in one.finding.fix.splitlines():
-                typer.echo(f"    {line}")
+                say(f"    {line}")
         count = len(report.findings)
         result = f"{count} finding(s)" if count else "check ok"
-        typer.echo(f"{result}, {len(report.advice)} piece(s) of advice" if report.advice else result)
+        say(f"{result}, {len(report.advice)} piece(s) of advice" if report.advice else result)
     raise typer.Exit(report.exit_code)

@@ -9,6 +9,7 @@ import typer
 from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config
+from cdc.cli.output import say
 
 
 def command(
@@ -31,4 +32,4 @@ def command(
     from cdc.flows.grants import grants
 
     for line in grants(settings, system, user=user, pdb=pdb, rds=rds):
-        typer.echo(line)
+        say(line)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from typing import Annotated
 
 import typer
 
 from cdc.cli.options import DEFAULT_CONFIG, Config
+from cdc.cli.output import say
 from cdc.errors import ConfigurationError
 
 
@@ -16,13 +18,19 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a commented configuration file to start from."""
-    if config.exists() and not force:
-        raise ConfigurationError([f"{config}: exists already"], hint="choose another name, or add --force")
     template = resources.files("cdc.cli").joinpath("ccbridge.toml").read_text(encoding="utf-8")
     try:
-        config.write_text(template, encoding="utf-8")
-        config.chmod(0o600)
+        if force:
+            config.unlink(missing_ok=True)
+        # made by us, never through a link that stands there, and readable by nobody else at any moment
+        descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(template)
+    except FileExistsError as exc:
+        raise ConfigurationError(
+            [f"{config}: exists already"], hint="choose another name, or add --force"
+        ) from exc
     except OSError as exc:
         raise ConfigurationError([f"{config}: {exc.strerror}"]) from exc
-    typer.echo(f"wrote {config}")
-    typer.echo(f"next: fill in the addresses, then run: ccbridge check --config {config}")
+    say(f"wrote {config}")
+    say(f"next: fill in the addresses, then run: ccbridge check --config {config}")

@@ -13,6 +13,7 @@ import typer
 
 from cdc import __version__, log
 from cdc.cli import check, demo, grants, init, migrate, rules, run, status
+from cdc.cli.output import say
 from cdc.errors import CcbridgeError, ExitCode
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ app.add_typer(rules.app, name="rules")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"ccbridge {__version__}")
+        say(f"ccbridge {__version__}")
         raise typer.Exit
 
 
@@ -50,15 +51,15 @@ def main() -> None:
         app(prog_name="ccbridge")
     except CcbridgeError as exc:
         log.get().debug("command_failed", error_code=exc.code, exc_info=exc)
-        typer.echo(f"error {exc.code}: {exc}", err=True)
+        say(f"error {exc.code}: {exc}", err=True)
         if exc.hint:
-            typer.echo(f"hint: {exc.hint}", err=True)
+            say(f"hint: {exc.hint}", err=True)
         sys.exit(exc.exit_code)
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+        say("interrupted", err=True)
         sys.exit(ExitCode.DONE)
     except Exception as exc:  # noqa: BLE001 - exit code 1 would mean that differences were found
         log.get().exception("command_crashed")
-        typer.echo(f"error {CcbridgeError.code}: unexpected {type(exc).__name__}", err=True)
-        typer.echo("hint: report it with the log event command_crashed", err=True)
+        say(f"error {CcbridgeError.code}: unexpected {type(exc).__name__}", err=True)
+        say("hint: report it with the log event command_crashed", err=True)
         sys.exit(ExitCode.OPERATOR)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
 from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
+from cdc.cli.output import say
 
 
 def command(
@@ -19,4 +18,4 @@ def command(
     from cdc.staging.migrate import migrate
 
     report = migrate(settings.staging, load_rules(settings))
-    typer.echo(report.summary)
+    say(report.summary)

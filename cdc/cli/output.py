@@ -1,4 +1,7 @@
-"""Results to standard output: an aligned table, or one JSON object a line."""
+"""Results to standard output: an aligned table, or one JSON object a line.
+
+Whatever a command prints goes through `say` or `show`: names and texts come from databases and rule files.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,24 @@ from typing import Any
 
 import typer
 
+from cdc.printable import masked, printable
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print text of any origin: no secrets, and nothing that steers the terminal; its lines stay lines."""
+    typer.echo(printable(masked(text), lines=True), err=err)
+
 
 def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, form: str) -> None:
     """Print `rows`; the table shows `columns` in that order, JSON shows every key."""
     if form == "json":
         for row in rows:
-            typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+            typer.echo(json.dumps(row, default=str))
         return
     texts = [[_text(row.get(column)) for column in columns] for row in rows]
     widths = [max([len(c), *(len(t[i]) for t in texts)]) for i, c in enumerate(columns)]
     for line in (list(columns), *texts):
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _text(value: object) -> str:
@@ -28,4 +38,4 @@ def _text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.1f}"
-    return str(value)
+    return printable(str(value))

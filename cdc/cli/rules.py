@@ -8,7 +8,7 @@ import typer
 
 from cdc import log
 from cdc.cli.options import Format
-from cdc.cli.output import show
+from cdc.cli.output import say, show
 from cdc.errors import ExitCode
 
 app = typer.Typer(help="Check, test and show mapping rules.", no_args_is_help=True)
@@ -24,7 +24,7 @@ def check(rules: RulesPath = DEFAULT_RULES) -> None:
     import mapping_rules
 
     rule_set = mapping_rules.load(rules)
-    typer.echo(
+    say(
         f"rules ok: {rule_set.name} entities={len(rule_set.entities)} inbound={len(rule_set.inbound)} "
         f"outbound={len(rule_set.outbound)} digest={rule_set.digest[:12]}"
     )
@@ -39,10 +39,10 @@ def run_golden_rows(rules: RulesPath = DEFAULT_RULES) -> None:
     results = mapping_rules.run_golden(mapping_rules.load(rules))
     failed = [result for result in results if result.differences]
     for result in failed:
-        typer.echo(f"FAILED {result.name}")
+        say(f"FAILED {result.name}")
         for line in result.differences:
-            typer.echo(f"    {line}")
-    typer.echo(f"golden rows: {len(results) - len(failed)} right, {len(failed)} wrong")
+            say(f"    {line}")
+    say(f"golden rows: {len(results) - len(failed)} right, {len(failed)} wrong")
     raise typer.Exit(ExitCode.DIFFERENCES if failed else ExitCode.DONE)
 
 

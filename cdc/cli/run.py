@@ -14,7 +14,7 @@ from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
 def command(
     config: Config = DEFAULT_CONFIG, log_format: LogFormat = "auto", verbose: Verbose = False
 ) -> None:
-    """Replicate continuously; SIGTERM or Ctrl-C ends after the current batch."""
+    """Replicate continuously; SIGTERM, SIGHUP or Ctrl-C ends after the current batch."""
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
     from cdc.cli.progress import progress_shown
@@ -27,7 +27,7 @@ def command(
         log.get().info("stop_requested", signal=signal.Signals(number).name)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, ask_to_stop)
     state = FlowState()
     with progress_shown(state):

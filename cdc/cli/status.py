@@ -10,7 +10,7 @@ import typer
 from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format
-from cdc.cli.output import show
+from cdc.cli.output import say, show
 from cdc.errors import ExitCode
 
 WORKING = frozenset(("starting", "snapshot", "running", "retrying", "waiting"))
@@ -50,7 +50,7 @@ def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
 def _tell_echoes(echoes: Rows) -> None:
     """What was taken for our own work: a table that nobody expects here was written under our name."""
     if echoes:
-        typer.echo("\nown writes read back and left out, last 24 h")
+        say("\nown writes read back and left out, last 24 h")
         show(echoes, ("system", "table_name", "suppressed", "last_at"), form="table")
 
 
@@ -63,7 +63,7 @@ def _waits_for_a_person(flow: Mapping[str, Any]) -> bool:
 def _tell(flows: Rows, receipts: Rows, letters: Rows) -> None:
     """Tables of at most 80 columns, what stops a flow, and what to do."""
     if not flows:
-        typer.echo("nothing has run yet")
+        say("nothing has run yet")
     else:
         # a capture is at a position of its source, a delivery at a number of staging's own
         at = ({**flow, "at": flow["position"] or flow["staged_seq"]} for flow in flows)
@@ -71,15 +71,15 @@ def _tell(flows: Rows, receipts: Rows, letters: Rows) -> None:
     for flow in flows:
         if flow["status"] == SILENT:
             age = f"{flow['reported_s']:.0f}"
-            typer.echo(f"{flow['flow']}: no word for {age} s: is ccbridge run still alive?")
+            say(f"{flow['flow']}: no word for {age} s: is ccbridge run still alive?")
         if flow["error_code"]:
-            typer.echo(f"{flow['flow']}: {flow['error_code']}: {flow['error_text']}")
+            say(f"{flow['flow']}: {flow['error_code']}: {flow['error_text']}")
             if flow["hint"]:
-                typer.echo(f"    {flow['hint']}")
+                say(f"    {flow['hint']}")
     if receipts:
-        typer.echo("")
+        say()
         show(receipts, ("state", "receipts", "amount", "oldest_s"), form="table")
     if letters:
-        typer.echo("")
+        say()
         show(letters, ("stage", "system", "rule", "reason_code", "rows", "oldest_s"), form="table")
-        typer.echo("keys, reasons and raw rows: staging.dead_letter where resolved_at is null")
+        say("keys, reasons and raw rows: staging.dead_letter where resolved_at is null")

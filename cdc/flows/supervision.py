@@ -99,9 +99,9 @@ class Flow:
                 self.stop.set()
         except Exception as exc:
             self.crash = exc
-            logger.exception("flow_crashed")
-            self.state.report(self.name, "failed")
             self.stop.set()
+            self.state.report(self.name, "failed")
+            logger.exception("flow_crashed")
 
 
 def _is_mended_outside(exc: BaseException | None) -> bool:

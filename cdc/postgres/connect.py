@@ -29,7 +29,12 @@ def conninfo(settings: PostgresConnection, *, application: str, replication: boo
         "keepalives_interval": 10,
         "keepalives_count": 3,
         "tcp_user_timeout": 50_000,
+        # with a Kerberos ticket at hand libpq would encrypt by GSSAPI and not look at sslmode
+        "gssencmode": "disable",
     }
+    if not settings.insecure:
+        # a server, even one with the right certificate, is never given the password in clear
+        options["require_auth"] = "!password,!md5"
     if settings.sslrootcert is not None:
         options["sslrootcert"] = str(settings.sslrootcert)
     if replication:

@@ -8,6 +8,7 @@ import pytest
 
 from cdc.config import load
 from cdc.errors import ConfigurationError, ExitCode
+from cdc.postgres.connect import conninfo
 
 GOOD = """
 [staging]
@@ -24,6 +25,24 @@ kind = "oracle"
 dsn = "tcps://o:2484/CCB"
 user = "u"
 """
+
+SERVICE = "(CONNECT_DATA=(SERVICE_NAME=CCB))"
+TLS = "(ADDRESS=(PROTOCOL=tcps)(HOST=a)(PORT=2484))"
+UNENCRYPTED = [
+    f"(DESCRIPTION={TLS}(ADDRESS=(HOST=b)(PORT=1521)){SERVICE})",
+    f'(DESCRIPTION=(ADDRESS=(HOST=b)(PORT=1521)(PROTOCOL="tcp")){TLS}{SERVICE})',
+    f"(DESCRIPTION=(ADDRESS_LIST={TLS})(ADDRESS_LIST=(ADDRESS=(HOST=b))){SERVICE})",
+    f"(DESCRIPTION_LIST=(DESCRIPTION={TLS}{SERVICE})(DESCRIPTION=(ADDRESS=(HOST=b)){SERVICE}))",
+    "//o:2484/CCB",
+]
+UNVERIFIED = [
+    "tcps://o:2484/CCB?ssl_server_dn_match=off",
+    "tcps://o:2484/CCB?SSL_SERVER_DN_MATCH = false",
+    "tcps://o:2484/CCB?pyo.ssl_server_dn_match=0",
+    f"(DESCRIPTION={TLS}(SECURITY=(SSL_SERVER_DN_MATCH=FALSE)){SERVICE})",
+    f"(DESCRIPTION_LIST=(DESCRIPTION={TLS}{SERVICE})"
+    f"(DESCRIPTION={TLS}(SECURITY=(SSL_SERVER_DN_MATCH=no)){SERVICE}))",
+]
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -67,10 +86,9 @@ def test_a_password_comes_from_the_environment_and_is_never_shown(tmp_path: Path
             '(ADDRESS=(PROTOCOL=tcp)(HOST=b)(PORT=1521))(CONNECT_DATA=(SERVICE_NAME=CCB)))"',
             "systems.ccb: dsn without tcps is not encrypted",
         ),
-        (
-            'dsn = "tcps://o:2484/CCB?ssl_server_dn_match=off"',
-            "systems.ccb: dsn with ssl_server_dn_match off does not verify the server",
-        ),
+        *((f"dsn = '{dsn}'", "systems.ccb: dsn without tcps is not encrypted") for dsn in UNENCRYPTED),
+        *((f"dsn = '{dsn}'", "systems.ccb: dsn with ssl_server_dn_match off does not") for dsn in UNVERIFIED),
+        ('sslmode = "verify-ca"', "systems.prepaid: sslmode 'verify-ca' does not verify the host name"),
     ],
 )
 def test_an_unencrypted_connection_needs_an_explicit_word(tmp_path: Path, change: str, fault: str) -> None:
@@ -89,3 +107,49 @@ def test_an_unencrypted_connection_needs_an_explicit_word(tmp_path: Path, change
 def test_the_file_that_init_writes_is_valid() -> None:
     """The commented example loads as it is."""
     load(Path("cdc/cli/ccbridge.toml"), {})
+
+
+@pytest.mark.parametrize(
+    "dsn", ["u/canary@tcps://h:2484/CCB", "tcps://u:canary@h:2484/CCB", "canary", "(DESCRIPTION=canary"]
+)
+@pytest.mark.parametrize("insecure", ["", "insecure = true"])
+def test_a_dsn_that_is_no_address_is_refused_without_being_repeated(
+    tmp_path: Path, dsn: str, insecure: str
+) -> None:
+    """A dsn goes into error texts and `status`, so it never holds a password."""
+    text = GOOD.replace('dsn = "tcps://o:2484/CCB"', f'dsn = "{dsn}"\n{insecure}')
+    with pytest.raises(ConfigurationError, match=r"systems\.ccb: dsn") as caught:
+        load(written(tmp_path, text), {})
+    assert "canary" not in str(caught.value)
+
+
+def test_secrets_in_the_file_are_refused_with_the_way_to_give_them(tmp_path: Path) -> None:
+    """A configuration is copied and shown; the texts name the variable of each place."""
+    text = GOOD.replace('database = "ccbridge"', 'database = "ccbridge"\npassword = "canary"')
+    with pytest.raises(ConfigurationError) as caught:
+        load(written(tmp_path, text + 'password = "canary"\n'), {})
+    assert "canary" not in str(caught.value)
+    faults = "\n".join(caught.value.faults)
+    assert "staging.password: no secrets in this file, set CCBRIDGE_STAGING__PASSWORD" in faults
+    assert "systems.ccb.password: no secrets in this file, set CCBRIDGE_SYSTEMS__CCB__PASSWORD" in faults
+
+
+def test_a_password_file_is_private_and_text(tmp_path: Path) -> None:
+    """Others cannot read it; one that is not text is a fault of configuration and not a crash."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"caf\xe9\n")
+    secret.chmod(0o644)
+    text = GOOD + f'password_file = "{secret}"\n'
+    with pytest.raises(ConfigurationError, match="can be read by every user"):
+        load(written(tmp_path, text), {})
+    secret.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="not UTF-8 at byte 3"):
+        load(written(tmp_path, text), {}).systems["ccb"].secret()
+
+
+def test_the_password_is_never_given_in_clear(tmp_path: Path) -> None:
+    """Libpq refuses a server that asks for it, and does not leave TLS for a Kerberos ticket."""
+    settings = load(written(tmp_path, GOOD), {})
+    text = conninfo(settings.staging, application="x")
+    assert "require_auth=!password,!md5" in text
+    assert "gssencmode=disable" in text

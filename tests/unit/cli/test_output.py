@@ -1,33 +1,31 @@
-"""Results on standard output."""
+"""What commands print."""
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
+import re
+from pathlib import Path
 
 import pytest
 
-from cdc.cli.output import show
+from cdc.cli import output
 
-ROWS = [
-    {"state": "posted", "amount": Decimal("1500.10"), "oldest_s": 12.345, "held": None, "more": 1},
-    {"state": "é", "amount": Decimal("2"), "oldest_s": 0.0, "held": True, "more": 2},
-]
+HOSTILE = "x\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2028password=canary"
 
 
-def test_a_table_is_aligned_and_ends_lines_without_blanks(capsys: pytest.CaptureFixture[str]) -> None:
-    """Columns in the order asked for, one line a row, a dash where there is nothing."""
-    show(ROWS, ("state", "amount", "oldest_s", "held"), form="table")
-    assert capsys.readouterr().out == (
-        "state   amount   oldest_s  held\n"
-        "posted  1500.10  12.3      -\n"
-        "é       2        0.0       yes\n"
-    )  # fmt: skip
+def test_names_of_any_origin_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a table nor a message steers the terminal, forges a line or shows a password."""
+    output.say(f"rule {HOSTILE}\nsecond line")
+    output.show([{"name": HOSTILE}], ["name"], form="table")
+    output.show([{"name": HOSTILE}], ["name"], form="json")
+    printed = capsys.readouterr().out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", printed)
+    assert printed.count("\n") == 5
+    assert printed.splitlines()[1] == "second line"
+    assert "canary" not in "".join(printed.splitlines()[:4])
 
 
-def test_json_is_one_object_a_line_with_exact_amounts(capsys: pytest.CaptureFixture[str]) -> None:
-    """A script gets every key, and money as it is."""
-    show(ROWS, ("state",), form="json")
-    lines = capsys.readouterr().out.splitlines()
-    assert [json.loads(line)["amount"] for line in lines] == ["1500.10", "2"]
-    assert [json.loads(line)["more"] for line in lines] == [1, 2]
+def test_every_command_prints_through_one_place() -> None:
+    """A verb that echoes by itself would bring the escapes back."""
+    folder = Path(output.__file__).parent
+    own = {path.name for path in folder.glob("*.py") if re.search(r"typer\.echo|\bprint\(", path.read_text())}
+    assert own <= {"output.py", "demo.py", "demo_screen.py"}
