@@ -121,6 +121,21 @@ BEFORE = "before."
 AFTER = "after."
 ALL_PRESENT: frozenset[str] = frozenset()
 
+UNREADABLE = "\ufdd0"
+"""First character of a cell whose value could not be read, see `unreadable`; no text has it: Unicode keeps it
+for a program's own use."""
+NOT_TEXT = "bytes that are not text in the character set"
+
+
+def unreadable(reason: str, raw: str) -> str:
+    r"""What stands in a cell whose value could not be read: `\ufdd0[reason] raw`.
+
+    Args:
+        reason: what was found, without the value, in plain words.
+        raw: the source's own text as far as there is one; bytes that are not text as `\\xhh`.
+    """
+    return f"{UNREADABLE}[{reason}] {raw.replace(UNREADABLE, '')}"
+
 
 def frame_schema(table: SourceTable) -> dict[str, Any]:
     """Column names and types of a frame of `table`, in order."""
@@ -130,11 +145,16 @@ def frame_schema(table: SourceTable) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TableChanges:
-    """Changes of one table in stream order; see the module text for the frame's columns."""
+    """Changes of one table in stream order; see the module text for the frame's columns.
+
+    `unreadable` names the columns of which some cell holds no value but says why (`unreadable`): after
+    images, and keys of before images. Who needs the value of such a cell refuses its row.
+    """
 
     table: SourceTable
     frame: pl.DataFrame
     shapes: tuple[frozenset[str], ...] = (ALL_PRESENT,)
+    unreadable: frozenset[str] = frozenset()
 
     def absent(self, side: str, column: str) -> pl.Expr:
         """Expression: True where the log does not hold `column` on that side (BEFORE or AFTER)."""

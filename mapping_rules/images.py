@@ -6,11 +6,12 @@ from before where the log holds that. What neither image holds stays absent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
 
-from cdc.changes import AFTER, BEFORE, Operation, SourceTable, SourceType, TableChanges
+from cdc.changes import AFTER, BEFORE, UNREADABLE, Operation, SourceTable, SourceType, TableChanges
 from cdc.errors import TableChanged
 from mapping_rules.values import Site, normalised
 
@@ -64,6 +65,7 @@ class Images:
     table: SourceTable
     shapes: Shapes
     site: Site
+    unreadable: frozenset[str] = frozenset()
 
     def source_type(self, column: str) -> SourceType:
         """Type of a source column.
@@ -117,6 +119,23 @@ class Images:
     def normal(self, text: pl.Expr, column: str) -> pl.Expr:
         """Text of the column after the vendor's conventions."""
         return normalised(text, self.source_type(column), self.site)
+
+    def unread_after(self, columns: Iterable[str]) -> pl.Expr | None:
+        """Why the columns do not tell what the row became; null where they do, None where they always do."""
+        found = []
+        for column in columns:
+            if column in self.unreadable:
+                text = self.known_after(column)
+                why = text.str.extract(rf"^{UNREADABLE}\[([^\]]*)\]")
+                found.append(pl.lit(f"column {column}: ") + why)
+        return pl.concat_str(found, separator="; ", ignore_nulls=True).replace("", None) if found else None
+
+    def unread_before(self, columns: Iterable[str]) -> pl.Expr | None:
+        """True where a key before the change could not be read; None where all could."""
+        found = [
+            pl.col(BEFORE + one).str.starts_with(UNREADABLE) for one in columns if one in self.unreadable
+        ]
+        return pl.any_horizontal(found).fill_null(False) if found else None
 
     def _lacking(self, side: str, column: str) -> pl.Expr | None:
         shapes = self.shapes.after if side == AFTER else self.shapes.before

@@ -66,7 +66,9 @@ class InboundProgram:
     entity: Entity
     lookups: Mapping[str, Lookup]
     site: Site
-    _plans: dict[tuple[SourceTable, Shapes], Plan] = field(default_factory=dict, repr=False, compare=False)
+    _plans: dict[tuple[SourceTable, Shapes, frozenset[str]], Plan] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def apply(self, changes: TableChanges) -> Mapped:
         """Map the changes of one table.
@@ -83,6 +85,10 @@ class InboundProgram:
         sides = frame.select_seq(lives=plan.lives, ended=plan.ended, emptied=IS_TRUNCATE, unclear=unclear)
         rejections = Rejections(self.rule, changes, plan)
         self._refuse(frame, sides, rejections)
+        if plan.unreadable is not None:
+            unread = frame.select(INDEX, reason=plan.unreadable).drop_nulls("reason")
+            for (reason,), rows in unread.group_by("reason", maintain_order=True):
+                rejections.add_rows(rows[INDEX], Reason.UNREADABLE_VALUE, str(reason))
         live = self._live(_only(frame, sides["lives"]), plan, rejections)
         if not sides["ended"].any():
             return Mapped(self.entity, self.rule.name, live.drop(INDEX), rejections.frame(frame))
@@ -93,7 +99,7 @@ class InboundProgram:
         return Mapped(self.entity, self.rule.name, rows.drop(INDEX), rejections.frame(frame))
 
     def _plan(self, changes: TableChanges) -> Plan:
-        key = (changes.table, Shapes.of(changes))
+        key = (changes.table, Shapes.of(changes), changes.unreadable)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= MAX_PLANS:

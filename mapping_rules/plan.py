@@ -14,6 +14,7 @@ from itertools import chain
 import polars as pl
 
 from cdc.changes import SourceTable, SourceType
+from mapping_rules.checks import used_columns
 from mapping_rules.constants import typed
 from mapping_rules.expressions import compiled
 from mapping_rules.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE, Images, Shapes
@@ -37,6 +38,8 @@ class Plan:
         ended: a row was, or may have been, in the entity before the change and no longer is, under
             its old key.
         undecidable: `where` reads a column that is absent; None where that cannot be.
+        unreadable: why a column that is needed could not be read, null where all were; None where all always
+            were.
         raw: normalised text of each entity column that is no constant and no SQL expression.
         sql: for each SQL expression the normalised columns it reads, under their own names.
         old_raw: text of each entity key column before the change.
@@ -51,6 +54,7 @@ class Plan:
     lives: pl.Expr
     ended: pl.Expr
     undecidable: pl.Expr | None
+    unreadable: pl.Expr | None
     raw: Mapping[str, pl.Expr]
     sql: Mapping[str, Mapping[str, pl.Expr]]
     old_raw: Mapping[str, pl.Expr]
@@ -71,13 +75,14 @@ def make_plan(
     site: Site,
     table: SourceTable,
     shapes: Shapes,
+    unreadable: frozenset[str] = frozenset(),
 ) -> Plan:
-    """The plan of `rule` for frames of `table` with these shapes.
+    """The plan of `rule` for frames of `table` with these shapes and columns that could not always be read.
 
     Raises:
         TableChanged: the table lacks a column that the rule reads.
     """
-    images = Images(table, shapes, site)
+    images = Images(table, shapes, site, unreadable)
     columns = [rule.columns[name] for name in entity.columns]
     values: dict[str, Typed] = {c.name: _typed(c, entity, lookups, images) for c in columns}
     absent = {c.name: found for c in columns if (found := _absent(c, images)) is not None}
@@ -94,12 +99,21 @@ def make_plan(
     decided = matches if unclear is None else matches & ~unclear
     left = ~matches if unclear is None else ~matches & ~unclear
     moved = pl.any_horizontal([old_raw[name].ne_missing(raw[name]) for name in sources])
+    lives = ~IS_DELETE & ~IS_TRUNCATE & decided
+    unread = _unread(rule, images, lives)
+    if unread is not None:
+        lives, left = lives & unread.is_null(), left & unread.is_null()
+    ended = matched & (IS_DELETE | (IS_UPDATE & (left | moved)))
+    never = images.unread_before({*sources.values(), *rule.key})
+    if never is not None:  # under such a key no row was staged
+        ended &= ~never
     groups = {c.name: _fault_groups(c, entity, values[c.name]) for c in columns}
     wrong = [group[-1].when.fill_null(False) for of_column in groups.values() for group in of_column]
     return Plan(
-        lives=~IS_DELETE & ~IS_TRUNCATE & decided,
-        ended=matched & (IS_DELETE | (IS_UPDATE & (left | moved))),
+        lives=lives,
+        ended=ended,
         undecidable=unclear,
+        unreadable=unread,
         raw=raw,
         sql={c.name: _sql_columns(c, images) for c in columns if c.sql},
         old_raw=old_raw,
@@ -117,6 +131,19 @@ def make_plan(
         source_key={name: images.old_key(name).alias(name) for name in rule.key},
         new_key={name: images.known_after(name).alias(name) for name in rule.key},
     )
+
+
+def _unread(rule: Inbound, images: Images, lives: pl.Expr) -> pl.Expr | None:
+    """Why a row cannot be mapped: what decides about it, or what it is made of, could not be read."""
+    conditions = {condition.column.column for condition in rule.where}
+    deciding = images.unread_after(sorted(conditions))
+    others = images.unread_after(sorted(used_columns(rule) - conditions))
+    if others is not None:
+        others = pl.when(lives).then(others)
+    if deciding is None:
+        return others
+    deciding = pl.when(~IS_DELETE & ~IS_TRUNCATE).then(deciding)
+    return deciding if others is None else pl.coalesce(deciding, others)
 
 
 def _all(conditions: list[pl.Expr]) -> pl.Expr:

@@ -21,3 +21,4 @@ class Reason(StrEnum):
     WHERE_UNKNOWN = "where_unknown"
     SQL_FAILED = "sql_failed"
     TRUNCATE = "truncate"
+    UNREADABLE_VALUE = "unreadable_value"

@@ -9,6 +9,7 @@ import oracledb
 
 from cdc.config import OracleSystem
 from cdc.errors import ConfigurationError, NotGranted
+from cdc.oracle.decoding import lenient_text
 from cdc.oracle.errors import ora_code, oracle_errors
 from cdc.ports import Finding
 
@@ -57,6 +58,7 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
             where = " -- in the root, whose service dsn must name" if settings.pdb else ""
             _name_missing(exc, NO_CREATE_SESSION, subject, f"grant create session to {settings.user};{where}")
             raise
+        connection.outputtypehandler = lenient_text
         connection.module = module
         connection.client_identifier = "ccbridge"
         try:

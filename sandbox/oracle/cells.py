@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Context, Decimal
 from functools import lru_cache
 
@@ -172,12 +172,19 @@ def encode_timestamp(value: date, nanoseconds: int | None = None) -> bytes:
 def encode_timestamp_tz(value: datetime) -> bytes:
     """TIMESTAMP WITH TIME ZONE cell: thirteen bytes, the fields in UTC; a naive value is UTC."""
     offset = (value.utcoffset() or timedelta()).total_seconds() / 60
-    moment = value.astimezone(UTC) if value.tzinfo else value
     hours, minutes = divmod(abs(int(offset)), 60)
     if offset < 0:
         hours, minutes = -hours, -minutes
-    head = encode_date(moment) + struct.pack(">I", moment.microsecond * 1000)
-    return head + bytes((hours + 20, minutes + 60))
+    years = _out_of_calendar(value.year)
+    moment = value.replace(year=value.year - years, tzinfo=None) - timedelta(minutes=offset)
+    century, year = divmod(moment.year + years, 100)
+    head = bytes((century + 100, year + 100)) + encode_date(moment)[2:]
+    return head + struct.pack(">I", moment.microsecond * 1000) + bytes((hours + 20, minutes + 60))
+
+
+def _out_of_calendar(year: int) -> int:
+    """Whole cycles of the calendar to leave out of a year whose UTC may lie outside of Python's years."""
+    return 400 if year > 9000 else -400 if year < 400 else 0
 
 
 def decode_date(cell: bytes) -> datetime:
@@ -196,7 +203,11 @@ def nanoseconds(cell: bytes) -> int:
 def decode_timestamp_tz(cell: bytes) -> datetime:
     """Aware time of a TIMESTAMP WITH TIME ZONE cell, in its own offset."""
     offset = timedelta(hours=(cell[11] & 0x3F) - 20, minutes=cell[12] - 60) if len(cell) > 12 else timedelta()
-    return decode_date(cell).replace(tzinfo=UTC).astimezone(timezone(offset))
+    year = (cell[0] - 100) * 100 + cell[1] - 100
+    years = _out_of_calendar(year)
+    century, rest = divmod(year - years, 100)
+    local = decode_date(bytes((century + 100, rest + 100)) + cell[2:]) + offset
+    return local.replace(year=local.year + years, tzinfo=timezone(offset))
 
 
 @lru_cache(maxsize=131072)
@@ -307,8 +318,12 @@ def _encode_any_number(value: Value) -> bytes:
     raise ValueError(f"no number: {type(value).__name__}")
 
 
+AS_IT_IS = "surrogateescape"
+"""Codec errors for cells of text: their bytes need not be UTF-8, and come out as they went in."""
+
+
 def _encode_text(value: Value) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
+    return value if isinstance(value, bytes) else str(value).encode(errors=AS_IT_IS)
 
 
 def _dated(encoder: Callable[[datetime], bytes]) -> Callable[[Value], bytes]:

@@ -8,6 +8,9 @@ with recorded rows. Read next: `cdc.readers.logminer.reader`.
 Rules that lose data when forgotten: a row with ROLLBACK = 1 undoes an earlier one; a text with
 CSF = 1 goes on in the next row; a transaction id ending in `ffffffff` is one whose start LogMiner
 did not see; STATUS and INFO say when the text is not to be trusted.
+
+A row of one table that cannot be read is kept as such (`rows.refused`): if its transaction commits, that
+table stops there, and the others go on.
 """
 
 from __future__ import annotations
@@ -17,9 +20,18 @@ from collections.abc import Callable, Iterable
 
 from cdc.changes import TableName
 from cdc.errors import RedoNotAvailable, RedoUnreadable, read_anew
+from cdc.oracle.decoding import healed
 from cdc.readers.logminer.events import Committed, DdlSeen, RolledBack
 from cdc.readers.logminer.lob_filter import LOB_CODES, LobFilter
-from cdc.readers.logminer.rows import Code, LogRow, is_child, transaction_key, transaction_name
+from cdc.readers.logminer.rows import (
+    Code,
+    LogRow,
+    is_child,
+    place,
+    refused,
+    transaction_key,
+    transaction_name,
+)
 from cdc.readers.logminer.transaction import Transaction
 
 TableOf = Callable[[LogRow], TableName | None]
@@ -82,13 +94,13 @@ class Assembly:
 
         Raises:
             RedoNotAvailable: the row says that redo is missing.
-            RedoUnreadable: the row or its transaction cannot be trusted.
+            RedoUnreadable: what was read cannot be trusted, whatever the table.
         """
         code = row.operation_code
         if row.thread in self._private_threads:
             return None
-        if row.status not in _GOOD_STATUS or code == Code.MISSING_SCN:
-            self._refuse_status(row)
+        if (row.status not in _GOOD_STATUS or code == Code.MISSING_SCN) and self._refused_status(row):
+            return None
         if row.csf or self._pieces:
             joined = self._join(row)
             if joined is None:
@@ -122,8 +134,9 @@ class Assembly:
         if (row.sql_redo or "").startswith("/* No SQL_REDO for temporary tables"):
             self.counts["rows of temporary tables"] += 1
             return
-        if row.sql_redo is None:
-            raise self._unreadable(row, "row without SQL_REDO")
+        if row.sql_redo is None and not row.rollback:  # what undoes a row needs no text
+            self._refuse(row, table, "row without SQL_REDO")
+            return
         transaction = self._transaction(row)
         if row.scn <= transaction.on_disk_to:
             return  # kept before a restart
@@ -132,7 +145,8 @@ class Assembly:
         elif not transaction.undo(row):
             # what changed a LOB alone has no UPDATE row, its compensation may have one
             if transaction.start_seen and not (transaction.lob_rows and row.operation_code == Code.UPDATE):
-                raise self._unreadable(row, "a rolled back row undoes nothing that was read")
+                self._refuse(row, table, "a rolled back row undoes nothing that was read")
+                return
             transaction.unmatched += 1
             self.counts["unmatched rolled back rows"] += 1
 
@@ -150,7 +164,7 @@ class Assembly:
         table = self._table_of(row)
         if row.operation_code == Code.UNSUPPORTED:
             if table is not None:
-                raise self._unreadable(row, "LogMiner does not support this table or operation")
+                self._unsupported(row, table)
             return
         kept = None
         if self._lobs is not None and row.operation_code in LOB_CODES:
@@ -166,16 +180,24 @@ class Assembly:
         if kept is None and table is not None:
             self.counts["LOB rows left out"] += 1
 
+    def _unsupported(self, row: LogRow, table: TableName) -> None:
+        """A row that LogMiner does not put into words; a compensation still says what it undoes."""
+        if row.rollback and self._transaction(row).undo(row):
+            return
+        info = f" ({row.info})" if row.info else ""
+        self._refuse(row, table, f"LogMiner does not support this row{info}")
+
     def _unknown(self, row: LogRow) -> None:
         """An operation of no code we know, which may be a change."""
         if row.operation == "CORRUPTED_BLOCKS":
             raise self._unreadable(row, f"corrupt redo blocks ({row.info})")
-        if self._table_of(row) is None:
+        table = self._table_of(row)
+        if table is None:
             self.counts["rows of unknown operations"] += 1
         elif row.operation == "DIRECT INSERT":
             self._data(row._replace(operation_code=Code.INSERT))
         else:
-            raise self._unreadable(row, f"unknown operation {row.operation_code} ({row.operation})")
+            self._refuse(row, table, f"unknown operation {row.operation_code} ({row.operation})")
 
     def _start(self, row: LogRow) -> None:
         if is_child(row):
@@ -275,18 +297,34 @@ class Assembly:
         key = transaction_key(row)
         pieces = self._pieces.get(key)
         if pieces and (pieces[0].rs_id, pieces[0].ssn) != (row.rs_id, row.ssn):
-            raise self._unreadable(row, "the continuation of a long SQL_REDO is missing")
+            table = self._table_of(pieces[0])
+            if table is not None:
+                self._refuse(pieces[0], table, "the continuation of a long SQL_REDO is missing")
+            del self._pieces[key]
+            pieces = None
         if row.csf:
             self._pieces.setdefault(key, []).append(row)
             return None
         if not pieces:
             return row
         del self._pieces[key]
-        return pieces[0]._replace(sql_redo="".join(piece.sql_redo or "" for piece in (*pieces, row)), csf=0)
+        text = healed("".join(piece.sql_redo or "" for piece in (*pieces, row)))
+        return pieces[0]._replace(sql_redo=text, csf=0)
 
     # -- refusals ------------------------------------------------------------------------------
 
-    def _refuse_status(self, row: LogRow) -> None:
+    def _refuse(self, row: LogRow, table: TableName, reason: str) -> None:
+        """Keep a row that cannot be read with its transaction."""
+        transaction = self._transaction(row)
+        if row.scn > transaction.on_disk_to:
+            self._append(transaction, table, refused(row, reason))
+
+    def _refused_status(self, row: LogRow) -> bool:
+        """Whether the row's state makes it one that cannot be read.
+
+        Raises:
+            RedoNotAvailable, RedoUnreadable: the state says that redo is missing or corrupt.
+        """
         if row.status == 1291 or row.operation_code == Code.MISSING_SCN:
             raise RedoNotAvailable(
                 f"{self._source}: LogMiner reports a hole in the redo at SCN {row.scn}: {row.info}",
@@ -294,13 +332,16 @@ class Assembly:
             )
         if row.status == 1343 or row.operation == "CORRUPTED_BLOCKS":
             raise self._unreadable(row, f"corrupt redo blocks ({row.info})")
-        if row.operation_code in _DATA and self._table_of(row) is not None:
-            raise self._unreadable(row, "the row is not guaranteed; is supplemental logging on")
+        table = self._table_of(row) if row.operation_code in _DATA else None
+        if table is not None:
+            self._refuse(
+                row, table, f"STATUS {row.status}: the row is not guaranteed; is supplemental logging on"
+            )
+        return table is not None
 
     def _unreadable(self, row: LogRow, reason: str) -> RedoUnreadable:
         table = f" of {row.owner}.{row.table}" if row.table else ""
         return RedoUnreadable(
-            f"{self._source}: row{table} at SCN {row.scn}, transaction {transaction_name(row.xid)}, "
-            f"RS_ID {(row.rs_id or '').strip()}, STATUS {row.status}: {reason}",
+            f"{self._source}: row{table} at SCN {row.scn}, {place(row)}, STATUS {row.status}: {reason}",
             hint=f"look at the row in V$LOGMNR_CONTENTS; to go on without it: {read_anew(self._source)}",
         )

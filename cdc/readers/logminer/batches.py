@@ -7,21 +7,22 @@ LogMiner shows them, so they are the same each time the redo is read. Read next:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import accumulate, groupby, takewhile
 from operator import itemgetter
 
 import polars as pl
 
 from cdc.changes import META_SCHEMA, TableChanges, TableName, frame_schema
-from cdc.errors import RedoUnreadable, read_anew
+from cdc.errors import RedoUnreadable
 from cdc.readers.logminer.canonical_columns import RedoRowError
 from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.images import ImageReader
+from cdc.readers.logminer.images import ImageReader, Images
 from cdc.readers.logminer.large_values import LargeValues
-from cdc.readers.logminer.rows import LogRow, transaction_name
+from cdc.readers.logminer.rows import Code, LogRow, place
 from cdc.readers.logminer.undo import Kept
 
 _OF_TRANSACTION = ("position", "transaction_id", "committed_at", "ours")
@@ -46,6 +47,24 @@ class _TableRows:
     ordinals: list[int] = field(default_factory=list)
     transactions: list[tuple[int, Committed]] = field(default_factory=list)
 
+    def before(self, index: int) -> _TableRows:
+        """What was committed before the transaction that the row is of."""
+        ends = list(accumulate(count for count, _ in self.transactions))
+        of = self.transactions[bisect_right(ends, index)][1]
+        runs = list(takewhile(lambda run: run[1] is not of, self.transactions))
+        rows = sum(count for count, _ in runs)
+        return _TableRows(self.rows[:rows], self.ordinals[:rows], runs)
+
+
+Stop = Callable[[TableName, LogRow, str, bool], None]
+"""Told of a table that is not read any more from a row's transaction on: the row, why, and whether the
+table was altered."""
+
+
+def refuse_all(table: TableName, row: LogRow, reason: str, altered: bool) -> None:
+    """Where no table can be stopped, nothing is read on."""
+    raise RedoUnreadable(f"{table}, row at SCN {row.scn}, {place(row)}: {reason}, {altered=}")
+
 
 class BatchMaker:
     """Makes frames of transactions.
@@ -54,6 +73,8 @@ class BatchMaker:
         system: name of the source, for messages.
         readers: the reader of each captured table's texts.
         our_user: user name in upper case whose work is ours.
+        stop: told of a table with a row that cannot be read.
+        stopped: tables that are not read any more: transactions that were open may still hold rows of theirs.
         has_apply_log: our work has rows in the apply log.
         large: fills large columns; None where no rule reads one.
     """
@@ -64,36 +85,56 @@ class BatchMaker:
         readers: Mapping[TableName, ImageReader],
         our_user: str,
         *,
+        stop: Stop = refuse_all,
+        stopped: Iterable[TableName] = (),
         has_apply_log: bool = False,
         large: LargeValues | None = None,
     ) -> None:
         self._system, self._readers, self._our_user = system, readers, our_user
         self._has_apply_log, self._large = has_apply_log, large
+        self._stop, self._stopped = stop, set(stopped)
 
     def tables(self, slices: Iterable[Slice], utc_offset: timedelta) -> dict[TableName, TableChanges]:
-        """Changes by table in stream order.
-
-        Raises:
-            RedoUnreadable: a text or value cannot be read; the row is named, its values are not.
-        """
+        """Changes by table in stream order; a table ends before the transaction of a row not to be read."""
         collected: dict[TableName, _TableRows] = {}
         for part in slices:
             at = part.first_ordinal
             for table, run in groupby(part.rows, key=itemgetter(0)):
+                if table in self._stopped:
+                    at += sum(1 for _ in run)
+                    continue
                 into = collected.setdefault(table, _TableRows())
                 rows = [row for _, row in run]
                 into.rows += rows
                 into.ordinals += range(at, at + len(rows))
                 into.transactions.append((len(rows), part.transaction))
                 at += len(rows)
-        return {table: self._changes(table, rows, utc_offset) for table, rows in collected.items()}
+        made = ((table, self._readable(table, rows)) for table, rows in collected.items())
+        return {table: self._changes(table, *rows, utc_offset) for table, rows in made if rows is not None}
 
-    def _changes(self, table: TableName, collected: _TableRows, utc_offset: timedelta) -> TableChanges:
+    def _readable(self, table: TableName, collected: _TableRows) -> tuple[_TableRows, Images] | None:
+        """The rows up to the transaction with the first that cannot be read, and their images."""
+        codes = [row.operation_code for row in collected.rows]
+        if Code.UNSUPPORTED in codes:
+            index = codes.index(Code.UNSUPPORTED)
+            self._end(table, collected.rows[index], collected.rows[index].sql_redo or "")
+            collected = collected.before(index)
+        while collected.rows:
+            try:
+                return collected, self._readers[table].read([row.sql_redo or "" for row in collected.rows])
+            except RedoRowError as exc:
+                self._end(table, collected.rows[exc.index], exc.reason, altered=exc.altered)
+                collected = collected.before(exc.index)
+        return None
+
+    def _end(self, table: TableName, row: LogRow, reason: str, *, altered: bool = False) -> None:
+        self._stopped.add(table)
+        self._stop(table, row, reason, altered)
+
+    def _changes(
+        self, table: TableName, collected: _TableRows, images: Images, utc_offset: timedelta
+    ) -> TableChanges:
         reader = self._readers[table]
-        try:
-            images = reader.read([row.sql_redo or "" for row in collected.rows])
-        except RedoRowError as exc:
-            raise unreadable(self._system, table, collected.rows[exc.index], exc.reason) from exc
         transactions = pl.DataFrame(
             {
                 "position": [one.scn for _, one in collected.transactions],
@@ -109,7 +150,7 @@ class BatchMaker:
         frame = images.frame.with_columns(ordinals, *transactions[of_rows]).select(
             frame_schema(reader.table).keys()
         )
-        changes = TableChanges(reader.table, frame, images.shapes)
+        changes = TableChanges(reader.table, frame, images.shapes, images.unreadable)
         return self._large.fill(changes, collected.rows) if self._large is not None else changes
 
     def is_ours(self, transaction: Committed) -> bool:
@@ -125,16 +166,6 @@ class BatchMaker:
         if transaction.username is not None:
             return transaction.username.upper() == self._our_user
         return transaction.client_id == OUR_CLIENT_ID
-
-
-def unreadable(system: str, table: TableName, row: LogRow, reason: str) -> RedoUnreadable:
-    """The error for a row whose text cannot be read; its values are not shown."""
-    return RedoUnreadable(
-        f"{system}: {table}, row at SCN {row.scn}, transaction {transaction_name(row.xid)}, "
-        f"RS_ID {(row.rs_id or '').strip()}: {reason}",
-        hint=f"look at the row in V$LOGMNR_CONTENTS; was {table} altered since? "
-        f"To go on without it: {read_anew(system)}",
-    )
 
 
 def utc(when: object, offset: timedelta) -> datetime:

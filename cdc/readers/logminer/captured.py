@@ -1,9 +1,9 @@
 """The captured tables along the stream: which rows are theirs, what DDL does to them.
 
-A table that loses something by DDL (a column, its key, all rows) is *stopped*: its rows are no longer
-read, the other tables go on, and every batch names it until it is read anew. A checkpoint holds, for
-each table, which columns its rows had at that place; so after a restart it is known whether today's
-dictionary can still decode rows of then. Read next: `cdc.readers.logminer.dictionary`,
+A table that loses something by DDL (a column, its key, all rows), or has a row that cannot be read, is
+*stopped*: its rows are no longer read, the other tables go on, and every batch names it until it is read
+anew. A checkpoint holds, for each table, which columns its rows had at that place; so after a restart it is
+known whether today's dictionary can still decode rows of then. Read next: `cdc.readers.logminer.dictionary`,
 `cdc.readers.logminer.ddl`.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from cdc.changes import SourceColumn, SourceTable, TableName
-from cdc.errors import TableChanged, read_anew
+from cdc.errors import OperatorError, RedoUnreadable, TableChanged, read_anew
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead
 from cdc.readers.logminer import dictionary
@@ -28,7 +28,7 @@ from cdc.readers.logminer.ddl import exchanged_table, read_ddl
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
-from cdc.readers.logminer.rows import LogRow
+from cdc.readers.logminer.rows import LogRow, place
 from cdc.readers.logminer.session import MiningSession
 
 CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
@@ -76,7 +76,7 @@ class CapturedTables:
         self._shapes: dict[TableName, str] = {}
         self._altered: set[TableName] = set()
         self.readers: dict[TableName, ImageReader] = {}
-        self.stopped: dict[TableName, TableChanged] = {}
+        self.stopped: dict[TableName, OperatorError] = {}
         self.large: dict[TableName, tuple[SourceColumn, ...]] = {}
         self.skipped_ids: Counter[int] = Counter()
 
@@ -135,8 +135,8 @@ class CapturedTables:
             self._describe(self._tables)
         self.skipped_ids.clear()
         self.stopped = {
-            TableName(schema, name): TableChanged(message, hint=self._hint)
-            for schema, name, message in resume.get("stopped", ())
+            TableName(schema, name): self._error(message, *code)
+            for schema, name, message, *code in resume.get("stopped", ())
         }
         self._shapes = {name: then.get(name, dictionary.shape(one)) for name, one in self._captured.items()}
         self._altered = {
@@ -154,7 +154,8 @@ class CapturedTables:
         found: dict[str, Any] = {"shapes": shapes}
         if self.stopped:
             found["stopped"] = [
-                [name.schema, name.name, str(error)] for name, error in sorted(self.stopped.items())
+                [name.schema, name.name, str(error), error.code]
+                for name, error in sorted(self.stopped.items())
             ]
         return found
 
@@ -236,10 +237,29 @@ class CapturedTables:
         named = exchanged_table(event.row.sql_redo or "")
         return self._by_name.get((named[0] or event.row.owner, named[1])) if named else None
 
-    def _stop(self, name: TableName, reason: str, scn: int) -> None:
-        error = TableChanged(
-            f"{self._system}: {reason}; at SCN {scn}; the table is not read any more, the others are",
-            hint=self._hint,
+    def refuse(self, name: TableName, row: LogRow, reason: str, altered: bool) -> None:
+        """Stop a table at a row that cannot be read; its values are not shown.
+
+        Args:
+            name: the table.
+            row: the row.
+            reason: why it cannot be read.
+            altered: the columns of today do not explain it.
+        """
+        found = "is of other columns than it has today" if altered else "cannot be read"
+        code = TableChanged.code if altered else RedoUnreadable.code
+        self._stop(name, f"a row of {name} {found}, {place(row)}: {reason}", row.scn, code)
+
+    def _error(self, message: str, code: str = TableChanged.code) -> OperatorError:
+        """The error of a stopped table by its code, as a checkpoint keeps it."""
+        if code == RedoUnreadable.code:
+            hint = f"look at the row in V$LOGMNR_CONTENTS; {read_anew(self._system)}"
+            return RedoUnreadable(message, hint=hint)
+        return TableChanged(message, hint=self._hint)
+
+    def _stop(self, name: TableName, reason: str, scn: int, code: str = TableChanged.code) -> None:
+        error = self._error(
+            f"{self._system}: {reason}; at SCN {scn}; the table is not read any more, the others are", code
         )
         self.stopped[name] = error
         log.error(

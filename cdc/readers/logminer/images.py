@@ -13,8 +13,8 @@ from functools import partial
 
 import polars as pl
 
-from cdc.changes import AFTER, ALL_PRESENT, BEFORE, SourceTable
-from cdc.readers.logminer.canonical_columns import RedoRowError, canonical_columns
+from cdc.changes import AFTER, ALL_PRESENT, BEFORE, UNREADABLE, SourceColumn, SourceTable
+from cdc.readers.logminer.canonical_columns import RedoRowError, canonical_columns, has_unreadable
 from cdc.readers.logminer.cells import Cell, RedoSyntaxError, Statement
 from cdc.readers.logminer.formats import TIMESTAMP_FORMATS
 from cdc.readers.logminer.relaxed import read_relaxed
@@ -29,8 +29,8 @@ from cdc.readers.logminer.templates import (
     skeleton,
     unescaped,
 )
-from cdc.readers.logminer.undecoded import Undecoded
-from cdc.readers.logminer.values import ABSENT, EMPTY_LOB, Absent, cell_text
+from cdc.readers.logminer.undecoded import Undecoded, UnknownColumn
+from cdc.readers.logminer.values import ABSENT, EMPTY_LOB, Absent, cell_text, marked
 
 MAX_TEMPLATES = 2_000
 """Skeletons remembered for a table; more means that its texts differ too much for templates."""
@@ -47,11 +47,13 @@ class Images:
     """Before and after columns of texts, in order.
 
     `frame` has `operation`, `before_shape`, `after_shape` and the before and after columns;
-    `shapes` are the sets of absent columns that the shapes index, the empty set first.
+    `shapes` are the sets of absent columns that the shapes index, the empty set first; `unreadable` as in
+    `cdc.changes.TableChanges`.
     """
 
     frame: pl.DataFrame
     shapes: tuple[frozenset[str], ...]
+    unreadable: frozenset[str] = frozenset()
 
 
 class ImageReader:
@@ -84,22 +86,50 @@ class ImageReader:
         self._columns = {column.name: column for column in table.columns}
         self._sides = [f"{side}{name}" for side in (BEFORE, AFTER) for name in self._columns]
         self._templates: dict[str, Template | None] = {}
+        self._doubtful = False
 
     def read(self, texts: Sequence[str]) -> Images:
         """Read texts in order.
 
+        A value that cannot be read says so in its place: a row without one value is worth more than none.
+        Before the change it is absent instead, unless it is of the key: what the row becomes is what counts.
+
         Raises:
-            RedoRowError: a text of no known grammar, a value that is none of its column's type, or an
-                image without its key columns.
+            RedoRowError: a text of no known grammar, or an image without its key columns.
         """
         shapes = {ALL_PRESENT: 0}
+        self._doubtful = not all(map(str.isascii, texts)) and any(UNREADABLE in text for text in texts)
         frames, rest = (
             self._read_alike(texts, shapes) if len(texts) >= COLUMNAR_ROWS else ([], range(len(texts)))
         )
         if rest:
             frames.append(self._read_singly(rest, texts, shapes))
-        frame = frames[0] if len(frames) == 1 else pl.concat(frames).sort("row")
-        return Images(frame.drop("row"), tuple(shapes))
+        frame = (frames[0] if len(frames) == 1 else pl.concat(frames).sort("row")).drop("row")
+        if not self._doubtful:
+            return Images(frame, tuple(shapes))
+        frame, unread = self._without_unreadable(frame, shapes)
+        return Images(frame, tuple(shapes), unread)
+
+    def _without_unreadable(
+        self, frame: pl.DataFrame, shapes: dict[frozenset[str], int]
+    ) -> tuple[pl.DataFrame, frozenset[str]]:
+        """Before images without what could not be read; the columns where that is left."""
+        frame = frame.with_columns(marked(frame[name]) for name in self._sides)
+        unread = set()
+        for name, column in ((name, name.partition(".")[2]) for name in self._sides):
+            if not has_unreadable(frame[name]):
+                continue
+            if name.startswith(AFTER) or column in self.table.key:
+                unread.add(column)
+                continue
+            bad = frame[name].str.starts_with(UNREADABLE).fill_null(value=False)
+            known = {number: absent for absent, number in shapes.items()}
+            wider = {number: _shape(known[number] | {column}, shapes) for number in known}
+            shape = frame["before_shape"]
+            frame = frame.with_columns(
+                frame[name].set(bad, None), shape.replace(wider).zip_with(bad, shape).alias("before_shape")
+            )
+        return frame, frozenset(unread)
 
     def named(self, statement: Statement) -> Statement:
         """The statement with the table's names, also if LogMiner could not decode it."""
@@ -114,11 +144,7 @@ class ImageReader:
         return self.named(self._read(text))
 
     def key_of(self, cells: Mapping[str, Cell] | None) -> tuple[str | None, ...] | None:
-        """Canonical key of an image; None if the image lacks a column of it.
-
-        Raises:
-            RedoSyntaxError: a value that is none of its column's type.
-        """
+        """Canonical key of an image; None if the image lacks a column of it."""
         if cells is None or not self.table.key or not cells.keys() >= set(self.table.key):
             return None
         texts = [cell_text(cells[name], self._columns[name]) for name in self.table.key]
@@ -211,7 +237,7 @@ class ImageReader:
         values = alike.select(
             "row", "escaped", *(pieces.list.get(int(piece)).alias(piece) for piece in wanted)
         )
-        values = canonical_columns(unescaped(values, list(wanted)), wanted)
+        values = self._canonical(unescaped(values, list(wanted)), wanted)
         return values.select(
             "row",
             *(
@@ -240,7 +266,12 @@ class ImageReader:
             for column in self.table.columns
             if not column.large
         }
-        return canonical_columns(frame, sides)
+        return self._canonical(frame, sides)
+
+    def _canonical(self, frame: pl.DataFrame, columns: Mapping[str, SourceColumn]) -> pl.DataFrame:
+        found, unread = canonical_columns(frame, columns)
+        self._doubtful = self._doubtful or unread
+        return found
 
     def _read_one(self, index: int, text: str, shapes: dict[frozenset[str], int]) -> tuple[object, ...]:
         if APOSTROPHE not in text:
@@ -263,7 +294,7 @@ class ImageReader:
             before, before_absent = self._side(statement.before)
             after, after_absent = self._side(statement.after)
         except RedoSyntaxError as exc:
-            raise RedoRowError(index, str(exc)) from exc
+            raise RedoRowError(index, str(exc), altered=isinstance(exc, UnknownColumn)) from exc
         missing = after_absent if statement.operation == "INSERT" else before_absent
         if not missing.isdisjoint(self.table.key):
             raise RedoRowError(index, "the row's key columns are not logged")
@@ -283,10 +314,12 @@ class ImageReader:
         absent = set()
         for name, column in self._columns.items():
             text = cell_text(cells[name], column) if name in cells else ABSENT
-            if text is ABSENT:
+            if isinstance(text, Absent):
                 absent.add(name)
-            else:
-                image[name] = text
+                continue
+            image[name] = text
+            if text is not None and text.startswith(UNREADABLE):
+                self._doubtful = True
         return image, frozenset(absent)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from cdc.oracle.decoding import ESCAPED
 from cdc.readers.logminer.cells import RedoSyntaxError
 
 
@@ -77,7 +78,10 @@ def timestamp_tz(raw: bytes) -> str:
     if raw[11] & 0x80:  # a region number, known to the server only; the instant is the same
         return f"{stored} +00:00"
     offset = (raw[11] - 20) * 60 + raw[12] - 60
-    local = datetime.fromisoformat(stored[:19]) + timedelta(minutes=offset)
+    try:
+        local = datetime.fromisoformat(stored[:19]) + timedelta(minutes=offset)
+    except (ValueError, OverflowError):  # the instant is known, its local time is before year 1 or after 9999
+        return f"{stored} +00:00"
     sign = "-" if offset < 0 else "+"
     written = f"{local.year:04d}-{local:%m-%d %H:%M:%S}"  # %Y alone would not pad the year
     return f"{written}{stored[19:]} {sign}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
@@ -137,7 +141,7 @@ def _special(value: float) -> str:
 
 
 def _text(encoding: str) -> Callable[[bytes], str]:
-    return lambda raw: raw.decode(encoding)
+    return lambda raw: raw.decode(encoding, ESCAPED)
 
 
 _DECODERS: dict[str, Callable[[bytes], str]] = {
@@ -174,7 +178,7 @@ def decode(data_type: str, digits: str, *, charset: str = "utf-8") -> str | None
     try:
         raw = bytes.fromhex(digits)
         if kind in ("CHAR", "VARCHAR2", "VARCHAR", "LONG"):
-            return raw.decode(charset)
+            return raw.decode(charset, ESCAPED)
         decoder = _DECODERS.get(kind)
         if decoder is None:
             raise RedoSyntaxError(f"no decoder for {kind}", 0)

@@ -3,7 +3,8 @@
 LOB rows follow the insert or update they are part of and name it by its key. Those that name another row
 changed it without an UPDATE row: an update is made up for it. Writes without a locator come before their
 insert; they are given to the one column that can be meant, and where two can be, both are read again. If
-anything of the transaction was undone, the redo is not trusted for its LOBs. Read next:
+anything of the transaction was undone, the redo is not trusted for its LOBs. A row whose LOB rows cannot be
+put to it becomes one that cannot be read (`rows.refused`). Read next:
 `cdc.readers.logminer.large_values`.
 """
 
@@ -14,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cdc.changes import SourceColumn, SourceType, TableName
-from cdc.readers.logminer.batches import unreadable
 from cdc.readers.logminer.blocks import LobText, read_extended_begin, read_lob, read_locator
 from cdc.readers.logminer.cells import Call, RedoSyntaxError, Statement
 from cdc.readers.logminer.events import Committed
@@ -24,7 +24,7 @@ from cdc.readers.logminer.lob_filter import LOB_CODES
 from cdc.readers.logminer.lob_parts import LobParts
 from cdc.readers.logminer.lobs import LobValue
 from cdc.readers.logminer.loose_writes import LooseWrites
-from cdc.readers.logminer.rows import Code, LogRow
+from cdc.readers.logminer.rows import Code, LogRow, refused
 from cdc.readers.logminer.undo import Kept
 from cdc.readers.logminer.values import EMPTY_LOB, UNTOLD, cell_text
 
@@ -84,11 +84,7 @@ class LargeRows:
         return text_size(kept) + RESELECTED_CHARACTERS + sum(len(one) for one in told if isinstance(one, str))
 
     def rows(self, committed: Committed) -> Iterable[Kept]:
-        """The transaction's data rows in order; those with LOB rows are `LargeRow`.
-
-        Raises:
-            RedoUnreadable: a LOB row of a captured column that cannot be put to its row.
-        """
+        """The transaction's data rows in order; those with LOB rows are `LargeRow`."""
         transaction = committed.transaction
         if transaction is None or not transaction.lob_rows:
             return committed.rows
@@ -121,15 +117,15 @@ class _Joining:
     def join(self, rows: Iterable[Kept]) -> Iterator[Kept]:
         """The data rows, each behind those before it."""
         for table, row in rows:
-            try:
-                if row.operation_code in LOB_CODES:
+            if row.operation_code in LOB_CODES:
+                try:
                     yield from self._lob(table, row)
-                    continue
-                yield from self._end_statement()
-            except RedoSyntaxError as exc:
-                raise unreadable(self._system, table, row, str(exc)) from exc
+                except RedoSyntaxError as exc:
+                    yield table, refused(row, str(exc))
+                continue
+            yield from self._end_statement()
             self._current, self._located = None, False
-            if table in self._large and row.operation_code != Code.DELETE:
+            if table in self._large and row.operation_code not in (Code.DELETE, Code.UNSUPPORTED):
                 self._statement.kept = table, row
             else:
                 yield from self._loose.give((table, row))
@@ -231,6 +227,15 @@ class _Joining:
     def _end_statement(self) -> Iterator[Kept]:
         """The data row with its LOBs, then updates of other rows whose LOBs alone changed."""
         statement, self._statement = self._statement, _Statement()
+        try:
+            yield from self._joined(statement)
+        except RedoSyntaxError as exc:
+            if statement.kept is None:
+                raise
+            table, row = statement.kept
+            yield table, refused(row, str(exc))
+
+    def _joined(self, statement: _Statement) -> Iterator[Kept]:
         if statement.kept is None and not statement.parts:
             return
         own: dict[str, str | Fetch | None] = {}

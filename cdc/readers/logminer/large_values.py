@@ -10,7 +10,7 @@ be new to its staged entity, which then has no earlier value to keep. Read next:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 import polars as pl
@@ -18,9 +18,10 @@ import polars as pl
 from cdc.changes import AFTER, BEFORE, SourceColumn, TableChanges, TableName
 from cdc.config import OracleSystem
 from cdc.ports import ColumnsRead
+from cdc.readers.logminer.canonical_columns import has_unreadable
 from cdc.readers.logminer.reselect import Found, Key, Reselect
 from cdc.readers.logminer.rows import LogRow
-from cdc.readers.logminer.values import EMPTY_LOB, UNTOLD, canonical
+from cdc.readers.logminer.values import EMPTY_LOB, UNTOLD, canonical, marked
 
 
 class Fetch(Enum):
@@ -105,7 +106,6 @@ class LargeValues:
             rows: the rows behind them.
 
         Raises:
-            RedoSyntaxError: a value that is none of its column's type.
             TransientError, OperatorError: values could not be read again.
         """
         large = [column for column in changes.table.columns if column.large]
@@ -142,7 +142,14 @@ class LargeValues:
         frame = changes.frame.with_columns(
             pl.Series(name, column, dtype=pl.String) for name, column in values.items()
         )
-        return TableChanges(table, frame, changes.shapes)
+        return TableChanges(
+            table, frame, changes.shapes, changes.unreadable | unreadable_columns(frame, columns)
+        )
+
+
+def unreadable_columns(frame: pl.DataFrame, columns: Iterable[SourceColumn]) -> frozenset[str]:
+    """Those of the columns of which some after image could not be read."""
+    return frozenset(column.name for column in columns if has_unreadable(frame[AFTER + column.name]))
 
 
 def keys_of(changes: TableChanges) -> list[tuple[int, Key]]:
@@ -250,7 +257,10 @@ class _Told:
             numbers.append(of[key])
         filled = frame.with_columns(
             pl.Series("after_shape", numbers, dtype=pl.Int16),
-            *(pl.Series(AFTER + name, values, dtype=pl.String) for name, values in self.values.items()),
+            *(
+                marked(pl.Series(AFTER + name, values, dtype=pl.String))
+                for name, values in self.values.items()
+            ),
         )
         gone = [
             isinstance(row, LargeRow)
@@ -260,4 +270,5 @@ class _Told:
         ]
         if any(gone):
             filled = filled.filter(~pl.Series(gone))
-        return TableChanges(table, filled, tuple(shapes))
+        unread = self._changes.unreadable | unreadable_columns(filled, self._large)
+        return TableChanges(table, filled, tuple(shapes), unread)

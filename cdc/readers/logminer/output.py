@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from cdc.changes import ChangeBatch, TableName
+from cdc.changes import ChangeBatch, TableChanges, TableName
 from cdc.errors import OperatorError, RedoUnreadable
 from cdc.positions import Scn
 from cdc.readers.logminer.assembly import Assembly
@@ -100,7 +100,7 @@ class Output:
         for part in _parts(rows, self._max_changes, self._size):
             if waiting:
                 self._add(transaction, waiting)
-                yield self._batch(transaction.scn, utc_offset, continues=True)
+                yield self._batch(transaction.scn, self._tables(utc_offset), continues=True)
             waiting = part
         self._add(transaction, waiting)
 
@@ -120,9 +120,10 @@ class Output:
         open_then = list(self._assembly.open)
         if held is not None and held.transaction is not None:
             open_then.append(held.transaction)
+        tables = self._tables(utc_offset)  # a table may stop here, which the checkpoint must tell
         self._resume = self._checkpoint(open_then, position, all_read)
         self._committed = position
-        return self._batch(position, utc_offset, continues=False)
+        return self._batch(position, tables, continues=False)
 
     def _add(self, transaction: Committed, rows: Sequence[Kept]) -> None:
         self._slices.append(Slice(transaction, rows, self._ordinal))
@@ -135,9 +136,12 @@ class Output:
         """What a row adds to a batch, in characters."""
         return self._large.size if self._large is not None and self._large.is_needed else text_size
 
-    def _batch(self, position: int, utc_offset: timedelta, *, continues: bool) -> ChangeBatch:
+    def _tables(self, utc_offset: timedelta) -> dict[TableName, TableChanges]:
         tables = self._maker.tables(self._slices, utc_offset)
         self._slices, self._rows, self._characters = [], 0, 0
+        return tables
+
+    def _batch(self, position: int, tables: dict[TableName, TableChanges], *, continues: bool) -> ChangeBatch:
         return ChangeBatch(
             self._system, Scn(position), tables, self._resume, continues=continues,
             stopped=dict(self._stopped),

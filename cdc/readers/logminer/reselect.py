@@ -21,7 +21,7 @@ from cdc.errors import SnapshotTooOld
 from cdc.oracle.errors import oracle_errors
 from cdc.readers.logminer.selected import LARGE_ROWS, as_text, quoted, text_of_large
 from cdc.readers.logminer.session import MiningSession
-from cdc.readers.logminer.values import canonical
+from cdc.readers.logminer.values import canonical, marked
 
 KEYS = (1, 8, 64, 500)
 """Keys in one branch of a query; a branch is filled up, so a table has few texts to parse."""
@@ -116,7 +116,7 @@ def _canonical(
         return {}
     scns, *cells = zip(*rows, strict=True)
     texts = [
-        canonical(pl.Series(values, dtype=pl.String), column).to_list()
+        canonical(marked(pl.Series(values, dtype=pl.String)), column).to_list()
         for values, column in zip(cells, (*keys, *columns), strict=True)
     ]
     width = len(keys)

@@ -88,6 +88,19 @@ def carries_no_data(operation: str, text: str | None) -> bool:
     return (text or "").lstrip().startswith("/* No SQL_REDO for temporary tables")
 
 
+def place(row: LogRow) -> str:
+    """Where a person finds the row in V$LOGMNR_CONTENTS, besides its SCN."""
+    return f"transaction {transaction_name(row.xid)}, RS_ID {(row.rs_id or '').strip()}"
+
+
+def refused(row: LogRow, reason: str) -> LogRow:
+    """The row as one that cannot be read, and why; if its transaction commits, its table stops there.
+
+    It is an UNSUPPORTED row whose text is the reason: so it spills, is restored and undone as rows are.
+    """
+    return row._replace(operation_code=Code.UNSUPPORTED, sql_redo=reason, csf=0)
+
+
 def is_child(row: LogRow) -> bool:
     """Parallel DML: the child's rows belong to the parent transaction, which commits for it."""
     return bool(row.pxid) and row.pxid != row.xid and not set(row.pxid or "") <= {"0"}

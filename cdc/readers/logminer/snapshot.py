@@ -32,8 +32,9 @@ from cdc.oracle.errors import oracle_errors
 from cdc.ports import StopAsked
 from cdc.positions import Scn
 from cdc.readers.logminer.batches import utc
+from cdc.readers.logminer.large_values import unreadable_columns
 from cdc.readers.logminer.selected import LARGE_ROWS, select_as_of, text_of_large
-from cdc.readers.logminer.values import canonical
+from cdc.readers.logminer.values import canonical, marked
 
 NOW = "select current_scn, cast(systimestamp as date) from v$database"
 LARGE_CHARACTERS = 16 * 2**20
@@ -117,7 +118,9 @@ class Snapshot:
     def _changes(self, table: SourceTable, frame: pl.DataFrame) -> TableChanges:
         first, self._ordinal = self._ordinal, self._ordinal + frame.height
         values = [
-            canonical(frame[AFTER + column.name], column) if frame.height else frame[AFTER + column.name]
+            canonical(marked(frame[AFTER + column.name]), column)
+            if frame.height
+            else frame[AFTER + column.name]
             for column in table.columns
         ]
         done = frame.with_columns(values).select(
@@ -132,7 +135,8 @@ class Snapshot:
             *(pl.lit(None, pl.String).alias(BEFORE + name) for name in table.column_names),
             *(pl.col(AFTER + name) for name in table.column_names),
         )
-        return TableChanges(table, done, (ALL_PRESENT, frozenset(table.column_names)))
+        unread = unreadable_columns(done, table.columns)
+        return TableChanges(table, done, (ALL_PRESENT, frozenset(table.column_names)), unread)
 
 
 def _large_rows(cursor: oracledb.Cursor, max_rows: int) -> list[tuple[str | None, ...]]:

@@ -81,6 +81,7 @@ class Stream:
         assembly = self._assembly(state, restored)
         maker = BatchMaker(
             self._system, self._captured.readers, self._settings.user.upper(),
+            stop=self._captured.refuse, stopped=self._captured.stopped,
             has_apply_log=self._settings.apply_log is not None, large=self._large,
         )  # fmt: skip
         output = Output(

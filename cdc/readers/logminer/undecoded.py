@@ -18,6 +18,10 @@ from cdc.readers.logminer.values import LOBS
 _NUMBERED = re.compile(r"COL (\d+)\Z")
 
 
+class UnknownColumn(RedoSyntaxError):
+    """The row has a column that the table does not have today: it lost it since, or got it and lost it."""
+
+
 class Undecoded:
     """Gives names and texts to the statements of one table.
 
@@ -37,7 +41,8 @@ class Undecoded:
         """The statement itself if it is decoded, else one with names and texts.
 
         Raises:
-            RedoSyntaxError: a number without a column, or bytes that are no value of its type.
+            UnknownColumn: a number without a column.
+            RedoSyntaxError: bytes that are no value of the column's type: so the columns are not those.
         """
         names = {*statement.values, *statement.where}
         if not names or names & self._names or not all(map(_NUMBERED.match, names)):
@@ -57,7 +62,7 @@ class Undecoded:
             match = _NUMBERED.match(undecoded)
             known = self._segment_columns.get(int(match.group(1))) if match else None
             if known is None:
-                raise RedoSyntaxError(f"no column is behind {undecoded}", 0)
+                raise UnknownColumn(f"no column is behind {undecoded}", 0)
             name, data_type = known
             if name in self._names:
                 decoded[name] = self._text(name, data_type, cell)
@@ -70,4 +75,4 @@ class Undecoded:
         try:
             return decode(data_type, cell.digits, charset=self._charset)
         except RedoSyntaxError as exc:
-            raise RedoSyntaxError(f"{name}: {exc.reason}", exc.offset) from exc
+            raise UnknownColumn(f"{name}: {exc.reason}", exc.offset) from exc

@@ -41,10 +41,10 @@ class RowStack:
                 if kept is not None:
                     self._places.setdefault(place_of(kept[1]), []).append(index)
         stack = self._places.get(place_of(row), [])
-        wanted = _INVERSE[Code(row.operation_code)]
+        wanted = _INVERSE.get(Code(row.operation_code))  # None: LogMiner cannot tell, the place must do
         for depth in range(len(stack) - 1, -1, -1):
             kept = self.rows[stack[depth]]
-            if kept is not None and kept[1].operation_code == wanted:
+            if kept is not None and (wanted is None or kept[1].operation_code in (wanted, Code.UNSUPPORTED)):
                 index = stack.pop(depth)
                 self.rows[index] = None
                 return index

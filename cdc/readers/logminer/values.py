@@ -7,12 +7,14 @@ leaves texts that are canonical already as they are. Read next: `cdc.readers.log
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 
 import polars as pl
 
-from cdc.changes import SourceColumn, SourceType
+from cdc.changes import NOT_TEXT, UNREADABLE, SourceColumn, SourceType, unreadable
 from cdc.readers.logminer.cells import (
     Bare,
     Bind,
@@ -66,6 +68,8 @@ _SPECIAL_NUMBERS = {
     "-INF": "-Infinity",
     "-INFINITY": "-Infinity",
     "NAN": "NaN",
+    "~": "Infinity",
+    "-~": "-Infinity",
 }
 _PLAIN_NUMBER = r"^(?:0|-?[1-9]\d*|-?(?:0|[1-9]\d*)\.\d*[1-9])$"
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?[fFdD]?\s*\Z", re.ASCII)
@@ -116,9 +120,25 @@ def _binary(digits: str) -> str | None:
 def cell_text(cell: Cell, column: SourceColumn) -> str | Absent | None:
     """Canonical text of a cell in a column; None for NULL, `ABSENT` where the value is not told.
 
-    Raises:
-        RedoSyntaxError: the cell is no value of the column's type.
+    A cell that is no value of the column's type gives what `cdc.changes.unreadable` says.
     """
+    try:
+        text = _told(cell, column)
+    except RedoSyntaxError as exc:
+        return unreadable(exc.reason, _raw(cell))
+    if isinstance(text, str) and UNREADABLE in text and not text.startswith(UNREADABLE + "["):
+        return unreadable(NOT_TEXT, text)
+    return text
+
+
+def _raw(cell: Cell) -> str:
+    """The text of a cell that is no value, as far as it has one."""
+    with suppress(RedoSyntaxError):
+        return cell.digits if isinstance(cell, Hex) else _argument(cell)[0]
+    return ""
+
+
+def _told(cell: Cell, column: SourceColumn) -> str | Absent | None:
     if cell is None:
         return None
     if column.large:
@@ -131,7 +151,7 @@ def cell_text(cell: Cell, column: SourceColumn) -> str | Absent | None:
     if isinstance(cell, Unsupported | Bind):
         return ABSENT
     if isinstance(cell, Hinted):
-        return cell_text(cell.cell, column)
+        return _told(cell.cell, column)
     if isinstance(cell, Call) and (cell.name in _EMPTY_LOB or cell.name.endswith("XMLTYPE")):
         return ABSENT
     match column.type:
@@ -177,8 +197,7 @@ def _argument(cell: Cell) -> tuple[str, str | None]:
 def canonical(values: pl.Series, column: SourceColumn) -> pl.Series:
     """Canonical text of a whole column; texts that are canonical stay as they are.
 
-    Raises:
-        RedoSyntaxError: a text that is no value of the column's type.
+    A text that is no value of the column's type becomes what `cdc.changes.unreadable` says.
     """
     match column.type:
         case SourceType.TEXT | SourceType.OTHER:
@@ -221,14 +240,31 @@ def _refused(_text: str) -> str:
     raise RedoSyntaxError("hexadecimal digits are no bytes", 0)
 
 
-def _mapped(values: pl.Series, plain: str, convert: object) -> pl.Series:
+def marked(values: pl.Series) -> pl.Series:
+    """Texts with bytes that are not text become what `cdc.changes.unreadable` says."""
+    bad = values.str.contains(UNREADABLE, literal=True) & ~values.str.starts_with(UNREADABLE + "[")
+    if not bad.any():
+        return values
+    texts = values.filter(bad).unique().to_list()
+    return values.replace(texts, [unreadable(NOT_TEXT, text) for text in texts])
+
+
+def _mapped(values: pl.Series, plain: str, convert: Callable[[str], str]) -> pl.Series:
     """Convert the texts that are not plain, each distinct one once."""
     odd = ~values.str.contains(plain).fill_null(value=True)
     if not odd.any():
         return values
     distinct = values.filter(odd).unique().to_list()
-    table = {text: convert(text) for text in distinct}  # type: ignore[operator]
-    return values.replace(list(table.keys()), list(table.values()))
+    return values.replace(distinct, [_converted(text, convert) for text in distinct])
+
+
+def _converted(text: str, convert: Callable[[str], str]) -> str:
+    if text.startswith(UNREADABLE + "["):
+        return text
+    try:
+        return convert(text)
+    except RedoSyntaxError as exc:
+        return unreadable(NOT_TEXT if UNREADABLE in text else exc.reason, text)
 
 
 def _timestamps(values: pl.Series) -> pl.Series:

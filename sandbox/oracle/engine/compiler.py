@@ -202,7 +202,11 @@ class Compiler(ConditionCompiler):
         converted = convert(operand, target)
         if target.base in (DbType.VARCHAR2, DbType.CHAR):
             chars = target.chars
-            converted = strict(target, lambda cell: cell.decode()[:chars].encode(), converted)
+            converted = strict(
+                target,
+                lambda cell: cell.decode(errors=cells.AS_IT_IS)[:chars].encode(errors=cells.AS_IT_IS),
+                converted,
+            )
         keep = keeper(StoredColumn("CAST", target), "", "")
         if keep is None:
             return Expr(target, converted.run, converted.uses, None, volatile=converted.volatile)

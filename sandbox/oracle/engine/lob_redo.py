@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sandbox.oracle import cells
 from sandbox.oracle.engine.journal import LobChange, Record
 from sandbox.oracle.engine.redo_text import Renderer
 from sandbox.oracle.interface import DbType
@@ -81,8 +82,8 @@ def _writes(renderer: Renderer, place: int, cell: bytes, start: int) -> Iterator
             yield WRITE, f" buf_b := HEXTORAW('{piece.hex()}'); \n  {call}\nEND;"
         return
     at = start
-    for text in _pieces(cell.decode()):
-        units = len(text.encode("utf-16-be")) // 2
+    for text in _pieces(cell.decode(errors=cells.AS_IT_IS)):
+        units = len(text.encode("utf-16-be", "surrogatepass")) // 2
         quoted = text.replace("'", "''")
         yield WRITE, f" buf_c := '{quoted}'; \n  dbms_lob.write(loc_c, {units}, {at + 1}, buf_c);\nEND;"
         at += units
@@ -95,9 +96,9 @@ def _extended(renderer: Renderer, record: Record, place: int, cell: bytes) -> It
     quoted = update.replace("'", "''")
     yield LONG_BEGIN, f"{_DECLARE_LONG} Stmt := '{quoted}';"
     binary = renderer.shape.columns[place].type.base is DbType.RAW
-    for piece in _pieces(cell.hex() if binary else cell.decode()):
+    for piece in _pieces(cell.hex() if binary else cell.decode(errors=cells.AS_IT_IS)):
         text = f"HEXTORAW('{piece}')" if binary else "'" + piece.replace("'", "''") + "'"
-        length = len(piece) // 2 if binary else len(piece.encode("utf-16-be")) // 2
+        length = len(piece) // 2 if binary else len(piece.encode("utf-16-be", "surrogatepass")) // 2
         yield LONG_WRITE, f" buf_c := {text}; \n  DBMS_LOB.WRITEAPPEND(TempLob, {length}, buf_c);"
     yield LONG_END, " EXECUTE IMMEDIATE Stmt USING TempLob;\n DBMS_LOB.FREETEMPORARY(TempLob);\nEND;"
 

@@ -146,7 +146,9 @@ class Mining:
     def _with_text(self, row: list[Cell], record: Record) -> Iterator[Row]:
         redo = self._redo(record)
         if _UNDO in self._wanted and record.shape is not None and record.operation in _DATA:
-            row[_UNDO] = self._renderer(record.shape).undo_text(record).encode()[:PIECE_BYTES]
+            row[_UNDO] = (
+                self._renderer(record.shape).undo_text(record).encode(errors=cells.AS_IT_IS)[:PIECE_BYTES]
+            )
         if len(redo) <= PIECE_BYTES:
             row[_REDO], row[_CSF] = redo or None, _NO
             yield tuple(row)
@@ -155,7 +157,7 @@ class Mining:
 
     def _redo(self, record: Record) -> bytes:
         if record.operation in _DATA and record.shape is not None:
-            return self._renderer(record.shape).text(record).encode()
+            return self._renderer(record.shape).text(record).encode(errors=cells.AS_IT_IS)
         if record.operation is Operation.DDL and record.after:
             return (record.after[0] or b"") + self._end
         return _FIXED_TEXT[record.operation] + self._end
@@ -185,7 +187,7 @@ class Mining:
             copy = list(row)
             copy[_CODE], copy[_NAME] = cells.encode_number(code), NAMES[code].encode()
             if self._early is None or self._early(tuple(copy)):
-                yield from _pieces(copy, text.encode())
+                yield from _pieces(copy, text.encode(errors=cells.AS_IT_IS))
 
 
 _DATA = (Operation.INSERT, Operation.UPDATE, Operation.DELETE)

@@ -55,14 +55,14 @@ def _plain_date(cell: bytes) -> str:
 
 
 def _text(cell: bytes) -> str:
-    text = cell.decode()
+    text = cell.decode(errors=cells.AS_IT_IS)
     if "'" in text:
         text = text.replace("'", "''")
     return f"'{text}'"
 
 
 def _unescaped(cell: bytes) -> str:
-    return f"'{cell.decode()}'"
+    return f"'{cell.decode(errors=cells.AS_IT_IS)}'"
 
 
 def lob_limit(base: DbType) -> int:

@@ -136,7 +136,7 @@ def pad(cell: bytes, chars: int) -> bytes:
     """Blank-pad a CHAR to its length in characters."""
     if cell.isascii():
         return cell.ljust(chars)
-    missing = chars - len(cell.decode())
+    missing = chars - len(cell.decode(errors=cells.AS_IT_IS))
     return cell + b" " * missing if missing > 0 else cell
 
 

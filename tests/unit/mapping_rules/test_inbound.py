@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cdc.changes import SourceType
+from cdc.changes import NOT_TEXT, SourceType, unreadable
 from cdc.errors import TableChanged
 from mapping_rules import InboundProgram, Mapped
 from mapping_rules.expressions import evaluate
@@ -141,6 +142,52 @@ def test_a_value_that_does_not_fit_sets_aside_its_row_alone(column: str, value: 
     assert (rejected["source_position"], rejected["operation"]) == (2, "c")
     assert json.loads(rejected["source_key"]) == {"ID": value if column == "ID" else "K1  "}
     assert rejected["entity_key"] == (None if column == "ID" else '{"thing_id":"K1"}')
+
+
+UNREAD = unreadable(NOT_TEXT, r"caf\xe9")
+
+
+def unread(*rows: dict[str, Any], columns: str) -> Mapped:
+    """The rows mapped where these columns, by blanks, have cells that could not be read."""
+    return thing().apply(replace(changes(TABLE, rows), unreadable=frozenset(columns.split())))
+
+
+@pytest.mark.parametrize("column", [name for name in GOOD if name != "SECRET"])
+def test_a_value_that_could_not_be_read_rejects_its_row_alone(column: str) -> None:
+    """Whatever the type, also where it decides about the row; the reason names the column, not the value."""
+    out = unread(create(ID="K0"), create(**{column: UNREAD}), create(ID="K2"), columns=column)
+    assert out.rows["thing_id"].to_list() == ["K0", "K2"]
+    (rejected,) = out.rejected.to_dicts()
+    assert (rejected["reason_code"], rejected["reason"]) == (
+        "unreadable_value",
+        f"CISADM.T: column {column}: {NOT_TEXT}",
+    )
+    assert json.loads(rejected["raw"])[column] == UNREAD
+    assert json.loads(rejected["source_key"]) == {"ID": UNREAD if column == "ID" else "K1  "}
+
+
+def test_all_values_of_a_row_that_could_not_be_read_are_named() -> None:
+    """Who corrects the row sees everything at once."""
+    (rejected,) = unread(create(NOTE=UNREAD, KIND=UNREAD), columns="NOTE KIND").rejected.to_dicts()
+    assert "column KIND" in rejected["reason"]
+    assert "column NOTE" in rejected["reason"]
+
+
+def test_a_value_that_could_not_be_read_does_not_matter_where_nobody_reads_it() -> None:
+    """An ignored column, a row that is not of the entity, a row that goes."""
+    gone = {"operation": "d", "before": GOOD}
+    out = unread(create(SECRET=UNREAD), create(NOTE=UNREAD, STATUS="99"), gone, columns="SECRET NOTE")
+    assert out.rejected.is_empty()
+    assert out.rows["tombstone"].to_list() == [False, True]
+
+
+def test_a_key_that_can_be_read_again_has_no_row_under_the_former_one() -> None:
+    """No row was ever staged under a key that could not be read: nothing to take away, nothing to refuse."""
+    fixed = {"operation": "u", "before": {**GOOD, "ID": UNREAD}, "after": GOOD}
+    gone = {"operation": "d", "before": {**GOOD, "ID": UNREAD}}
+    out = unread(fixed, gone, columns="ID")
+    assert out.rejected.is_empty()
+    assert (out.rows["thing_id"].to_list(), out.rows["tombstone"].to_list()) == (["K1"], [False])
 
 
 @pytest.mark.parametrize(
