@@ -38,28 +38,32 @@ class Secret(Section):
     password_file: Path | None = None
 
     def secret(self) -> str | None:
-        """The password, or None where none is configured (peer or certificate login)."""
-        found = None
-        if self.password is not None:
-            found = self.password.get_secret_value()
-        elif self.password_file is not None:
-            found = _file_text(self.password_file)
-        if found:
-            register_secret(found)
-        return found
+        """The password, or None where none is configured (peer or certificate login).
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        return _secret(self.password, self.password_file, "password_file")
 
 
-def _file_text(path: Path) -> str:
+def _secret(value: SecretStr | None, file: Path | None, key: str) -> str | None:
+    """What is configured as a value, or in a file; never shown from then on."""
+    found = value.get_secret_value() if value is not None else _file_text(file, key) if file else None
+    if found:
+        register_secret(found)
+    return found
+
+
+def _file_text(path: Path, key: str) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as exc:
         raise ConfigurationError(
-            [f"password_file {path}: {exc.strerror}"],
-            hint="create the file, readable by the ccbridge user only",
+            [f"{key} {path}: {exc.strerror}"], hint="create the file, readable by the ccbridge user only"
         ) from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(
-            [f"password_file {path}: not UTF-8 at byte {exc.start}"], hint="save it as UTF-8"
+            [f"{key} {path}: not UTF-8 at byte {exc.start}"], hint="save it as UTF-8"
         ) from exc
 
 
@@ -105,6 +109,10 @@ class OracleSystem(Secret):
     owner: str = Field(default="CISADM", description="schema owner of the captured tables")
     time_zone: str = Field(default="UTC", description="zone in which the site's DATE columns are meant")
     wallet: Path | None = Field(default=None, description="directory of ewallet.pem for TCPS")
+    wallet_password: SecretStr | None = Field(
+        default=None, description="password of the private key in ewallet.pem"
+    )
+    wallet_password_file: Path | None = None
     insecure: bool = Field(default=False, description="allow a connection without TLS")
     connect_timeout_s: int = 10
     poll_interval_ms: int = Field(default=25, ge=1, description="pause between two looks at the redo log")
@@ -121,7 +129,11 @@ class OracleSystem(Secret):
     archive_destinations: tuple[int, ...] = Field(
         default=(), description="DEST_ID of the archive destinations that may be read, preferred first"
     )
-    pdb: str | None = Field(default=None, description="pluggable database of the tables; dsn is the root's")
+    pdb: str | None = Field(
+        default=None,
+        description="pluggable database of the tables, in double quotes if its name has lower case; "
+        "dsn is the root's",
+    )
     apply_log: str | None = Field(
         default=None,
         pattern=r"^([^.\"]+\.)?[^.\"]+$",
@@ -156,6 +168,20 @@ class OracleSystem(Secret):
     def zone_is_known(cls, value: str) -> str:
         """Refuse a zone the time zone database does not have."""
         return known_zone(value)
+
+    def wallet_secret(self) -> str | None:
+        """The password of the wallet's private key, or None if it has none.
+
+        Raises:
+            ConfigurationError: the file cannot be read.
+        """
+        return _secret(self.wallet_password, self.wallet_password_file, "wallet_password_file")
+
+    @field_validator("pdb")
+    @classmethod
+    def pdb_as_stored(cls, value: str | None) -> str | None:
+        """Take the name as Oracle stores it."""
+        return None if value is None else stored_name(value)
 
     @field_validator("apply_log")
     @classmethod
@@ -229,6 +255,19 @@ class Settings(Section):
     def oracle_systems(self) -> Mapping[str, OracleSystem]:
         """The Oracle systems by name."""
         return {n: s for n, s in self.systems.items() if isinstance(s, OracleSystem)}
+
+
+def stored_name(written: str) -> str:
+    """A name as Oracle stores it: upper case unless it is written in double quotes.
+
+    Raises:
+        ValueError: it is empty, or has a double quote inside.
+    """
+    quoted = len(written) > 2 and written[0] == written[-1] == '"'
+    name = written[1:-1] if quoted else written.strip().upper()
+    if not name or '"' in name:
+        raise ValueError(f"not a name: {written!r}")
+    return name
 
 
 def known_zone(value: str) -> str:
@@ -340,11 +379,11 @@ def _file_faults(settings: Settings) -> Iterator[str]:
     sections: dict[str, Secret] = {"staging": settings.staging}
     sections |= {f"systems.{name}": system for name, system in settings.systems.items()}
     for place, section in sections.items():
-        for key in ("password_file", "sslrootcert", "wallet"):
+        for key in ("password_file", "sslrootcert", "wallet", "wallet_password_file"):
             named: Path | None = getattr(section, key, None)
             if named is not None and not named.exists():
                 yield f"{place}.{key}: {named} does not exist"
-            elif named is not None and key == "password_file" and named.stat().st_mode & 0o007:
+            elif named is not None and key.endswith("password_file") and named.stat().st_mode & 0o007:
                 yield f"{place}.{key}: {named} can be read by every user, run: chmod o-rwx {named}"
 
 

@@ -84,17 +84,27 @@ class Authority:
         _write_private(files.key, _pem(key))
         return files
 
-    def write_wallet(self, folder: Path, client: TlsFiles | None = None) -> Path:
+    def write_wallet(
+        self, folder: Path, client: TlsFiles | None = None, *, password: str | None = None
+    ) -> Path:
         """Write `ewallet.pem` into `folder` for the thin driver's `wallet_location`; returns `folder`.
 
         Args:
             folder: created if missing.
             client: the client's own certificate and key, for servers that ask for one.
+            password: encrypts the key, as orapki does for a wallet that it exports.
         """
         folder.mkdir(parents=True, exist_ok=True)
         parts = [self.certificate.read_bytes()]
         if client is not None:
-            parts = [client.key.read_bytes(), client.certificate.read_bytes(), *parts]
+            key = client.key.read_bytes()
+            if password is not None:
+                loaded = serialization.load_pem_private_key(key, password=None)
+                key = loaded.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                    serialization.BestAvailableEncryption(password.encode()),
+                )  # fmt: skip
+            parts = [key, client.certificate.read_bytes(), *parts]
         _write_private(folder / "ewallet.pem", b"".join(parts))
         return folder
 

@@ -19,8 +19,16 @@ def command(
     ] = None,
     pdb: Annotated[
         str | None,
-        typer.Option("--pdb", help="Pluggable database of the tables. [default: the configured one]"),
+        typer.Option(
+            "--pdb",
+            help="Pluggable database of the tables, mined from the root; in double quotes if its name has "
+            "lower case. [default: the configured one]",
+        ),
     ] = None,
+    inside: Annotated[
+        bool,
+        typer.Option("--inside-pdb", help="Mine inside the pluggable database of the dsn, not in the root."),
+    ] = False,
     rds: Annotated[
         bool, typer.Option("--rds", help="Amazon RDS: rights on objects of SYS by RDS's procedure.")
     ] = False,
@@ -31,5 +39,5 @@ def command(
     settings = configuration.load(config)
     from cdc.flows.grants import grants
 
-    for line in grants(settings, system, user=user, pdb=pdb, rds=rds):
+    for line in grants(settings, system, user=user, pdb=pdb, rds=rds, inside=inside):
         say(line)

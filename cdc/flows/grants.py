@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import mapping_rules
 from cdc.changes import TableName
-from cdc.config import OracleSystem, Settings
+from cdc.config import OracleSystem, Settings, stored_name
 from cdc.errors import ConfigurationError
 from cdc.flows import parts
 from cdc.flows.rule_set import load_rules
@@ -23,7 +23,13 @@ from sinks.upload_tables import NEEDED, WRITTEN
 
 
 def grants(
-    settings: Settings, system: str, *, user: str | None, pdb: str | None, rds: bool = False
+    settings: Settings,
+    system: str,
+    *,
+    user: str | None,
+    pdb: str | None,
+    rds: bool = False,
+    inside: bool = False,
 ) -> Iterator[str]:
     """Lines of a SQL script, comments included.
 
@@ -33,9 +39,10 @@ def grants(
         user: who is granted; by default the configured user.
         pdb: pluggable database of the tables; by default the configured one, if any.
         rds: grant rights on objects of SYS as Amazon RDS does.
+        inside: `dsn` names a pluggable database, and LogMiner runs inside it.
 
     Raises:
-        ConfigurationError: no such system, or it is no Oracle system.
+        ConfigurationError: no such system, it is no Oracle system, or the options exclude each other.
         RuleFaults: the rule set cannot be used.
     """
     source = settings.systems.get(system)
@@ -43,12 +50,22 @@ def grants(
         known = ", ".join(sorted(settings.oracle_systems())) or "none"
         raise ConfigurationError([f"no Oracle system {system!r} is configured, only: {known}"])
     rule_set = load_rules(settings)
-    user, pdb = user or source.user, pdb or source.pdb
-    where = f"in the root (CDB$ROOT), then in pluggable database {pdb}" if pdb else "in the database"
+    user, pdb = user or source.user, _pdb(pdb) or source.pdb
+    if pdb and (rds or inside):
+        raise ConfigurationError(
+            [f"pdb {pdb}: mining in the root is not possible " + ("on Amazon RDS" if rds else "from inside")],
+            hint="leave pdb unset, let dsn name the service of the pluggable database, "
+            "and run: ccbridge grants --inside-pdb",
+        )
+    where = "in the database"
+    if pdb:
+        where = f"in the root (CDB$ROOT), then in pluggable database {pdb}"
+    elif inside:
+        where = "in the pluggable database that dsn names"
     yield f"-- rights of {user} for ccbridge system {system}; run as SYS {where}"
     captured = mapping_rules.captured_tables(rule_set, system) if system in parts.sources(rule_set) else ()
     if captured:
-        yield from mining_grants(source, user, pdb=pdb, rds=rds)
+        yield from mining_grants(source, user, pdb=pdb, rds=rds, inside=inside)
     else:
         yield f"grant create session to {user};"
     if pdb:
@@ -64,6 +81,13 @@ def grants(
     if log is not None:
         yield "-- apply log: marks what ccbridge writes"
         yield from replace(log, user=user).ddl()
+
+
+def _pdb(written: str | None) -> str | None:
+    try:
+        return stored_name(written) if written else None
+    except ValueError as exc:
+        raise ConfigurationError([f"--pdb: {exc}"]) from exc
 
 
 def _upload_grants(source: OracleSystem, user: str) -> Iterator[str]:

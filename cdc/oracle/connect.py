@@ -11,17 +11,26 @@ from cdc.config import OracleSystem
 from cdc.errors import ConfigurationError, NotGranted
 from cdc.oracle.decoding import lenient_text
 from cdc.oracle.errors import ora_code, oracle_errors
+from cdc.oracle.wallet import check_wallet
 from cdc.ports import Finding
 
 NO_CREATE_SESSION, NO_RIGHT = 1045, 1031
 
 SESSION_FORMATS = (
-    "alter session set nls_date_format = 'YYYY-MM-DD HH24:MI:SS' "
+    "alter session set nls_language = 'AMERICAN' nls_calendar = 'GREGORIAN' "
+    "nls_date_format = 'YYYY-MM-DD HH24:MI:SS' "
     "nls_timestamp_format = 'YYYY-MM-DD HH24:MI:SS.FF9' "
     "nls_timestamp_tz_format = 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM' "
     "nls_numeric_characters = '.,' time_zone = '00:00'"
 )
-"""The text of SQL_REDO follows the session, so every session fixes its formats."""
+"""The text of SQL_REDO follows the session, so every session fixes its formats.
+
+They come after the container is entered: its parameters and triggers may set others. NLS_LANGUAGE comes
+first, since it brings a date language of its own.
+
+Source: Oracle Database Globalization Support Guide 19c, "NLS parameters"; Multitenant Administrator's Guide
+19c, initialization parameters of PDBs.
+"""
 
 
 def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> oracledb.Connection:
@@ -35,7 +44,7 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
     Raises:
         DatabaseUnreachable: no listener, unknown service, connection lost.
         LoginRefused: user or password refused.
-        ConfigurationError: no password is configured.
+        ConfigurationError: no password is configured, or the wallet cannot be opened.
         OperatorError: the pluggable database does not exist or may not be entered.
     """
     subject = f"{settings.user}@{settings.dsn}"
@@ -44,6 +53,7 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
         raise ConfigurationError(
             [f"{subject}: no password"], hint="set CCBRIDGE_SYSTEMS__<NAME>__PASSWORD, or password_file"
         )
+    check_wallet(settings, subject)
     with oracle_errors(subject):
         try:
             connection = oracledb.connect(
@@ -51,6 +61,7 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
                 password=password,
                 dsn=settings.dsn,
                 wallet_location=str(settings.wallet) if settings.wallet else None,
+                wallet_password=settings.wallet_secret(),
                 tcp_connect_timeout=settings.connect_timeout_s,
                 expire_time=2,  # minutes; below the idle limit of common load balancers
             )
@@ -63,9 +74,9 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
         connection.client_identifier = "ccbridge"
         try:
             with connection.cursor() as cursor:
-                cursor.execute(SESSION_FORMATS)
                 if settings.pdb is not None and not in_root:
                     _enter(cursor, settings, subject)
+                cursor.execute(SESSION_FORMATS)
         except BaseException:
             connection.close()
             raise

@@ -34,6 +34,8 @@ _UNREACHABLE = (
     12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583, 12757,
     # starting, closing, or not yet open
     1014, 1109, 1219, 1507, 27101,
+    # restricted, for maintenance
+    1035,
     # for now no session more, or no handler; archiver without room
     18, 20, 257, 12516, 12518, 12519, 12520, 12526, 12527,
     # network below the listener
@@ -78,6 +80,12 @@ _HINTS = {
     904: "the captured table or this release of the database lacks a column; run: ccbridge check",
     942: "run: ccbridge check, it prints the missing grants",
     1031: "run: ccbridge check, it prints the missing grants",
+    1035: "the database is in restricted mode: alter system disable restricted session",
+    1300: "LogMiner needs the primary database, open READ WRITE: let dsn name the service of the primary",
+    1536: "alter user .. quota unlimited on the tablespace that the message names",
+    1552: "the tablespace needs undo: bring an undo tablespace online",
+    1950: "alter user .. quota unlimited on the tablespace that the message names",
+    16000: "the database is open read only: let dsn name the service of the primary",
     1325: "switch the database to ARCHIVELOG mode",
     1347: "supplemental logging was switched off; changes since then may be incomplete: "
     "read the source anew by removing its row from staging.checkpoint",

@@ -1,4 +1,8 @@
-"""CC&B in a pluggable database, replicated by a common user with just what `ccbridge grants` prints."""
+"""CC&B in a pluggable database, with just what `ccbridge grants` prints.
+
+Replicated by a common user who mines in the root; and by a local one who mines inside, as where nobody may
+enter the root.
+"""
 
 from __future__ import annotations
 
@@ -77,3 +81,72 @@ def test_replication_of_a_pluggable_database(multitenant: Site) -> None:
     told = site.call("status")
     assert "CISADM.CI_PAY_TNDR_ST" in told.out
     assert site.leaked() == []
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Site]:
+    """An installation whose dsn leads to the pluggable database, the same application next door."""
+    with World(tmp_path / "world", persons=20, tls=True, pdbs=PDBS) as world:
+        create(replace(world.ccb, service=PDBS[1]))
+        site = Site(world, tmp_path, "pdb").create_databases()
+        text = site.config.read_text(encoding="utf-8").replace('user = "CCBRIDGE"', 'user = "LOCALBRIDGE"')
+        site.config.write_text(text, encoding="utf-8")
+        try:
+            yield site
+        finally:
+            site.close()
+
+
+def test_replication_from_inside_a_pluggable_database(inside: Site) -> None:
+    """Check, both directions, log switches, and redo that is gone: nothing of it needs the root."""
+    site = inside
+    script = site.call("grants", "--system", "ccb", "--inside-pdb").out
+    assert "V_$LOG " not in script
+    with site.ccb.connect("SYSTEM") as connection, connection.cursor() as cursor:
+        cursor.execute(f'create user LOCALBRIDGE identified by "{CANARIES["CCBRIDGE"]}"')
+        for line in script.splitlines():
+            if line[:2] != "--":
+                cursor.execute(line if line.startswith("begin") else line.removesuffix(";"))
+    assert site.call("migrate").code == 0
+    checked = site.call("check")
+    assert (checked.code, checked.out) == (0, "check ok\n")
+    root = replace(site.ccb, service="CCB")
+
+    def in_root(*statements: str) -> None:
+        with root.connect("SYSTEM") as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    with site.running():
+        neighbour = replace(site.ccb, service=PDBS[1])
+        with neighbour.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("update CISADM.CI_PER_NAME set ENTITY_NAME = 'Next Door'")
+            connection.commit()
+        in_root("alter system switch logfile")
+        site.oracle(NAME)
+        query = "select 1 from customer where full_name = 'Here In The Container'"
+        eventually(lambda: site.app(query), "the name in prepaid")
+        site.recharge("pdb-1")
+        eventually(lambda: ("pdb-1", "sent") in site.receipts(), "the recharge in CC&B's upload tables")
+    seen = "select count(*) from staging.change where strpos(after::text, 'Next Door') > 0"
+    assert site.staging(seen) == [(0,)]
+    in_root(*["alter system switch logfile"] * 4, "begin sandbox_faults.purge_logs(how => 'DELETED'); end;")
+    gone = site.call("check", "--format", "json")
+    assert (gone.code, [row["subject"] for row in gone.rows()]) == (4, ["archived logs"])
+    in_root("begin sandbox_faults.restore_logs; end;")
+    assert site.call("check").code == 0
+    assert site.leaked() == []
+
+
+def test_grants_say_where_a_pluggable_database_cannot_be_named(multitenant: Site) -> None:
+    """On Amazon RDS, and inside, there is no root to grant in; a name is taken as Oracle stores it."""
+    for option in ("--rds", "--inside-pdb"):
+        refused = multitenant.call("grants", "--system", "ccb", option)
+        assert refused.code == 2
+        assert "--inside-pdb" in refused.err
+    quoted = multitenant.call("grants", "--system", "ccb", "--pdb", '"small"').out
+    assert 'alter session set container = "small";' in quoted
+    assert (
+        'alter session set container = "OTHER";'
+        in multitenant.call("grants", "--system", "ccb", "--pdb", "other").out
+    )

@@ -53,7 +53,31 @@ def needs_stand_in() -> None:
         pytest.skip("the database of CCBRIDGE_TEST_ORACLE_DSN has no fault list")
 
 
-def prepared(dsn: str, pdb: str | None = REAL_PDB) -> str:
+@contextmanager
+def pluggable_database(folder: Path) -> Iterator[str]:
+    """Where a pluggable database listens that is mined from within, by a local user with its rights."""
+    if REAL_DSN and REAL_PDB:
+        yield prepared_inside(REAL_DSN, REAL_PDB)
+        return
+    if REAL_DSN:
+        pytest.skip("the database of CCBRIDGE_TEST_ORACLE_DSN has no pluggable database")
+    with OracleProcess(folder / "oracle.log", pdbs=("CCBPDB", "OTHERPDB")) as server:
+        yield prepared_inside(f"127.0.0.1:{server.port}/CCB", "CCBPDB")
+
+
+def prepared_inside(root: str, pdb: str) -> str:
+    """Switch logging on in the root, and make the bridge's user in the pluggable database; its dsn."""
+    with system_session(root) as cursor:
+        cursor.execute("select supplemental_log_data_min, force_logging from v$database")
+        minimal, forced = cursor.fetchone()
+        if minimal == "NO":
+            cursor.execute("alter database add supplemental log data")
+        if forced != "YES":
+            cursor.execute("alter database force logging")
+    return prepared(inside(root, pdb), None, mined_inside=True)
+
+
+def prepared(dsn: str, pdb: str | None = REAL_PDB, *, mined_inside: bool = False) -> str:
     """Make the bridge's user, anew if it is there, with its rights."""
     settings = bridge_settings(dsn, pdb)
     with system_session(dsn) as cursor:
@@ -63,8 +87,8 @@ def prepared(dsn: str, pdb: str | None = REAL_PDB) -> str:
             if exc.args[0].code != NO_SUCH_USER:
                 raise
         cursor.execute(f'create user {settings.user} identified by "{SECRET}"')
-        for grant in mining_grants(settings, settings.user, pdb=pdb):
-            cursor.execute(grant.removesuffix(";"))
+        for grant in mining_grants(settings, settings.user, pdb=pdb, inside=mined_inside):
+            cursor.execute(grant if grant.startswith("begin") else grant.removesuffix(";"))
         cursor.execute("select supplemental_log_data_min from v$database")
         if cursor.fetchone() == ("NO",):
             cursor.execute("alter database add supplemental log data")

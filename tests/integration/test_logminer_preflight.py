@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
+from cdc.errors import DatabaseUnreachable
 from cdc.ports import Finding
 from cdc.readers.logminer import LogMinerReader, table_checks
 from cdc.readers.logminer.dictionary import CapturedTable
@@ -84,7 +85,6 @@ def test_amazon_rds_is_told_what_its_administrator_can_do(source: OracleSource) 
     ("ddl", "found"),
     [
         ("create global temporary table {} (id number primary key)", "temporary table"),
-        ("create table {} (id number generated always as identity primary key)", "identity column"),
         (f"create table {{}} (id number primary key, {LONG_NAME} number)", "a name of 32 characters"),
         ("create table {} (id number)", "no primary key"),
     ],
@@ -99,6 +99,77 @@ def test_tables_that_logminer_cannot_give(source: OracleSource, ddl: str, found:
     (finding,) = look(source, "ODD")
     assert found in finding.found
     assert not finding.advice
+
+
+def test_an_identity_column_is_advice(source: OracleSource) -> None:
+    """Releases differ in what they show of such a table."""
+    administer(
+        source, f"create table {source.owner}.COUNTED (id number generated always as identity primary key)",
+        f"grant select, flashback on {source.owner}.COUNTED to {source.settings.user}",
+        f"alter table {source.owner}.COUNTED add supplemental log data (all) columns",
+    )  # fmt: skip
+    (finding,) = look(source, "COUNTED")
+    assert finding.found.startswith("identity column")
+    assert finding.advice
+
+
+@pytest.mark.parametrize(
+    ("opened", "subject", "found"),
+    [
+        ("mode => 'READ ONLY WITH APPLY', role => 'PHYSICAL STANDBY'", "database role", "PHYSICAL STANDBY"),
+        ("mode => 'READ WRITE', role => 'LOGICAL STANDBY'", "database role", "LOGICAL STANDBY"),
+        ("mode => 'READ WRITE', role => 'SNAPSHOT STANDBY'", "database role", "SNAPSHOT STANDBY"),
+        ("mode => 'READ ONLY'", "open mode", "READ ONLY"),
+    ],
+)
+def test_only_a_primary_that_is_open_for_writing_is_mined(
+    source: OracleSource, opened: str, subject: str, found: str
+) -> None:
+    """A standby, or a database opened read only, is told of before LogMiner refuses it (ORA-01300)."""
+    administer(source, f"begin sandbox_faults.open_database({opened}); end;")
+    try:
+        (finding,) = look(source)
+    finally:
+        administer(source, "begin sandbox_faults.open_database; end;")
+    assert finding.subject == subject
+    assert finding.found.startswith(found)
+    assert finding.fix
+    assert not finding.advice
+
+
+def test_a_database_in_restricted_mode_is_out_of_reach_for_now(source: OracleSource) -> None:
+    """It is opened for maintenance: reading waits, and says for what."""
+    administer(source, "begin sandbox_faults.open_database(restricted => 1); end;")
+    try:
+        with pytest.raises(DatabaseUnreachable, match="RESTRICTED SESSION") as refused:
+            look(source)
+    finally:
+        administer(source, "begin sandbox_faults.open_database; end;")
+    assert "disable restricted session" in refused.value.hint
+
+
+def test_logminer_is_tried_before_it_is_relied_on(source: OracleSource) -> None:
+    """What only START_LOGMNR or the view refuses is found too; the session is left without a run."""
+    for statement in ("start_logmnr", "where rownum = 1"):
+        administer(source, f"begin sandbox_faults.add_error(code => 1031, statement => '{statement}'); end;")
+        (finding,) = look(source)
+        assert finding.subject == "DBMS_LOGMNR"
+        assert f"grant logmining to {source.settings.user};" in finding.fix
+    administer(source, "begin sandbox_faults.add_error(code => 1356, statement => 'start_logmnr'); end;")
+    (finding,) = look(source)
+    assert finding.found == "does not start (ORA-01356)"
+
+
+def test_an_unknown_character_set_is_advice(source: OracleSource) -> None:
+    """Only rows from before a DDL are decoded here, so it keeps nothing from flowing."""
+    administer(source, "begin sandbox_faults.set_character_set(name => 'WE8DEC'); end;")
+    try:
+        (finding,) = look(source)
+        with closing(source.reader()) as reader:
+            assert snapshot(reader)[-1].resume
+    finally:
+        administer(source, "begin sandbox_faults.set_character_set; end;")
+    assert (finding.subject, finding.advice) == ("database character set", True)
 
 
 def test_columns_that_take_their_table_with_them() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+from contextlib import suppress
 
 _CODECS = {
     "AL32UTF8": "utf-8",
@@ -22,21 +24,20 @@ _CODECS = {
     "CL8KOI8R": "koi8-r",
     "CL8KOI8U": "koi8-u",
 }
+_FAMILIES = ((r"ISO8859P(\d+)$", "iso8859-"), (r"MSWIN(\d+)$", "cp"), (r"PC(\d+)$", "cp"))
+
+REFUSING = "undefined"
+"""Python's codec that fails for every text."""
 
 
 def codec(name: str) -> str:
-    """The Python codec of a database character set.
-
-    Raises:
-        LookupError: a character set without a Python codec.
-    """
+    """The Python codec of a database character set; `REFUSING` for one that has none."""
     known = _CODECS.get(name.upper())
     if known:
         return known
-    if match := re.search(r"ISO8859P(\d+)$", name.upper()):
-        return f"iso8859-{match.group(1)}"
-    if match := re.search(r"MSWIN(\d+)$", name.upper()):
-        return f"cp{match.group(1)}"
-    if match := re.search(r"PC(\d+)$", name.upper()):
-        return f"cp{match.group(1)}"
-    raise LookupError(f"database character set {name} has no Python codec")
+    for pattern, family in _FAMILIES:
+        if match := re.search(pattern, name.upper()):
+            found = f"{family}{match.group(1)}"
+            with suppress(LookupError):
+                return codecs.lookup(found).name
+    return REFUSING

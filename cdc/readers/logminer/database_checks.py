@@ -2,8 +2,9 @@
 
 Read next: `cdc.readers.logminer.table_checks`.
 
-Source: Oracle Database Reference 19c: V$DATABASE, V$PARAMETER, V$ARCHIVED_LOG, SESSION_PRIVS; Amazon RDS User
-Guide, "Performing common database tasks for Oracle DB instances".
+Source: Oracle Database Reference 19c: V$DATABASE (OPEN_MODE is that of the session's container), V$PARAMETER,
+V$ARCHIVED_LOG, DBA_SUPPLEMENTAL_LOGGING, SESSION_PRIVS; Data Guard Concepts and Administration 19c; Amazon
+RDS User Guide, "Performing common database tasks for Oracle DB instances".
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cdc.config import OracleSystem
+from cdc.oracle.connect import identifier
 from cdc.ports import Finding
-from cdc.readers.logminer.charsets import codec
+from cdc.readers.logminer.charsets import REFUSING, codec
+from cdc.readers.logminer.containers import ROOT, Container
 from cdc.readers.logminer.probe import Probe
 
+PRIMARY, READ_WRITE = "PRIMARY", "READ WRITE"
+
+ROLE = "select database_role, open_mode from v$database"
 DATABASE = """
 select log_mode, supplemental_log_data_min, supplemental_log_data_all, force_logging from v$database"""
 CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
@@ -24,6 +30,7 @@ LOGS = """
 select a.thread#, a.dest_id, count(*) from v$archived_log a, v$database d
 where a.archived = 'YES' and a.standby_dest = 'NO' and a.resetlogs_change# = d.resetlogs_change#
 group by a.thread#, a.dest_id"""
+OF_PDB = "select all_column from dba_supplemental_logging"
 SYSTEM_RIGHTS = "select privilege from user_sys_privs"
 ROLES = "select granted_role from user_role_privs"
 ROLE_RIGHTS = "select role, privilege from role_sys_privs"
@@ -31,7 +38,22 @@ BROAD = frozenset(("ALTER DATABASE", "ALTER SYSTEM", "ALTER USER", "CREATE USER"
 """Together with every right that has ANY in its name."""
 
 
-def database_findings(probe: Probe, *, rds: bool) -> Iterator[Finding]:
+def role_findings(probe: Probe, place: Container) -> Iterator[Finding]:
+    """LogMiner with the online catalog, and the payment upload, need the primary, open for writing."""
+    role, mode = probe.rows(ROLE)[0]
+    if role != PRIMARY:
+        yield Finding(
+            "database role", f"{role}, {mode}", f"{PRIMARY}, {READ_WRITE}",
+            "set dsn to a service that only the primary offers (srvctl add service .. -role PRIMARY)",
+        )  # fmt: skip
+    elif mode != READ_WRITE:
+        fix = "shutdown immediate; startup;"
+        if place.is_pdb:
+            fix = f"alter pluggable database {identifier(place.name or '')} open read write force;"
+        yield Finding("open mode", str(mode), READ_WRITE, fix)
+
+
+def database_findings(probe: Probe, place: Container, *, rds: bool) -> Iterator[Finding]:
     """ARCHIVELOG mode, minimal supplemental logging; FORCE LOGGING is advice."""
     log_mode, minimal, _, forced = probe.rows(DATABASE)[0]
     if log_mode != "ARCHIVELOG":
@@ -50,7 +72,7 @@ def database_findings(probe: Probe, *, rds: bool) -> Iterator[Finding]:
             "YES",
             "begin rdsadmin.rdsadmin_util.alter_supplemental_logging('ADD'); end;"
             if rds
-            else "alter database add supplemental log data;",
+            else "alter database add supplemental log data;" + _in_root(place),
         )
     if forced != "YES":
         yield Finding(
@@ -59,14 +81,29 @@ def database_findings(probe: Probe, *, rds: bool) -> Iterator[Finding]:
             "YES: loads without logging are in no redo and stay unseen",
             "begin rdsadmin.rdsadmin_util.force_logging(p_enable => true); end;"
             if rds
-            else "alter database force logging;",
+            else "alter database force logging;" + _in_root(place),
             advice=True,
         )
 
 
-def logs_all_columns(probe: Probe) -> bool:
-    """Does the whole database log all columns?"""
-    return bool(probe.rows(DATABASE)[0][2] == "YES")
+def _in_root(place: Container) -> str:
+    """Where a statement of the whole database is run, if the session is not there."""
+    return f" -- in {ROOT}" if place.is_pdb else ""
+
+
+def logs_all_columns(probe: Probe, inside: Probe, place: Container) -> bool:
+    """Does the whole database log all columns, or the pluggable database of the tables?
+
+    Args:
+        probe: of the database that is mined.
+        inside: of the one with the tables.
+        place: the container with the tables; its own level is seen if its view was granted.
+    """
+    if probe.rows(DATABASE)[0][2] == "YES":
+        return True
+    if not place.is_pdb or inside.code(OF_PDB):
+        return False
+    return ("YES",) in inside.rows(OF_PDB)
 
 
 def parameter_findings(probe: Probe, settings: OracleSystem) -> Iterator[Finding]:
@@ -89,14 +126,33 @@ def parameter_findings(probe: Probe, settings: OracleSystem) -> Iterator[Finding
         )
 
 
-def character_set_findings(probe: Probe) -> Iterator[Finding]:
-    """Can texts be decoded from internal bytes?"""
+def character_set_findings(probe: Probe, inside: Probe) -> Iterator[Finding]:
+    """Can texts be decoded from internal bytes, and does the root write them as their container does?
+
+    Args:
+        probe: of the database that is mined.
+        inside: of the one with the tables, perhaps the same.
+    """
+    mined, name = _character_set(probe), _character_set(inside)
+    if mined != name:
+        yield Finding(
+            "database character set", f"{name} in the pluggable database, {mined} in the root",
+            "the same in both: how the root writes texts of the other is not known",
+            "set dsn to the service of the pluggable database, and remove pdb: LogMiner then runs inside it "
+            "(19.10 and later)",
+        )  # fmt: skip
+    if codec(name) == REFUSING:
+        yield Finding(
+            "database character set", f"{name}: no codec for it",
+            "AL32UTF8 or another known set: rows from before a DDL stop their table where they hold texts",
+            "before DDL on a captured table let ccbridge read up to it",
+            advice=True,
+        )  # fmt: skip
+
+
+def _character_set(probe: Probe) -> str:
     rows = probe.rows(CHARACTER_SET)
-    name = str(rows[0][0]) if rows else "unknown"
-    try:
-        codec(name)
-    except LookupError:
-        yield Finding("database character set", name, "AL32UTF8 or a single-byte set", "")
+    return str(rows[0][0]) if rows else "unknown"
 
 
 def destination_findings(probe: Probe, settings: OracleSystem) -> Iterator[Finding]:
@@ -118,27 +174,29 @@ def destination_findings(probe: Probe, settings: OracleSystem) -> Iterator[Findi
             )
 
 
-def power_findings(probe: Probe, settings: OracleSystem) -> Iterator[Finding]:
+def power_findings(probe: Probe, settings: OracleSystem, place: Container) -> Iterator[Finding]:
     """Rights over everything, which the bridge does not need: whoever has its password has them."""
-    user = settings.user
+    user, inside = settings.user, place.is_pdb and settings.pdb is None
     held = sorted(str(name) for (name,) in probe.rows(SYSTEM_RIGHTS))
     roles: dict[str, list[str]] = {}
     for role, right in probe.rows(ROLE_RIGHTS):
         if _is_broad(str(right)):
             roles.setdefault(str(role), []).append(str(right))
     for right in filter(_is_broad, held):
-        yield _too_broad(user, f"system privilege {right}", right)
+        yield _too_broad(user, f"system privilege {right}", right, inside=inside)
     for (role,) in sorted(probe.rows(ROLES)):
         if role in roles:
-            yield _too_broad(user, f"role {role} ({', '.join(sorted(roles[role])[:3])}..)", str(role))
+            what = f"role {role} ({', '.join(sorted(roles[role])[:3])}..)"
+            yield _too_broad(user, what, str(role), inside=inside)
 
 
 def _is_broad(right: str) -> bool:
     return " ANY " in f" {right} " or right in BROAD
 
 
-def _too_broad(user: str, what: str, revoked: str) -> Finding:
+def _too_broad(user: str, what: str, revoked: str, *, inside: bool) -> Finding:
+    unless = " -- unless it came from DBMS_GOLDENGATE_AUTH" if inside else ""
     return Finding(
-        f"rights of {user}", what, "only what ccbridge grants prints", f"revoke {revoked} from {user};",
-        advice=True,
+        f"rights of {user}", what, "only what ccbridge grants prints",
+        f"revoke {revoked} from {user};{unless}", advice=True,
     )  # fmt: skip

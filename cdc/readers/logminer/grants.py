@@ -19,19 +19,27 @@ from cdc.oracle.connect import identifier
 from cdc.readers.logminer.selected import quoted
 
 VIEWS = (
-    "V$DATABASE", "V$THREAD", "V$LOG", "V$LOGFILE", "V$ARCHIVED_LOG", "V$LOGMNR_CONTENTS", "V$PARAMETER",
+    "V$DATABASE", "V$THREAD", "V$ARCHIVED_LOG", "V$LOGMNR_CONTENTS", "V$PARAMETER",
     "GV$TRANSACTION",
 )  # fmt: skip
+LOG_VIEWS = ("V$LOG", "V$LOGFILE")
+"""Needed where logs are listed for LogMiner; inside a pluggable database it finds them itself."""
 ROOT_VIEWS = ("V$CONTAINERS", "DATABASE_PROPERTIES")
 """Needed in the root of a multitenant database."""
 MEMORY_VIEWS = ("V$MYSTAT", "V$STATNAME")
 """Needed only with a limit of memory for LogMiner sessions."""
 
 
-def needed_views(settings: OracleSystem, *, root: bool) -> tuple[str, ...]:
-    """The views of SYS that a reader with these settings selects from."""
+def needed_views(settings: OracleSystem, *, root: bool, inside: bool = False) -> tuple[str, ...]:
+    """The views of SYS that a reader with these settings selects from.
+
+    Args:
+        settings: its configuration.
+        root: it mines in the root of a multitenant database.
+        inside: it mines inside a pluggable database.
+    """
     memory = MEMORY_VIEWS if settings.session_max_pga_bytes else ()
-    return VIEWS + memory + (ROOT_VIEWS if root else ())
+    return VIEWS + (() if inside else LOG_VIEWS) + memory + (ROOT_VIEWS if root else ())
 
 
 def sys_grant(name: str, user: str, *, right: str = "select", rds: bool = False) -> str:
@@ -43,10 +51,16 @@ def sys_grant(name: str, user: str, *, right: str = "select", rds: bool = False)
     return f"grant {right} on sys.{name} to {user};"
 
 
-def mining_rights(user: str, *, rds: bool = False) -> Iterator[str]:
-    """What DBMS_LOGMNR needs."""
+def mining_rights(user: str, *, rds: bool = False, inside: bool = False) -> Iterator[str]:
+    """What DBMS_LOGMNR needs, and more of it inside a pluggable database."""
     yield f"grant logmining to {user};"
     yield sys_grant("DBMS_LOGMNR", user, right="execute", rds=rds)
+    if inside:
+        package = "rdsadmin.rdsadmin_dbms_goldengate_auth" if rds else "dbms_goldengate_auth"
+        yield (
+            f"begin {package}.grant_admin_privilege(grantee => '{user.upper()}', "
+            "privilege_type => 'CAPTURE', grant_select_privileges => false, do_grants => true); end;"
+        )
 
 
 def container_data(user: str, pdb: str) -> str:
@@ -55,14 +69,22 @@ def container_data(user: str, pdb: str) -> str:
 
 
 def mining_grants(
-    settings: OracleSystem, user: str, *, pdb: str | None = None, rds: bool = False
+    settings: OracleSystem, user: str, *, pdb: str | None = None, rds: bool = False, inside: bool = False
 ) -> Iterator[str]:
-    """Statements for the database that is mined; for the root if the tables are in a pluggable database."""
+    """Statements for the database that is mined.
+
+    Args:
+        settings: the reader's configuration.
+        user: who is granted.
+        pdb: the statements are for the root, and the tables in this pluggable database.
+        rds: grant rights on objects of SYS as Amazon RDS does.
+        inside: the statements are for a pluggable database that is mined from within.
+    """
     yield f"grant create session to {user};"
     if pdb is not None:
         yield container_data(user, pdb)
-    yield from mining_rights(user, rds=rds)
-    for view in needed_views(settings, root=pdb is not None):
+    yield from mining_rights(user, rds=rds, inside=inside)
+    for view in needed_views(settings, root=pdb is not None, inside=inside):
         yield sys_grant(view, user, rds=rds)
 
 

@@ -21,18 +21,14 @@ from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead, Finding
 from cdc.positions import Scn
 from cdc.readers.logminer import database_checks
+from cdc.readers.logminer.containers import ROOT, Container, container_of
 from cdc.readers.logminer.dictionary import captured_tables
-from cdc.readers.logminer.grants import container_data, mining_rights, needed_views, sys_grant
-from cdc.readers.logminer.probe import NOT_VISIBLE, Probe
+from cdc.readers.logminer.grants import container_data, needed_views, sys_grant
+from cdc.readers.logminer.mining_checks import MiningChecks, redo_findings
+from cdc.readers.logminer.probe import Probe
 from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.table_checks import TableChecks
 
-ROOT = "CDB$ROOT"
-NO_LOGMINER = NOT_VISIBLE | {6550}
-WRONG_CONTAINER = 65040
-
-LOGMINER = "begin dbms_logmnr.add_logfile(logfilename => 'none', options => dbms_logmnr.new); end;"
-CONTAINER = "select d.cdb, sys_context('USERENV', 'CON_NAME') from v$database d"
 SHOWN = "select count(*) from v$containers where name = :pdb"
 RDS = "select count(*) from all_users where username = 'RDSADMIN'"
 
@@ -46,21 +42,23 @@ def findings(
 ) -> list[Finding]:
     """Every fault, all at once; read only."""
     probe = Probe(session.connection, system)
-    check = _Check(probe, settings, rds=bool(probe.rows(RDS)[0][0]))
-    views = list(check.views())
+    place, rds = container_of(session.connection, system), bool(probe.rows(RDS)[0][0])
+    check = _Check(probe, settings, place, rds=rds)
+    mining = MiningChecks(probe, settings, place, rds=rds)
+    container, views = list(check.container()), list(check.views())
     hidden = {one.subject for one in views}
-    found = [*check.spill_directory(), *views, *check.logminer()]
+    found = [*check.spill_directory(), *container, *views, *mining.executable()]
     if "V$DATABASE" in hidden:
         return found
-    container = list(check.container())
-    found += container
-    found += database_checks.database_findings(probe, rds=check.rds)
+    found += database_checks.role_findings(probe, place)
+    found += database_checks.database_findings(probe, place, rds=rds)
+    if all(one.advice for one in found):
+        found += mining.starts()
     if "V$PARAMETER" not in hidden:
         found += database_checks.parameter_findings(probe, settings)
     if "V$ARCHIVED_LOG" not in hidden:
         found += database_checks.destination_findings(probe, settings)
-    found += database_checks.character_set_findings(probe)
-    found += database_checks.power_findings(probe, settings)
+    found += database_checks.power_findings(probe, settings, place)
     if container:
         return found
     scn = int(probe.rows("select current_scn from v$database")[0][0])
@@ -69,23 +67,31 @@ def findings(
     except OperatorError as exc:
         wanted = "an open pluggable database that the user may enter"
         return [*found, Finding(f"pdb {settings.pdb}", str(exc), wanted, exc.hint)]
+    within = container_of(inside.connection, system)
     if "V$CONTAINERS" not in hidden:
         found += check.shown()
+    found += database_checks.character_set_findings(probe, inside)
     captured = captured_tables(inside.connection, tables, system, read=read)
-    checks = TableChecks(inside, settings, captured, scn, database_checks.logs_all_columns(probe))
+    all_logged = database_checks.logs_all_columns(probe, inside, within)
+    checks = TableChecks(inside, settings, captured, scn, all_logged)
     of_tables = list(checks.findings(tables))
     log = apply_log(settings)
     if log is not None:
         with oracle_errors(system), inside.connection.cursor() as cursor:
             of_tables += log.findings(cursor)
     if settings.pdb is not None:
-        of_tables += database_checks.power_findings(inside, settings)
+        of_tables += database_checks.power_findings(inside, settings, within)
+        if not inside.is_refused("select 1 from v$database where 1 = 0"):
+            of_tables += database_checks.role_findings(inside, within)
     return found + mended_inside(of_tables, settings.pdb)
 
 
-def missing_logs(session: MiningSession, resume: Mapping[str, Any]) -> list[Finding]:
+def missing_logs(session: MiningSession, system: str, resume: Mapping[str, Any]) -> list[Finding]:
     """Archived logs that reading on from a checkpoint needs and that are not there."""
-    return list(_gaps(session, int(resume.get("restart_from", resume["read_from"]))))
+    start = int(resume.get("restart_from", resume["read_from"]))
+    if session.finds_logs:
+        return list(redo_findings(Probe(session.connection, system), start))
+    return list(_gaps(session, start))
 
 
 def _gaps(session: MiningSession, start: int) -> Iterator[Finding]:
@@ -106,6 +112,7 @@ class _Check:
 
     probe: Probe
     settings: OracleSystem
+    place: Container
     rds: bool
 
     def spill_directory(self) -> Iterator[Finding]:
@@ -121,26 +128,26 @@ class _Check:
 
     def views(self) -> Iterator[Finding]:
         """May the user read each view?"""
-        no_containers = self.probe.code(CONTAINER) == 0 and self.probe.rows(CONTAINER)[0][0] != "YES"
-        in_root = self.settings.pdb is not None and not no_containers
-        for view in needed_views(self.settings, root=in_root):
+        in_root = self.settings.pdb is not None and self.place.is_root
+        for view in needed_views(self.settings, root=in_root, inside=self.place.is_pdb):
             if self.probe.is_refused(f"select 1 from {view} where 1 = 0"):  # noqa: S608
                 fix = sys_grant(view, self.settings.user, rds=self.rds)
                 yield Finding(view, "not readable", "select granted", fix)
 
     def container(self) -> Iterator[Finding]:
-        """In a multitenant database, mining is done in the root, and the tables are in a named PDB."""
-        multitenant, name = self.probe.rows(CONTAINER)[0]
-        pdb = self.settings.pdb
-        if multitenant != "YES":
+        """Mining is done in the root for a named PDB, or inside the PDB that the dsn leads to."""
+        pdb, name = self.settings.pdb, self.place.name
+        if name is None:
             if pdb is not None:
                 yield Finding("setting pdb", pdb, "nothing: the database is not multitenant", "remove pdb")
-        elif name == ROOT and pdb is None:
+        elif self.place.is_root and pdb is None:
             yield Finding("setting pdb", "not set", "the pluggable database of the tables", "set pdb")
-        elif name != ROOT and pdb is not None:
+        elif self.place.is_pdb and pdb is not None:
             yield Finding(
-                "container of the session", str(name), ROOT, "set dsn to the service of the root (CDB$ROOT)"
-            )
+                "container of the session", name, ROOT,
+                "set dsn to the service of the root (CDB$ROOT); or remove pdb, and LogMiner runs inside "
+                f"{name} (19.10 and later)",
+            )  # fmt: skip
 
     def shown(self) -> Iterator[Finding]:
         """What is open in the pluggable database must be seen from the root."""
@@ -151,22 +158,4 @@ class _Check:
                 f"V$ views of the root do not show {pdb}",
                 f"{pdb} shown, so that its open transactions are seen",
                 container_data(self.settings.user, pdb),
-            )
-
-    def logminer(self) -> Iterator[Finding]:
-        """May the user run LogMiner? Adding a file that does not exist fails harmlessly (ORA-01284)."""
-        code = self.probe.code(LOGMINER)
-        if code in NO_LOGMINER:
-            yield Finding(
-                "DBMS_LOGMNR",
-                f"not executable (ORA-{code:05d})",
-                "execute and LOGMINING granted",
-                "\n".join(mining_rights(self.settings.user, rds=self.rds)),
-            )
-        elif code == WRONG_CONTAINER:
-            yield Finding(
-                "DBMS_LOGMNR",
-                "not allowed in this pluggable database (ORA-65040)",
-                "a session in the root, or a release that mines inside a PDB (19.10 and later)",
-                "set dsn to the service of the root and pdb to the name of this pluggable database",
             )

@@ -28,11 +28,11 @@ class Probe:
     connection: oracledb.Connection
     system: str
 
-    def is_refused(self, statement: str, **binds: int) -> bool:
+    def is_refused(self, statement: str, **binds: object) -> bool:
         """Does a statement fail because its object cannot be seen or used?"""
         return self.code(statement, **binds) in NOT_VISIBLE
 
-    def code(self, statement: str, **binds: int) -> int:
+    def code(self, statement: str, **binds: object) -> int:
         """The ORA number that a statement fails with, 0 if it does not."""
         return self._try(lambda cursor: cursor.execute(statement, binds))
 

@@ -80,7 +80,7 @@ class LogMinerReader:
 
     def missing_log(self, resume: Resume) -> list[Finding]:
         """Archived logs that are gone; reading would wait until they are restored."""
-        return preflight.missing_logs(self._session, resume)
+        return preflight.missing_logs(self._session, self.system, resume)
 
     def identity(self) -> Mapping[str, str]:
         """DBID and the incarnation: a position means nothing in another one."""

@@ -25,6 +25,7 @@ from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.positions import Scn
 from cdc.readers.logminer.available_logs import available_logs
+from cdc.readers.logminer.containers import container_of
 from cdc.readers.logminer.contents import contents_query
 from cdc.readers.logminer.logs import Gap, LogList, RedoThread, logs_to_mine
 from cdc.readers.logminer.rows import LogRow
@@ -84,6 +85,7 @@ class MiningSession:
         self._opened_at = self._pga_looked_at = 0.0
         self._listed: tuple[tuple[int, int], ...] | None = None
         self._listed_from = self._copies_turn = 0
+        self._finds_logs: bool | None = None
         self.utc_offset = timedelta(0)
 
     @property
@@ -113,6 +115,13 @@ class MiningSession:
         if self._in_pdb is None:
             self._in_pdb = self._open(in_root=False)
         return self._in_pdb
+
+    @property
+    def finds_logs(self) -> bool:
+        """True inside a pluggable database: LogMiner finds the logs by itself, none can be added."""
+        if self._finds_logs is None:
+            self._finds_logs = container_of(self.connection, self._system).is_pdb
+        return self._finds_logs
 
     def _open(self, *, in_root: bool) -> oracledb.Connection:
         opened = connect(self._settings, module=f"ccbridge reader {self._system}", in_root=in_root)
@@ -192,6 +201,10 @@ class MiningSession:
         """Give LogMiner the logs from `start` on, again after every log switch."""
         if self._listed == state.sequences and self._listed_from <= start:
             return
+        if self.finds_logs:
+            self._listed, self._listed_from = state.sequences, start
+            self._read_offset(self.connection)
+            return
         found = self._complete_logs(start, state)
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             if self._listed is not None:
@@ -209,7 +222,9 @@ class MiningSession:
         self._copies_turn += 1
 
     def gaps(self, start: int) -> tuple[Gap, ...]:
-        """Logs from `start` on that are not there now."""
+        """Logs from `start` on that are not there now; none is named where LogMiner finds them itself."""
+        if self.finds_logs:
+            return ()
         available, threads = available_logs(self.connection, self._system, start), self.look().threads
         return logs_to_mine(start, available, threads, self._settings.archive_destinations).gaps
 
@@ -237,6 +252,7 @@ class MiningSession:
     def close(self) -> None:
         """End the session and the connection; safe to call twice and after a failure."""
         mining, self._connection, self._listed = self._connection, None, None
+        self._finds_logs = None
         in_pdb, self._in_pdb = self._in_pdb, None
         if mining is not None:
             with suppress(oracledb.Error), mining.cursor() as cursor:

@@ -95,7 +95,11 @@ class TableChecks:
             if temporary == "Y":
                 yield _unsupported(name, "temporary table", "a table whose rows are in the redo")
             if identity == "YES":
-                yield _unsupported(name, "identity column", "a column filled from a sequence")
+                yield Finding(
+                    str(name), "identity column: not all releases show rows of such tables",
+                    "a column filled from a sequence; else look at V$LOGMNR_CONTENTS after a change",
+                    advice=True,
+                )  # fmt: skip
 
     def _supplemental(self) -> Iterator[Finding]:
         """All columns logged: without, updates do not hold the key or the columns that stayed."""

@@ -222,12 +222,19 @@ def _alter_system(session: EngineSession, command: Command, text: str) -> None:
         number = int(words.split("'")[1].split(",")[0])
         session.database.kill(number)
     elif words.startswith("SET "):
-        name, _, value = words.removeprefix("SET ").partition("=")
-        session.database.parameters[name.strip().strip('"').lower()] = (
-            value.split()[0].strip("'") if value else ""
-        )
+        _set_parameter(session, words.removeprefix("SET "))
     elif not words.startswith(("CHECKPOINT", "FLUSH")):
         raise OracleFault(2065, "illegal option for ALTER SYSTEM")
+
+
+def _set_parameter(session: EngineSession, words: str) -> None:
+    """Formats are a container's own, and hold for sessions that enter it from then on."""
+    name, _, value = words.partition("=")
+    name, value = name.strip().strip('"'), value.split()[0].strip("'") if value else ""
+    if name.startswith("NLS_"):
+        session.container.nls[name] = value
+    else:
+        session.database.parameters[name.lower()] = value
 
 
 def _alter_database(session: EngineSession, command: Command, text: str) -> None:

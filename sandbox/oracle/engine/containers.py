@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from sandbox.oracle.engine.session import EngineSession
 
 ROOT = "CDB$ROOT"
+READ_WRITE = "READ WRITE"
 ROOT_ID, SEED_ID, FIRST_PDB_ID = 1, 2, 3
 Action = Callable[["Container"], None]
 
 
 @dataclass(eq=False)
 class Container:
-    """A container; `number` is its CON_ID, `supplemental` the levels switched on for all its tables."""
+    """A container; `number` is its CON_ID, `supplemental` the levels switched on for all its tables.
+
+    `nls` are formats that ALTER SYSTEM set in it, `open_mode` and `restricted` how it was opened.
+    """
 
     name: str
     number: int
@@ -39,6 +43,15 @@ class Container:
     users: Users
     catalog: Catalog
     supplemental: set[str] = field(default_factory=set)
+    nls: dict[str, str] = field(default_factory=dict)
+    character_set: str = "AL32UTF8"
+    open_mode: str = READ_WRITE
+    restricted: bool = False
+
+    @property
+    def is_writable(self) -> bool:
+        """Is it open for changes?"""
+        return self.open_mode == READ_WRITE
 
 
 class Containers:
@@ -76,7 +89,7 @@ class Containers:
 
     def by_service(self, service: str) -> Container:
         """Where a login to a service is: each pluggable database has one of its name, the root the others."""
-        return next((one for one in self.pluggable if one.name == service.upper()), self._all[0])
+        return next((one for one in self.pluggable if one.name.upper() == service.upper()), self._all[0])
 
     def by_number(self, number: int) -> Container:
         """A container by CON_ID, which is 0 for what was written before the database was plugged in."""
@@ -163,7 +176,7 @@ def enter(session: EngineSession, name: str) -> None:
     containers = session.database.containers
     if containers.root is None:
         raise OracleFault(65090, "operation only allowed in a container database")
-    wanted = next((one for one in containers if one.name == name.upper()), None)
+    wanted = next((one for one in containers if one.name == name), None)
     if wanted is None:
         raise OracleFault(65011, f"Pluggable database {name} does not exist.")
     if wanted is session.container:
@@ -174,6 +187,7 @@ def enter(session: EngineSession, name: str) -> None:
     if session.in_transaction:
         raise OracleFault(65023, "active transaction exists in container " + session.container.name)
     session.container, session.schema, session.mining = wanted, session.user, None
+    session.reset_formats()
 
 
 def shows(session: EngineSession, number: int) -> bool:
@@ -213,7 +227,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
 
     def of_containers(env: Env) -> Iterator[tuple[int, int, str, str]]:
         containers = env.session.database.containers
-        found = [(one.number, one.dbid, one.name, "READ WRITE") for one in containers]
+        found = [(one.number, one.dbid, one.name, one.open_mode) for one in containers]
         if containers.root is not None:
             found.insert(1, (SEED_ID, containers.root.dbid + SEED_ID, "PDB$SEED", "READ ONLY"))
         yield from (row for row in found if shows(env.session, row[0]))

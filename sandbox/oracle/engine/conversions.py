@@ -61,12 +61,21 @@ def to_number(expr: Expr) -> Expr:
 
 
 def to_text(expr: Expr) -> Expr:
-    """Convert to VARCHAR2; dates follow NLS formats of the session."""
+    """Convert to VARCHAR2; dates and the decimal character follow NLS settings of the session."""
     family = expr.type.family
     if family == "text":
         return expr
+    inner = expr.run
     if family == "number":
-        return strict(sql_types.text(40), lambda cell: cells.number_text(cell).encode(), expr)
+
+        def number(row: Row, env: Env) -> Cell:
+            cell = inner(row, env)
+            if cell is None:
+                return None
+            written, mark = cells.number_text(cell), env.session.nls["NLS_NUMERIC_CHARACTERS"][:1]
+            return (written if mark == "." else written.replace(".", mark)).encode()
+
+        return derived(sql_types.text(40), number, expr)
     if family == "binary":
         return strict(sql_types.text(40), lambda cell: repr(cells.decode_binary_double(cell)).encode(), expr)
     if family == "raw":
@@ -79,7 +88,6 @@ def to_text(expr: Expr) -> Expr:
         DbType.DATE: "NLS_DATE_FORMAT",
         DbType.TIMESTAMP_TZ: "NLS_TIMESTAMP_TZ_FORMAT",
     }.get(expr.type.base, "NLS_TIMESTAMP_FORMAT")
-    inner = expr.run
 
     def run(row: Row, env: Env) -> Cell:
         cell = inner(row, env)

@@ -87,6 +87,8 @@ class OracleDatabase:
         self.started_at = clock()
         self.resetlogs_scn, self.resetlogs_at = first_scn, self.started_at
         self.parameters: dict[str, str] = {}
+        self.role: str = "PRIMARY"
+        self.mines_in_pdb: bool = True
         self.sessions: dict[int, EngineSession] = {}
         self.on_statement: list[Callable[[EngineSession, str], None]] = []
         self.faults = FaultScript()
@@ -124,6 +126,9 @@ class OracleDatabase:
             raise OracleFault(28000, "the account is locked")
         if not users.exists(client.user) or not users.has(client.user, "CREATE SESSION"):
             raise OracleFault(1045, f"user {client.user} lacks CREATE SESSION privilege; logon denied")
+        container = self.containers.by_service(client.service)
+        if container.restricted and not users.has(client.user, "RESTRICTED SESSION"):
+            raise OracleFault(1035, "ORACLE only available to users with RESTRICTED SESSION privilege")
         return self._session(client)
 
     def _session(self, client: Client) -> EngineSession:

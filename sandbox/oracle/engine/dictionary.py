@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sandbox.oracle.engine import rights_views
 from sandbox.oracle.engine.ddl import IDENTITY_SEQUENCE
 from sandbox.oracle.engine.expressions import Env
-from sandbox.oracle.engine.fixed_views import CHARACTER_SETS, VERSION
+from sandbox.oracle.engine.fixed_views import VERSION, character_sets
 from sandbox.oracle.engine.session import NLS
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import StoredColumn, Table
@@ -50,9 +50,12 @@ def views(database: OracleDatabase) -> list[FixedView]:
     for name, columns, rows in _definitions(database):
         found.extend(_family(name, columns, rows))
     found.extend(rights_views.views(database))
-    nls = {**NLS, **CHARACTER_SETS, "NLS_RDBMS_VERSION": VERSION}
+
+    def nls(env: Env) -> Rows:
+        yield from {**NLS, **character_sets(env), "NLS_RDBMS_VERSION": VERSION}.items()
+
     for name in ("NLS_DATABASE_PARAMETERS", "NLS_INSTANCE_PARAMETERS"):
-        found.append(view(name, "PARAMETER:128 VALUE:64", lambda env: nls.items(), free=True))
+        found.append(view(name, "PARAMETER:128 VALUE:64", nls, free=True))
     found.append(
         view(
             "NLS_SESSION_PARAMETERS", "PARAMETER:128 VALUE:64", lambda env: env.session.nls.items(), free=True
@@ -224,6 +227,12 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                 for position, name in enumerate(names, 1):
                     yield (table.owner, level, table.name, name, position, "LOG")
 
+    def levels(env: Env, which: str) -> Rows:
+        """What a pluggable database logs besides the root's levels."""
+        found = env.session.container.supplemental
+        names = ("MIN", "PRIMARY KEY", "UNIQUE", "FOREIGN KEY", "ALL")
+        yield (*("YES" if name in found else "NO" for name in names), "NO", "NO")
+
     def comments(env: Env, which: str) -> Rows:
         for table in seen_tables(env, which):
             yield (table.owner, table.name, "TABLE", table.comments.get(""), 0)
@@ -313,6 +322,11 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
             "COL_COMMENTS",
             "OWNER:128 TABLE_NAME:128 COLUMN_NAME:128 COMMENTS:4000 ORIGIN_CON_ID:n",
             column_comments,
+        ),
+        (
+            "SUPPLEMENTAL_LOGGING",
+            "MINIMAL:3 PRIMARY_KEY:3 UNIQUE_INDEX:3 FOREIGN_KEY:3 ALL_COLUMN:3 PROCEDURAL:3 SUBSET_REP:3",
+            levels,
         ),
         (
             "NESTED_TABLES",

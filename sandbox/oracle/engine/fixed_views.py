@@ -54,10 +54,10 @@ def views(database: OracleDatabase) -> list[FixedView]:
             *(
                 "CURRENT",
                 started,
-                "READ WRITE",
+                env.session.container.open_mode,
                 "UNPROTECTED",
                 "MAXIMUM PERFORMANCE",
-                "PRIMARY",
+                database.role,
                 "NOT ALLOWED",
             ),
             *(minimal, yes("PRIMARY KEY"), yes("UNIQUE"), yes("FOREIGN KEY"), yes("ALL"), "NO"),
@@ -77,7 +77,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
         yield (
             *(1, database.name, "stand-in", VERSION, time(database.started_at), "OPEN", "NO", 1, "STARTED"),
             *(
-                "ALLOWED",
+                "RESTRICTED" if next(iter(database.containers)).restricted else "ALLOWED",
                 "NO",
                 "ACTIVE",
                 "PRIMARY_INSTANCE",
@@ -143,7 +143,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
         yield from (("UTC", "GMT", 0), ("Africa/Douala", "WAT", 0), ("Europe/Paris", "CET", 0))
 
     def session_formats(env: Env) -> Iterator[Sequence[object]]:
-        yield from ((name, value, 0) for name, value in {**env.session.nls, **CHARACTER_SETS}.items())
+        yield from ((name, value, 0) for name, value in {**env.session.nls, **character_sets(env)}.items())
 
     def undo(env: Env) -> Iterator[Sequence[object]]:
         yield (time(database.started_at), time(env.now), 2, 0, 900, 900)
@@ -235,4 +235,8 @@ def _address(transaction: Transaction) -> str:
     return f"{transaction.container:04X}{transaction.number:012X}"
 
 
-CHARACTER_SETS = {"NLS_CHARACTERSET": "AL32UTF8", "NLS_NCHAR_CHARACTERSET": "AL16UTF16"}
+def character_sets(env: Env) -> dict[str, str]:
+    """Character sets of the session's container; rows are UTF-8 whatever they say."""
+    return {
+        "NLS_CHARACTERSET": env.session.container.character_set, "NLS_NCHAR_CHARACTERSET": "AL16UTF16",
+    }  # fmt: skip

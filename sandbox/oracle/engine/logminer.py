@@ -17,7 +17,7 @@ from sandbox.oracle.engine.expressions import Env, ScopeColumn
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.lob_redo import NAMES, lob_rows
 from sandbox.oracle.engine.log_rows import COLUMNS, LogContext, builder
-from sandbox.oracle.engine.mining import MiningRun
+from sandbox.oracle.engine.mining import MiningRun, require_logmining
 from sandbox.oracle.engine.redo_text import Renderer, Style
 from sandbox.oracle.engine.store import Shape
 from sandbox.oracle.engine.transactions import Transaction
@@ -49,6 +49,7 @@ class ContentsView(FixedView):
 
     def rows(self, env: Env, reading: Reading) -> Iterator[Row]:
         """See `access.View`; the range of SCN is looked up, not searched."""
+        require_logmining(env.session)
         run = env.session.mining
         if run is None:
             raise OracleFault(
@@ -132,7 +133,12 @@ class Mining:
             ranges[thread.number] = begin, min(end, thread.flushed.place) if thread.flushed else end
         first = max(first, min(begin for begin, _ in ranges.values()))
         stop = max(first, max(end for _, end in ranges.values()))
-        places = zip(range(first, stop), self.journal.records[first:stop], strict=True)
+        places: Iterable[tuple[int, Record]] = zip(
+            range(first, stop), self.journal.records[first:stop], strict=True
+        )
+        if self.run.container is not None:
+            own = self.run.container
+            places = ((place, record) for place, record in places if record.transaction.container == own)
         if len(self.journal.threads) == 1:
             return places
         nothing = (0, 0)

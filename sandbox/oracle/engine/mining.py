@@ -15,6 +15,7 @@ from sandbox.oracle.interface import OracleFault
 
 if TYPE_CHECKING:
     from sandbox.oracle.engine.database import OracleDatabase
+    from sandbox.oracle.engine.session import EngineSession
 
 OPTIONS = {
     "COMMITTED_DATA_ONLY": 2,
@@ -42,12 +43,13 @@ class AddedLog:
 
 @dataclass(frozen=True)
 class MiningRun:
-    """Started mining; SCN 0 means unbounded."""
+    """Started mining; SCN 0 means unbounded. Only rows of `container` are shown, if there is one."""
 
     logs: tuple[AddedLog, ...]
     start_scn: int
     end_scn: int
     options: int
+    container: int | None = None
 
     def has(self, option: str) -> bool:
         """Was an option given?"""
@@ -101,8 +103,41 @@ def add_log(database: OracleDatabase, added: list[AddedLog], name: str, option: 
     return [*added, found]
 
 
+def require_logmining(session: EngineSession) -> None:
+    """Raise ORA-01031 without LOGMINING, or SELECT ANY TRANSACTION from before there was that."""
+    users = session.users
+    if not users.has(session.user, "LOGMINING") and not users.has(session.user, "SELECT ANY TRANSACTION"):
+        raise OracleFault(1031, "insufficient privileges")
+
+
+def logs_between(database: OracleDatabase, start_scn: int, end_scn: int) -> list[AddedLog]:
+    """The logs that LogMiner finds by itself inside a pluggable database.
+
+    Raises:
+        OracleFault: ORA-01291 if one of them is not there any more.
+    """
+    online = {id(log): group for group, log in online_logs(database).items()}
+    found = []
+    for log in database.storage.journal.logs:
+        if (log.next_scn is not None and log.next_scn <= start_scn) or (end_scn and log.first_scn > end_scn):
+            continue
+        if log.current or (not log.on_disk and id(log) in online):
+            found.append(AddedLog(member_name(database, log.group), log, online=True))
+        elif not log.on_disk:
+            raise OracleFault(1291, "missing log file")
+        else:
+            found.append(AddedLog(archive_name(database, log), log, online=False))
+    return found
+
+
 def start(
-    database: OracleDatabase, added: list[AddedLog], start_scn: int, end_scn: int, options: int
+    database: OracleDatabase,
+    added: list[AddedLog],
+    start_scn: int,
+    end_scn: int,
+    options: int,
+    *,
+    container: int | None = None,
 ) -> MiningRun:
     """DBMS_LOGMNR.START_LOGMNR.
 
@@ -125,7 +160,7 @@ def start(
     logs = sorted(added, key=lambda each: (each.log.thread, each.log.sequence))
     for thread, own in groupby(logs, key=lambda each: each.log.thread):
         _check_thread(database.storage.journal.threads[thread], [one.log for one in own], start_scn, end_scn)
-    return MiningRun(tuple(logs), start_scn, end_scn, options)
+    return MiningRun(tuple(logs), start_scn, end_scn, options, container)
 
 
 def _check_thread(thread: RedoThread, logs: list[LogFile], start_scn: int, end_scn: int) -> None:

@@ -63,20 +63,19 @@ class Procedure:
     action: Callable[[EngineSession, Arguments], None]
 
 
-def _may_mine(session: EngineSession) -> None:
-    containers.require_root(session)
+def _may_execute(session: EngineSession) -> None:
+    """EXECUTE on the package: without, the block does not compile."""
     users = session.users
     execute = users.may(session.user, "EXECUTE", ("SYS", "DBMS_LOGMNR")) or users.has(
         session.user, "EXECUTE CATALOG"
     )
     if not execute:
         raise OracleFault(6550, "line 1, column 7:\nPLS-00201: identifier 'DBMS_LOGMNR' must be declared")
-    if not users.has(session.user, "LOGMINING") and not users.has(session.user, "SELECT ANY TRANSACTION"):
-        raise OracleFault(1031, "insufficient privileges")
 
 
 def _add_logfile(session: EngineSession, arguments: Arguments) -> None:
-    _may_mine(session)
+    _may_execute(session)
+    containers.require_root(session)
     option = arguments.number("OPTIONS", mining.FILE_OPTIONS["ADDFILE"])
     session.mining_files = mining.add_log(
         session.database, session.mining_files, arguments.text("LOGFILENAME"), option
@@ -84,22 +83,31 @@ def _add_logfile(session: EngineSession, arguments: Arguments) -> None:
 
 
 def _remove_logfile(session: EngineSession, arguments: Arguments) -> None:
-    _may_mine(session)
+    _may_execute(session)
+    containers.require_root(session)
     name = arguments.text("LOGFILENAME")
     session.mining_files = [each for each in session.mining_files if each.name != name]
 
 
 def _start_logmnr(session: EngineSession, arguments: Arguments) -> None:
-    _may_mine(session)
+    _may_execute(session)
+    mining.require_logmining(session)
+    inside = session.database.containers.root not in (None, session.container)
+    if inside and not session.database.mines_in_pdb:
+        containers.require_root(session)
+    if inside and not session.users.get(session.user).goldengate:
+        raise OracleFault(1031, "insufficient privileges")
     if arguments.text("STARTTIME") or arguments.text("ENDTIME"):
         raise OracleFault(1330, "mining by time is not simulated: give STARTSCN and ENDSCN")
+    if not session.container.is_writable:
+        raise OracleFault(1300, "writable database required for specified LogMiner options")
+    start, end = arguments.number("STARTSCN"), arguments.number("ENDSCN")
+    if inside:  # the logs are found by SCN, and no other container's rows are shown
+        session.mining_files = mining.logs_between(session.database, start, end)
     session.mining = mining.start(
-        session.database,
-        session.mining_files,
-        arguments.number("STARTSCN"),
-        arguments.number("ENDSCN"),
-        arguments.number("OPTIONS"),
-    )
+        session.database, session.mining_files, start, end, arguments.number("OPTIONS"),
+        container=session.container.number if inside else None,
+    )  # fmt: skip
 
 
 def _end_logmnr(session: EngineSession, arguments: Arguments) -> None:
@@ -107,6 +115,19 @@ def _end_logmnr(session: EngineSession, arguments: Arguments) -> None:
         raise OracleFault(1307, "no LogMiner session is currently active")
     session.mining = None
     session.mining_files = []
+
+
+def _grant_admin(session: EngineSession, arguments: Arguments) -> None:
+    """What the procedure grants is more; LogMiner inside a pluggable database asks for it."""
+    session.users.require(session.user, "GRANT ANY PRIVILEGE")
+    user = session.users.get(arguments.text("GRANTEE").strip('"').upper())
+    user.goldengate = True
+    user.system.add("LOGMINING")
+
+
+def _revoke_admin(session: EngineSession, arguments: Arguments) -> None:
+    session.users.require(session.user, "GRANT ANY PRIVILEGE")
+    session.users.get(arguments.text("GRANTEE").strip('"').upper()).goldengate = False
 
 
 def _set_identifier(session: EngineSession, arguments: Arguments) -> None:
@@ -142,12 +163,15 @@ def _sleep(session: EngineSession, arguments: Arguments) -> None:
     session.wait(arguments.seconds("SECONDS"))
 
 
+_ADMIN = ("GRANTEE", "PRIVILEGE_TYPE", "GRANT_SELECT_PRIVILEGES", "DO_GRANTS")
 _START = ("STARTSCN", "ENDSCN", "STARTTIME", "ENDTIME", "DICTFILENAME", "OPTIONS")
 PROCEDURES = {
     "DBMS_LOGMNR.ADD_LOGFILE": Procedure(("LOGFILENAME", "OPTIONS"), _add_logfile),
     "DBMS_LOGMNR.REMOVE_LOGFILE": Procedure(("LOGFILENAME",), _remove_logfile),
     "DBMS_LOGMNR.START_LOGMNR": Procedure(_START, _start_logmnr),
     "DBMS_LOGMNR.END_LOGMNR": Procedure((), _end_logmnr),
+    "DBMS_GOLDENGATE_AUTH.GRANT_ADMIN_PRIVILEGE": Procedure(_ADMIN, _grant_admin),
+    "DBMS_GOLDENGATE_AUTH.REVOKE_ADMIN_PRIVILEGE": Procedure(_ADMIN, _revoke_admin),
     "DBMS_SESSION.SET_IDENTIFIER": Procedure(("CLIENT_ID",), _set_identifier),
     "DBMS_SESSION.CLEAR_IDENTIFIER": Procedure((), _clear_identifier),
     "DBMS_APPLICATION_INFO.SET_MODULE": Procedure(("MODULE_NAME", "ACTION_NAME"), _set_module),

@@ -86,8 +86,6 @@ class EngineSession:
         self.user: str = client.user
         self.schema: str = client.user
         self.logged_on_at = database.clock()
-        self.nls: dict[str, str] = dict(NLS)
-        self.time_zone = database.time_zone
         self.sequence_values: dict[tuple[str, str], bytes] = {}
         self.mining: MiningRun | None = None
         self.mining_files: list[AddedLog] = []
@@ -98,6 +96,14 @@ class EngineSession:
         self.killed = False
         self.thread = 1
         self.container: Container = database.containers.by_service(client.service)
+        self.nls: dict[str, str] = {}
+        self.time_zone = ""
+        self.reset_formats()
+
+    def reset_formats(self) -> None:
+        """Formats and time zone as a session has them that has just entered its container."""
+        self.nls = {**NLS, **self.container.nls}
+        self.time_zone = self.database.time_zone
 
     @property
     def users(self) -> Users:
@@ -245,7 +251,13 @@ class EngineSession:
                 raise
 
     def new_transaction(self) -> Transaction:
-        """A transaction of this session that has not begun."""
+        """A transaction of this session that has not begun.
+
+        Raises:
+            OracleFault: ORA-16000, the container is not open for changes.
+        """
+        if not self.container.is_writable:
+            raise OracleFault(16000, "database or pluggable database open for read-only access")
         transaction = self.storage.new_transaction(self.user, self.id, self.serial, self.container.number)
         transaction.client_id = self.client.identifier
         transaction.session_info = (

@@ -54,7 +54,7 @@ CONTEXT: dict[str, Callable[[Env], str]] = {
     "CON_NAME": lambda env: env.session.container.name,
     "CON_ID": lambda env: str(env.session.container.number),
     "CDB_NAME": lambda env: env.session.database.name if env.session.database.containers.root else "",
-    "DATABASE_ROLE": lambda env: "PRIMARY",
+    "DATABASE_ROLE": lambda env: env.session.database.role,
     "ISDBA": lambda env: "TRUE" if env.session.user == "SYS" else "FALSE",
     "LANGUAGE": lambda env: "AMERICAN_AMERICA.AL32UTF8",
     "NLS_DATE_FORMAT": lambda env: env.session.nls["NLS_DATE_FORMAT"],

@@ -25,6 +25,7 @@ _DBA = {
     *_RESOURCE,
     *_CATALOG,
     "CREATE SESSION",
+    "RESTRICTED SESSION",
     "SET CONTAINER",
     "ALTER SESSION",
     "ALTER SYSTEM",
@@ -69,7 +70,7 @@ class User:
     """A user or role of one container; a common one is in each of them, with rights of its own in each.
 
     `grants` are object privileges by object; `container_data` names the other containers that V$ and CDB_
-    views of the root show to him, or is {"ALL"}.
+    views of the root show to him, or is {"ALL"}; `goldengate`: DBMS_GOLDENGATE_AUTH granted him its rights.
     """
 
     name: str
@@ -83,6 +84,7 @@ class User:
     is_role: bool = False
     common: bool = False
     container_data: frozenset[str] = frozenset()
+    goldengate: bool = False
 
 
 def make_verifier(password: str) -> Verifier:

@@ -7,7 +7,8 @@
     open_thread(thread)   close_thread(thread)      use_thread(thread)
     delay_flush(thread)   hold_flush(thread)        flush
     share_commits(times)  new_incarnation           open_pdb(name)
-    leave_apostrophes
+    leave_apostrophes                               mine_in_root_only
+    open_database(mode, role, restricted)           set_character_set(name)
 
 What they do is in the manual of the sandbox. Read next: `script`.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine.containers import READ_WRITE
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.packages import PROCEDURES, Arguments, Procedure
 from sandbox.oracle.faults.messages import message
@@ -185,6 +187,27 @@ def _leave_apostrophes(session: EngineSession, arguments: Arguments) -> None:
     session.database.unescaped_strings = True
 
 
+def _mine_in_root_only(session: EngineSession, arguments: Arguments) -> None:
+    """A release before 19.10: START_LOGMNR is refused inside a pluggable database."""
+    session.database.mines_in_pdb = False
+
+
+def _open_database(session: EngineSession, arguments: Arguments) -> None:
+    """Open the session's container, or all of them from the root, in a mode, as primary or standby."""
+    database, here = session.database, session.container
+    first = next(iter(database.containers))
+    if here is first:
+        database.role = arguments.text("ROLE").upper() or "PRIMARY"
+    for one in database.containers:
+        if here in (first, one):
+            one.open_mode = arguments.text("MODE").upper() or READ_WRITE
+            one.restricted = bool(arguments.number("RESTRICTED"))
+
+
+def _set_character_set(session: EngineSession, arguments: Arguments) -> None:
+    session.container.character_set = arguments.text("NAME").upper() or "AL32UTF8"
+
+
 def _open_pdb(session: EngineSession, arguments: Arguments) -> None:
     name = arguments.text("NAME").upper()
     if not name:
@@ -222,6 +245,9 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "NEW_INCARNATION": ((), _new_incarnation),
     "LEAVE_APOSTROPHES": ((), _leave_apostrophes),
     "OPEN_PDB": (("NAME",), _open_pdb),
+    "MINE_IN_ROOT_ONLY": ((), _mine_in_root_only),
+    "OPEN_DATABASE": (("MODE", "ROLE", "RESTRICTED"), _open_database),
+    "SET_CHARACTER_SET": (("NAME",), _set_character_set),
 }
 PROCEDURES.update(
     {

@@ -153,3 +153,46 @@ def test_the_password_is_never_given_in_clear(tmp_path: Path) -> None:
     text = conninfo(settings.staging, application="x")
     assert "require_auth=!password,!md5" in text
     assert "gssencmode=disable" in text
+
+
+@pytest.mark.parametrize(
+    ("written_name", "stored"),
+    [
+        ("ccbpdb", "CCBPDB"),
+        ("CcbPdb", "CCBPDB"),
+        (" ccb_1 ", "CCB_1"),
+        ('"ccbpdb"', "ccbpdb"),
+        ('"A b"', "A b"),
+    ],
+)
+def test_a_pluggable_database_is_named_as_oracle_stores_it(
+    tmp_path: Path, written_name: str, stored: str
+) -> None:
+    """Upper case, unless the name is in double quotes: the redo names its container so."""
+    text = f"{GOOD}pdb = '{written_name}'\n"
+    assert load(written(tmp_path, text), {}).oracle_systems()["ccb"].pdb == stored
+
+
+@pytest.mark.parametrize("name", ["", "  ", '""', 'a"b'])
+def test_what_is_no_name_of_a_pluggable_database_is_refused(tmp_path: Path, name: str) -> None:
+    """Before a session asks for it."""
+    with pytest.raises(ConfigurationError, match="not a name"):
+        load(written(tmp_path, f"{GOOD}pdb = '{name}'\n"), {})
+
+
+def test_the_password_of_a_wallet_is_a_secret_like_any_other(tmp_path: Path) -> None:
+    """From the environment or a file, never shown; a file that is not there is told of."""
+    named = {"CCBRIDGE_SYSTEMS__CCB__WALLET_PASSWORD": "s3cret-canary"}
+    settings = load(written(tmp_path, GOOD), named)
+    assert settings.oracle_systems()["ccb"].wallet_secret() == "s3cret-canary"
+    assert "canary" not in repr(settings)
+    file = tmp_path / "wallet.secret"
+    text = f'{GOOD}wallet_password_file = "{file}"\n'
+    with pytest.raises(ConfigurationError, match="wallet_password_file"):
+        load(written(tmp_path, text), {})
+    file.write_text("from-file\n")
+    file.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="can be read by every user"):
+        load(written(tmp_path, text), {})
+    file.chmod(0o600)
+    assert load(written(tmp_path, text), {}).oracle_systems()["ccb"].wallet_secret() == "from-file"

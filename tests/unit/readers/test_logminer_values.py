@@ -9,6 +9,7 @@ from cdc.changes import SourceColumn, SourceType, unreadable
 from cdc.readers.logminer.cells import Bare, Call, Concat, Hex, RedoSyntaxError, Unsupported, text_of
 from cdc.readers.logminer.charsets import codec
 from cdc.readers.logminer.formats import timestamp_text, timestamp_tz_text
+from cdc.readers.logminer.internal import decode
 from cdc.readers.logminer.values import ABSENT, canonical, cell_text, number_text
 
 
@@ -128,9 +129,11 @@ def test_column_of_bytes() -> None:
 
 
 def test_character_sets() -> None:
-    """Oracle's names lead to codecs that decode; an unknown one is an error, no default."""
+    """Oracle's names lead to codecs that decode; of an unknown set no text is guessed."""
     assert b"\xe9".decode(codec("WE8MSWIN1252")) == "é"
     assert b"\xe9".decode(codec("WE8ISO8859P15")) == "é"
     assert "é".encode().decode(codec("AL32UTF8")) == "é"
-    with pytest.raises(LookupError):
-        codec("KLINGON")
+    for unknown in ("WE8DEC", "WE8EBCDIC1047", "WE8MSWIN9999"):
+        assert decode("NUMBER", "C102", charset=codec(unknown)) == "1"
+        with pytest.raises(RedoSyntaxError, match="bytes are no CHAR"):
+            decode("CHAR", "41", charset=codec(unknown))

@@ -293,13 +293,20 @@ def test_rows_name_who_and_when(app: Sql, reader: Sql) -> None:
 
 
 def test_mining_needs_its_rights(database: OracleDatabase) -> None:
-    """Without LOGMINING and EXECUTE nothing is mined."""
+    """EXECUTE is asked for by every call, LOGMINING by starting and by the view: adding a log needs none."""
     app = Sql(database)
     with pytest.raises(OracleFault, match="PLS-00201"):
         app.run("begin dbms_logmnr.add_logfile('x'); end;")
-    database.run_script("grant execute on sys.dbms_logmnr to CISADM")
-    with pytest.raises(OracleFault, match="ORA-01031"):
+    database.run_script(
+        "grant execute on sys.dbms_logmnr to CISADM; grant select on v_$logmnr_contents to CISADM"
+    )
+    with pytest.raises(OracleFault, match="ORA-01284"):
         app.run("begin dbms_logmnr.add_logfile('x'); end;")
+    for statement in (
+        "begin dbms_logmnr.start_logmnr(startscn => 1); end;", "select scn from v$logmnr_contents",
+    ):  # fmt: skip
+        with pytest.raises(OracleFault, match="ORA-01031"):
+            app.run(statement)
 
 
 def test_deleted_archived_logs_are_gone(database: OracleDatabase, app: Sql, reader: Sql) -> None:

@@ -173,6 +173,78 @@ def test_containers_are_entered_with_the_right(database: OracleDatabase) -> None
         bridge.run("alter session set container = OTHERPDB")
 
 
+def test_a_pluggable_database_is_mined_from_within(database: OracleDatabase) -> None:
+    """LogMiner finds the logs by SCN, archived ones too, shows its own rows alone, and asks for rights."""
+    start = at(database, BRIDGE, "CCB").scn()
+    for service in ("OTHERPDB", "CCBPDB"):
+        writer = at(database, "CISADM", service)
+        writer.run("insert into t (id) values (1)")
+        writer.session.commit()
+        database.switch_log()
+    inside = at(database, BRIDGE, "CCBPDB")
+    begin = "begin dbms_logmnr.start_logmnr(startscn => :1, options => 16); end;"
+    with pytest.raises(OracleFault, match="ORA-65040"):
+        inside.run("begin dbms_logmnr.add_logfile('x'); end;")
+    with pytest.raises(OracleFault, match="ORA-01031"):
+        inside.run(begin, start)
+    database.run_script(
+        "alter session set container = CCBPDB;"
+        "begin dbms_goldengate_auth.grant_admin_privilege(grantee => 'C##CCBRIDGE'); end;"
+    )
+    inside.run(begin, start)
+    query = "select src_con_name, table_name, operation from v$logmnr_contents where operation_code in (1, 7)"
+    assert inside.rows(query) == [("CCBPDB", "T", "INSERT"), ("CCBPDB", None, "COMMIT")]
+    database.switch_log()
+    database.delete_archived_logs(1)
+    with pytest.raises(OracleFault, match="ORA-01291"):
+        inside.run(begin, start)
+    database.run_script("begin sandbox_faults.mine_in_root_only; end;")
+    with pytest.raises(OracleFault, match="ORA-65040"):
+        inside.run(begin, start)
+
+
+def test_a_quoted_container_name_is_taken_as_it_is(database: OracleDatabase) -> None:
+    """`"ccbpdb"` is not CCBPDB, and a container made with a quoted name is found by that alone."""
+    session = at(database, "SYS", "CCB")
+    with pytest.raises(OracleFault, match="ORA-65011"):
+        session.run('alter session set container = "ccbpdb"')
+    session.run('create pluggable database "small" admin user ADMIN identified by "admin"')
+    with pytest.raises(OracleFault, match="ORA-65011"):
+        session.run("alter session set container = small")
+    session.run('alter session set container = "small"')
+    assert session.value("sys_context('userenv', 'con_name')") == "small"
+
+
+def test_a_container_brings_its_own_formats(database: OracleDatabase) -> None:
+    """What a session has set is gone once it enters another container."""
+    database.run_script(
+        "alter session set container = CCBPDB; alter system set nls_numeric_characters = ',.';"
+    )
+    session = at(database, "SYS", "CCB")
+    session.run("alter session set nls_numeric_characters = '.,' nls_date_format = 'YYYY'")
+    session.run("alter session set container = CCBPDB")
+    assert session.value("to_char(1.5)") == "1,5"
+    assert session.session.nls["NLS_DATE_FORMAT"] == "DD-MON-RR"
+
+
+def test_a_standby_is_read_and_not_written(database: OracleDatabase) -> None:
+    """ORA-16000 for a change, ORA-01300 for LogMiner with the online catalog; V$DATABASE says what it is."""
+    database.run_script(
+        "begin sandbox_faults.open_database(mode => 'READ ONLY WITH APPLY', role => 'PHYSICAL STANDBY'); end;"
+    )
+    root = at(database, BRIDGE, "CCB")
+    assert root.rows("select open_mode, database_role from v$database") == [
+        ("READ ONLY WITH APPLY", "PHYSICAL STANDBY")
+    ]
+    with pytest.raises(OracleFault, match="ORA-01300"):
+        root.run("begin dbms_logmnr.start_logmnr(startscn => 1); end;")
+    with pytest.raises(OracleFault, match="ORA-16000"):
+        at(database, "CISADM", "CCBPDB").run("insert into t (id) values (1)")
+    database.run_script("begin sandbox_faults.open_database(restricted => 1); end;")
+    with pytest.raises(OracleFault, match="ORA-01035"):
+        at(database, "CISADM", "CCBPDB")
+
+
 def test_container_data_governs_what_the_root_is_shown(database: OracleDatabase) -> None:
     """Without it a common user in the root sees nothing of the pluggable databases: no open transaction."""
     for service in ("CCBPDB", "OTHERPDB"):
