@@ -237,25 +237,44 @@ def encode_binary_float(value: float) -> bytes:
 
 
 def encode_interval_ds(value: timedelta) -> bytes:
-    """INTERVAL DAY TO SECOND cell; every part carries the sign."""
-    sign = -1 if value < timedelta() else 1
-    value = abs(value)
-    hours, rest = divmod(value.seconds, 3600)
-    parts = (hours, rest // 60, rest % 60)
-    days, nanos = sign * value.days + 2**31, sign * value.microseconds * 1000 + 2**31
-    return struct.pack(">I3BI", days, *(sign * part + 60 for part in parts), nanos)
+    """INTERVAL DAY TO SECOND cell of a value to the microsecond."""
+    return interval_of_nanoseconds((value // timedelta(microseconds=1)) * 1000)
 
 
 def decode_interval_ds(cell: bytes) -> timedelta:
     """Value of an INTERVAL DAY TO SECOND cell."""
+    return timedelta(microseconds=interval_nanoseconds(cell) // 1000)
+
+
+def encode_interval_ym(months: int) -> bytes:
+    """INTERVAL YEAR TO MONTH cell of a number of months; both parts carry the sign."""
+    years, rest = divmod(abs(months), 12)
+    sign = -1 if months < 0 else 1
+    return struct.pack(">IB", sign * years + 2**31, sign * rest + 60)
+
+
+def decode_interval_ym(cell: bytes) -> int:
+    """Months of an INTERVAL YEAR TO MONTH cell."""
+    years, months = struct.unpack(">IB", cell)
+    return int((years - 2**31) * 12 + months - 60)
+
+
+def interval_nanoseconds(cell: bytes) -> int:
+    """Whole INTERVAL DAY TO SECOND cell in nanoseconds."""
     days, hours, minutes, seconds, nanos = struct.unpack(">I3BI", cell)
-    return timedelta(
-        days=days - 2**31,
-        hours=hours - 60,
-        minutes=minutes - 60,
-        seconds=seconds - 60,
-        microseconds=(nanos - 2**31) // 1000,
-    )
+    whole = ((days - 2**31) * 24 + hours - 60) * 3600 + (minutes - 60) * 60 + seconds - 60
+    return int(whole * 1_000_000_000 + nanos - 2**31)
+
+
+def interval_of_nanoseconds(nanoseconds: int) -> bytes:
+    """INTERVAL DAY TO SECOND cell; every part carries the sign."""
+    sign = -1 if nanoseconds < 0 else 1
+    seconds, nanos = divmod(abs(nanoseconds), 1_000_000_000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    parts = (sign * part + 60 for part in (hour, minute, second))
+    return struct.pack(">I3BI", sign * days + 2**31, *parts, sign * nanos + 2**31)
 
 
 def rowid_text(data_object: int, file: int, block: int, slot: int) -> str:
@@ -340,6 +359,12 @@ def _encode_raw(value: Value) -> bytes:
     return value if isinstance(value, bytes) else bytes.fromhex(str(value))
 
 
+def _encode_months(value: Value) -> bytes:
+    if not isinstance(value, int):
+        raise ValueError("no number of months")
+    return encode_interval_ym(value)
+
+
 def _encode_interval(value: Value) -> bytes:
     if not isinstance(value, timedelta):
         raise ValueError("no interval")
@@ -363,6 +388,7 @@ _ENCODERS: dict[DbType, Callable[[Value], bytes]] = {
     DbType.BINARY_DOUBLE: lambda value: encode_binary_double(float(str(value))),
     DbType.BINARY_FLOAT: lambda value: encode_binary_float(float(str(value))),
     DbType.INTERVAL_DS: _encode_interval,
+    DbType.INTERVAL_YM: _encode_months,
 }
 
 _DECODERS: dict[DbType, Callable[[bytes], Value]] = {
@@ -382,4 +408,5 @@ _DECODERS: dict[DbType, Callable[[bytes], Value]] = {
     DbType.BINARY_DOUBLE: decode_binary_double,
     DbType.BINARY_FLOAT: decode_binary_double,
     DbType.INTERVAL_DS: decode_interval_ds,
+    DbType.INTERVAL_YM: decode_interval_ym,
 }

@@ -66,11 +66,17 @@ class Bind:
 
 
 class OracleFault(Exception):
-    """An ORA error for the client; `text` without the `ORA-nnnnn: ` in front."""
+    """An ORA error for the client; `text` without the `ORA-nnnnn: ` in front.
 
-    def __init__(self, code: int, text: str, *, offset: int = 0, row: int | None = None) -> None:
+    `name` is the identifier in the statement that is at fault, in its parts, where that is known: its place
+    becomes the offset.
+    """
+
+    def __init__(
+        self, code: int, text: str, *, offset: int = 0, row: int | None = None, name: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(f"ORA-{code:05d}: {text}")
-        self.code, self.text, self.offset, self.row = code, text, offset, row
+        self.code, self.text, self.offset, self.row, self.name = code, text, offset, row, name
 
 
 class Disconnect(Exception):
@@ -124,6 +130,7 @@ class Client:
     action: str = ""
     identifier: str = ""
     service: str = ""
+    info: str = ""
 
 
 class Session(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import oracledb
-import pyora  # type: ignore[import-untyped]
+import pyora
 import pytest
 
 from tests.integration.oracle_net_bench import DIALECTS, Bench, served

@@ -80,19 +80,21 @@ class Catalog:
                 may read but not do this.
         """
         found = self.resolve(owner, name, schema)
-        missing = OracleFault(942, "table or view does not exist")
+        written = (name,) if owner is None else (owner, name)
+        missing = OracleFault(942, "table or view does not exist", name=written)
+        forbidden = OracleFault(1031, "insufficient privileges", name=written)
         if found is None:
             raise missing
         if isinstance(found, Table):
             if found.owner == user or self.users.may(user, privilege, (found.owner, found.name)):
                 return found
             if self.users.may(user, None, (found.owner, found.name)):
-                raise OracleFault(1031, "insufficient privileges")
+                raise forbidden
             raise missing
         if not self._sees_view(user, found.name):
             raise missing
         if privilege != "SELECT":
-            raise OracleFault(1031, "insufficient privileges")
+            raise forbidden
         return found
 
     def _sees_view(self, user: str, name: str) -> bool:

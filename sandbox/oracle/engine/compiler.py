@@ -92,7 +92,10 @@ class Compiler(ConditionCompiler):
         if isinstance(node, Binary):
             return self._binary(node)
         if isinstance(node, Negate):
-            return strict(sql_types.NUMBER, _negate, to_number(self.value(node.operand)))
+            operand = self.value(node.operand)
+            if operand.type.family in time_arithmetic.GAPS:
+                return time_arithmetic.negated(operand)
+            return strict(sql_types.NUMBER, _negate, to_number(operand))
         if isinstance(node, Case):
             return self._case(node)
         if isinstance(node, Cast):
@@ -146,7 +149,7 @@ class Compiler(ConditionCompiler):
                 return Expr(sql_types.NUMBER, lambda row, env: values(env), volatile=True)
             raise OracleFault(2289, "sequence does not exist")
         shown = ".".join(f'"{part}"' for part in parts)
-        raise OracleFault(904, f"{shown}: invalid identifier")
+        raise OracleFault(904, f"{shown}: invalid identifier", name=node.parts)
 
     def _binary(self, node: Binary) -> Expr:
         left, right = self.value(node.left), self.value(node.right)
@@ -221,7 +224,7 @@ class Compiler(ConditionCompiler):
             return functions.nvl2([self.value(arg) for arg in node.args])
         build = functions.FUNCTIONS.get(node.name.removeprefix("SYS."))
         if build is None:
-            raise OracleFault(904, f'"{node.name}": invalid identifier')
+            raise OracleFault(904, f'"{node.name}": invalid identifier', name=tuple(node.name.split(".")))
         return build([self.value(arg) for arg in node.args])
 
     def _decode(self, node: Call) -> Expr:

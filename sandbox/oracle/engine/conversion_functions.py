@@ -1,4 +1,4 @@
-"""Functions from one type to another: TO_CHAR, TO_DATE, TO_NUMBER, hashes, RAW."""
+"""Functions from one type to another: TO_CHAR, TO_DATE, TO_NUMBER, hashes; see also `raw_functions`."""
 
 from __future__ import annotations
 
@@ -124,16 +124,7 @@ def _standard_hash(args: list[Expr]) -> Expr:
 
 
 function("HEXTORAW", 1)(lambda args: to_raw(args[0]))
-function("RAWTOHEX", 1)(lambda args: to_text(args[0]))
 function("TO_CLOB", 1)(lambda args: convert(to_text(args[0]), sql_types.CLOB))
 function("ROWIDTOCHAR", 1)(lambda args: args[0])
 function("CHARTOROWID", 1)(lambda args: args[0])
-function("UTL_RAW.CAST_TO_VARCHAR2", 1)(lambda args: strict(text(2000), bytes, args[0]))
 function("EMPTY_CLOB", 0)(lambda args: literal(b"", sql_types.CLOB))
-function("DUMP", 1)(
-    lambda args: strict(
-        text(200),
-        lambda cell: f"Len={len(cell)}: {','.join(map(str, cell))}".encode(),
-        args[0],
-    )
-)

@@ -5,6 +5,7 @@ Text of dates follows the session's NLS formats, as in Oracle. Read next: `funct
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine import intervals, sql_types
 from sandbox.oracle.engine.expressions import Env, Expr, derived, strict
 from sandbox.oracle.engine.formats import (
     date_to_text,
@@ -21,7 +22,7 @@ from sandbox.oracle.engine.formats import (
     text_to_date,
     zoned_cell,
 )
-from sandbox.oracle.engine.sql_types import SqlType, fits_number, pad, round_number
+from sandbox.oracle.engine.sql_types import SqlType, fits_number, pad, round_float, round_number
 from sandbox.oracle.engine.store import StoredColumn
 from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
 
@@ -82,8 +83,8 @@ def to_text(expr: Expr) -> Expr:
         return strict(
             sql_types.text(max(2, expr.type.size * 2)), lambda cell: cell.hex().upper().encode(), expr
         )
-    if family == "interval":
-        return strict(sql_types.text(30), interval_text, expr)
+    if family in ("interval", "months"):
+        return strict(sql_types.text(30), intervals.interval_text(expr.type), expr)
     name = {
         DbType.DATE: "NLS_DATE_FORMAT",
         DbType.TIMESTAMP_TZ: "NLS_TIMESTAMP_TZ_FORMAT",
@@ -96,16 +97,6 @@ def to_text(expr: Expr) -> Expr:
         return date_to_text(moment_of(cell), cells.nanoseconds(cell), env.session.nls[name]).encode()
 
     return derived(sql_types.text(40), run, expr)
-
-
-def interval_text(cell: bytes) -> bytes:
-    """`+000000000 01:02:03.000000000` of an interval."""
-    value = cells.decode_interval_ds(cell)
-    sign = "-" if value.total_seconds() < 0 else "+"
-    value = abs(value)
-    hours, rest = divmod(value.seconds, 3600)
-    fraction = value.microseconds * 1000
-    return f"{sign}{value.days:09d} {hours:02d}:{rest // 60:02d}:{rest % 60:02d}.{fraction:09d}".encode()
 
 
 def to_time(expr: Expr, target: SqlType = sql_types.TIMESTAMP) -> Expr:
@@ -188,6 +179,9 @@ def convert(expr: Expr, target: SqlType) -> Expr:
             return expr
         encode = cells.encode_binary_float if target.size == 4 else cells.encode_binary_double
         return strict(target, lambda cell: encode(float(cells.decode_number(cell))), to_number(expr))
+    if expr.type.family == "text" and family in ("interval", "months"):
+        read = intervals.nanoseconds_of_text if family == "interval" else intervals.months_of_text
+        return strict(intervals.MOST_PRECISE[target.base], read, expr)
     if expr.type.family != family and not (expr.literal and expr.run((), None) is None):  # type: ignore[arg-type]
         raise OracleFault(
             932, f"inconsistent datatypes: expected {target.base.name} got {expr.type.base.name}"
@@ -204,10 +198,19 @@ def keeper(column: StoredColumn, owner: str, table: str) -> Keeper | None:
     The function raises ORA-12899 and ORA-01438 with the column's name.
     """
     kind = column.type
+    if kind.opaque == "JSON":
+        return _json
     if kind.base is DbType.CHAR:
         return _text_keeper(column, owner, table, padded=True)
     if kind.base is DbType.VARCHAR2:
         return _text_keeper(column, owner, table, padded=False)
+    if kind.base is DbType.NUMBER and kind.scale == -127 and kind.precision:
+        bits = kind.precision
+        return lambda cell: round_float(cell, bits)
+    if kind.family in ("interval", "months"):
+        return intervals.keeper(kind)
+    if kind.family == "binary":
+        return _binary_keeper(kind)
     if kind.base is DbType.NUMBER and kind.scale != -127:
         precision, scale = kind.precision, kind.scale
 
@@ -234,6 +237,24 @@ def keeper(column: StoredColumn, owner: str, table: str) -> Keeper | None:
 
         return keep_raw
     return None
+
+
+def _json(cell: bytes) -> bytes:
+    try:
+        json.loads(cell)
+    except ValueError:
+        raise OracleFault(40441, "JSON syntax error") from None
+    return cell
+
+
+def _binary_keeper(kind: SqlType) -> Keeper:
+    """A BINARY_FLOAT bound for a BINARY_DOUBLE column, and the other way round."""
+    size = kind.size
+    encode = cells.encode_binary_float if size == _FLOAT_BYTES else cells.encode_binary_double
+    return lambda cell: cell if len(cell) == size else encode(cells.decode_binary_double(cell))
+
+
+_FLOAT_BYTES = 4
 
 
 def _fraction_keeper(digits: int) -> Keeper:

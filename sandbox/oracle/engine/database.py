@@ -14,6 +14,7 @@ from datetime import datetime
 from sandbox.oracle.engine import (
     conversion_functions,
     number_functions,
+    raw_functions,
     system_functions,
     text_functions,
     time_functions,
@@ -37,6 +38,7 @@ RECORDS_PER_LOG = 200_000
 FUNCTION_MODULES = (
     conversion_functions,
     number_functions,
+    raw_functions,
     system_functions,
     text_functions,
     time_functions,

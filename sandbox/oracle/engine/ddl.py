@@ -184,6 +184,7 @@ def relog(table: Table, database_levels: Set[str]) -> None:
         logged=tuple(sorted(logged)),
         logged_all="ALL" in levels,
         logged_key="PRIMARY KEY" in levels,
+        opaque=any(column.type.opaque for column in shape.columns),
     )
 
 

@@ -28,20 +28,23 @@ Rows = Iterator[Sequence[object]]
 Scoped = Callable[[Env, str], Rows]
 
 _TYPE_NAMES = {
-    DbType.TIMESTAMP_TZ: "TIMESTAMP(6) WITH TIME ZONE",
-    DbType.TIMESTAMP_LTZ: "TIMESTAMP(6) WITH LOCAL TIME ZONE",
+    DbType.TIMESTAMP: "TIMESTAMP({scale})",
+    DbType.TIMESTAMP_TZ: "TIMESTAMP({scale}) WITH TIME ZONE",
+    DbType.TIMESTAMP_LTZ: "TIMESTAMP({scale}) WITH LOCAL TIME ZONE",
     DbType.LONG_RAW: "LONG RAW",
-    DbType.INTERVAL_DS: "INTERVAL DAY(2) TO SECOND(6)",
+    DbType.INTERVAL_DS: "INTERVAL DAY({precision}) TO SECOND({scale})",
+    DbType.INTERVAL_YM: "INTERVAL YEAR({precision}) TO MONTH",
 }
 
 
 def type_name(kind: SqlType) -> str:
     """DATA_TYPE of a column."""
-    if kind.base is DbType.TIMESTAMP:
-        return f"TIMESTAMP({kind.scale})"
-    if kind.base is DbType.NUMBER and kind.precision == 126:
+    if kind.opaque:
+        return kind.opaque
+    if kind.base is DbType.NUMBER and kind.scale == -127 and kind.precision:
         return "FLOAT"
-    return _TYPE_NAMES.get(kind.base, kind.base.name)
+    name = _TYPE_NAMES.get(kind.base, kind.base.name)
+    return name.format(precision=kind.precision, scale=kind.scale)
 
 
 def views(database: OracleDatabase) -> list[FixedView]:

@@ -65,7 +65,7 @@ def place_of(table: Table, name: str) -> int:
     """Place of a column, ORA-00904 if there is none."""
     place = table.shape.place(name)
     if place is None:
-        raise OracleFault(904, f'"{name}": invalid identifier')
+        raise OracleFault(904, f'"{name}": invalid identifier', name=(name,))
     return place
 
 

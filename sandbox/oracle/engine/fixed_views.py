@@ -121,7 +121,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
             yield (
                 *(session.id, session.serial, session.id, session.user, session.schema),
                 *("ACTIVE" if session is env.session else "INACTIVE", "DEDICATED", "oracle", client.machine),
-                *(client.program, "USER", client.module, client.action, client.identifier),
+                *(client.program, "USER", client.module, client.action, client.identifier, client.info),
                 *(time(session.logged_on_at), f"{session.id:016X}"),
                 *(_address(transaction) if transaction else "00", client.service or database.name),
                 *(session.statement[:1000], session.container.number),
@@ -192,8 +192,8 @@ def views(database: OracleDatabase) -> list[FixedView]:
         view(
             "V$SESSION",
             "SID:n SERIAL#:n AUDSID:n USERNAME:128 SCHEMANAME:128 STATUS:8 SERVER:9 OSUSER:128 MACHINE:64 "
-            "PROGRAM:84 TYPE:10 MODULE:64 ACTION:64 CLIENT_IDENTIFIER:64 LOGON_TIME:d SADDR:16 TADDR:16 "
-            "SERVICE_NAME:64 SQL_TEXT:4000 CON_ID:n",
+            "PROGRAM:84 TYPE:10 MODULE:64 ACTION:64 CLIENT_IDENTIFIER:64 CLIENT_INFO:64 LOGON_TIME:d "
+            "SADDR:16 TADDR:16 SERVICE_NAME:64 SQL_TEXT:4000 CON_ID:n",
             sessions,
         ),
         view(

@@ -1,8 +1,8 @@
 """Scalar functions by name: the register, and those that choose between values.
 
 Each entry takes compiled arguments and returns a compiled value. The others are in `text_functions`,
-`number_functions`, `time_functions`, `conversion_functions` and `system_functions`, which register
-themselves when they are imported.
+`number_functions`, `time_functions`, `conversion_functions`, `raw_functions` and `system_functions`, which
+register themselves when they are imported.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ PIECE_BYTES = 4000
 _PLACES = {name: place for place, (name, _) in enumerate(COLUMNS)}
 _REDO, _UNDO, _CSF = _PLACES["SQL_REDO"], _PLACES["SQL_UNDO"], _PLACES["CSF"]
 _CODE, _NAME, _SCN = _PLACES["OPERATION_CODE"], _PLACES["OPERATION"], _PLACES["SCN"]
+_STATUS = _PLACES["STATUS"]
+_UNSUPPORTED, _NOT_EXECUTABLE = cells.encode_number(255), cells.encode_number(2)
 _YES, _NO = cells.encode_number(1), cells.ZERO
 _FIXED_TEXT = {
     Operation.START: b"set transaction read write",
@@ -108,6 +110,9 @@ class Mining:
         rendered = bool(self._wanted & {_REDO, _UNDO, _CSF})
         for place, record in checked(places, self._env):
             row = build(place, record)
+            if record.shape is not None and record.shape.opaque and record.operation in _DATA:
+                yield from self._unsupported(row)
+                continue
             if not self._has_row(record):
                 yield from self._lob_rows(row, record)
                 continue
@@ -121,6 +126,12 @@ class Mining:
                 yield from self._with_text(row, record)
             if self._has_lobs(record):
                 yield from self._lob_rows(row, record)
+
+    def _unsupported(self, row: list[Cell]) -> Iterator[Row]:
+        """A row of a table with a type that LogMiner does not know: that something changed, and no more."""
+        row[_CODE], row[_NAME], row[_STATUS] = _UNSUPPORTED, b"UNSUPPORTED", _NOT_EXECUTABLE
+        if self._early is None or self._early(tuple(row)):
+            yield tuple(row)
 
     def _places(self) -> Iterable[tuple[int, Record]]:
         """Records of the range that are in the logs given and on disk."""

@@ -148,6 +148,10 @@ def _set_action(session: EngineSession, arguments: Arguments) -> None:
     session.client = replace(session.client, action=arguments.text("ACTION_NAME"))
 
 
+def _set_client_info(session: EngineSession, arguments: Arguments) -> None:
+    session.client = replace(session.client, info=arguments.text("CLIENT_INFO"))
+
+
 def _nothing(session: EngineSession, arguments: Arguments) -> None:
     """Accepted: it would change nothing that the stand-in has."""
 
@@ -176,7 +180,7 @@ PROCEDURES = {
     "DBMS_SESSION.CLEAR_IDENTIFIER": Procedure((), _clear_identifier),
     "DBMS_APPLICATION_INFO.SET_MODULE": Procedure(("MODULE_NAME", "ACTION_NAME"), _set_module),
     "DBMS_APPLICATION_INFO.SET_ACTION": Procedure(("ACTION_NAME",), _set_action),
-    "DBMS_APPLICATION_INFO.SET_CLIENT_INFO": Procedure(("CLIENT_INFO",), _nothing),
+    "DBMS_APPLICATION_INFO.SET_CLIENT_INFO": Procedure(("CLIENT_INFO",), _set_client_info),
     "DBMS_METADATA.SET_TRANSFORM_PARAM": Procedure(("TRANSFORM_HANDLE", "NAME", "VALUE"), _nothing),
     "DBMS_STATS.GATHER_TABLE_STATS": Procedure(("OWNNAME", "TABNAME"), _nothing),
     "DBMS_OUTPUT.ENABLE": Procedure(("BUFFER_SIZE",), _nothing),

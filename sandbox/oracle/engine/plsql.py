@@ -1,8 +1,8 @@
 """PL/SQL blocks: a list of known statements between BEGIN and END, no language.
 
-Known are calls of the packages in `packages`, plain SQL with binds, `:out := expression`, NULL, EXECUTE
-IMMEDIATE of a constant text, and RAISE_APPLICATION_ERROR. Anything else is ORA-06550 with its text in
-the log. Read next: `packages`, and `declared` (blocks that open a REF CURSOR).
+Known are calls of the packages in `packages`, plain SQL with binds, `:out := expression`, `open :cursor for
+query`, NULL, EXECUTE IMMEDIATE of a constant text, and RAISE_APPLICATION_ERROR. Anything else is ORA-06550
+with its text in the log. Read next: `packages`, and `declared` (blocks that open a REF CURSOR).
 """
 
 from __future__ import annotations
@@ -104,20 +104,30 @@ class _Block:
                 if words[2].kind is not Kind.STRING:
                     raise self.unknown(statement)
                 self.session.execute(words[2].text, (), (), check_cancel=self.check)
+            elif first.kind is Kind.NAME and first.text == "OPEN" and words[2].text == "FOR":
+                self._open(statement, words)
             elif first.kind is Kind.BIND:
                 self._assign(statement)
             else:
                 self._call(statement)
 
     def _sql(self, statement: str, words: Sequence[Token]) -> None:
+        self.row_count = self._run_sql(statement, words).row_count
+
+    def _run_sql(self, statement: str, words: Sequence[Token]) -> Outcome:
         names = [word.text for word in words if word.kind is Kind.BIND]
         binds, row = [], []
         for name in names:
             at = self._place(name)
             binds.append(self.binds[at])
             row.append(self.values[at])
-        outcome = self.session.execute(statement, binds, [row] if row else (), check_cancel=self.check)
-        self.row_count = outcome.row_count
+        return self.session.execute(statement, binds, [row] if row else (), check_cancel=self.check)
+
+    def _open(self, statement: str, words: Sequence[Token]) -> None:
+        """OPEN :cursor FOR query."""
+        if words[1].kind is not Kind.BIND or words[3].text not in ("SELECT", "WITH", "("):
+            raise self.unknown(statement)
+        self.outs[self._place(words[1].text)] = self._run_sql(statement[words[3].at :], words[3:])
 
     def _place(self, name: str) -> int:
         if name in self.names:

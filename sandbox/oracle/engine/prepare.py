@@ -70,6 +70,7 @@ _BIND_TYPES = {
     DbType.BINARY_DOUBLE: SqlType(DbType.BINARY_DOUBLE, 8, 0, 0, 0),
     DbType.BINARY_FLOAT: SqlType(DbType.BINARY_FLOAT, 4, 0, 0, 0),
     DbType.INTERVAL_DS: sql_types.INTERVAL,
+    DbType.INTERVAL_YM: sql_types.MONTHS,
 }
 
 

@@ -7,7 +7,7 @@ Conditions are cut at AND; each runs as early as the places it uses are there. R
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from operator import itemgetter
 
@@ -26,6 +26,7 @@ from sandbox.oracle.engine.syntax import (
     Expression,
     Item,
     Literal,
+    NamedQuery,
     Order,
     Query,
     Select,
@@ -58,7 +59,8 @@ class QueryPlanner:
 
     def __init__(self, finder: SourceFinder, binds: Sequence[SqlType], words: frozenset[str]) -> None:
         self.finder, self.binds, self.words = finder, binds, words
-        self.named: dict[str, Query] = {}
+        self.named: dict[str, NamedQuery] = {}
+        self._within: list[NamedQuery] = []
 
     def sequence(self, parts: tuple[str, ...]) -> Callable[[Env], bytes] | None:
         """See `compiler.SubqueryPlanner`."""
@@ -67,13 +69,37 @@ class QueryPlanner:
     def plan(self, query: Query, parent: Scope | None) -> QueryPlan:
         """Plan a query; `parent` is the scope of the query around."""
         before = dict(self.named)
-        self.named.update(query.named)
+        self.named.update((each.name, each) for each in query.named)
         try:
             if isinstance(query, SetQuery):
                 return self._plan_set(query, parent)
             return self._plan_select(query, parent)
         finally:
             self.named = before
+
+    def plan_named(self, named: NamedQuery, parent: Scope | None) -> QueryPlan:
+        """Plan a name of a WITH clause.
+
+        Raises:
+            OracleFault: ORA-32039 and ORA-00900 when it reads itself, ORA-32038 for too few names.
+        """
+        if named in self._within:
+            if not named.columns:
+                raise OracleFault(32039, "recursive WITH clause must have column alias list")
+            raise OracleFault(900, "a recursive WITH clause is not simulated")
+        self._within.append(named)
+        try:
+            plan = self.plan(named.query, parent)
+        finally:
+            self._within.pop()
+        if not named.columns:
+            return plan
+        if len(named.columns) != len(plan.columns):
+            raise OracleFault(
+                32038, "number of WITH clause column names does not match number of elements in select list"
+            )
+        renamed = [replace(old, name=new) for old, new in zip(plan.columns, named.columns, strict=True)]
+        return replace(plan, columns=tuple(renamed))
 
     def _plan_set(self, query: SetQuery, parent: Scope | None) -> QueryPlan:
         left, right = self.plan(query.left, parent), self.plan(query.right, parent)

@@ -51,6 +51,14 @@ _NOT_A_NAME = frozenset(
     | {"BY", "ON", "THEN", "ELSE", "END", "WHEN", "IS", "IN", "LIKE", "BETWEEN"}
 )
 
+_TYPE_WORDS = {
+    "LONG": ("RAW", "VARCHAR"),
+    "DOUBLE": ("PRECISION",),
+    "NATIONAL": ("CHARACTER", "CHAR"),
+    **dict.fromkeys(("CHARACTER", "CHAR", "NCHAR"), ("VARYING",)),
+}
+"""Words that may follow one another in the name of a type."""
+
 
 class ExpressionReader(TokenReader):
     """Reads values and conditions."""
@@ -178,6 +186,8 @@ class ExpressionReader(TokenReader):
                 return NULL
             if token.text in ("DATE", "TIMESTAMP") and self.look(1).kind is Kind.STRING:
                 return self._dated_literal()
+            if token.text == "INTERVAL" and self.look(1).kind is Kind.STRING:
+                return self._interval_literal()
             if token.text == "CAST" and self.look(1).text == "(":
                 return self._cast()
             if token.text == "EXTRACT" and self.look(1).text == "(":
@@ -307,32 +317,67 @@ class ExpressionReader(TokenReader):
                 return tuple(items)
 
     def type_name(self) -> TypeName:
-        """Read a type with its numbers."""
-        words = [self.name()]
+        """Read a type with its numbers; a number that is not given among others is -1."""
+        word = self.name()
+        if word == "INTERVAL":
+            return self._interval_type()
+        if word == "SYS" and self.accept_sign("."):
+            word = self.name()
+        words = [word]
+        while self.is_word(*_TYPE_WORDS.get(words[-1], ())):
+            words.append(self.advance().text)
+        numbers, unit = self._type_numbers()
+        if word == "TIMESTAMP" and self.accept("WITH"):
+            words += ["WITH", "LOCAL"] if self.accept("LOCAL") else ["WITH"]
+            self.expect("TIME", "ZONE")
+            words += ["TIME", "ZONE"]
+        return TypeName(" ".join(words), numbers, unit)
+
+    def _type_numbers(self) -> tuple[tuple[int, ...], str]:
         numbers: list[int] = []
         unit = ""
-        if words[0] == "LONG" and self.is_word("RAW"):
-            words.append(self.name())
-        if self.accept_sign("("):
-            while not self.is_sign(")"):
-                if self.accept_sign("*"):
-                    numbers.append(38)
-                elif self.accept_sign("-"):
-                    numbers.append(-int(self.advance().text))
-                elif self.is_word("CHAR", "BYTE"):
-                    unit = self.advance().text
-                elif self.token.kind is Kind.NUMBER:
-                    numbers.append(int(self.advance().text))
-                elif not self.accept_sign(","):
-                    raise self.fault(907, "missing right parenthesis")
-            self.expect_sign(")")
-        if words[0] == "TIMESTAMP" and self.accept("WITH"):
-            local = self.accept("LOCAL")
-            self.expect("TIME", "ZONE")
-            words = ["TIMESTAMP WITH LOCAL TIME ZONE" if local else "TIMESTAMP WITH TIME ZONE"]
-        if words[0] == "INTERVAL":
-            words.extend([self.name(), self.name(), self.name()])
-            if self.accept_sign("("):
-                self.advance()
-                self.expect_sign(")")
-        return TypeName(" ".join(words), tuple(numbers), unit)
+        if not self.accept_sign("("):
+            return (), ""
+        while not self.is_sign(")"):
+            if self.accept_sign("*"):
+                numbers.append(38)
+            elif self.accept_sign("-"):
+                numbers.append(-self._whole())
+            elif self.is_word("CHAR", "BYTE"):
+                unit = self.advance().text
+            elif self.token.kind is Kind.NUMBER:
+                numbers.append(self._whole())
+            elif not self.accept_sign(","):
+                raise self.fault(907, "missing right parenthesis")
+        self.expect_sign(")")
+        return tuple(numbers), unit
+
+    def _whole(self) -> int:
+        text = self.token.text
+        if self.token.kind is not Kind.NUMBER or not text.isdigit():
+            raise self.fault(2017, "integer value required")
+        self.advance()
+        return int(text)
+
+    def _interval_type(self) -> TypeName:
+        """INTERVAL { YEAR [(n)] TO MONTH | DAY [(n)] TO SECOND [(n)] }."""
+        years = self.accept("YEAR")
+        if not years:
+            self.expect("DAY")
+        leading = self._type_numbers()[0] or (-1,)
+        self.expect("TO", "MONTH" if years else "SECOND")
+        if years:
+            return TypeName("INTERVAL YEAR TO MONTH", leading, "")
+        return TypeName("INTERVAL DAY TO SECOND", (*leading, *(self._type_numbers()[0] or (-1,))), "")
+
+    def _interval_literal(self) -> Expression:
+        """INTERVAL '1-2' YEAR TO MONTH, INTERVAL '5' HOUR and the like; the text is read when it runs."""
+        self.advance()
+        text, first = self.advance().text, self.name()
+        self._type_numbers()
+        last = first
+        if self.accept("TO"):
+            last = self.name()
+            self._type_numbers()
+        parts = (text, first, last)
+        return Call("INTERVAL", tuple(Literal(part.encode() or None, DbType.CHAR) for part in parts))

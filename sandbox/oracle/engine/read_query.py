@@ -13,6 +13,7 @@ from sandbox.oracle.engine.syntax import (
     Item,
     Join,
     Literal,
+    NamedQuery,
     Order,
     Query,
     QuerySource,
@@ -67,13 +68,14 @@ class QueryReader(ExpressionReader):
             result = self._for_update(result)
         return result
 
-    def _named(self) -> tuple[tuple[str, Query], ...]:
+    def _named(self) -> tuple[NamedQuery, ...]:
         named = []
         while True:
             name = self.name()
+            columns = self.names() if self.is_sign("(") else ()
             self.expect("AS")
             self.expect_sign("(")
-            named.append((name, self.query()))
+            named.append(NamedQuery(name, self.query(), columns))
             self.expect_sign(")")
             if not self.accept_sign(","):
                 return tuple(named)

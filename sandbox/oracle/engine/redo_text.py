@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine.formats import date_to_text, moment_of
+from sandbox.oracle.engine.intervals import interval_text
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import Shape, row_id_text
@@ -81,15 +82,10 @@ def _hex(cell: bytes) -> str:
     return f"HEXTORAW('{cell.hex()}')"
 
 
-def _interval(cell: bytes) -> str:
-    value = cells.decode_interval_ds(cell)
-    sign = "-" if value.total_seconds() < 0 else "+"
-    value = abs(value)
-    hours, rest = divmod(value.seconds, 3600)
-    return (
-        f"TO_DSINTERVAL('{sign}{value.days:05d} {hours:02d}:{rest // 60:02d}:{rest % 60:02d}."
-        f"{value.microseconds:06d}')"
-    )
+def _interval(kind: SqlType) -> Printer:
+    name = "TO_YMINTERVAL" if kind.base is DbType.INTERVAL_YM else "TO_DSINTERVAL"
+    text = interval_text(kind)
+    return lambda cell: f"{name}('{text(cell).decode()}')"
 
 
 def _clob(cell: bytes) -> str:
@@ -134,13 +130,14 @@ def _printer(kind: SqlType, style: Style) -> Printer:
         return _timestamp("TO_TIMESTAMP", style.timestamp_format, kind.scale)
     if base is DbType.TIMESTAMP_TZ:
         return _timestamp("TO_TIMESTAMP_TZ", style.zone_format, kind.scale)
+    if kind.family in ("interval", "months"):
+        return _interval(kind)
     return {
         DbType.CLOB: _clob,
         DbType.LONG: _clob,
         DbType.BLOB: _blob,
         DbType.RAW: _hex,
         DbType.LONG_RAW: _blob,
-        DbType.INTERVAL_DS: _interval,
         DbType.BINARY_DOUBLE: _double,
         DbType.BINARY_FLOAT: _double,
     }.get(base, _text)

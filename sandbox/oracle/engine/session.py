@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from sandbox.oracle.engine.query import QueryPlan
 from sandbox.oracle.engine.storage import Restart, Storage
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.syntax import Select
+from sandbox.oracle.engine.tokens import place_of_name
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.engine.zones import offset_minutes, zone
 from sandbox.oracle.faults.script import Moment
@@ -142,7 +144,8 @@ class EngineSession:
         """See `interface.Session`."""
         if plsql.is_block(statement):
             return ()
-        prepared = self.database.plans.prepare(self, statement, ())
+        with located(statement):
+            prepared = self.database.plans.prepare(self, statement, ())
         return prepared.query.columns if prepared.query else ()
 
     def execute(
@@ -160,18 +163,29 @@ class EngineSession:
         try:
             if plsql.is_block(statement):
                 return plsql.run(self, statement, binds, rows, check_cancel)
-            kinds = tuple([bind_type(bind) for bind in binds if not bind.returning])
-            prepared = self.database.plans.prepare(self, statement, kinds)
-            if prepared.query is not None:
-                return self._query(prepared, rows[0] if rows else (), check_cancel)
-            if prepared.dml is not None:
-                return self._change(prepared.dml, rows or [()], batch_errors, check_cancel)
-            commands.run(self, prepared, statement)
-            return Outcome()
+            with located(statement):
+                return self._execute(statement, binds, rows, batch_errors, check_cancel)
         except OracleFault as fault:
             if 900 <= fault.code <= 999 and fault.code not in (942, 955):
                 log.warning("%s in: %s", fault, statement)
             raise
+
+    def _execute(
+        self,
+        statement: str,
+        binds: Sequence[Bind],
+        rows: Sequence[Sequence[Cell | list[Cell]]],
+        batch_errors: bool,
+        check: CheckCancel,
+    ) -> Outcome:
+        kinds = tuple([bind_type(bind) for bind in binds if not bind.returning])
+        prepared = self.database.plans.prepare(self, statement, kinds)
+        if prepared.query is not None:
+            return self._query(prepared, rows[0] if rows else (), check)
+        if prepared.dml is not None:
+            return self._change(prepared.dml, rows or [()], batch_errors, check)
+        commands.run(self, prepared, statement)
+        return Outcome()
 
     def _query(self, prepared: Prepared, binds: Sequence[Cell | list[Cell]], check: CheckCancel) -> Outcome:
         plan = prepared.query
@@ -261,7 +275,7 @@ class EngineSession:
         transaction = self.storage.new_transaction(self.user, self.id, self.serial, self.container.number)
         transaction.client_id = self.client.identifier
         transaction.session_info = (
-            f"login_username={self.user} client_info= OS_username=oracle "
+            f"login_username={self.user} client_info={self.client.info} OS_username=oracle "
             f"Machine_name={self.client.machine} OS_terminal=unknown OS_process_id={4000 + self.id} "
             f"OS_program_name={self.client.program}"
         )
@@ -333,6 +347,17 @@ class EngineSession:
         self.rollback()
         self.mining = None
         self.database.forget(self)
+
+
+@contextmanager
+def located(statement: str) -> Iterator[None]:
+    """An error about a name of the statement tells where it stands there."""
+    try:
+        yield
+    except OracleFault as fault:
+        if fault.name and not fault.offset:
+            fault.offset = place_of_name(statement, fault.name)
+        raise
 
 
 def plain(binds: Sequence[Cell | list[Cell]]) -> Sequence[Cell]:

@@ -9,26 +9,28 @@ from sandbox.oracle.interface import DbType
 
 def type_text(kind: SqlType) -> str:
     """A type as DDL writes it."""
+    if kind.opaque:
+        return kind.opaque
     if kind.base in (DbType.VARCHAR2, DbType.CHAR):
         return f"{kind.base.name}({kind.chars} CHAR)"
     if kind.base is DbType.NUMBER:
-        if kind.precision == 126:
-            return "FLOAT(126)"
         if not kind.precision:
             return "NUMBER"
+        if kind.scale == -127:
+            return f"FLOAT({kind.precision})"
         return f"NUMBER({kind.precision},{kind.scale})"
     if kind.base is DbType.RAW:
         return f"RAW({kind.size})"
-    if kind.base is DbType.TIMESTAMP:
-        return f"TIMESTAMP ({kind.scale})"
-    return _NAMES.get(kind.base, kind.base.name)
+    return _NAMES.get(kind.base, kind.base.name).format(precision=kind.precision, scale=kind.scale)
 
 
 _NAMES = {
-    DbType.TIMESTAMP_TZ: "TIMESTAMP (6) WITH TIME ZONE",
-    DbType.TIMESTAMP_LTZ: "TIMESTAMP (6) WITH LOCAL TIME ZONE",
+    DbType.TIMESTAMP: "TIMESTAMP ({scale})",
+    DbType.TIMESTAMP_TZ: "TIMESTAMP ({scale}) WITH TIME ZONE",
+    DbType.TIMESTAMP_LTZ: "TIMESTAMP ({scale}) WITH LOCAL TIME ZONE",
     DbType.LONG_RAW: "LONG RAW",
-    DbType.INTERVAL_DS: "INTERVAL DAY (2) TO SECOND (6)",
+    DbType.INTERVAL_DS: "INTERVAL DAY ({precision}) TO SECOND ({scale})",
+    DbType.INTERVAL_YM: "INTERVAL YEAR ({precision}) TO MONTH",
 }
 
 

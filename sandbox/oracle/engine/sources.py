@@ -167,8 +167,10 @@ class FromClause:
                         columns.extend(ROW_ID_COLUMNS)
                     return Planned(source, columns, target, on, owner=target.owner)
                 return Planned(source, list(target.columns), target, on, owner="SYS")
-            source = QuerySource(named, source.alias)
-        plan = self.planner.plan(source.query, self.scope.parent)
+            plan = self.planner.plan_named(named, self.scope.parent)
+            source = QuerySource(named.query, source.alias)
+        else:
+            plan = self.planner.plan(source.query, self.scope.parent)
         self.tables.extend(plan.tables)
         columns = [
             ScopeColumn(column.name, kind, column.nullable)

@@ -5,8 +5,9 @@ Read next: `conversions` (from one type to another), `expressions`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 
 from sandbox.oracle import cells
@@ -14,7 +15,7 @@ from sandbox.oracle.engine.syntax import TypeName
 from sandbox.oracle.interface import Column, DbType, OracleFault
 
 Family = str
-"""text, number, time, raw or interval: within a family cells compare as they are."""
+"""text, number, time, raw, interval or months: within a family cells compare as they are."""
 
 _FAMILIES: dict[DbType, Family] = {
     DbType.VARCHAR2: "text",
@@ -33,19 +34,29 @@ _FAMILIES: dict[DbType, Family] = {
     DbType.LONG_RAW: "raw",
     DbType.BLOB: "raw",
     DbType.INTERVAL_DS: "interval",
-    DbType.INTERVAL_YM: "interval",
+    DbType.INTERVAL_YM: "months",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SqlType:
-    """A type with its limits; `chars` for text, scale -127 for a NUMBER without limits."""
+    """A type with its limits.
+
+    Attributes:
+        base: how its values are stored and sent.
+        size: bytes.
+        chars: of text.
+        precision, scale: of numbers, scale -127 for one without (then `precision` is that of a FLOAT, in
+            bits); of intervals the digits of the leading field and of the fraction of seconds.
+        opaque: name of a type that LogMiner does not show; it is stored and sent as text.
+    """
 
     base: DbType
     size: int = 22
     chars: int = 0
     precision: int = 0
     scale: int = -127
+    opaque: str = ""
 
     @property
     def family(self) -> Family:
@@ -73,7 +84,8 @@ TIMESTAMP_TZ = SqlType(DbType.TIMESTAMP_TZ, 13, 0, 0, 6)
 ROWID = SqlType(DbType.ROWID, 18, 18, 0, 0)
 VARCHAR = text(4000 // 4)
 CLOB = SqlType(DbType.CLOB, 4000, 0, 0, 0)
-INTERVAL = SqlType(DbType.INTERVAL_DS, 11, 0, 2, 6)
+INTERVAL = SqlType(DbType.INTERVAL_DS, 11, 0, 9, 9)
+MONTHS = SqlType(DbType.INTERVAL_YM, 5, 0, 9, 0)
 
 
 def raw(size: int) -> SqlType:
@@ -81,13 +93,30 @@ def raw(size: int) -> SqlType:
     return SqlType(DbType.RAW, size, 0, 0, 0)
 
 
-_WHOLE = {"INTEGER", "INT", "SMALLINT"}
-_TEXTS = {"VARCHAR2": DbType.VARCHAR2, "NVARCHAR2": DbType.VARCHAR2, "VARCHAR": DbType.VARCHAR2}
-_CHARS = {"CHAR": DbType.CHAR, "NCHAR": DbType.CHAR}
+_ANSI = {
+    "CHARACTER": "CHAR",
+    "CHARACTER VARYING": "VARCHAR2",
+    "CHAR VARYING": "VARCHAR2",
+    "VARCHAR": "VARCHAR2",
+    "NATIONAL CHARACTER": "NCHAR",
+    "NATIONAL CHAR": "NCHAR",
+    "NATIONAL CHARACTER VARYING": "NVARCHAR2",
+    "NATIONAL CHAR VARYING": "NVARCHAR2",
+    "NCHAR VARYING": "NVARCHAR2",
+    **dict.fromkeys(("NUMERIC", "DECIMAL", "DEC"), "DECIMAL"),
+    **dict.fromkeys(("INTEGER", "INT", "SMALLINT"), "INTEGER"),
+    "DOUBLE PRECISION": "FLOAT",
+    "LONG VARCHAR": "LONG",
+}
+"""Source: Oracle Database SQL Language Reference 19c, "ANSI, DB2, and SQL/DS Data Types"."""
+_TEXTS = {
+    "VARCHAR2": DbType.VARCHAR2,
+    "NVARCHAR2": DbType.VARCHAR2,
+    "CHAR": DbType.CHAR,
+    "NCHAR": DbType.CHAR,
+}
 _FIXED = {
     "DATE": DATE,
-    "TIMESTAMP WITH TIME ZONE": TIMESTAMP_TZ,
-    "TIMESTAMP WITH LOCAL TIME ZONE": SqlType(DbType.TIMESTAMP_LTZ, 11, 0, 0, 6),
     "CLOB": CLOB,
     "NCLOB": CLOB,
     "BLOB": SqlType(DbType.BLOB, 4000, 0, 0, 0),
@@ -95,9 +124,17 @@ _FIXED = {
     "LONG RAW": SqlType(DbType.LONG_RAW, 32767, 0, 0, 0),
     "BINARY_DOUBLE": SqlType(DbType.BINARY_DOUBLE, 8, 0, 0, 0),
     "BINARY_FLOAT": SqlType(DbType.BINARY_FLOAT, 4, 0, 0, 0),
-    "FLOAT": SqlType(DbType.NUMBER, 22, 0, 126, -127),
+    "REAL": SqlType(DbType.NUMBER, 22, 0, 63, -127),
+    "INTEGER": SqlType(DbType.NUMBER, 22, 0, 38, 0),
     "ROWID": ROWID,
-    "INTERVAL DAY TO SECOND": INTERVAL,
+    **{name: SqlType(DbType.CLOB, 4000, 0, 0, 0, name) for name in ("XMLTYPE", "JSON", "VECTOR", "BFILE")},
+    "UROWID": SqlType(DbType.VARCHAR2, 4000, 4000, 0, 0, "UROWID"),
+    "BOOLEAN": SqlType(DbType.VARCHAR2, 5, 5, 0, 0, "BOOLEAN"),
+}
+_TIMES = {
+    "TIMESTAMP": (DbType.TIMESTAMP, 11),
+    "TIMESTAMP WITH TIME ZONE": (DbType.TIMESTAMP_TZ, 13),
+    "TIMESTAMP WITH LOCAL TIME ZONE": (DbType.TIMESTAMP_LTZ, 11),
 }
 
 
@@ -105,31 +142,69 @@ def from_name(written: TypeName) -> SqlType:
     """Type of a column definition or CAST; lengths of text are characters.
 
     Raises:
-        OracleFault: ORA-00902 for a type the stand-in does not have, ORA-01727/00910 for its limits.
+        OracleFault: ORA-00902 for a type the stand-in does not have, ORA-00907 for numbers a type does
+            not take, ORA-01727, 01728, 01724, 30088, 02000 and 00910 for their limits.
     """
-    name, numbers = written.name, written.numbers
-    if name in ("NUMBER", "NUMERIC", "DECIMAL"):
-        if not numbers:
-            return NUMBER if name == "NUMBER" else SqlType(DbType.NUMBER, 22, 0, 38, 0)
-        if not 1 <= numbers[0] <= 38:
-            raise OracleFault(1727, "numeric precision specifier is out of range (1 to 38)")
-        return SqlType(DbType.NUMBER, 22, 0, numbers[0], numbers[1] if len(numbers) > 1 else 0)
-    if name in _WHOLE:
-        return SqlType(DbType.NUMBER, 22, 0, 38, 0)
-    if name in _TEXTS or name in _CHARS:
-        length = numbers[0] if numbers else 1
-        if name in _TEXTS and not numbers:
-            raise OracleFault(906, "missing left parenthesis")
-        if not 1 <= length <= (2000 if name in _CHARS else 32767):
-            raise OracleFault(910, "specified length too long for its datatype")
-        return text(length, _TEXTS.get(name) or _CHARS[name])
-    if name == "RAW":
-        return raw(numbers[0] if numbers else 2000)
-    if name == "TIMESTAMP":
-        return SqlType(DbType.TIMESTAMP, 11, 0, 0, numbers[0] if numbers else 6)
+    name, numbers = _ANSI.get(written.name, written.name), written.numbers
+    most = _NUMBERS_TAKEN.get(name, 0)
+    if name not in (*_FIXED, *_NUMBERS_TAKEN):
+        raise OracleFault(902, "invalid datatype")
+    if len(numbers) > most and name not in ("UROWID", "VECTOR"):
+        raise OracleFault(907, "missing right parenthesis")
     if name in _FIXED:
         return _FIXED[name]
-    raise OracleFault(902, "invalid datatype")
+    if name in _TEXTS or name == "RAW":
+        return _sized(name, numbers)
+    if name in ("NUMBER", "DECIMAL"):
+        return _decimal(name, numbers)
+    if name == "FLOAT":
+        bits = numbers[0] if numbers else 126
+        if not 1 <= bits <= 126:
+            raise OracleFault(1724, "floating point precision is out of range (1 to 126)")
+        return SqlType(DbType.NUMBER, 22, 0, bits, -127)
+    if name in _TIMES:
+        base, size = _TIMES[name]
+        return SqlType(base, size, 0, 0, _digits(numbers, 0, 6))
+    leading = _digits(numbers, 0, 2)
+    if name == "INTERVAL YEAR TO MONTH":
+        return SqlType(DbType.INTERVAL_YM, 5, 0, leading, 0)
+    return SqlType(DbType.INTERVAL_DS, 11, 0, leading, _digits(numbers, 1, 6))
+
+
+_NUMBERS_TAKEN = {
+    **dict.fromkeys((*_TEXTS, *_TIMES, "RAW", "FLOAT", "INTERVAL YEAR TO MONTH"), 1),
+    **dict.fromkeys(("NUMBER", "DECIMAL", "INTERVAL DAY TO SECOND"), 2),
+}
+
+
+def _sized(name: str, numbers: tuple[int, ...]) -> SqlType:
+    if not numbers and name not in ("CHAR", "NCHAR"):
+        raise OracleFault(906, "missing left parenthesis")
+    length = numbers[0] if numbers else 1
+    if length < 1:
+        raise OracleFault(1723, "zero-length columns are not allowed")
+    if length > (2000 if name in ("CHAR", "NCHAR") else 32767):
+        raise OracleFault(910, "specified length too long for its datatype")
+    return raw(length) if name == "RAW" else text(length, _TEXTS[name])
+
+
+def _decimal(name: str, numbers: tuple[int, ...]) -> SqlType:
+    if not numbers:
+        return NUMBER if name == "NUMBER" else _FIXED["INTEGER"]
+    precision, scale = numbers[0], numbers[1] if len(numbers) > 1 else 0
+    if not 1 <= precision <= 38:
+        raise OracleFault(1727, "numeric precision specifier is out of range (1 to 38)")
+    if not -84 <= scale <= 127:
+        raise OracleFault(1728, "numeric scale specifier is out of range (-84 to 127)")
+    return SqlType(DbType.NUMBER, 22, 0, precision, scale)
+
+
+def _digits(numbers: tuple[int, ...], place: int, default: int) -> int:
+    """Digits of a leading field or of a fraction: -1 stands for none given."""
+    given = numbers[place] if place < len(numbers) and numbers[place] >= 0 else default
+    if given > 9:
+        raise OracleFault(30088, "datetime/interval precision is out of range")
+    return given
 
 
 def pad(cell: bytes, chars: int) -> bytes:
@@ -151,6 +226,17 @@ def fits_number(cell: bytes, precision: int, scale: int) -> bool:
         return False
     fraction = 2 * (len(cell) - 1 - pairs)
     return fraction <= scale or (fraction == scale + 1 and (cell[-1] - 1) % 10 == 0)
+
+
+@lru_cache(maxsize=65536)
+def round_float(cell: bytes, bits: int) -> bytes:
+    """Round to the decimal digits that a FLOAT of so many bits keeps."""
+    value = cells.decode_number(cell)
+    digits = math.ceil(bits * _DIGITS_PER_BIT)
+    return cells.encode_number(Context(prec=digits, rounding=ROUND_HALF_UP).plus(value))
+
+
+_DIGITS_PER_BIT = 0.30103
 
 
 @lru_cache(maxsize=65536)

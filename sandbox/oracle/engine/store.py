@@ -35,7 +35,8 @@ class StoredColumn:
 class Shape:
     """What a table looked like at some time: redo records keep theirs.
 
-    `logged` are the places of the columns that supplemental logging adds to every update.
+    `logged` are the places of the columns that supplemental logging adds to every update; LogMiner does
+    not support a table that is `opaque`.
     """
 
     owner: str
@@ -49,6 +50,7 @@ class Shape:
     data_object_id: int
     version: int
     temporary: bool = False
+    opaque: bool = False
 
     def place(self, name: str) -> int | None:
         """Place of a column by name."""

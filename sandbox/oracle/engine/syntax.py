@@ -262,6 +262,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedQuery:
+    """One name of a WITH clause; `columns` are its own names for them, if it has any."""
+
+    name: str
+    query: Query
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Select:
     """A query block."""
 
@@ -277,7 +286,7 @@ class Select:
     for_update: bool = False
     no_wait: bool = False
     skip_locked: bool = False
-    named: tuple[tuple[str, Query], ...] = ()
+    named: tuple[NamedQuery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +299,7 @@ class SetQuery:
     order: tuple[Order, ...] = ()
     offset: Expression | None = None
     limit: Expression | None = None
-    named: tuple[tuple[str, Query], ...] = ()
+    named: tuple[NamedQuery, ...] = ()
 
 
 Query = Select | SetQuery

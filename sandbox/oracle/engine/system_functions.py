@@ -44,6 +44,7 @@ CONTEXT: dict[str, Callable[[Env], str]] = {
     "SID": lambda env: str(env.session.id),
     "SESSIONID": lambda env: str(env.session.id),
     "CLIENT_IDENTIFIER": lambda env: env.session.client.identifier,
+    "CLIENT_INFO": lambda env: env.session.client.info,
     "MODULE": lambda env: env.session.client.module,
     "ACTION": lambda env: env.session.client.action,
     "HOST": lambda env: env.session.client.machine,

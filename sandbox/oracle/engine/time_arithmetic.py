@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -10,31 +11,80 @@ from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
 from sandbox.oracle.engine.conversions import to_number, to_time
 from sandbox.oracle.engine.expressions import Expr, strict
-from sandbox.oracle.engine.sql_types import DATE, INTERVAL, TIMESTAMP
+from sandbox.oracle.engine.sql_types import DATE, INTERVAL, MONTHS, TIMESTAMP, SqlType
 from sandbox.oracle.interface import DbType, OracleFault
 
 _SECONDS = Decimal(86400)
 
 
 def combine(sign: str, left: Expr, right: Expr) -> Expr | None:
-    """Compile + or - where one side is a time or interval; None when neither is."""
-    timed = ("time", "zoned")
-    if left.type.family not in (*timed, "interval") and right.type.family not in (*timed, "interval"):
+    """Compile an operator of which one side is a time or interval; None when neither is."""
+    sides = left.type.family, right.type.family
+    if not {*sides} & {*_TIMED, *GAPS}:
         return None
+    if not {*sides} & {*_TIMED}:
+        return _of_intervals(sign, left, right)
     if sign not in "+-":
         raise OracleFault(932, "inconsistent datatypes: expected NUMBER")
-    if left.type.family in timed and right.type.family in timed:
+    if sides[0] in _TIMED and sides[1] in _TIMED:
         if sign == "+":
             raise OracleFault(975, "date + date not allowed")
         return _difference(left, right)
-    if left.type.family not in timed:
+    if sides[0] not in _TIMED:
+        if sign == "-":
+            raise OracleFault(932, "inconsistent datatypes: expected INTERVAL")
         left, right = right, left
-    if left.type.family not in timed:
-        raise OracleFault(932, "inconsistent datatypes: interval arithmetic is not simulated")
     base = to_time(left)
-    if right.type.family == "interval":
-        return strict(TIMESTAMP if base.type.base is not DbType.DATE else DATE, _shift(sign), base, right)
+    if right.type.family in GAPS:
+        shift = _shift(sign) if right.type.family == "interval" else _add_months(sign)
+        return strict(TIMESTAMP if base.type.base is not DbType.DATE else DATE, shift, base, right)
     return strict(DATE, _add_days(sign), base, to_number(right))
+
+
+def _of_intervals(sign: str, left: Expr, right: Expr) -> Expr:
+    """Intervals of one kind added, or one times or through a number."""
+    kinds = [expr.type.family for expr in (left, right)]
+    if sign in "+-" and kinds[0] == kinds[1]:
+        operate = {"+": operator.add, "-": operator.sub}[sign]
+        return _interval(kinds[0], operate, left, right)
+    if sign == "*" and kinds[1] in GAPS:
+        left, right = right, left
+    if sign in "*/" and left.type.family in GAPS and right.type.family not in GAPS:
+        return _scaled(sign, left, to_number(right))
+    raise OracleFault(932, "inconsistent datatypes: expected NUMBER got INTERVAL")
+
+
+def negated(interval: Expr) -> Expr:
+    """Compile `- interval`."""
+    read, write, kind = _WHOLE[interval.type.family]
+    return strict(kind, lambda cell: write(-read(cell)), interval)
+
+
+def _interval(family: str, operate: Callable[[int, int], int], left: Expr, right: Expr) -> Expr:
+    read, write, kind = _WHOLE[family]
+    return strict(kind, lambda a, b: write(operate(read(a), read(b))), left, right)
+
+
+def _scaled(sign: str, interval: Expr, factor: Expr) -> Expr:
+    read, write, kind = _WHOLE[interval.type.family]
+
+    def scale(cell: bytes, number: bytes) -> bytes:
+        value, times = Decimal(read(cell)), cells.decode_number(number)
+        if sign == "/" and not times:
+            raise OracleFault(1476, "divisor is equal to zero")
+        exact = value * times if sign == "*" else cells.NUMBER_CONTEXT.divide(value, times)
+        return write(int(exact.to_integral_value(ROUND_HALF_UP)))
+
+    return strict(kind, scale, interval, factor)
+
+
+_TIMED = ("time", "zoned")
+GAPS = ("interval", "months")
+"""Families of intervals."""
+_WHOLE: dict[str, tuple[Callable[[bytes], int], Callable[[int], bytes], SqlType]] = {
+    "interval": (cells.interval_nanoseconds, cells.interval_of_nanoseconds, INTERVAL),
+    "months": (cells.decode_interval_ym, cells.encode_interval_ym, MONTHS),
+}
 
 
 def _difference(left: Expr, right: Expr) -> Expr:
@@ -65,6 +115,21 @@ def _add_days(sign: str) -> Callable[[bytes, bytes], bytes]:
             raise OracleFault(1841, "(full) year must be between -4713 and +9999, and not be 0") from None
 
     return add
+
+
+def _add_months(sign: str) -> Callable[[bytes, bytes], bytes]:
+    """Unlike ADD_MONTHS, a day that the month has not is an error."""
+
+    def shift(moment: bytes, interval: bytes) -> bytes:
+        months = cells.decode_interval_ym(interval) * (1 if sign == "+" else -1)
+        value = cells.decode_date(moment)
+        year, month = divmod(value.year * 12 + value.month - 1 + months, 12)
+        try:
+            return cells.encode_timestamp(value.replace(year=year, month=month + 1))
+        except ValueError:
+            raise OracleFault(1839, "date not valid for month specified") from None
+
+    return shift
 
 
 def _shift(sign: str) -> Callable[[bytes, bytes], bytes]:

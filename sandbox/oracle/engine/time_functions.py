@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import calendar
-import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine import intervals, sql_types
 from sandbox.oracle.engine.conversions import (
     to_number,
     to_text,
     to_time,
 )
-from sandbox.oracle.engine.expressions import Expr, strict
+from sandbox.oracle.engine.expressions import Expr, literal, strict
 from sandbox.oracle.engine.functions import Build, function, sql_literal, sql_number
 from sandbox.oracle.engine.sql_types import DATE, NUMBER
-from sandbox.oracle.interface import OracleFault
+from sandbox.oracle.interface import DbType, OracleFault
 
 
 def _rounding(mode: str) -> Build:
@@ -90,28 +89,50 @@ def _last_day(args: list[Expr]) -> Expr:
 
 @function("EXTRACT", 2)
 def _extract(args: list[Expr]) -> Expr:
-    part = (args[0].run((), None) or b"").decode().lower()  # type: ignore[arg-type]
-    if part not in ("year", "month", "day", "hour", "minute", "second"):
-        raise OracleFault(30076, "invalid extract field for extract source")
-    return strict(
-        NUMBER,
-        lambda cell: cells.encode_number(int(getattr(cells.decode_date(cell), part))),
-        to_time(args[1]),
-    )
+    part = (args[0].run((), None) or b"").decode()  # type: ignore[arg-type]
+    source = args[1]
+    if source.type.family in ("interval", "months"):
+        months = source.type.family == "months"
 
+        def of_interval(cell: bytes) -> bytes:
+            found = intervals.field(cell, part, months=months)
+            if found is None:
+                raise _NO_FIELD
+            return cells.encode_number(found)
 
-@function("NUMTODSINTERVAL", 2)
-def _interval(args: list[Expr]) -> Expr:
-    units = {"DAY": 86400, "HOUR": 3600, "MINUTE": 60, "SECOND": 1}
+        return strict(NUMBER, of_interval, source)
+    if part not in ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"):
+        raise _NO_FIELD
+    if source.type.base is DbType.DATE and part in ("HOUR", "MINUTE", "SECOND"):
+        raise _NO_FIELD
 
-    def make(cell: bytes, unit: bytes) -> bytes:
-        size = units.get(unit.decode().upper())
-        if size is None:
-            raise OracleFault(1760, "illegal argument for function")
-        seconds = cells.decode_number(cell) * size
-        whole = math.floor(seconds)
-        return cells.encode_interval_ds(
-            timedelta(seconds=whole, microseconds=int((seconds - whole) * 1_000_000))
+    def of_time(cell: bytes) -> bytes:
+        value = Decimal(getattr(cells.decode_date(cell), part.lower()))
+        return cells.encode_number(
+            value + Decimal(cells.nanoseconds(cell)) / intervals.NANOSECONDS if part == "SECOND" else value
         )
 
-    return strict(sql_types.INTERVAL, make, to_number(args[0]), to_text(args[1]))
+    return strict(NUMBER, of_time, to_time(source))
+
+
+_NO_FIELD = OracleFault(30076, "invalid extract field for extract source")
+
+function("NUMTODSINTERVAL", 2)(
+    lambda args: strict(sql_types.INTERVAL, intervals.of_number, to_number(args[0]), to_text(args[1]))
+)
+function("NUMTOYMINTERVAL", 2)(
+    lambda args: strict(sql_types.MONTHS, intervals.of_months, to_number(args[0]), to_text(args[1]))
+)
+function("TO_DSINTERVAL", 1)(
+    lambda args: strict(sql_types.INTERVAL, intervals.nanoseconds_of_text, to_text(args[0]))
+)
+function("TO_YMINTERVAL", 1)(
+    lambda args: strict(sql_types.MONTHS, intervals.months_of_text, to_text(args[0]))
+)
+
+
+@function("INTERVAL", 3)
+def _literal(args: list[Expr]) -> Expr:
+    text, first, last = [(each.run((), None) or b"").decode() for each in args]  # type: ignore[arg-type]
+    cell = intervals.interval_literal(text, first, last)
+    return literal(cell, sql_types.MONTHS if first in ("YEAR", "MONTH") else sql_types.INTERVAL)

@@ -89,6 +89,21 @@ def _token(group: str, word: str, at: int) -> Token:
     return Token(Kind[group.upper()], word, at)
 
 
+def place_of_name(text: str, name: tuple[str, ...]) -> int:
+    """Offset at which a dotted name is first written, 0 if it is not."""
+    tokens = tokenize(text)
+    for at in range(len(tokens)):
+        words = tokens[at : at + 2 * len(name) - 1]
+        parts, dots = words[::2], words[1::2]
+        if (
+            tuple(word.text for word in parts) == name
+            and all(word.kind in (Kind.NAME, Kind.QUOTED) for word in parts)
+            and all(dot.text == "." for dot in dots)
+        ):
+            return tokens[at].at
+    return 0
+
+
 class TokenReader:
     """A cursor over tokens; the readers of expressions, queries and statements build on it."""
 

@@ -17,7 +17,7 @@ def zone(name: str) -> tzinfo:
     Raises:
         OracleFault: ORA-01882.
     """
-    offset = re.fullmatch(r"([+-]?)(\d{1,2}):(\d{2})", name.strip())
+    offset = re.fullmatch(r"([+-]?)(\d{1,2}):(\d{1,2})", name.strip())
     if offset:
         minutes = int(offset.group(2)) * 60 + int(offset.group(3))
         return timezone(timedelta(minutes=-minutes if offset.group(1) == "-" else minutes))

@@ -51,9 +51,11 @@ class Executor:
         try:
             return self._execute(request, cursor, reader)
         except OracleFault as fault:
-            if request.statement is not None and fault.code not in KEEPS_CURSOR:
+            if not request.cursor and fault.code not in KEEPS_CURSOR:
                 self.cursors.close(cursor.id)
                 raise
+            if request.statement is not None and fault.code not in KEEPS_CURSOR:
+                cursor.statement = ""  # the client's cursor stays open for its next statement, as in JDBC
             raise LocatedFault(fault, cursor.id) from fault
 
     def re_execute(self, reader: Reader, *, fetch: bool) -> Answer:

@@ -78,10 +78,11 @@ def _identify(reader: Reader, target: PiggybackTarget) -> None:
     given.append((reader.u8(), reader.ub()))
     texts = [_given_text(reader, length, target.terms) if present else None for present, length in given]
     client = target.client
-    identifier, module, action = texts[:3]
+    identifier, module, action, info = texts[:4]
     client.identifier = client.identifier if identifier is None else identifier
     client.module = client.module if module is None else module
     client.action = client.action if action is None else action
+    client.info = client.info if info is None else info
     target.session.identify(client)
 
 
