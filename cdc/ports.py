@@ -6,7 +6,7 @@ each writes in its own way, see `sinks.upsert` and `sinks.ccb_payment_upload`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,12 @@ from cdc.changes import ChangeBatch, SourceTable, TableName
 
 Resume = Mapping[str, Any]
 """Where a reader goes on; JSON types only, meaningful to the reader that made it."""
+
+SourceKey = tuple[str | None, ...]
+"""Canonical texts of a row's primary key columns, in the key's order."""
+
+RereadValues = Mapping[tuple[int, SourceKey], Sequence[str | None]]
+"""Canonical texts of the columns asked for, by position and key; rows that are gone are left out."""
 
 StopAsked = Callable[[], bool]
 """True once the process was asked to end; polled at least twice a second."""
@@ -38,11 +44,13 @@ class ColumnsRead:
     """What the rules of one table read.
 
     `names`: every column a rule reads. `deciding`: those of them that decide which staged row, if any, a
-    change belongs to; where one of them changes, the whole row may be new to staging.
+    change belongs to; where one of them changes, the whole row may be new to staging. `key`: the columns
+    that rules name as the table's key.
     """
 
     names: frozenset[str]
     deciding: frozenset[str]
+    key: frozenset[str] = frozenset()
 
 
 class ChangeReader(Protocol):
@@ -84,6 +92,23 @@ class ChangeReader(Protocol):
 
         Yields at once what is there, and an empty batch when only the position moved (at most one a
         second). Ends when `stop()` is true, after the current batch.
+        """
+
+    def reread(
+        self, table: SourceTable, columns: Sequence[str], rows: Mapping[int, Sequence[SourceKey]]
+    ) -> RereadValues:
+        """Read columns of rows again by key, for values that the log left out and staging does not have.
+
+        Args:
+            table: the table as its changes describe it.
+            columns: names of columns that are not in the table's key.
+            rows: keys by the position of the change that lacks the value.
+
+        Returns:
+            The values as of the position, or newer: whatever made them newer comes along the stream.
+
+        Raises:
+            OperatorError: these rows cannot be read, for want of a right for example.
         """
 
     def acknowledge(self, resume: Resume) -> None:

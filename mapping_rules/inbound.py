@@ -6,7 +6,7 @@ frame. A row that cannot be mapped is set aside with its reason, see `mapping_ru
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,6 +32,8 @@ TRAILING: Mapping[str, Any] = {
     "operation": pl.String(),
     "tombstone": pl.Boolean(),
     "absent": pl.List(pl.String()),
+    "former": pl.List(pl.String()),
+    "reread": pl.Boolean(),
 }
 _META = (
     pl.col("position").alias("source_position"),
@@ -40,6 +42,8 @@ _META = (
     pl.col("operation"),
 )
 MAX_PLANS = 64
+Place = tuple[int, int]
+"""Position and ordinal of a change."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class Mapped:
 
     `rows`: every entity column, typed; then source_position, source_ordinal, committed_at,
     operation, tombstone, and absent: names of the columns this change does not know (the staged
-    value stays), or null. A tombstone holds the key only.
+    value stays), or null. A tombstone holds the key only. For rows with absent columns alone: `former` is
+    the entity key, as texts, that the row had before this change moved it, else null; `reread` is true
+    where the staged row cannot tell them, as it may be of another source row or older than this change.
     `rejected`: see `mapping_rules.rejections`.
     """
 
@@ -70,8 +76,16 @@ class InboundProgram:
         default_factory=dict, repr=False, compare=False
     )
 
-    def apply(self, changes: TableChanges) -> Mapped:
+    def apply(
+        self, changes: TableChanges, *, unknown: Collection[Place] = (), gone: Collection[Place] = ()
+    ) -> Mapped:
         """Map the changes of one table.
+
+        Args:
+            changes: of the rule's table.
+            unknown: position and ordinal of changes with absent columns that nobody can tell: those that
+                would give a row are rejected.
+            gone: changes whose row is not in the source any more: they give no row, its end will come.
 
         An update that moves a key gives a tombstone for the old key, then a row for the new one. A
         row that stops matching `where` gives a tombstone, one that never matched gives nothing.
@@ -84,16 +98,19 @@ class InboundProgram:
         unclear = pl.lit(False) if plan.undecidable is None else plan.undecidable
         sides = frame.select_seq(lives=plan.lives, ended=plan.ended, emptied=IS_TRUNCATE, unclear=unclear)
         rejections = Rejections(self.rule, changes, plan)
-        self._refuse(frame, sides, rejections)
+        if unknown or gone:
+            sides = self._without(frame, sides, unknown, gone, rejections)
+        self._refuse(frame, sides, plan, rejections)
         if plan.unreadable is not None:
-            unread = frame.select(INDEX, reason=plan.unreadable).drop_nulls("reason")
+            unread = frame.with_columns(reason=plan.unreadable).drop_nulls("reason")
             for (reason,), rows in unread.group_by("reason", maintain_order=True):
-                rejections.add_rows(rows[INDEX], Reason.UNREADABLE_VALUE, str(reason))
+                keys = self._former_keys(rows, plan)
+                rejections.add_rows(rows[INDEX], Reason.UNREADABLE_VALUE, str(reason), keys)
         live = self._live(_only(frame, sides["lives"]), plan, rejections)
         if not sides["ended"].any():
             return Mapped(self.entity, self.rule.name, live.drop(INDEX), rejections.frame(frame))
-        gone = self._gone(_only(frame, sides["ended"]), plan, rejections)
-        rows = pl.concat([gone, live]).sort(INDEX, maintain_order=True)
+        ended = self._gone(_only(frame, sides["ended"]), plan, rejections)
+        rows = pl.concat([ended, live]).sort(INDEX, maintain_order=True)
         if self._shares_keys:
             rows = self._remaining(rows, frame, plan)
         return Mapped(self.entity, self.rule.name, rows.drop(INDEX), rejections.frame(frame))
@@ -113,18 +130,49 @@ class InboundProgram:
         """Whether several source rows may stand behind one entity key, one of them at a time."""
         return {self.rule.columns[name].source for name in self.entity.key} != set(self.rule.key)
 
-    def _refuse(self, frame: pl.DataFrame, sides: pl.DataFrame, rejections: Rejections) -> None:
+    def _without(
+        self,
+        frame: pl.DataFrame,
+        sides: pl.DataFrame,
+        unknown: Collection[Place],
+        gone: Collection[Place],
+        rejections: Rejections,
+    ) -> pl.DataFrame:
+        """The sides without the rows that are gone and those that are rejected for what nobody can tell."""
+        places = list(zip(frame["position"], frame["ordinal"], strict=True))
+        left_out = pl.Series([place in gone for place in places], dtype=pl.Boolean)
+        refused = pl.Series([place in unknown for place in places], dtype=pl.Boolean) & sides["lives"]
+        reason = (
+            "a column that the change left alone is not in the log, not in staging, and could not be read "
+            "again, expected the source to log whole rows"
+        )
+        rejections.add_rows(frame.filter(refused)[INDEX], Reason.VALUE_NOT_IN_LOG, reason)
+        return sides.with_columns(
+            lives=sides["lives"] & ~refused & ~left_out, unclear=sides["unclear"] & ~left_out
+        )
+
+    def _refuse(self, frame: pl.DataFrame, sides: pl.DataFrame, plan: Plan, rejections: Rejections) -> None:
         if sides["emptied"].any():
             reason = "the table was emptied, which rules cannot map row by row"
             rejections.add_rows(frame.filter(sides["emptied"])[INDEX], Reason.TRUNCATE, reason)
         if sides["unclear"].any():
-            names = ", ".join(str(condition.column) for condition in self.rule.where)
-            reason = f"`where` reads {names}, not in the log, expected the source to log the whole row"
-            rejections.add_rows(frame.filter(sides["unclear"])[INDEX], Reason.WHERE_UNKNOWN, reason)
+            names = ", ".join(dict.fromkeys([*(str(one.column) for one in self.rule.where), *self.rule.key]))
+            reason = f"`where` and key read {names}, not in the log, expected the source to log the whole row"
+            rows = frame.filter(sides["unclear"])
+            keys = self._former_keys(rows, plan)
+            rejections.add_rows(rows[INDEX], Reason.WHERE_UNKNOWN, reason, keys)
 
     def _live(self, rows: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
         absent = _absent_list(plan)
-        texts = rows.select_seq(INDEX, *_META, *plan.raw.values(), absent.alias("absent"))
+        texts = rows.select_seq(
+            INDEX, *_META, *plan.raw.values(), absent.alias("absent"),
+            former=pl.lit(None, dtype=pl.List(pl.String)), reread=pl.lit(None, dtype=pl.Boolean),
+        )  # fmt: skip
+        if plan.absent and texts["absent"].null_count() < texts.height:
+            lacks = pl.col("absent").is_not_null()
+            texts = texts.with_columns_seq(
+                self._former(rows, plan), self._reread(rows, plan)
+            ).with_columns_seq(pl.when(lacks).then(pl.col("former", "reread")))
         for name, columns in plan.sql.items():
             sql = sql_text(self.rule.columns[name].sql or "")
             text, failed = evaluate(rows.select_seq(columns.values()), sql)
@@ -134,6 +182,28 @@ class InboundProgram:
             rejections.add_faults(values.filter(BAD))
             values = values.filter(~pl.col(BAD))
         return values.select_seq(INDEX, *_known_only(plan), *_trailing(tombstone=False))
+
+    def _former(self, rows: pl.DataFrame, plan: Plan) -> pl.Series:
+        """The entity key before the change, as texts, where it is another one now."""
+        moved = rows.select_seq(moved=plan.moved)["moved"]
+        if not moved.any():
+            return pl.Series("former", [None] * rows.height, dtype=pl.List(pl.String))
+        keys = self._former_keys(rows, plan)
+        texts = keys.select_seq(pl.concat_list(pl.col(self.entity.key).cast(pl.String)).alias("former"))
+        return texts.select_seq(pl.when(moved).then(pl.col("former")).alias("former"))["former"]
+
+    def _former_keys(self, rows: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+        """The entity key of each row before its change, typed."""
+        keys = rows.select_seq(plan.old_raw.values()).with_columns_seq(plan.old_values.values())
+        return keys.select_seq(pl.col(VALUE + name).alias(name) for name in self.entity.key)
+
+    def _reread(self, rows: pl.DataFrame, plan: Plan) -> pl.Series:
+        """Where staged values are no help: a torn expression, or a key that several source rows share."""
+        torn = pl.lit(False) if plan.torn is None else plan.torn
+        found = rows.select_seq(torn.alias("reread"))["reread"]
+        if found.len() != rows.height:  # a literal
+            found = found.new_from_index(0, rows.height)
+        return (found | self._shares_keys).alias("reread")
 
     def _gone(self, rows: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
         keys = rows.select_seq(INDEX, *_META, *plan.old_raw.values()).with_columns_seq(
@@ -150,10 +220,10 @@ class InboundProgram:
             else pl.col(VALUE + name).alias(name)
             for name, column in self.entity.columns.items()
         ]  # fmt: skip
-        no_list = pl.lit(None, dtype=pl.List(pl.String)).alias("absent")
+        no_list = pl.lit(None, dtype=pl.List(pl.String))
         return (
             keys.filter(~unknown)
-            .with_columns_seq(no_list)
+            .with_columns_seq(absent=no_list, former=no_list, reread=pl.lit(None, dtype=pl.Boolean))
             .select_seq(INDEX, *empty, *_trailing(tombstone=True))
         )
 
@@ -219,7 +289,9 @@ def columns_read(rule_set: RuleSet, system: str) -> Mapping[TableName, ColumnsRe
         deciding = {*rule.key, *(condition.column.column for condition in rule.where)}
         deciding |= {source for column in entity_key for source in column.sources}
         known = read.get(rule.table, ColumnsRead(frozenset(), frozenset()))
-        read[rule.table] = ColumnsRead(known.names | used_columns(rule), known.deciding | deciding)
+        read[rule.table] = ColumnsRead(
+            known.names | used_columns(rule), known.deciding | deciding, known.key | set(rule.key)
+        )
     return read
 
 

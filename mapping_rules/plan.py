@@ -6,7 +6,7 @@ Built once for a table and the shapes of its images, then used for every such fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from itertools import chain
@@ -37,9 +37,12 @@ class Plan:
         lives: the row is in the entity after the change.
         ended: a row was, or may have been, in the entity before the change and no longer is, under
             its old key.
-        undecidable: `where` reads a column that is absent; None where that cannot be.
+        undecidable: `where` or the key reads a column that is absent; None where that cannot be.
         unreadable: why a column that is needed could not be read, null where all were; None where all always
             were.
+        moved: an entity key column changed.
+        torn: some of the columns that one SQL expression reads are absent and others are not, so its
+            former result is not its result now; None where that cannot be.
         raw: normalised text of each entity column that is no constant and no SQL expression.
         sql: for each SQL expression the normalised columns it reads, under their own names.
         old_raw: text of each entity key column before the change.
@@ -55,6 +58,8 @@ class Plan:
     ended: pl.Expr
     undecidable: pl.Expr | None
     unreadable: pl.Expr | None
+    moved: pl.Expr
+    torn: pl.Expr | None
     raw: Mapping[str, pl.Expr]
     sql: Mapping[str, Mapping[str, pl.Expr]]
     old_raw: Mapping[str, pl.Expr]
@@ -86,8 +91,8 @@ def make_plan(
     columns = [rule.columns[name] for name in entity.columns]
     values: dict[str, Typed] = {c.name: _typed(c, entity, lookups, images) for c in columns}
     absent = {c.name: found for c in columns if (found := _absent(c, images)) is not None}
-    undecidable = [found for c in rule.where if (found := images.absent_after(c.column.column)) is not None]
-    unclear = reduce(lambda a, b: a | b, undecidable) if undecidable else None
+    deciding = dict.fromkeys([*(c.column.column for c in rule.where), *rule.key])
+    unclear = _any(images.absent_after(name) for name in deciding)
     sources = {name: rule.columns[name].source or "" for name in entity.key}
     raw = {c.name: _raw(c, images) for c in columns if c.source}
     old_raw = {
@@ -114,6 +119,8 @@ def make_plan(
         ended=ended,
         undecidable=unclear,
         unreadable=unread,
+        moved=IS_UPDATE & moved,
+        torn=_any(_torn(c, images) for c in columns),
         raw=raw,
         sql={c.name: _sql_columns(c, images) for c in columns if c.sql},
         old_raw=old_raw,
@@ -186,7 +193,20 @@ def _sql_columns(column: InboundColumn, images: Images) -> Mapping[str, pl.Expr]
 
 
 def _absent(column: InboundColumn, images: Images) -> pl.Expr | None:
-    found = [one for source in column.sources if (one := images.absent_after(source)) is not None]
+    return _any(map(images.absent_after, column.sources))
+
+
+def _torn(column: InboundColumn, images: Images) -> pl.Expr | None:
+    absent = [images.absent_after(source) for source in column.sources]
+    some = _any(absent)
+    if some is None or len(absent) < 2:
+        return None
+    return some & ~_all([one if one is not None else pl.lit(False) for one in absent])
+
+
+def _any(conditions: Iterable[pl.Expr | None]) -> pl.Expr | None:
+    """Whether any holds; None where none can."""
+    found = [condition for condition in conditions if condition is not None]
     return reduce(lambda a, b: a | b, found) if found else None
 
 

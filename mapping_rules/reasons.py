@@ -19,6 +19,7 @@ class Reason(StrEnum):
     NUL_CHARACTER = "nul_character"
     NULL_KEY = "null_key"
     WHERE_UNKNOWN = "where_unknown"
+    VALUE_NOT_IN_LOG = "value_not_in_log"
     SQL_FAILED = "sql_failed"
     TRUNCATE = "truncate"
     UNREADABLE_VALUE = "unreadable_value"

@@ -48,14 +48,20 @@ class Rejections:
         self._rule, self._changes, self._plan = rule, changes, plan
         self._found: list[pl.DataFrame] = []
 
-    def add_rows(self, index: pl.Series, code: Reason, reason: str) -> None:
-        """Reject the rows with these indexes."""
+    def add_rows(self, index: pl.Series, code: Reason, reason: str, keys: pl.DataFrame | None = None) -> None:
+        """Reject the rows with these indexes; `keys` are their entity keys, typed, where known."""
         if index.is_empty():
             return
-        texts = {"entity_key": None, "reason_code": code.value, "reason": f"{self._rule.table}: {reason}"}
+        key: pl.Series | pl.Expr = pl.lit(None, dtype=pl.String).alias("entity_key")
+        if keys is not None:
+            known = pl.all_horizontal(pl.all().is_not_null())
+            key = keys.select(
+                pl.when(known).then(pl.struct(pl.all()).struct.json_encode()).alias("entity_key")
+            )["entity_key"]
+        texts = {"reason_code": code.value, "reason": f"{self._rule.table}: {reason}"}
         self._found.append(
             pl.DataFrame({_INDEX: index}).with_columns(
-                pl.lit(text, dtype=pl.String).alias(name) for name, text in texts.items()
+                key, *(pl.lit(text, dtype=pl.String).alias(name) for name, text in texts.items())
             )
         )
 
@@ -121,8 +127,10 @@ class Rejections:
                 lacking = self._changes.shapes[shape] if isinstance(shape, int) else frozenset()
                 left_out = {*lacking, *self._rule.ignore, *self._rule.ignore_if_present}
                 held = [name for name in self._changes.table.column_names if name not in left_out]
-                image = pl.struct([pl.col(side + name).alias(name) for name in held])
-                parts.append(part.select(_INDEX, image.struct.json_encode().alias("raw")))
+                image = pl.lit("{}")  # the log holds nothing that may be kept
+                if held:
+                    image = pl.struct([pl.col(side + name).alias(name) for name in held]).struct.json_encode()
+                parts.append(part.select(_INDEX, image.alias("raw")))
         return pl.concat(parts)
 
 

@@ -58,6 +58,21 @@ where waiting.resolved_at is null and waiting.stage = 'map' and waiting.system =
     and c.committed_at between %(oldest)s and %(newest)s
     and (c.source_position, c.source_ordinal) > (waiting.source_position, waiting.source_ordinal)
 """  # the commit times keep the search to the partitions of the batch
+_SUPERSEDE_MOVED = """
+-- rows that left the key they were rejected under
+with moved as materialized (
+    select c.schema_name || '.' || c.table_name as table_name, c.source_position, c.source_ordinal,
+        (select jsonb_object_agg(name, c.before -> name) from jsonb_object_keys(c.key) name) as former, c.key
+    from staging.change c
+    where c.system = %(system)s and c.batch_id = %(batch_id)s and c.operation = 'u'
+        and c.committed_at between %(oldest)s and %(newest)s
+)
+update staging.dead_letter waiting set resolved_at = now(), resolution = 'superseded'
+from moved m
+where m.former <> m.key and waiting.resolved_at is null and waiting.stage = 'map'
+    and waiting.system = %(system)s and m.table_name = waiting.table_name and m.former = waiting.key
+    and (m.source_position, m.source_ordinal) > (waiting.source_position, waiting.source_ordinal)
+"""
 
 
 class Program(Protocol):
@@ -117,7 +132,8 @@ class DeadLetters:
         if self._connection.execute(_ANY_WAITING, [system]).fetchone() is None:
             return 0
         parameters = {"system": system, "batch_id": batch_id, "oldest": oldest, "newest": newest}
-        return self._connection.execute(_SUPERSEDE, parameters).rowcount
+        later = self._connection.execute(_SUPERSEDE, parameters).rowcount
+        return later + self._connection.execute(_SUPERSEDE_MOVED, parameters).rowcount
 
     def waiting(
         self, *, system: str | None = None, stage: str | None = None, limit: int = 1000

@@ -9,7 +9,7 @@ Read next: `cdc.staging.incoming` (what of a batch is new), `cdc.staging.change_
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -24,6 +24,7 @@ from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection
 from cdc.postgres.copy import copy_frame, csv_bytes
 from cdc.postgres.errors import postgres_errors
+from cdc.staging.absent import AbsentValues, Place
 from cdc.staging.chain import last_digest
 from cdc.staging.change_log import change_rows, in_stream_order
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
@@ -32,10 +33,12 @@ from cdc.staging.incoming import Incoming, SnapshotPlaces, incoming
 from cdc.staging.merge import FOLLOW_KEYS, EntityMerge
 from cdc.staging.order import lock_order, reserve_numbers
 from cdc.staging.partitions import Month, ensure_partitions, months_of
+from cdc.staging.reread import AskSource, Reread, read_again
 from cdc.staging.sweep import sweep
 from cdc.staging.unfinished import Staged, Unfinished
 from cdc.staging.versions import versions
 from mapping_rules import Mapped, RuleSet
+from mapping_rules.reasons import Reason
 
 __all__ = ["Staged", "Stager"]
 
@@ -47,7 +50,9 @@ READERS = {"oracle": "logminer", "postgres": "pgoutput"}
 class Program(Protocol):
     """What is needed of `mapping_rules.InboundProgram`."""
 
-    def apply(self, changes: TableChanges) -> Mapped:
+    def apply(
+        self, changes: TableChanges, *, unknown: Collection[Place] = (), gone: Collection[Place] = ()
+    ) -> Mapped:
         """Map the changes of one table."""
 
 
@@ -71,6 +76,10 @@ class Stager:
         lease: verified in every transaction.
         reader: name of the reader; by default the one for `kind`.
         programs: compiled inbound rules; by default those of the rule set.
+
+    Attributes:
+        ask_source: reads values again that neither the log nor staging holds; rows that need it become
+            dead letters while it is None.
     """
 
     def __init__(
@@ -93,6 +102,9 @@ class Stager:
         )
         self._ignored = mapping_rules.ignored_columns(rule_set, system)
         self._feeders = feeding_tables(rule_set, system)
+        self._columns_read = mapping_rules.columns_read(rule_set, system)
+        self.ask_source: AskSource | None = None
+        self._absent = AbsentValues(system)
         self._identity: Mapping[str, str] | None = None
         self._partitions: set[Month] = set()
         self._places = SnapshotPlaces()
@@ -152,6 +164,7 @@ class Stager:
                 return self._stage(batch)
         except BaseException:
             self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
+            self._absent.forget()
             if not self._connection.closed:
                 self._connection.rollback()
             for merge in self._merges.values():
@@ -191,6 +204,7 @@ class Stager:
                 following = self._connection.execute(_NEXT_BATCH)
                 self._connection.commit()
         self._unfinished, self._stored = None, stored
+        self._absent.forget()
         self._following = _number(following)
         return work.staged(work.batch_id if work.is_recorded else None)
 
@@ -224,28 +238,62 @@ class Stager:
             copy_frame(cursor, sql.Identifier("staging", "change"), rows, payload)
 
     def _map(self, cursor: Cursor, work: Unfinished, new: Incoming, *, sliced: bool) -> None:
-        mapped = [
-            (name, program.apply(changes))
-            for name, changes in new.tables.items()
-            for program in self._programs.get(name, ())
-        ]
+        mapped, by_entity = self._complete(cursor, new.tables)
         refused = [map_refusals(self.system, name, one) for name, one in mapped if one.rejected.height]
         if refused:
             frame = pl.concat(refused)
             work.rejected += frame.height
             self._letters.record(frame)
-        by_entity: dict[str, list[pl.DataFrame]] = {}
-        for _, one in mapped:
-            if one.rows.height:
-                by_entity.setdefault(one.entity.name, []).append(one.rows)
-        for name, frames in by_entity.items():
+        for name, rows in by_entity.items():
             merge = self._merges[name]
-            ordered = versions(merge.entity, pl.concat(frames))
+            ordered = versions(merge.entity, rows)
             load = work.add(name, ordered)
             if sliced:
                 merge.spool(cursor, ordered, load.number)
+                self._absent.remember(merge.entity, rows)
             else:
                 merge.load(cursor, ordered)
+
+    def _complete(
+        self, cursor: Cursor, tables: Mapping[TableName, TableChanges]
+    ) -> tuple[list[tuple[TableName, Mapped]], dict[str, pl.DataFrame]]:
+        """Map changes until no row lacks a value: from the batch, staging or the source, or rejected."""
+        again = Reread(dict(tables))
+        asked = False
+        while True:
+            mapped = [
+                (name, program.apply(changes, unknown=again.unknown, gone=again.gone))
+                for name, changes in again.tables.items()
+                for program in self._programs.get(name, ())
+            ]
+            rows, missing = self._known(cursor, [one for _, one in mapped], asked=asked)
+            if not missing:
+                return mapped, rows
+            if asked:
+                again.unknown |= missing
+            else:
+                asked = True
+                again = read_again(self.system, tables, missing, self._columns_read, self.ask_source)
+
+    def _known(
+        self, cursor: Cursor, mapped: list[Mapped], *, asked: bool
+    ) -> tuple[dict[str, pl.DataFrame], set[Place]]:
+        """The rows by entity with what the batch and staging know, and the changes that lack more."""
+        by_entity: dict[str, list[Mapped]] = {}
+        for one in mapped:
+            by_entity.setdefault(one.entity.name, []).append(one)
+        found: dict[str, pl.DataFrame] = {}
+        missing: set[Place] = set()
+        for name, of_entity in by_entity.items():
+            rows = pl.concat([one.rows for one in of_entity])
+            refused = [key for one in of_entity for key in one.rejected["entity_key"].drop_nulls()]
+            rows, lacking = self._absent.complete(cursor, self._merges[name].entity, rows, refused)
+            missing |= lacking
+            if not asked:
+                missing |= {place for one in of_entity for place in _undecided(one)}
+            if rows.height:
+                found[name] = rows
+        return found, missing
 
     def _finish(self, cursor: Cursor, work: Unfinished, batch: ChangeBatch, *, sliced: bool) -> None:
         """Everything that waits for the order lock, at the end of the transaction."""
@@ -273,6 +321,14 @@ class Stager:
         if sliced:
             for name in {load.entity for load in work.loads}:
                 self._merges[name].clear_spool(cursor)
+
+
+def _undecided(mapped: Mapped) -> list[Place]:
+    """Rejected rows of which a value that is not in the log decides."""
+    if mapped.rejected.is_empty():
+        return []
+    undecided = mapped.rejected.filter(pl.col("reason_code") == Reason.WHERE_UNKNOWN.value)
+    return undecided.select("source_position", "source_ordinal").rows()
 
 
 def _number(cursor: Cursor) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from cdc.changes import SourceTable, TableName
-from cdc.ports import Finding, StopAsked
+from cdc.ports import Finding, RereadValues, SourceKey, StopAsked
 from cdc.positions import Position
 from cdc.readers.debezium.failures import SqlFailure
 
@@ -95,6 +95,11 @@ class Connector(Protocol):
 
     def idle(self) -> None:
         """Nothing came for a while: provoke a record that proves how far the log was read."""
+
+    def reread(
+        self, table: SourceTable, columns: Sequence[str], rows: Mapping[int, Sequence[SourceKey]]
+    ) -> RereadValues:
+        """Columns of rows by key; see `cdc.ports.ChangeReader.reread`."""
 
     def source_lag(self, read_to: int) -> Mapping[str, float | int]:
         """Distance from `read_to` to the source's end, and what the source retains."""

@@ -29,7 +29,7 @@ from cdc.config import OracleSystem
 from cdc.errors import RedoNotAvailable, read_anew
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
-from cdc.ports import Finding, StopAsked
+from cdc.ports import Finding, RereadValues, SourceKey, StopAsked
 from cdc.positions import Position, Scn
 from cdc.readers.debezium import cells
 from cdc.readers.debezium.connector import Boundary, EventForm, Offset, OffsetOf
@@ -172,6 +172,12 @@ class OracleConnector:
 
     def idle(self) -> None:
         """Nothing to do: heartbeats come by themselves."""
+
+    def reread(
+        self, table: SourceTable, columns: Sequence[str], rows: Mapping[int, Sequence[SourceKey]]
+    ) -> RereadValues:
+        """As our own reader does."""
+        return self._ours.reread(table, columns, rows)
 
     def source_lag(self, read_to: int) -> Mapping[str, float | int]:
         """`lag_scn`: SCNs between what was read and the database's current one."""

@@ -26,13 +26,14 @@ import structlog
 from cdc.changes import SourceTable, TableName
 from cdc.config import PostgresSystem
 from cdc.errors import CcbridgeError, OperatorError
-from cdc.ports import Finding, StopAsked
+from cdc.ports import Finding, RereadValues, SourceKey, StopAsked
 from cdc.positions import Lsn, Position
 from cdc.readers.debezium import postgres_types
 from cdc.readers.debezium.connector import Boundary, EventForm, Offset, OffsetOf
 from cdc.readers.debezium.failures import SqlFailure, postgres_failure
 from cdc.readers.pgoutput import preflight
 from cdc.readers.pgoutput.catalog import Catalog
+from cdc.readers.pgoutput.reread import Reread
 from cdc.readers.pgoutput.session import WalSender
 from cdc.readers.pgoutput.slot import check_slot, check_slot_free, check_slot_use, find_slot
 
@@ -63,6 +64,7 @@ class PostgresConnector:
         self._settings = settings
         self._tables = tuple(tables)
         self._catalog = Catalog(settings, system, self._tables)
+        self._reread = Reread(settings, system)
         self._before: dict[TableName, frozenset[str] | None] = {}
         self._marked_to = Lsn(0)
         self._marks = True
@@ -188,6 +190,12 @@ class PostgresConnector:
             else:
                 self._marked_to = Lsn.parse(str(row["wal_end"]))
 
+    def reread(
+        self, table: SourceTable, columns: Sequence[str], rows: Mapping[int, Sequence[SourceKey]]
+    ) -> RereadValues:
+        """As our own reader does."""
+        return self._reread.values(table, columns, rows)
+
     def source_lag(self, read_to: int) -> Mapping[str, float | int]:
         """`lag_bytes` of WAL not yet read and `retained_bytes` of WAL that the slot keeps."""
         wal_end = self._wal_end()
@@ -201,6 +209,7 @@ class PostgresConnector:
 
     def close(self) -> None:
         """Release the connection; safe to call twice."""
+        self._reread.close()
         self._catalog.close()
 
     def _wal_end(self) -> Lsn:

@@ -22,7 +22,7 @@ import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem
-from cdc.ports import Finding, Resume, StopAsked
+from cdc.ports import Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.readers.debezium import jvm
 from cdc.readers.debezium.batches import batches, resume
 from cdc.readers.debezium.connector import Boundary, Connector
@@ -132,6 +132,12 @@ class DebeziumReader:
         finally:
             buffer.close()
             self._end()
+
+    def reread(
+        self, table: SourceTable, columns: Sequence[str], rows: Mapping[int, Sequence[SourceKey]]
+    ) -> RereadValues:
+        """Columns of rows, read as our own reader of that kind of source reads them; see the port."""
+        return self._connector.reread(table, columns, rows)
 
     def acknowledge(self, resume: Resume) -> None:
         """Everything up to `resume` is durably staged: committed to Debezium, and so to the source."""

@@ -23,7 +23,7 @@ from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem
 from cdc.errors import RedoLogTrouble, SourceChanged, read_anew
 from cdc.oracle.errors import oracle_errors
-from cdc.ports import ColumnsRead, Finding, Resume, StopAsked
+from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.readers.logminer import dictionary, preflight
 from cdc.readers.logminer.captured import CapturedTables
 from cdc.readers.logminer.large_values import LargeValues, from_redo
@@ -166,6 +166,13 @@ class LogMinerReader:
                 f"RESETLOGS SCN {found['resetlogs_change']}",
                 hint=f"connect to the former database; or, if the change was meant, {read_anew(self.system)}",
             )
+
+    def reread(
+        self, table: SourceTable, columns: Sequence[str], rows: Mapping[int, Sequence[SourceKey]]
+    ) -> RereadValues:
+        """Columns of rows as of the commit, or as they are now where undo is gone; see the port."""
+        found = [column for name in columns if (column := table.column(name)) is not None]
+        return self._reselect.values(table, found, rows)
 
     def acknowledge(self, resume: Resume) -> None:
         """Files of open transactions that no checkpoint needs any more go; logs are Oracle's own matter."""

@@ -18,11 +18,12 @@ import structlog
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import PostgresSystem
 from cdc.errors import DatabaseUnreachable, TransientError
-from cdc.ports import Finding, Resume, StopAsked
+from cdc.ports import Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.positions import Lsn
 from cdc.readers.pgoutput import preflight
 from cdc.readers.pgoutput.batches import Relations
 from cdc.readers.pgoutput.catalog import Catalog, row_estimates
+from cdc.readers.pgoutput.reread import Reread
 from cdc.readers.pgoutput.session import WalSender
 from cdc.readers.pgoutput.slot import check_slot, find_slot
 from cdc.readers.pgoutput.snapshot import Snapshot, create_slot
@@ -53,6 +54,7 @@ class PgoutputReader:
         self._settings = settings
         self._tables = tuple(tables)
         self._catalog = Catalog(settings, system, self._tables)
+        self._reread = Reread(settings, system)
         self._sender: WalSender | None = None
         self._read_to = Lsn(0)
         self._acknowledged = Lsn(0)
@@ -133,6 +135,12 @@ class PgoutputReader:
         finally:
             self._end_stream()
 
+    def reread(
+        self, table: SourceTable, columns: Sequence[str], rows: Mapping[int, Sequence[SourceKey]]
+    ) -> RereadValues:
+        """Columns of rows as they are now; see the port."""
+        return self._reread.values(table, columns, rows)
+
     def acknowledge(self, resume: Resume) -> None:
         """Everything up to `resume` is durably staged: the server may discard WAL before it."""
         self._acknowledged = max(self._acknowledged, Lsn.parse(str(resume["lsn"])))
@@ -158,6 +166,7 @@ class PgoutputReader:
     def close(self) -> None:
         """Release connections; safe to call twice."""
         self._end_stream()
+        self._reread.close()
         self._catalog.close()
 
     def _open(self, start: Lsn, stop: StopAsked) -> WalSender | None:
