@@ -9,10 +9,11 @@ Source: Oracle Database PL/SQL Packages and Types Reference 19c, DBMS_LOGMNR; Da
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import repeat
+from typing import Any
 
 import oracledb
 import structlog
@@ -186,16 +187,27 @@ class MiningSession:
             RedoNotAvailable: logs are missing.
             TransientError: the session or the connection was lost.
         """
-        self._list_logs(start, state)
         if self._query is None:
             self._query = self._contents_query()
+        binds = {"read_to": read_to, "end_scn": end}
+        for array in self.mined(self._query, binds, start, end, state):
+            yield list(map(_log_row, array))
+
+    def mined(
+        self, statement: str, binds: Mapping[str, object], start: int, end: int, state: RedoState
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Mine from `start` to `end` and yield the rows of a query on V$LOGMNR_CONTENTS, in arrays.
+
+        Raises: as for `rows`.
+        """
+        self._list_logs(start, state)
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             cursor.execute(START, start_scn=start, end_scn=end)
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             cursor.arraysize, cursor.prefetchrows = ARRAY_ROWS, FIRST_ROWS
-            cursor.execute(self._query, {"read_to": read_to, "end_scn": end}, fetch_decimals=False)
+            cursor.execute(statement, dict(binds), fetch_decimals=False)
             while rows := cursor.fetchmany():
-                yield list(map(_log_row, rows))
+                yield rows
 
     def _list_logs(self, start: int, state: RedoState) -> None:
         """Give LogMiner the logs from `start` on, again after every log switch."""

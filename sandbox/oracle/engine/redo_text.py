@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 
 from sandbox.oracle import cells
@@ -101,7 +102,13 @@ def _unknown_lob(cell: bytes) -> str:
 
 
 def _double(cell: bytes) -> str:
-    return f"'{cells.decode_binary_double(cell):E}'"
+    """All digits of the value, as in `2.5E+000`."""
+    _, digits, exponent = Decimal(repr(cells.decode_binary_double(cell))).normalize().as_tuple()
+    if isinstance(exponent, str):
+        return f"'{cells.decode_binary_double(cell):E}'"
+    sign = "-" if cells.decode_binary_double(cell) < 0 else ""
+    fraction = "".join(map(str, digits[1:])) or "0"
+    return f"'{sign}{digits[0]}.{fraction}E{exponent + len(digits) - 1:+04d}'"
 
 
 def _date(form: str) -> Printer:

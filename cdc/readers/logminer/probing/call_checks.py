@@ -1,0 +1,134 @@
+"""Verdicts on sessions: formats, cancelling, time-outs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import oracledb
+
+from cdc.assumptions import Check, NotTried, Said, differs, holds, judge
+from cdc.changes import TableName
+from cdc.config import OracleSystem
+from cdc.oracle.connect import SESSION_FORMATS, connect
+from cdc.oracle.errors import ora_code, oracle_errors
+from cdc.readers.logminer.probing.scratch import Scratch
+from cdc.readers.logminer.selected import quoted
+from cdc.readers.logminer.session import MiningSession
+
+CANCELLED, TIMED_OUT = 1013, "DPY-4024"
+PATIENCE_S = 15.0
+IN_FORCE = "select parameter, value from nls_session_parameters"
+NAMES = (
+    "NLS_DATE_FORMAT", "NLS_TIMESTAMP_FORMAT", "NLS_TIMESTAMP_TZ_FORMAT", "NLS_NUMERIC_CHARACTERS",
+)  # fmt: skip
+
+
+class CallChecks:
+    """Checks on sessions of the bridge.
+
+    Args:
+        system: name of the system, for messages.
+        settings: how to reach it.
+        session: the bridge's sessions.
+        scratch: has a table for a query that takes long.
+        require: raises NotTried where the schema is not open.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        settings: OracleSystem,
+        session: MiningSession,
+        scratch: Scratch,
+        require: Callable[[], None],
+    ) -> None:
+        self._require = require
+        self._system, self._settings = system, settings
+        self._session, self._scratch = session, scratch
+
+    @property
+    def checks(self) -> dict[str, Check]:
+        """Each check by the name of its assumption."""
+        return {
+            "session-formats": self._session_formats,
+            "cancel": self._cancel,
+            "call-timeout": self._call_timeout,
+        }
+
+    def _session_formats(self) -> Said:
+        wrong = []
+        for connection in (self._session.connection, self._session.tables_connection):
+            with oracle_errors(self._system), connection.cursor() as cursor:
+                cursor.execute(IN_FORCE)
+                values = dict(cursor.fetchall())
+            wrong += [name for name in NAMES if f"'{values.get(name)}'" not in SESSION_FORMATS]
+        return judge(
+            not wrong, f"not in force: {', '.join(sorted(set(wrong)))}" if wrong else ", ".join(NAMES)
+        )
+
+    def _cancel(self) -> Said:
+        def cancelled(connection: oracledb.Connection) -> None:
+            timer = threading.Timer(0.5, connection.cancel)
+            timer.start()
+            try:
+                self._long(connection)
+            finally:
+                timer.cancel()
+
+        return self._ended(cancelled, lambda exc: ora_code(exc) == CANCELLED, "ORA-01013")
+
+    def _call_timeout(self) -> Said:
+        def timed_out(connection: oracledb.Connection) -> None:
+            connection.call_timeout = 500
+            self._long(connection)
+
+        return self._ended(timed_out, lambda exc: exc.args[0].full_code == TIMED_OUT, TIMED_OUT)
+
+    def _ended(
+        self,
+        call: Callable[[oracledb.Connection], None],
+        expected: Callable[[oracledb.Error], bool],
+        name: str,
+    ) -> Said:
+        self._require()
+        with self._connected() as connection:
+            began = time.monotonic()
+            try:
+                call(connection)
+            except oracledb.Error as exc:
+                if not expected(exc):
+                    return differs(f"ended with {exc.args[0].full_code}")
+            else:
+                raise NotTried("the query was too quick to be cancelled")
+            took = time.monotonic() - began
+            if not connection.is_healthy():  # its properties must not be touched any more
+                return differs(f"{name} after {took:.1f} s, but the session is gone")
+            connection.call_timeout = int(PATIENCE_S * 1000)
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("select 1 from dual")
+            except oracledb.Error as exc:
+                return differs(f"{name} after {took:.1f} s, but the session is gone: {exc.args[0].full_code}")
+            text = f"{name} after {took:.1f} s, the session went on"
+            return holds(text) if took < PATIENCE_S else differs(text)
+
+    @contextmanager
+    def _connected(self) -> Iterator[oracledb.Connection]:
+        connection = connect(self._settings, module="ccbridge probe call")
+        try:
+            connection.call_timeout = int(PATIENCE_S * 1000)
+            yield connection
+        finally:
+            connection.close()
+
+    def _long(self, connection: oracledb.Connection) -> None:
+        """A query that takes long, on the probe's own table alone."""
+        table = quoted(TableName(self._scratch.schema, "CCBP_PLAIN"))
+        joined = ", ".join(f"{table} {name}" for name in "ABCDEF")
+        summed = " + ".join(f"{name}.ID" for name in "ABCDEF")
+        with connection.cursor() as cursor:
+            cursor.execute(f"select count(*) from {joined} where {summed} < 0")  # noqa: S608 - our own table
+            cursor.fetchone()
