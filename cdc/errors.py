@@ -47,10 +47,15 @@ class CcbridgeError(Exception):
 
 
 class TransientError(CcbridgeError):
-    """The same call may succeed later: retried with back-off."""
+    """The same call may succeed later: retried with back-off.
+
+    `tries` is how often in a row before a person is told, who may have to act; the flow still looks once a
+    minute. None: what passes by itself, however long it lasts.
+    """
 
     code = "CDC-001"
     exit_code = ExitCode.UNREACHABLE
+    tries: int | None = None
 
 
 class OperatorError(CcbridgeError):
@@ -87,6 +92,13 @@ class DatabaseUnreachable(TransientError):
     """No connection could be made, or the one in use was lost."""
 
     code = "CDC-020"
+
+
+class UnclassifiedError(TransientError):
+    """An error without a class of its own, which the driver takes for passing; told once it lasts."""
+
+    code = "CDC-023"
+    tries = 10
 
 
 class LoginRefused(OperatorError):
@@ -216,3 +228,4 @@ class ServerFault(TransientError):
     """An internal error (ORA-00600), or a window refused (ORA-01281): tried once more, then a person acts."""
 
     code = "CDC-110"
+    tries = 5

@@ -8,7 +8,6 @@ lost connection the outcome is read, never guessed. Which receipts are sent, and
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 import oracledb
@@ -17,7 +16,7 @@ import polars as pl
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.errors import DatabaseUnreachable, OperatorError, ReceiptMismatch, RowError, TransientError
 from cdc.oracle.apply_log import apply_log
-from cdc.oracle.connect import connect, mended_inside
+from cdc.oracle.connect import close, connect, mended_inside
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding
 from sinks import upload_checks
@@ -129,8 +128,7 @@ class PaymentUploadSink:
         """Close the session; what was not committed is undone. Safe to call twice."""
         connection, self._connection, self._tables = self._connection, None, None
         if connection is not None:
-            with suppress(oracledb.Error):
-                connection.close()
+            close(connection)
 
     def _send(self, receipts: pl.DataFrame) -> SendOutcome:
         connection = self._session()

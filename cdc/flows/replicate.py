@@ -101,6 +101,7 @@ def _keep_alive(
                 lease.renew()
                 if connection is None:
                     connection = connect(settings.staging, application="ccbridge status", autocommit=True)
+                supervisor.watch()
                 publish(connection, run_id, state.rows())
                 missed = False
             except TransientError as exc:

@@ -52,6 +52,15 @@ class FlowState:
                 hint=error.hint if error else None,
             )  # fmt: skip
 
+    def answered(self, flow: str) -> None:
+        """What the flow waited for has come; what it does now it will say itself."""
+        with self._lock:
+            figures = self._figures.get(flow, Figures(flow))
+            if figures.status == "waiting":
+                self._figures[flow] = replace(
+                    figures, status="running", error_code=None, error_text=None, hint=None
+                )
+
     def progress(
         self,
         flow: str,

@@ -2,7 +2,8 @@
 
 A flow is a callable that opens its own connections, works until `stop` is set and calls
 `progressed` whenever it got on. A `TransientError` starts it again after a pause that doubles up
-to 30 s and begins anew once the flow made progress. An error that a person mends in the database
+to 30 s and begins anew once the flow made progress; where it may not pass by itself (`tries`) a person
+is told after some tries, and it looks once a minute. An error that a person mends in the database
 (`mended_outside`: redo logs to be restored) makes it wait and look once a minute; so does a row that
 nothing could isolate, which never ends a flow. Any other error of ours ends this flow only, the others
 go on. Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
@@ -18,13 +19,25 @@ from dataclasses import dataclass, field
 import tenacity
 
 from cdc import log
-from cdc.errors import CcbridgeError, LeaseLost, OperatorError, RowError, TransientError
+from cdc.errors import (
+    CcbridgeError,
+    DatabaseUnreachable,
+    LeaseLost,
+    OperatorError,
+    RowError,
+    TransientError,
+)
 from cdc.flows.state import FlowState
+from cdc.oracle.calls import unanswered
 
 LONGEST_PAUSE_S = 30.0
 FIRST_PAUSE_S = 0.2
 WAITING_PAUSE_S = 60.0
 """Between two looks whether a person has mended what a flow waits for."""
+UNANSWERED_S = 30.0
+"""A call that takes longer is told, though it may still be answered."""
+ABANDONED_S, JOIN_TURN_S = 5.0, 0.2
+"""At the end nobody waits longer for an answer."""
 
 
 def pause_s(failures: int) -> float:
@@ -49,6 +62,7 @@ class Flow:
     error: CcbridgeError | None = None
     crash: BaseException | None = None
     thread: threading.Thread | None = field(default=None, repr=False)
+    _silent: bool = False
 
     def progressed(self) -> None:
         """The flow got on: the next failure starts with the shortest pause again."""
@@ -57,7 +71,7 @@ class Flow:
     def _failed(self, retry: tenacity.RetryCallState) -> None:
         self.failures += 1
         exc = retry.outcome.exception() if retry.outcome else None
-        if _is_mended_outside(exc):
+        if self._waits(exc):
             log.get().error(
                 "flow_waiting", flow=self.name, error_code=getattr(exc, "code", None), reason=str(exc),
                 hint=getattr(exc, "hint", ""), failures=self.failures,
@@ -72,7 +86,44 @@ class Flow:
 
     def _pause_s(self, retry: tenacity.RetryCallState) -> float:
         exc = retry.outcome.exception() if retry.outcome else None
-        return WAITING_PAUSE_S if _is_mended_outside(exc) else pause_s(self.failures)
+        return WAITING_PAUSE_S if self._waits(exc) else pause_s(self.failures)
+
+    def _waits(self, exc: BaseException | None) -> bool:
+        """Whether a person is told, and a look now and then is enough until it is mended."""
+        tries = exc.tries if isinstance(exc, TransientError) else None
+        return _is_mended_outside(exc) or (tries is not None and self.failures >= tries)
+
+    def watch(self) -> None:
+        """Tell of a call that has not come back for long; called while the flow's thread waits for it."""
+        call = unanswered(self._thread_id, longer_than_s=UNANSWERED_S)
+        if call is None:
+            if self._silent:
+                self._silent = False
+                self.state.answered(self.name)
+            return
+        error = DatabaseUnreachable(
+            f"{call.subject}: a call has had no answer for {call.age_s:.0f} s",
+            hint="look whether the server hangs; the call is given up after query_timeout_s",
+        )
+        if not self._silent:
+            log.get().warning("call_unanswered", flow=self.name, reason=str(error))
+        self._silent = True
+        self.state.report(self.name, "waiting", error=error)
+
+    @property
+    def _thread_id(self) -> int | None:
+        return self.thread.ident if self.thread is not None else None
+
+    def join(self) -> None:
+        """Return when the flow ended, or when it hangs in a call that nobody answers."""
+        while self.thread is not None and self.thread.is_alive():
+            self.thread.join(JOIN_TURN_S)
+            call = unanswered(self._thread_id, longer_than_s=ABANDONED_S)
+            if call is not None and self.thread.is_alive():
+                # nothing is lost: what was not committed is read again at the next start
+                self.error = self.error or DatabaseUnreachable(f"{call.subject}: no answer when it was left")
+                log.get().warning("flow_abandoned", flow=self.name, reason=str(self.error))
+                return
 
     def _run(self) -> None:
         logger = log.get().bind(flow=self.name)
@@ -134,8 +185,12 @@ class Supervisor:
     def join(self) -> None:
         """Return when every flow ended; a flow ends after its current batch once `stop` is set."""
         for flow in self.flows:
-            if flow.thread is not None:
-                flow.thread.join()
+            flow.join()
+
+    def watch(self) -> None:
+        """Tell of flows that wait for an answer."""
+        for flow in self.flows:
+            flow.watch()
 
     def raise_first(self) -> None:
         """Raise what ended a flow for good, a fault of ours first; nothing if all just stopped."""

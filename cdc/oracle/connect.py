@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import oracledb
 
 from cdc.config import OracleSystem
-from cdc.errors import ConfigurationError, NotGranted
+from cdc.errors import CcbridgeError, ConfigurationError, NotGranted
 from cdc.oracle.decoding import lenient_text
 from cdc.oracle.errors import ora_code, oracle_errors
+from cdc.oracle.login import login_deadline
 from cdc.oracle.wallet import check_wallet
 from cdc.ports import Finding
 
 NO_CREATE_SESSION, NO_RIGHT = 1045, 1031
+CLOSE_TIMEOUT_MS = 5_000
 
 SESSION_FORMATS = (
     "alter session set nls_language = 'AMERICAN' nls_calendar = 'GREGORIAN' "
@@ -42,7 +45,7 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
         in_root: stay in the container of the dsn although a pluggable database is configured.
 
     Raises:
-        DatabaseUnreachable: no listener, unknown service, connection lost.
+        DatabaseUnreachable: no listener, unknown service, connection lost, no answer in `connect_timeout_s`.
         LoginRefused: user or password refused.
         ConfigurationError: no password is configured, or the wallet cannot be opened.
         OperatorError: the pluggable database does not exist or may not be entered.
@@ -54,7 +57,7 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
             [f"{subject}: no password"], hint="set CCBRIDGE_SYSTEMS__<NAME>__PASSWORD, or password_file"
         )
     check_wallet(settings, subject)
-    with oracle_errors(subject):
+    with oracle_errors(subject), login_deadline(settings.connect_timeout_s, subject):
         try:
             connection = oracledb.connect(
                 user=settings.user,
@@ -78,9 +81,17 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
                     _enter(cursor, settings, subject)
                 cursor.execute(SESSION_FORMATS)
         except BaseException:
-            connection.close()
+            close(connection)
             raise
+    connection.call_timeout = settings.query_timeout_s * 1000
     return connection
+
+
+def close(connection: oracledb.Connection) -> None:
+    """Close a connection; what fails while it is closed does not matter, and it is not waited for long."""
+    with suppress(CcbridgeError), oracle_errors("connection"):
+        connection.call_timeout = CLOSE_TIMEOUT_MS
+        connection.close()
 
 
 def _enter(cursor: oracledb.Cursor, settings: OracleSystem, subject: str) -> None:

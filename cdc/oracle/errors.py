@@ -1,8 +1,17 @@
-"""ORA and DPY codes become ours, by number.
+"""ORA and DPY codes become ours, by number; nothing else that the driver raises gets out.
 
-Classify by the ORA number first: the driver reports ORA-00600 and other database errors as
-DPY-4011 "connection closed" and recoverable, while `.code` keeps the ORA number; an ORA-00600 is
-not a network fault. A password is never tried twice, because a retry can lock the account.
+What happens next is told, in this order, by
+1. the error under the wrappers: ORA-12801, ORA-00604 and the like only say where something failed;
+2. the tables below: this number means a row, a retry or a person;
+3. ORA-20000 to ORA-20999, which an application raises about its rows: a row;
+4. ORA-00900 to ORA-00999 and ORA-03049, a statement that the database does not take: a person;
+5. the driver: session dead, or recoverable, or its own internal error: a retry, told once it lasts;
+6. else a person.
+
+By the ORA number first: the driver reports ORA-00600 and other database errors as DPY-4011 "connection
+closed" and recoverable, while `.code` keeps the ORA number; an ORA-00600 is not a network fault. A password
+is never tried twice, because a retry can lock the account. What the driver raises of Python's own (a value it
+cannot decode, a socket error) is told from our errors by where it was raised.
 Sources: Oracle Database Error Messages 19c; python-oracledb 26 errors module.
 """
 
@@ -27,11 +36,13 @@ from cdc.errors import (
     SessionLost,
     SnapshotTooOld,
     TransientError,
+    UnclassifiedError,
 )
+from cdc.oracle.calls import in_progress
 
 _UNREACHABLE = (
-    28, 376, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 1115, 2396, 3113, 3114, 3135, 12170, 12505, 12514,
-    12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583, 12757,
+    28, 376, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 1115, 2396, 2399, 3113, 3114, 3135, 12170, 12505,
+    12514, 12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583, 12757,
     # starting, closing, or not yet open
     1014, 1109, 1219, 1507, 27101,
     # restricted, for maintenance
@@ -43,18 +54,27 @@ _UNREACHABLE = (
 )  # fmt: skip
 # 1013 cancelled, 1306/1307 no LogMiner session
 _SESSION = (1001, 1002, 1013, 1306, 1307)
-# SCN or time range refused: it is computed anew once, then it is a fault of ours
-_FAULTS = (1281, 1282)
-_MEMORY = (4030, 4036)
+# SCN or time range refused, LogMiner's fatal error: it is computed once more, then it is a fault of ours
+_FAULTS = (600, 1280, 1281, 1282)
+_MEMORY = (4030, 4031, 4036)
 # not opened, listed twice, missing, removed, overwritten while read, corrupt
 _LOGS = (1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343)
 # read too old, changed since, cut under the reader, LOB version gone, SCN not mapped
 _SNAPSHOT = (1555, 1466, 8103, 1410, 8176, 22924, 8181)
-# locks and busy objects; dictionary mode of LogMiner; instance moves
-_TRANSIENT = (51, 54, 60, 4020, 4021, 30006, 1327, 1333, 1371, 25303, 26653)
+# locks and busy objects; dictionary mode of LogMiner; instance moves; a tablespace full; a wrapper alone
+_TRANSIENT = (51, 54, 60, 4020, 4021, 30006, 1327, 1333, 1371, 25303, 26653, 1652, 1653, 1654, 604, 12801)
 _LOGIN = (1017, 28000, 28001)
 _RIGHTS = (942, 1031)
-_ROW = (1, 1400, 1407, 1438, 1722, 2290, 2291, 2292, 12899)
+_ROW = (
+    # a constraint, a policy, a view's condition, a partition that is not there
+    1, 1400, 1402, 1407, 2290, 2291, 2292, 14400, 14402, 28115,
+    # a value that is too long or not of its type
+    1401, 1438, 1461, 1426, 1476, 1722, 1830, 1839, 1840, 1841, 1843, 1847, 1850, 1851, 1852, 1858, 1861,
+    6502, 12899,
+    4088,  # a trigger fails for it
+)  # fmt: skip
+_APPLICATION = range(20000, 21000)
+_STATEMENT = frozenset((*range(900, 1000), 3049))
 _BY_ORA: dict[int, type[CcbridgeError]] = (
     dict.fromkeys(_UNREACHABLE, DatabaseUnreachable)
     | dict.fromkeys(_SESSION, SessionLost)
@@ -67,14 +87,24 @@ _BY_ORA: dict[int, type[CcbridgeError]] = (
     | dict.fromkeys(_RIGHTS, NotGranted)
     | dict.fromkeys(_ROW, RowError)
 )
+_WRAPPERS = frozenset((604, 2063, 2091, 4088, 6512, 12801, 29400, 29913))
+"""Errors that only say where another one happened: recursive SQL, a database link, the commit, a trigger, a
+line of PL/SQL, a parallel server, a data cartridge."""
+_VALUES = (4002, 4003, 4004, 4012, 4013, 4014, 4015, 4016, 8000, 8001)
+"""The driver cannot send a value."""
 _BY_DPY: dict[str, type[CcbridgeError]] = {
     "DPY-6000": DatabaseUnreachable,
     "DPY-6001": DatabaseUnreachable,  # service not known to the listener
     "DPY-6003": DatabaseUnreachable,
+    "DPY-6004": DatabaseUnreachable,  # no way through the network proxy
     "DPY-6005": DatabaseUnreachable,  # no listener
-    "DPY-4011": DatabaseUnreachable,  # connection closed
+    "DPY-4033": DatabaseUnreachable,  # idle for too long
+    "DPY-4035": DatabaseUnreachable,  # an answer to the login that is none
     "DPY-4024": SessionLost,  # call timeout: the state of the call is unknown
     "DPY-1001": DatabaseUnreachable,  # not connected
+    "DPY-1006": SessionLost,  # cursor not open
+    "DPY-2046": SessionLost,  # cursor closed by the database
+    **{f"DPY-{number}": RowError for number in _VALUES},
 }
 _HINTS = {
     904: "the captured table or this release of the database lacks a column; run: ccbridge check",
@@ -82,14 +112,14 @@ _HINTS = {
     1031: "run: ccbridge check, it prints the missing grants",
     1035: "the database is in restricted mode: alter system disable restricted session",
     1300: "LogMiner needs the primary database, open READ WRITE: let dsn name the service of the primary",
-    1536: "alter user .. quota unlimited on the tablespace that the message names",
-    1552: "the tablespace needs undo: bring an undo tablespace online",
-    1950: "alter user .. quota unlimited on the tablespace that the message names",
-    16000: "the database is open read only: let dsn name the service of the primary",
     1325: "switch the database to ARCHIVELOG mode",
     1347: "supplemental logging was switched off; changes since then may be incomplete: "
     "read the source anew by removing its row from staging.checkpoint",
     1354: "alter database add supplemental log data",
+    1536: "alter user .. quota unlimited on the tablespace that the message names",
+    1552: "the tablespace needs undo: bring an undo tablespace online",
+    1950: "alter user .. quota unlimited on the tablespace that the message names",
+    16000: "the database is open read only: let dsn name the service of the primary",
     28000: "unlock the account, then start again",
     28001: "change the expired password, then start again",
     65011: "set pdb to the name of an open pluggable database: select name from v$pdbs",
@@ -102,32 +132,55 @@ _HINTS_BY_DPY = {
     "DPY-4000": "no TNS configuration was found: give host:port/service or a full descriptor as dsn",
     "DPY-4027": "no TNS configuration was found: give host:port/service or a full descriptor as dsn",
 }
-_INTERNAL, _WRAPPER = 600, 604
+_INTERNAL = 600
 _DDL_RACE = ("krvrdGetUID", "krvrdccs10", "krvrdccs30")
 """Arguments of ORA-00600 seen when DDL meets mining with the online catalog; they pass."""
 _ORA = re.compile(r"ORA-(\d{5})")
+_CONNECTION_CLOSED, _NO_CONNECTION, _DRIVER_INTERNAL = "DPY-4011", "DPY-6005", "DPY-5"
 
 
 def translated(exc: oracledb.Error, subject: str) -> CcbridgeError:
     """Our error for a driver error; `subject` names the database or object the call was about."""
     fault = exc.args[0] if exc.args else None
-    number = getattr(fault, "code", 0) or 0
     full_code = getattr(fault, "full_code", "") or ""
     whole = str(fault)
-    if number == _WRAPPER:  # the error below is the one that counts
-        below = [int(code) for code in _ORA.findall(whole) if int(code) != _WRAPPER]
-        number = below[0] if below else number
-    kind = _BY_ORA.get(number) if number else _BY_DPY.get(full_code)
-    if number == _INTERNAL:
-        kind = TransientError if any(argument in whole for argument in _DDL_RACE) else ServerFault
-    elif number == _WRAPPER:
+    number = _unwrapped(getattr(fault, "code", 0) or 0, whole)
+    kind = _kind(number, full_code, fault)
+    if number == _INTERNAL and any(argument in whole for argument in _DDL_RACE):
         kind = TransientError
     lines = whole.splitlines() or [""]
+    if full_code == _NO_CONNECTION:
+        lines = [" ".join(lines[:2])]  # the second line says why
     text = next((line for line in lines if f"ORA-{number:05d}" in line), lines[0])
     if kind is RowError:
-        text = f"ORA-{number:05d}"  # the full text may hold values
+        text = f"ORA-{number:05d}" if number else full_code  # the full text may hold values
     hint = _HINTS.get(number) or _HINTS_BY_DPY.get(full_code, "")
-    return (kind or OperatorError)(f"{subject}: {text}", hint=hint)
+    return kind(f"{subject}: {text}", hint=hint)
+
+
+def _unwrapped(number: int, whole: str) -> int:
+    """The number of the error under the wrappers; the outermost one if there is nothing else."""
+    if number not in _WRAPPERS:
+        return number
+    below = (code for found in _ORA.findall(whole) if (code := int(found)) not in _WRAPPERS)
+    return next(below, number)
+
+
+def _kind(number: int, full_code: str, fault: object) -> type[CcbridgeError]:
+    """What happens next; see the module text."""
+    known = _BY_ORA.get(number) if number else _BY_DPY.get(full_code)
+    if known is not None:
+        return known
+    if number in _APPLICATION:
+        return RowError
+    if number in _STATEMENT or number in _HINTS or full_code in _HINTS_BY_DPY:
+        return OperatorError
+    if not number and full_code == _CONNECTION_CLOSED:
+        return DatabaseUnreachable
+    passes = full_code == _CONNECTION_CLOSED or full_code.startswith(_DRIVER_INTERNAL)
+    if passes or getattr(fault, "isrecoverable", False) or getattr(fault, "is_session_dead", False):
+        return UnclassifiedError
+    return OperatorError
 
 
 def ora_code(exc: oracledb.Error) -> int:
@@ -137,8 +190,33 @@ def ora_code(exc: oracledb.Error) -> int:
 
 @contextmanager
 def oracle_errors(subject: str) -> Iterator[None]:
-    """Raise our error for any oracledb error inside."""
-    try:
-        yield
-    except oracledb.Error as exc:
-        raise translated(exc, subject) from exc
+    """Raise our error for anything that the driver raises inside, and note that a call is in progress."""
+    with in_progress(subject):
+        try:
+            yield
+        except oracledb.Error as exc:
+            raise translated(exc, subject) from exc
+        except CcbridgeError:
+            raise
+        except OSError as exc:
+            if not _of_driver(exc):
+                raise
+            raise DatabaseUnreachable(f"{subject}: {type(exc).__name__} in the driver") from exc
+        except Exception as exc:
+            if not _of_driver(exc):
+                raise
+            # the text may hold values
+            raise UnclassifiedError(
+                f"{subject}: the driver could not read what the database sent ({type(exc).__name__})",
+                hint="see the log for where; if it stays, look for values that no client can represent",
+            ) from exc
+
+
+def _of_driver(exc: BaseException) -> bool:
+    """Was it raised inside of the driver?"""
+    at = exc.__traceback__
+    while at is not None:
+        if str(at.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == oracledb.__name__:
+            return True
+        at = at.tb_next
+    return False

@@ -37,15 +37,15 @@ class Probe:
         return self._try(lambda cursor: cursor.execute(statement, binds))
 
     def _try(self, call: Callable[[oracledb.Cursor], object]) -> int:
-        try:
-            with self.connection.cursor() as cursor:
-                call(cursor)
-        except oracledb.DatabaseError as exc:
-            number = ora_code(exc)
-            if not number or exc.args[0].isrecoverable:
-                with oracle_errors(self.system):
+        with oracle_errors(self.system):
+            try:
+                with self.connection.cursor() as cursor:
+                    call(cursor)
+            except oracledb.DatabaseError as exc:
+                number = ora_code(exc)
+                if not number or exc.args[0].isrecoverable:
                     raise
-            return number
+                return number
         return 0
 
     def rows(self, statement: str, **binds: object) -> list[tuple[Any, ...]]:

@@ -20,9 +20,9 @@ import structlog
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
-from cdc.errors import RedoNotAvailable, read_anew
+from cdc.errors import CcbridgeError, RedoNotAvailable, read_anew
 from cdc.oracle.apply_log import apply_log
-from cdc.oracle.connect import connect
+from cdc.oracle.connect import CLOSE_TIMEOUT_MS, close, connect
 from cdc.oracle.errors import oracle_errors
 from cdc.positions import Scn
 from cdc.readers.logminer.available_logs import available_logs
@@ -125,9 +125,7 @@ class MiningSession:
         return self._finds_logs
 
     def _open(self, *, in_root: bool) -> oracledb.Connection:
-        opened = connect(self._settings, module=f"ccbridge reader {self._system}", in_root=in_root)
-        opened.call_timeout = self._settings.query_timeout_s * 1000
-        return opened
+        return connect(self._settings, module=f"ccbridge reader {self._system}", in_root=in_root)
 
     def renew_if_old(self) -> None:
         """Give up a LogMiner session that is old or large; the next use opens another one."""
@@ -203,10 +201,17 @@ class MiningSession:
         self._list_logs(start, state)
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             cursor.execute(START, start_scn=start, end_scn=end)
-        with oracle_errors(self._system), self.connection.cursor() as cursor:
-            cursor.arraysize, cursor.prefetchrows = ARRAY_ROWS, FIRST_ROWS
-            cursor.execute(statement, dict(binds), fetch_decimals=False)
-            while rows := cursor.fetchmany():
+        with oracle_errors(self._system):
+            cursor = self.connection.cursor()
+        with cursor:
+            with oracle_errors(self._system):
+                cursor.arraysize, cursor.prefetchrows = ARRAY_ROWS, FIRST_ROWS
+                cursor.execute(statement, dict(binds), fetch_decimals=False)
+            while True:
+                with oracle_errors(self._system):  # a call each: what is done with the rows takes its time
+                    rows = cursor.fetchmany()
+                if not rows:
+                    return
                 yield rows
 
     def _list_logs(self, start: int, state: RedoState) -> None:
@@ -267,12 +272,12 @@ class MiningSession:
         self._finds_logs = None
         in_pdb, self._in_pdb = self._in_pdb, None
         if mining is not None:
-            with suppress(oracledb.Error), mining.cursor() as cursor:
+            with suppress(CcbridgeError), oracle_errors(self._system), mining.cursor() as cursor:
+                mining.call_timeout = CLOSE_TIMEOUT_MS
                 cursor.execute(END)
         for connection in (mining, in_pdb):
             if connection is not None:
-                with suppress(oracledb.Error):
-                    connection.close()
+                close(connection)
 
 
 def _options() -> Iterator[str]:

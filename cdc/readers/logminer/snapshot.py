@@ -105,10 +105,18 @@ class Snapshot:
         waiting: pl.DataFrame | None = None
         large = any(column.large for column in table.columns)
         array_rows = min(LARGE_ROWS, max_rows) if large else max_rows
-        with oracle_errors(f"{self._system}: {table.name}"), self._connection.cursor() as cursor:
-            cursor.arraysize = cursor.prefetchrows = array_rows
-            cursor.execute(select_as_of(table), scn=self._point.scn)
-            while rows := _large_rows(cursor, max_rows) if large else cursor.fetchmany(max_rows):
+        subject = f"{self._system}: {table.name}"
+        with oracle_errors(subject):
+            cursor = self._connection.cursor()
+        with cursor:
+            with oracle_errors(subject):
+                cursor.arraysize = cursor.prefetchrows = array_rows
+                cursor.execute(select_as_of(table), scn=self._point.scn)
+            while True:
+                with oracle_errors(subject):
+                    rows = _large_rows(cursor, max_rows) if large else cursor.fetchmany(max_rows)
+                if not rows:
+                    break
                 if waiting is not None:
                     yield waiting, False
                 columns = zip(names, zip(*rows, strict=True), strict=True)

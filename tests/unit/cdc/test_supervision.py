@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
-from cdc.errors import OperatorError, RedoNotAvailable
+from cdc.errors import DatabaseUnreachable, OperatorError, RedoNotAvailable, UnclassifiedError
 from cdc.flows import supervision
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow, Supervisor
+from cdc.oracle.errors import oracle_errors
 
 
 def test_flow_waits_for_redo_to_be_restored_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +30,61 @@ def test_flow_waits_for_redo_to_be_restored_and_goes_on(monkeypatch: pytest.Monk
     assert seen == [("running", None), ("waiting", "CDC-104"), ("waiting", "CDC-104")]
     supervisor.raise_first()
     assert state.all()[0].status == "stopped"
+
+
+def test_an_error_that_may_pass_is_told_once_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again without end, as nobody knows whether it passes; after some tries a person is told."""
+    monkeypatch.setattr(supervision, "WAITING_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.001)
+    state, seen = FlowState(), []
+
+    def work(flow: Flow) -> None:
+        seen.append(state.all()[0].status)
+        if len(seen) <= UnclassifiedError.tries + 2:
+            raise UnclassifiedError("ccb: ORA-56600: text")
+
+    supervisor = Supervisor(threading.Event(), state)
+    supervisor.start("capture:ccb", work)
+    supervisor.join()
+    assert seen == ["running", *["retrying"] * (UnclassifiedError.tries - 1), *["waiting"] * 3]
+    supervisor.raise_first()
+
+
+def test_a_call_without_an_answer_is_named_and_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the thread hangs in it; once the answer comes the flow goes on as before."""
+    monkeypatch.setattr(supervision, "UNANSWERED_S", 0.0)
+    monkeypatch.setattr(supervision, "ABANDONED_S", 0.0)
+    state, calls, answers = FlowState(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def work(flow: Flow) -> None:
+        for _ in range(2):
+            with oracle_errors("CCBRIDGE@db:1521/CCB"):
+                calls.release()
+                answers.acquire()
+            calls.release()
+            answers.acquire()
+
+    supervisor = Supervisor(threading.Event(), state)
+    supervisor.start("capture:ccb", work)
+    calls.acquire()
+    supervisor.watch()
+    (figures,) = state.all()
+    assert (figures.status, figures.error_code) == ("waiting", "CDC-020")
+    assert "CCBRIDGE@db:1521/CCB: a call has had no answer" in (figures.error_text or "")
+    answers.release()
+    calls.acquire()
+    supervisor.watch()
+    (figures,) = state.all()
+    assert (figures.status, figures.error_code) == ("running", None)
+    answers.release()
+    calls.acquire()
+    supervisor.join()
+    with pytest.raises(DatabaseUnreachable):
+        supervisor.raise_first()
+    answers.release(2)
 
 
 def test_other_errors_for_a_person_end_the_flow() -> None:

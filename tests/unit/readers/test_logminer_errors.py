@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
+import struct
+from collections.abc import Callable
+from typing import Any
+
 import oracledb
 import pytest
+from oracledb import errors as driver
 
 from cdc.errors import (
     CcbridgeError,
@@ -18,8 +24,9 @@ from cdc.errors import (
     SessionLost,
     SnapshotTooOld,
     TransientError,
+    UnclassifiedError,
 )
-from cdc.oracle.errors import translated
+from cdc.oracle.errors import oracle_errors, translated
 
 
 class Fault:
@@ -44,20 +51,36 @@ def error(code: int, text: str = "", full_code: str = "") -> CcbridgeError:
         (
             (
                 *(28, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 2396, 3113, 3114, 3135, 12170, 12505, 12514),
-                *(12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583, 18, 20, 257, 1109, 12516, 12519),
+                *(
+                    2399,
+                    12528,
+                    12537,
+                    12541,
+                    12543,
+                    12547,
+                    12570,
+                    12571,
+                    12583,
+                    18,
+                    20,
+                    257,
+                    1109,
+                    12516,
+                    12519,
+                ),
             ),
             DatabaseUnreachable,
         ),
         ((1013, 1001, 1002, 1306, 1307), SessionLost),
-        ((600, 1281, 1282), ServerFault),
-        ((4030, 4036), ServerMemory),
+        ((600, 1280, 1281, 1282), ServerFault),
+        ((4030, 4031, 4036), ServerMemory),
         ((1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343), RedoLogTrouble),
         ((1555, 1466, 8103, 22924, 8181), SnapshotTooOld),
         ((1327, 1333, 1371, 26653, 25303), TransientError),
         ((1017, 28000, 28001), LoginRefused),
         ((942, 1031), NotGranted),
         ((900, 904, 1325, 1347, 1354, 3049, 65040), OperatorError),
-        ((1, 1400, 12899), RowError),
+        ((1, 1400, 1401, 1461, 4088, 12899, 20000, 20500, 20999), RowError),
     ],
 )
 def test_numbers_have_their_class(codes: tuple[int, ...], kind: type[CcbridgeError]) -> None:
@@ -80,8 +103,30 @@ def test_internal_error_is_no_network_fault() -> None:
     assert type(error(600, race)) is TransientError
 
 
+WRAPPED = {
+    "ORA-00604: error occurred at recursive SQL level 1\n{}": 604,
+    "ORA-12801: error signaled in parallel query server P001\n{}": 12801,
+    "ORA-04088: error during execution of trigger 'S.T'\n{}": 4088,
+    "{}\nORA-06512: at \"S.TRG\", line 3\nORA-04088: error during execution of trigger 'S.T'": 0,
+    "ORA-02091: transaction rolled back\n{}": 2091,
+    "ORA-06512: at line 1\n{}": 6512,
+    "ORA-29913: error in executing callout\nORA-29400: data cartridge error\n{}": 29913,
+    "ORA-12801: error signaled in parallel query server\nORA-00604: error at level 1\n{}": 12801,
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPED)
+@pytest.mark.parametrize("below", [1, 54, 600, 942, 1017, 1291, 1555, 2291, 3113, 4031, 16000, 20001])
+def test_a_wrapped_error_is_judged_by_what_is_in_the_wrapper(wrapper: str, below: int) -> None:
+    """A stack begins or ends with lines that only say where it was."""
+    text = wrapper.format(f"ORA-{below:05d}: what it is")
+    found, alone = error(WRAPPED[wrapper] or below, text), error(below)
+    assert (type(found), found.hint) == (type(alone), alone.hint)
+    assert f"ORA-{below:05d}" in str(found)
+
+
 def test_wrapper_is_classified_by_the_error_below() -> None:
-    """ORA-00604 only says that something else failed."""
+    """ORA-00604 only says that something else failed; alone it may pass."""
     text = "ORA-00604: error occurred at recursive SQL level 1\nORA-01031: insufficient privileges"
     assert isinstance(error(604, text), NotGranted)
     assert type(error(604, "ORA-00604: error occurred at recursive SQL level 1")) is TransientError
@@ -105,3 +150,90 @@ def test_row_errors_hide_values() -> None:
     """The text of a refused value may hold personal data."""
     found = error(12899, 'ORA-12899: value too large for column "X" (actual: 300): Maria')
     assert "Maria" not in str(found)
+
+
+KNOWN = sorted(
+    {
+        *driver.ERR_ORACLE_ERROR_XREF, *driver.ERR_RECOVERABLE_ERROR_CODES, *driver.ERR_INTEGRITY_ERROR_CODES,
+        *driver.ERR_OPERATIONAL_ERROR_CODES, *driver.ERR_INTERFACE_ERROR_CODES,
+        *(22, 31, 45, 378, 602, 603, 609, 1043, 3122, 16456, 27146, 28511, 56600),
+    }
+)  # fmt: skip
+"""Every ORA number the driver says something about."""
+
+
+def of_driver(message: str, code: int = 0) -> tuple[oracledb.Error, Any]:
+    """The exception as the driver itself makes it, and what is in it."""
+    inside = driver._Error(message, code=code)
+    return inside.exc_type(inside), inside
+
+
+@pytest.mark.parametrize("code", KNOWN)
+def test_every_number_the_driver_knows_is_a_row_a_retry_or_a_person(code: int) -> None:
+    """A session that is dead, or an error it takes for passing, is never for a person at once."""
+    exc, inside = of_driver(f"ORA-{code:05d}: text", code)
+    found = translated(exc, "ccb")
+    assert isinstance(found, RowError | TransientError | OperatorError)
+    if inside.is_session_dead or inside.isrecoverable:
+        assert isinstance(found, TransientError)
+    assert "ccb" in str(found)
+
+
+@pytest.mark.parametrize("number", sorted(driver.ERR_MESSAGE_FORMATS))
+def test_every_error_of_the_driver_itself_is_a_row_a_retry_or_a_person(number: int) -> None:
+    """The driver's own table of messages, whatever release is installed."""
+    exc, inside = of_driver(f"DPY-{number:04d}: text")
+    found = translated(exc, "ccb")
+    assert isinstance(found, RowError | TransientError | OperatorError)
+    if inside.is_session_dead or number // 1000 == 5:
+        assert isinstance(found, TransientError)
+
+
+def test_errors_without_a_class_are_told_once_they_last() -> None:
+    """What the driver takes for passing is tried again; whether it passes nobody knows."""
+    for code in (22, 31, 45, 378, 602, 603, 609, 1043, 3122, 16456, 27146, 28511, 56600):
+        found = translated(of_driver(f"ORA-{code:05d}: text", code)[0], "ccb")
+        assert isinstance(found, UnclassifiedError)
+        assert found.tries
+
+
+@pytest.mark.parametrize("code", [1536, 1552, 1950, 16000])
+def test_what_a_dba_has_to_change_has_a_hint(code: int) -> None:
+    """No quota, no undo, a read-only database: the number alone helps nobody."""
+    found = error(code)
+    assert type(found) is OperatorError
+    assert found.hint
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "invalid"), UnclassifiedError),
+        (ValueError("year -4712 is out of range"), UnclassifiedError),
+        (OverflowError("date value out of range"), UnclassifiedError),
+        (struct.error("unpack requires a buffer of 4 bytes"), UnclassifiedError),
+        (IndexError("index out of range"), UnclassifiedError),
+        (AttributeError("'NoneType' object has no attribute 'write'"), UnclassifiedError),
+        (OSError("bad file descriptor"), DatabaseUnreachable),
+        (TimeoutError("timed out"), DatabaseUnreachable),
+        (ssl.SSLError("record layer failure"), DatabaseUnreachable),
+    ],
+)
+def test_what_python_raises_in_the_driver_does_not_get_out(
+    raised: Exception, kind: type[CcbridgeError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told from our own errors by where it was raised; its text, which may hold a value, is not shown."""
+    monkeypatch.setattr(oracledb.ConnectParams, "set", raises_inside_of_the_driver(raised))
+    with pytest.raises(kind) as caught, oracle_errors("ccb"):
+        oracledb.ConnectParams().set()
+    assert str(raised) not in str(caught.value)
+    with pytest.raises(type(raised)), oracle_errors("ccb"):
+        raise raised.with_traceback(None)
+
+
+def raises_inside_of_the_driver(raised: Exception) -> Callable[..., None]:
+    """A function whose frame belongs to the driver."""
+    scope: dict[str, Any] = {"__name__": "oracledb.test", "raised": raised}
+    exec("def fails(*_):\n    raise raised", scope)  # noqa: S102 - a frame of another module
+    made: Callable[..., None] = scope["fails"]
+    return made
