@@ -90,8 +90,14 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
 def close(connection: oracledb.Connection) -> None:
     """Close a connection; what fails while it is closed does not matter, and it is not waited for long."""
     with suppress(CcbridgeError), oracle_errors("connection"):
-        connection.call_timeout = CLOSE_TIMEOUT_MS
+        hurry(connection)
         connection.close()
+
+
+def hurry(connection: oracledb.Connection) -> None:
+    """From now on an answer is not waited for long."""
+    if connection.is_healthy():  # the thin driver crashes the process where its socket is gone
+        connection.call_timeout = CLOSE_TIMEOUT_MS
 
 
 def _enter(cursor: oracledb.Cursor, settings: OracleSystem, subject: str) -> None:

@@ -14,7 +14,8 @@ import pytest
 from cdc.config import OracleSystem
 from cdc.errors import DatabaseUnreachable
 from cdc.oracle.calls import unanswered
-from cdc.oracle.connect import connect
+from cdc.oracle.connect import close, connect
+from cdc.oracle.errors import oracle_errors
 from sandbox.oracle_process import SYSTEM_PASSWORD, OracleProcess
 from sandbox.tls import Authority
 
@@ -138,3 +139,18 @@ def test_other_failures_of_the_login_stay_what_they_are(oracle: OracleProcess) -
         port = gone.getsockname()[1]
     with pytest.raises(DatabaseUnreachable, match="DPY-6005"):
         connect(settings(f"127.0.0.1:{port}/CCB"), module="test")
+
+
+def test_a_lost_connection_can_be_closed(oracle: OracleProcess) -> None:
+    """Safe, and safe to do twice: the driver crashes the process if a lost connection's time limit is set."""
+    dsn = settings(f"127.0.0.1:{oracle.port}/CCB")
+    lost, other = connect(dsn, module="lost"), connect(dsn, module="other")
+    with other, other.cursor() as cursor:
+        cursor.execute("select sid, serial# from v$session where module = 'lost'")
+        ((sid, serial),) = cursor.fetchall()
+        cursor.execute(f"alter system kill session '{sid},{serial}'")
+    with pytest.raises(DatabaseUnreachable), oracle_errors("ccb"), lost.cursor() as cursor:
+        cursor.execute("select 1 from dual")
+    close(lost)
+    close(lost)
+    assert not lost.is_healthy()

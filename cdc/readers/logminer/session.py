@@ -22,7 +22,7 @@ from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.errors import CcbridgeError, RedoNotAvailable, read_anew
 from cdc.oracle.apply_log import apply_log
-from cdc.oracle.connect import CLOSE_TIMEOUT_MS, close, connect
+from cdc.oracle.connect import close, connect, hurry
 from cdc.oracle.errors import oracle_errors
 from cdc.positions import Scn
 from cdc.readers.logminer.available_logs import available_logs
@@ -273,7 +273,7 @@ class MiningSession:
         in_pdb, self._in_pdb = self._in_pdb, None
         if mining is not None:
             with suppress(CcbridgeError), oracle_errors(self._system), mining.cursor() as cursor:
-                mining.call_timeout = CLOSE_TIMEOUT_MS
+                hurry(mining)
                 cursor.execute(END)
         for connection in (mining, in_pdb):
             if connection is not None:
