@@ -107,6 +107,7 @@ def _config(made: Site) -> str:
     return (
         f"[staging]\n{staging}"
         f'[systems.ccb]\nkind = "oracle"\ndsn = "{made.ccb.dsn}"\nuser = "CCBRIDGE"\ninsecure = true\n'
+        "poll_interval_ms = 25\n"
         f'time_zone = "Africa/Douala"\n'
         f'[systems.target]\nkind = "postgres"\n{target}'
         f'[rules]\npath = "{RULES}"\n'
@@ -134,7 +135,7 @@ def _reader(made: Site, changes: int) -> Iterator[dict[str, Any]]:
         [resume] = connection.execute("select resume from staging.checkpoint").fetchone() or [{}]
     settings = OracleSystem(
         kind="oracle", dsn=made.ccb.dsn, user="CCBRIDGE", password=made.ccb.passwords["CCBRIDGE"],
-        insecure=True,
+        poll_interval_ms=25, insecure=True,
     )  # fmt: skip
     reader = LogMinerReader("ccb", settings, [TABLE])
     seen = 0

@@ -115,7 +115,7 @@ class OracleSystem(Secret):
     wallet_password_file: Path | None = None
     insecure: bool = Field(default=False, description="allow a connection without TLS")
     connect_timeout_s: int = 10
-    poll_interval_ms: int = Field(default=25, ge=1, description="pause between two looks at the redo log")
+    poll_interval_ms: int = Field(default=500, ge=1, description="pause between two looks at the redo log")
     max_window_scn: int = Field(default=100_000, ge=1, description="SCNs that one LogMiner run covers")
     query_timeout_s: int = Field(
         default=600, ge=1, description="a call that takes longer is given up, and less is read at once"

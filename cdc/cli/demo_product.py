@@ -115,5 +115,5 @@ def configuration(world: World) -> str:
         f'[staging]\ndatabase = "{world.staging.name}"\nuser = "{world.staging.user}"\n{place}'
         f'[systems.prepaid]\nkind = "postgres"\ndatabase = "{world.prepaid.name}"\nuser = "ccbridge"\n{place}'
         f'[systems.ccb]\nkind = "oracle"\ndsn = "{world.ccb.tls_dsn}"\nuser = "CCBRIDGE"\n'
-        f'wallet = "{world.wallet}"\ntime_zone = "Africa/Douala"\n'
+        f'poll_interval_ms = 25\nwallet = "{world.wallet}"\ntime_zone = "Africa/Douala"\n'
     )

@@ -194,7 +194,7 @@ class Site:
             f'[systems.prepaid]\nkind = "postgres"\ndatabase = "{self.prepaid.name}"\nport = {port}\n{place}'
             f'slot = "{self.slot}"\norigin = "{self.slot}"\n'
             f'[systems.ccb]\nkind = "oracle"\ndsn = "{self.ccb.tls_dsn}"\nuser = "CCBRIDGE"\n'
-            f'wallet = "{self.world.wallet}"\ntime_zone = "Africa/Douala"\n'
+            f'poll_interval_ms = 25\nwallet = "{self.world.wallet}"\ntime_zone = "Africa/Douala"\n'
             f'[rules]\npath = "{rules}"\n{RUN_SETTINGS}'
         )
 

@@ -101,7 +101,9 @@ def prepared(dsn: str, pdb: str | None = REAL_PDB, *, mined_inside: bool = False
 def bridge_settings(dsn: str, pdb: str | None = REAL_PDB) -> OracleSystem:
     """How the bridge reaches the database: a common user where it is multitenant."""
     user = COMMON_BRIDGE if pdb else BRIDGE
-    return OracleSystem(kind="oracle", dsn=dsn, user=user, password=SECRET, insecure=True, pdb=pdb)
+    return OracleSystem(
+        kind="oracle", dsn=dsn, user=user, password=SECRET, insecure=True, pdb=pdb, poll_interval_ms=25
+    )
 
 
 def inside(dsn: str, pdb: str | None) -> str:

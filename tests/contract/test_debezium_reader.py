@@ -57,7 +57,12 @@ class DebeziumOracleSource(OracleSource):
 
     def reader(self) -> ChangeReader:
         settings = OracleSystem(
-            kind="oracle", dsn=self._dsn, user="SYSTEM", password=SYSTEM_PASSWORD, insecure=True
+            kind="oracle",
+            dsn=self._dsn,
+            user="SYSTEM",
+            password=SYSTEM_PASSWORD,
+            insecure=True,
+            poll_interval_ms=25,
         )
         return DebeziumReader("ccb", settings, [TableName(self.owner, name) for name in TABLES])
 

@@ -30,7 +30,12 @@ LAST = 999
 def debezium(source: OracleSource, *, password: str = SYSTEM_PASSWORD) -> DebeziumReader:
     """Debezium has more rights than our reader needs."""
     settings = OracleSystem(
-        kind="oracle", dsn=source.settings.dsn, user="SYSTEM", password=password, insecure=True
+        kind="oracle",
+        dsn=source.settings.dsn,
+        user="SYSTEM",
+        password=password,
+        insecure=True,
+        poll_interval_ms=25,
     )
     return DebeziumReader("ccb", settings, [TableName(source.owner, name) for name in TABLES])
 

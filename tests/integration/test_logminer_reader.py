@@ -466,7 +466,9 @@ def test_preflight_lists_every_fault_and_its_sql_mends_it(source: OracleSource) 
         f"grant create session to {user}",
         f"create table {table} (id number primary key)",
     )
-    settings = OracleSystem(kind="oracle", dsn=dsn, user=user, password=SECRET, insecure=True)
+    settings = OracleSystem(
+        kind="oracle", dsn=dsn, user=user, password=SECRET, insecure=True, poll_interval_ms=25
+    )
     rounds = []
     for _ in range(4):
         reader = LogMinerReader("ccb", settings, [TableName(source.owner, "BARE")])

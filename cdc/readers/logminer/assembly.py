@@ -52,7 +52,6 @@ class Assembly:
     Args:
         source: the system's name, for messages.
         table_of: which captured table a row belongs to.
-        private_threads: redo threads to leave out.
         lobs: which rows of LOBs and extended strings are kept with their transaction; none without it.
         apply_log: table whose rows mark transactions as ours.
         restored: open transactions whose rows are on disk from before a restart.
@@ -65,7 +64,6 @@ class Assembly:
         source: str,
         table_of: TableOf,
         *,
-        private_threads: frozenset[int] = frozenset(),
         lobs: LobFilter | None = None,
         apply_log: TableName | None = None,
         restored: Iterable[Transaction] = (),
@@ -73,7 +71,7 @@ class Assembly:
         spill: Callable[[Transaction], int] | None = None,
     ) -> None:
         self._source, self._table_of = source, table_of
-        self._private_threads, self._lobs = private_threads, lobs
+        self._lobs = lobs
         self._apply_log = apply_log and (apply_log.schema, apply_log.name)
         self._open: dict[str, Transaction] = {one.xid: one for one in restored}
         self._max_bytes, self._spill, self._bytes = max_bytes, spill, 0
@@ -97,8 +95,6 @@ class Assembly:
             RedoUnreadable: what was read cannot be trusted, whatever the table.
         """
         code = row.operation_code
-        if row.thread in self._private_threads:
-            return None
         if (row.status not in _GOOD_STATUS or code == Code.MISSING_SCN) and self._refused_status(row):
             return None
         if row.csf or self._pieces:

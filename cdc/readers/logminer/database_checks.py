@@ -31,6 +31,7 @@ select a.thread#, a.dest_id, count(*) from v$archived_log a, v$database d
 where a.archived = 'YES' and a.standby_dest = 'NO' and a.resetlogs_change# = d.resetlogs_change#
 group by a.thread#, a.dest_id"""
 OF_PDB = "select all_column from dba_supplemental_logging"
+PRIVATE_THREADS = "select thread#, status from v$thread where enabled = 'PRIVATE' order by thread#"
 SYSTEM_RIGHTS = "select privilege from user_sys_privs"
 ROLES = "select granted_role from user_role_privs"
 ROLE_RIGHTS = "select role, privilege from role_sys_privs"
@@ -164,7 +165,8 @@ def destination_findings(probe: Probe, settings: OracleSystem) -> Iterator[Findi
     for thread, destination, _ in probe.rows(LOGS):
         found.setdefault(int(thread), set()).add(int(destination))
     for thread, destinations in sorted(found.items()):
-        if not destinations & set(wanted):
+        destinations.discard(0)  # restored ones may always be used
+        if destinations and not destinations & set(wanted):
             there = ", ".join(map(str, sorted(destinations)))
             yield Finding(
                 f"setting archive_destinations, thread {thread}",
@@ -172,6 +174,19 @@ def destination_findings(probe: Probe, settings: OracleSystem) -> Iterator[Findi
                 "a destination of each redo thread",
                 f"set archive_destinations to include one of {there}",
             )
+
+
+def thread_findings(probe: Probe) -> Iterator[Finding]:
+    """PRIVATE threads are read like others; only the instance that names one can use it."""
+    for thread, status in probe.rows(PRIVATE_THREADS):
+        yield Finding(
+            f"redo thread {thread}",
+            f"PRIVATE, {status}: read like the others",
+            "PUBLIC, so that any instance can open it",
+            f"alter database disable thread {thread}; alter database enable public thread {thread};"
+            " -- while its instance is down",
+            advice=True,
+        )
 
 
 def power_findings(probe: Probe, settings: OracleSystem, place: Container) -> Iterator[Finding]:

@@ -1,68 +1,24 @@
 """Which redo and archived logs one LogMiner session needs, and whether they are all there.
 
-A log that is missing from the list is the classic silent loss: LogMiner mines what it is given. So
-the list is checked for each redo thread before mining: sequences without a gap from the log that
-holds the start on to the current one. Read next: `cdc.readers.logminer.session`.
+A log that is missing from the list is the classic silent loss: LogMiner mines what it is given. So the
+list is checked for each redo thread before mining. The proof is in the sequences, not in the SCNs: an
+instance that was down leaves SCNs that no log holds, and log 8 is still the next one after log 7. Read
+next: `cdc.readers.logminer.thread_logs`.
 
-Source: Oracle Database Reference 19c: V$LOG, V$LOGFILE, V$ARCHIVED_LOG, V$THREAD.
+Source: Oracle Database Reference 19c: V$LOG, V$LOGFILE, V$ARCHIVED_LOG, V$LOG_HISTORY, V$THREAD.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from types import MappingProxyType
 
+from cdc.readers.logminer.thread_logs import Gap, LogFile, RedoThread, ThreadLogs
 
-@dataclass(frozen=True)
-class LogFile:
-    """An online or archived log; `next_scn` is None while it is written to.
+__all__ = ["Gap", "LogFile", "LogList", "RedoThread", "logs_to_mine"]
 
-    `usable` is False for archived logs whose file was deleted; `destination` is DEST_ID of an archived one.
-    An online log is there once for each member of its group, `doubtful` if V$LOGFILE has a status for it.
-    """
-
-    name: str
-    thread: int
-    sequence: int
-    first_scn: int
-    next_scn: int | None
-    archived: bool
-    usable: bool = True
-    destination: int = 0
-    doubtful: bool = False
-
-
-@dataclass(frozen=True)
-class RedoThread:
-    """A redo thread of V$THREAD; PRIVATE threads and closed ones may have no log to mine."""
-
-    thread: int
-    is_open: bool
-    last_redo_scn: int
-    enabled_scn: int | None = None
-    sequence: int = 0
-    private: bool = False
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Logs of one thread that are needed and not there."""
-
-    thread: int
-    first_sequence: int | None
-    last_sequence: int | None
-    deleted: bool = False
-
-    def __str__(self) -> str:
-        if self.first_sequence is None:
-            older = f", sequences below {self.last_sequence} are missing" if self.last_sequence else ""
-            return f"thread {self.thread}: no log reaches back to the start{older}"
-        span = f"{self.first_sequence}"
-        if self.last_sequence != self.first_sequence:
-            span += f" to {self.last_sequence}" if self.last_sequence else " and later"
-        what = "was archived and its file deleted since (RMAN)" if self.deleted else "was never archived"
-        return f"thread {self.thread} sequence {span} {what}"
+NOTHING_ENDED: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -72,6 +28,10 @@ class LogList:
     logs: tuple[LogFile, ...]
     gaps: tuple[Gap, ...]
 
+    def until(self, scn: int) -> LogList:
+        """The logs that hold redo up to an SCN, that one included."""
+        return LogList(tuple(log for log in self.logs if log.first_scn <= scn), self.gaps)
+
 
 def logs_to_mine(
     start: int,
@@ -79,81 +39,59 @@ def logs_to_mine(
     threads: Sequence[RedoThread],
     destinations: Sequence[int] = (),
     turn: int = 0,
+    *,
+    ended: Mapping[int, int] = NOTHING_ENDED,
 ) -> LogList:
-    """Pick the logs for mining from `start` on.
+    """Pick the logs for mining what comes after `start`.
 
     Args:
-        start: SCN that the first log must hold.
-        available: online and archived logs in any order; a log that is both counts as archived.
-        threads: the database's redo threads; logs of other threads are left out.
+        start: SCN behind which redo is needed.
+        available: online and archived logs in any order, copies included; of an archived copy of the
+            current log the online one is taken, because it goes on.
+        threads: the database's redo threads; logs of other threads are left out. Closed ones count, and
+            PRIVATE ones: there is redo of theirs if an instance used them.
         destinations: archive destinations whose copies may be used, the preferred first; all, the one
-            with the smallest number first, if there is none.
+            with the smallest number first, if there is none. Restored logs have destination 0: they may
+            always be used, and come last.
         turn: which of a log's copies, the best being 0; one more than before when it could not be read.
+        ended: sequence of the newest log of each thread that ended before the redo that is needed.
 
     Returns:
         The logs of all threads and the gaps among them.
     """
     copies: dict[tuple[int, int], list[LogFile]] = {}
     for log in available:
-        if not (log.archived and destinations and log.destination not in destinations):
+        if log.sequence > 0 and _may_be_used(log, destinations):
             copies.setdefault((log.thread, log.sequence), []).append(log)
     by_place = {place: _copy(some, destinations, turn) for place, some in copies.items()}
     chosen: list[LogFile] = []
     gaps: list[Gap] = []
     for thread in threads:
-        if thread.private:
-            continue
-        logs = sorted(
-            (log for log in by_place.values() if log.thread == thread.thread), key=lambda log: log.sequence
-        )
-        needed = thread.is_open or thread.last_redo_scn >= start
-        if needed:
-            gaps.extend(_gaps(start, logs, thread))
-        chosen.extend(log for log in logs if log.usable)
+        logs = [log for log in by_place.values() if log.thread == thread.thread]
+        found = ThreadLogs(start, thread, logs, ended.get(thread.thread, 0))
+        gaps.extend(found.gaps())
+        chosen.extend(found.files)
     chosen.sort(key=lambda log: (log.first_scn, log.thread))
     return LogList(tuple(chosen), tuple(gaps))
 
 
+def _may_be_used(log: LogFile, destinations: Sequence[int]) -> bool:
+    return not (log.archived and destinations and log.destination not in (*destinations, 0))
+
+
 def _copy(copies: Sequence[LogFile], destinations: Sequence[int], turn: int) -> LogFile:
-    """One copy of a log; all that are there have their turn."""
-    ranked = sorted(copies, key=lambda log: _rank(log, destinations))
-    there = [log for log in ranked if log.usable] or ranked[:1]
-    return there[turn % len(there)]
+    """One copy of a log; all that are there and whole have their turn."""
+    whole = [log for log in copies if log.usable and log.next_scn is None]
+    if not whole:  # a copy made while the log was written to ends before the log does
+        end = max(log.next_scn or 0 for log in copies)
+        whole = [log for log in copies if (log.next_scn or 0) == end]
+    there = [log for log in whole if log.usable] or whole
+    ranked = sorted(there, key=lambda log: _rank(log, destinations))
+    return ranked[turn % len(ranked)]
 
 
-def _rank(log: LogFile, destinations: Sequence[int]) -> tuple[bool, bool, int, str]:
-    """The smallest is the best copy: archived, at the preferred destination, not doubtful."""
+def _rank(log: LogFile, destinations: Sequence[int]) -> tuple[bool, bool, bool, int, str]:
+    """The smallest is the best copy: archived, at the preferred destination, not doubtful, not restored."""
     preference = destinations.index(log.destination) if log.destination in destinations else log.destination
-    return not log.archived, log.doubtful, preference, log.name
-
-
-def _gaps(start: int, logs: Sequence[LogFile], thread: RedoThread) -> list[Gap]:
-    if not logs:
-        return [Gap(thread.thread, None, None)]
-    gaps = list(_deleted(logs, thread.thread))
-    enabled_later = thread.enabled_scn is not None and thread.enabled_scn > start
-    if logs[0].first_scn > start and not enabled_later:
-        gaps.append(Gap(thread.thread, None, logs[0].sequence))
-    gaps.extend(
-        Gap(thread.thread, log.sequence + 1, following.sequence - 1)
-        for log, following in pairwise(logs)
-        if following.sequence != log.sequence + 1
-    )
-    end = logs[-1].next_scn
-    if end is not None and (thread.is_open or end < thread.last_redo_scn):
-        gaps.append(Gap(thread.thread, logs[-1].sequence + 1, None))
-    return gaps
-
-
-def _deleted(logs: Sequence[LogFile], thread: int) -> Iterator[Gap]:
-    """Logs that are known and whose files are gone, runs of sequences together."""
-    run: list[int] = []
-    for log in logs:
-        if log.usable:
-            continue
-        if run and log.sequence != run[-1] + 1:
-            yield Gap(thread, run[0], run[-1], deleted=True)
-            run = []
-        run.append(log.sequence)
-    if run:
-        yield Gap(thread, run[0], run[-1], deleted=True)
+    restored = log.archived and log.destination == 0
+    return not log.archived, log.doubtful, restored, preference, log.name

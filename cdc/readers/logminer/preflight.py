@@ -58,6 +58,8 @@ def findings(
         found += database_checks.parameter_findings(probe, settings)
     if "V$ARCHIVED_LOG" not in hidden:
         found += database_checks.destination_findings(probe, settings)
+    if "V$THREAD" not in hidden:
+        found += database_checks.thread_findings(probe)
     found += database_checks.power_findings(probe, settings, place)
     if container:
         return found

@@ -13,7 +13,6 @@ of the tables (`captured`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -29,7 +28,7 @@ from cdc.readers.logminer.captured import CapturedTables
 from cdc.readers.logminer.large_values import LargeValues, from_redo
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.open_work import OpenWork
-from cdc.readers.logminer.recovery import SESSION_ERRORS, Recovery
+from cdc.readers.logminer.recovery import SESSION_ERRORS, Recovery, wait
 from cdc.readers.logminer.reselect import Reselect
 from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.snapshot import Snapshot, take_point
@@ -37,7 +36,6 @@ from cdc.readers.logminer.stream import Stream
 from cdc.readers.logminer.window import WindowSize
 
 IDENTITY = "select dbid, resetlogs_change#, to_char(resetlogs_time, 'YYYY-MM-DD HH24:MI:SS') from v$database"
-STOP_POLL_S = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +103,7 @@ class LogMinerReader:
         """
         try:
             tables = self._captured.begin_snapshot()
-            point = take_point(self._session.connection, self.system, self._session.utc_offset)
+            point = take_point(self._session.connection, self.system)
             log.info("snapshot_started", system=self.system, position=point.scn, tables=len(tables))
             resume = {**point.resume, **self._captured.resume()}
             reading = Snapshot(self._session.tables_connection, self.system, point, resume)
@@ -151,7 +149,7 @@ class LogMinerReader:
                         "mining_session_failed", system=self.system, error_code=exc.code, reason=str(exc),
                         window_scn=self._window.scns,
                     )  # fmt: skip
-                    _wait(pause_s, stop)
+                    wait(pause_s, stop)
         except BaseException:
             self._session.close()
             raise
@@ -211,9 +209,3 @@ class LogMinerReader:
             large=LargeValues(self._reselect, from_redo(self._settings), self._read),
         )  # fmt: skip
         return self._stream
-
-
-def _wait(seconds: float, stop: StopAsked) -> None:
-    until = time.monotonic() + seconds
-    while not stop() and (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, STOP_POLL_S))

@@ -7,6 +7,8 @@ and of the login are not handled here: the flow knows what to do about them. Rea
 
 from __future__ import annotations
 
+import time
+
 from cdc.errors import (
     OperatorError,
     RedoLogTrouble,
@@ -16,12 +18,14 @@ from cdc.errors import (
     SessionLost,
     TransientError,
 )
+from cdc.ports import StopAsked
 
 SESSION_ERRORS = (RedoLogTrouble, ServerFault, ServerMemory, SessionLost)
 """What a new LogMiner session may cure."""
 FIRST_PAUSE_S = 0.2
 LOG_TRIES = SESSION_TRIES = 5
 FAULT_TRIES = 2
+STOP_POLL_S = 0.2
 
 
 class Recovery:
@@ -60,3 +64,10 @@ class Recovery:
     def wants_smaller_window(exc: TransientError) -> bool:
         """Memory of the server, or a call that took too long: less in one go may do."""
         return isinstance(exc, ServerMemory | SessionLost)
+
+
+def wait(seconds: float, stop: StopAsked) -> None:
+    """Pause, unless the process was asked to end."""
+    until = time.monotonic() + seconds
+    while not stop() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, STOP_POLL_S))

@@ -28,6 +28,8 @@ from cdc.positions import Scn
 from cdc.readers.logminer.available_logs import available_logs
 from cdc.readers.logminer.containers import container_of
 from cdc.readers.logminer.contents import contents_query
+from cdc.readers.logminer.host_time import parsed_offset
+from cdc.readers.logminer.listed_logs import ListedLogs
 from cdc.readers.logminer.logs import Gap, LogList, RedoThread, logs_to_mine
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.window import RedoState
@@ -39,9 +41,16 @@ ARCHIVER_PAUSES_S = (0.2, 0.4, 0.8, 1.6, 3.2)
 """Waits for a log that was switched out of and is not yet registered as archived."""
 
 LOOK = """
-select d.current_scn, t.thread#, t.status, t.enabled, t.enable_change#, t.last_redo_change#, t.sequence#
-from v$database d, v$thread t
+select t.thread#, t.status, t.enabled, t.enable_change#, t.disable_change#, t.last_redo_change#,
+  t.checkpoint_change#, t.sequence#, to_char(systimestamp, 'TZH:TZM')
+from v$thread t
 order by t.thread#"""
+CURRENT = "select current_scn from v$database"
+CURRENT = "select current_scn from v$database"
+NO_END = 0
+"""END_SCN of a run that ends with the redo on disk."""
+LISTED_AHEAD = 4
+"""Windows behind the next one whose logs are given to LogMiner with those of the next."""
 
 START = """
 begin
@@ -84,8 +93,8 @@ class MiningSession:
         self._connection: oracledb.Connection | None = None
         self._in_pdb: oracledb.Connection | None = None
         self._opened_at = self._pga_looked_at = 0.0
-        self._listed: tuple[tuple[int, int], ...] | None = None
-        self._listed_from = self._copies_turn = 0
+        self._listed: ListedLogs | None = None
+        self._copies_turn = 0
         self._finds_logs: bool | None = None
         self.utc_offset = timedelta(0)
 
@@ -100,7 +109,6 @@ class MiningSession:
         if self._connection is None:
             self._connection = self._open(in_root=True)
             self._opened_at = self._pga_looked_at = time.monotonic()
-            self._read_offset(self._connection)
         return self._connection
 
     @property
@@ -154,29 +162,32 @@ class MiningSession:
                 local_undo = cursor.fetchone() == ("TRUE",)
         return contents_query(self._tables, pdb, local_undo=local_undo)
 
-    def _read_offset(self, connection: oracledb.Connection) -> None:
-        """The host's offset now; it changes with daylight saving."""
-        with oracle_errors(self._system), connection.cursor() as cursor:
-            cursor.execute("select to_char(systimestamp, 'TZH:TZM') from dual")
-            self.utc_offset = parsed_offset(str(cursor.fetchone()[0]))
-
     def look(self) -> RedoState:
-        """Where the redo ends now."""
+        """Where the redo ends now; renews the host's offset, which changes with daylight saving."""
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             cursor.execute(LOOK, fetch_decimals=False)
             rows = cursor.fetchall()
+        self.utc_offset = parsed_offset(str(rows[0][8]))
         threads = tuple(
             RedoThread(
-                thread=int(row[1]),
-                is_open=row[2] == "OPEN",
+                thread=int(row[0]),
+                is_open=row[1] == "OPEN",
+                private=row[2] == "PRIVATE",
+                enabled_scn=int(row[3]) if row[3] else None,
+                disabled_scn=int(row[4] or 0),
                 last_redo_scn=int(row[5] or 0),
-                enabled_scn=int(row[4]) if row[4] else None,
-                sequence=int(row[6] or 0),
-                private=row[3] == "PRIVATE",
+                checkpoint_scn=int(row[6] or 0),
+                sequence=int(row[7] or 0),
             )
             for row in rows
         )
-        return RedoState(int(rows[0][0]), threads, time.monotonic())
+        return RedoState(None, threads, time.monotonic())
+
+    def current_scn(self) -> int:
+        """The database's SCN now; asking for it reads the control file."""
+        with oracle_errors(self._system), self.connection.cursor() as cursor:
+            cursor.execute(CURRENT, fetch_decimals=False)
+            return int(cursor.fetchone()[0])
 
     def rows(self, start: int, read_to: int, end: int, state: RedoState) -> Iterator[list[LogRow]]:
         """Mine from `start` and yield the rows with read_to < SCN <= end, in arrays.
@@ -198,9 +209,13 @@ class MiningSession:
 
         Raises: as for `rows`.
         """
-        self._list_logs(start, state)
+        start = max(start, self._list_logs(start, end, state))
+        if start > end:
+            return  # no instance was up meanwhile
+        # LogMiner looks beyond its end: where nothing is on disk there it finds a log missing (ORA-01291)
+        bound = end if start < end < state.flushed_scn else NO_END
         with oracle_errors(self._system), self.connection.cursor() as cursor:
-            cursor.execute(START, start_scn=start, end_scn=end)
+            cursor.execute(START, start_scn=start, end_scn=bound)
         with oracle_errors(self._system):
             cursor = self.connection.cursor()
         with cursor:
@@ -214,25 +229,29 @@ class MiningSession:
                     return
                 yield rows
 
-    def _list_logs(self, start: int, state: RedoState) -> None:
-        """Give LogMiner the logs from `start` on, again after every log switch."""
-        if self._listed == state.sequences and self._listed_from <= start:
-            return
+    def _list_logs(self, start: int, end: int, state: RedoState) -> int:
+        """Give LogMiner the logs of a range unless it has them; returns the first SCN that they hold.
+
+        All logs from the start on must be there, but only those of the next windows are given: LogMiner opens
+        every file that it is given.
+        """
         if self.finds_logs:
-            self._listed, self._listed_from = state.sequences, start
-            self._read_offset(self.connection)
-            return
+            return start
+        if self._listed is not None and self._listed.serves(start, end, state):
+            return self._listed.first_scn
         found = self._complete_logs(start, state)
+        reach = end + LISTED_AHEAD * (end - start)
+        near = found.until(reach)
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             if self._listed is not None:
                 with suppress(oracledb.DatabaseError):  # ORA-01307: no session to end
                     cursor.execute(END)
             self._listed = None
-            for option, file in zip(_options(), found.logs, strict=False):
+            for option, file in zip(_options(), near.logs, strict=False):
                 cursor.execute(ADD.format(option=option), name=file.name)
-        self._listed, self._listed_from = state.sequences, start
-        self._read_offset(self.connection)
-        log.debug("redo_logs_listed", system=self._system, logs=len(found.logs), start=start)
+        self._listed = ListedLogs.of(near, start, None if near == found else reach, state)
+        log.debug("redo_logs_listed", system=self._system, logs=len(near.logs), start=start)
+        return self._listed.first_scn
 
     def use_other_copies(self) -> None:
         """A log could not be read: the next list names another member or destination where there is one."""
@@ -242,26 +261,30 @@ class MiningSession:
         """Logs from `start` on that are not there now; none is named where LogMiner finds them itself."""
         if self.finds_logs:
             return ()
-        available, threads = available_logs(self.connection, self._system, start), self.look().threads
-        return logs_to_mine(start, available, threads, self._settings.archive_destinations).gaps
+        return self._logs(start, self.look().threads).gaps
+
+    def _logs(self, start: int, threads: Sequence[RedoThread]) -> LogList:
+        available = available_logs(self.connection, self._system, start)
+        return logs_to_mine(
+            start, available.logs, threads, self._settings.archive_destinations, self._copies_turn,
+            ended=available.ended,
+        )  # fmt: skip
 
     def _complete_logs(self, start: int, state: RedoState) -> LogList:
-        found = LogList((), ())
+        threads, found = state.threads, LogList((), ())
         for pause in (*ARCHIVER_PAUSES_S, None):
-            found = logs_to_mine(
-                start,
-                available_logs(self.connection, self._system, start),
-                state.threads,
-                self._settings.archive_destinations,
-                self._copies_turn,
-            )
+            found = self._logs(start, threads)
             if not found.gaps:
                 return found
             if pause is None or any(gap.deleted for gap in found.gaps):
                 break
             time.sleep(pause)
+            threads = self.look().threads  # one may have been closed since
+        chosen = ", ".join(map(str, self._settings.archive_destinations))
         raise RedoNotAvailable(
-            f"{self._system}: redo from {Scn(start)} on is incomplete: " + "; ".join(map(str, found.gaps)),
+            f"{self._system}: redo from {Scn(start)} on is incomplete: "
+            + "; ".join(map(str, found.gaps))
+            + (f" (of archive_destinations {chosen})" if chosen else ""),
             hint="restore the archived logs (RMAN: restore archivelog), reading then goes on where it was; "
             f"or, {read_anew(self._system)}",
         )
@@ -292,10 +315,3 @@ def _log_row(row: tuple[object, ...]) -> LogRow:
         value = values[place]
         values[place] = value.hex() if isinstance(value, bytes) else ""
     return LogRow._make(values)
-
-
-def parsed_offset(text: str) -> timedelta:
-    """`+01:00` as a time delta."""
-    hours, _, minutes = text.strip().lstrip("+-").partition(":")
-    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
-    return -offset if text.strip().startswith("-") else offset

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import oracledb
@@ -32,11 +32,12 @@ from cdc.oracle.errors import oracle_errors
 from cdc.ports import StopAsked
 from cdc.positions import Scn
 from cdc.readers.logminer.batches import utc
+from cdc.readers.logminer.host_time import parsed_offset
 from cdc.readers.logminer.large_values import unreadable_columns
 from cdc.readers.logminer.selected import LARGE_ROWS, select_as_of, text_of_large
 from cdc.readers.logminer.values import canonical, marked
 
-NOW = "select current_scn, cast(systimestamp as date) from v$database"
+NOW = "select current_scn, cast(systimestamp as date), to_char(systimestamp, 'TZH:TZM') from v$database"
 LARGE_CHARACTERS = 16 * 2**20
 """Values of one batch of such a table, about."""
 OLDEST_OPEN = "select min(start_scn) from gv$transaction where start_scn > 1"
@@ -56,7 +57,7 @@ class Point:
         return {"read_from": self.read_from, "committed": self.scn}
 
 
-def take_point(connection: oracledb.Connection, system: str, utc_offset: timedelta) -> Point:
+def take_point(connection: oracledb.Connection, system: str) -> Point:
     """Choose the SCN of a snapshot."""
     with oracle_errors(system), connection.cursor() as cursor:
         cursor.execute(NOW, fetch_decimals=False)
@@ -64,8 +65,9 @@ def take_point(connection: oracledb.Connection, system: str, utc_offset: timedel
         cursor.execute(OLDEST_OPEN, fetch_decimals=False)
         oldest = cursor.fetchone()[0]
         cursor.execute(NOW, fetch_decimals=False)
-        scn, when = cursor.fetchone()
-    return Point(int(scn), min(first, int(oldest) if oldest else first) - 1, utc(when, utc_offset))
+        scn, when, offset = cursor.fetchone()
+    taken_at = utc(when, parsed_offset(str(offset)))
+    return Point(int(scn), min(first, int(oldest) if oldest else first) - 1, taken_at)
 
 
 class Snapshot:

@@ -25,14 +25,16 @@ from cdc.readers.logminer.lob_filter import LobFilter
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.output import Output
-from cdc.readers.logminer.recovery import Recovery
+from cdc.readers.logminer.recovery import Recovery, wait
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.transaction import Transaction
-from cdc.readers.logminer.window import FLUSH_S, RedoState, WindowSize, session_start, window_end
+from cdc.readers.logminer.window import FLUSH_S, WindowSize, session_start, window_end
 
 IDLE_BATCH_S = 1.0
 """How often an idle stream tells that its position moved on."""
+LOOK_EVERY_WINDOWS = 8
+"""While far behind: online logs are archived meanwhile, whose copies last."""
 
 
 class Stream:
@@ -78,7 +80,7 @@ class Stream:
         self._captured.begin(resume)
         self.read_to = min(start, committed)
         state = since = self._session.look()
-        assembly = self._assembly(state, restored)
+        assembly = self._assembly(restored)
         maker = BatchMaker(
             self._system, self._captured.readers, self._settings.user.upper(),
             stop=self._captured.refuse, stopped=self._captured.stopped,
@@ -89,17 +91,17 @@ class Stream:
             dict(resume),
             LargeRows(self._system, self._captured.readers, self._captured.large, self._large.from_redo),
         )  # fmt: skip
-        pause_s = self._settings.poll_interval_ms / 1000
         told_at = time.monotonic()
+        windows = 0
         while not stop():
             end = window_end(self.read_to, state, since, scns=self._window.scns, still_s=FLUSH_S)
-            rows = 0
             if end > self.read_to:
-                began = time.monotonic()
+                began, rows = time.monotonic(), 0
                 for array in self._session.rows(self._start(assembly), self.read_to, end, state):
                     rows += len(array)
                     yield from self._take(array, assembly, output)
                 self.read_to = end
+                windows += 1
                 self._window.settle(rows, time.monotonic() - began)
                 self._recovery.progressed()
                 if output.waiting or time.monotonic() - told_at >= IDLE_BATCH_S:
@@ -107,21 +109,21 @@ class Stream:
                     yield output.flush(end, self._session.utc_offset)
                 self._oldest_open.look(self._session.connection, assembly.open)
                 self._session.renew_if_old()
-            if self.read_to < state.flushed_scn - 1:
-                continue  # behind: the next window is known already
-            if not rows and not stop():
-                time.sleep(pause_s)
+            behind = self.read_to < state.flushed_scn - 1
+            if behind and windows % LOOK_EVERY_WINDOWS:
+                continue  # the next window is known already
+            if not behind:
+                wait(state.looked_at + self._settings.poll_interval_ms / 1000 - time.monotonic(), stop)
             now = self._session.look()
             if now.flushed_scn != since.flushed_scn:
                 since = now
             state = now
 
-    def _assembly(self, state: RedoState, restored: Sequence[Transaction]) -> Assembly:
+    def _assembly(self, restored: Sequence[Transaction]) -> Assembly:
         log = apply_log(self._settings)
         return Assembly(
             self._system,
             self._captured.table_of,
-            private_threads=frozenset(one.thread for one in state.threads if one.private),
             apply_log=log.table if log is not None else None,
             lobs=LobFilter(self._captured.large, self._large.from_redo),
             restored=restored,

@@ -22,24 +22,28 @@ QUICK_S, SLOW_S = 5.0, 60.0
 
 @dataclass(frozen=True)
 class RedoState:
-    """The end of the redo at one look: V$DATABASE.CURRENT_SCN, V$THREAD, and a steady clock."""
+    """The end of the redo at one look: V$THREAD, and a steady clock.
 
-    current_scn: int
+    `current_scn` is V$DATABASE.CURRENT_SCN where it was asked for: each such query reads the control file,
+    and the threads know better.
+    """
+
+    current_scn: int | None
     threads: tuple[RedoThread, ...]
     looked_at: float = 0.0
 
     @property
     def flushed_scn(self) -> int:
         """SCN up to which every open thread has redo on disk; records *at* it may still follow."""
-        open_threads = [
-            thread.last_redo_scn for thread in self.threads if thread.is_open and not thread.private
-        ]
-        return min(self.current_scn, *open_threads) if open_threads else self.current_scn
+        flushed = [thread.last_redo_scn for thread in self.threads if thread.is_open]
+        if self.current_scn is not None:
+            flushed.append(self.current_scn)
+        return min(flushed, default=0)
 
     @property
-    def sequences(self) -> tuple[tuple[int, int], ...]:
-        """Current log of each thread: changes with a log switch."""
-        return tuple((thread.thread, thread.sequence) for thread in self.threads)
+    def sequences(self) -> tuple[tuple[int, int, bool], ...]:
+        """Current log of each thread, and whether it is open: changes with a log switch."""
+        return tuple((thread.thread, thread.sequence, thread.is_open) for thread in self.threads)
 
 
 class WindowSize:
@@ -80,10 +84,7 @@ def window_end(read_to: int, state: RedoState, since: RedoState | None, *, scns:
     """
     flushed = state.flushed_scn
     still = (
-        since is not None
-        and since.flushed_scn == flushed
-        and state.current_scn >= flushed
-        and state.looked_at - since.looked_at >= still_s
+        since is not None and since.flushed_scn == flushed and state.looked_at - since.looked_at >= still_s
     )
     end = flushed if still else flushed - 1
     return max(read_to, min(end, read_to + scns))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from operator import attrgetter
 
@@ -72,8 +72,9 @@ class Record:
 class LogFile:
     """One log sequence of a thread: its records from `first_record` on, SCNs first <= scn < next.
 
-    `deleted` logs say so in V$ARCHIVED_LOG, `lost` ones are gone from the disk and nothing says it;
-    `hidden_looks` counts down the looks at V$ARCHIVED_LOG that do not show a log yet.
+    `deleted` logs say so in V$ARCHIVED_LOG, `lost` ones are gone from the disk and nothing says it,
+    `restored` ones are at no destination any more; `hidden_looks` counts down the looks at V$ARCHIVED_LOG
+    that do not show a log yet.
     """
 
     sequence: int
@@ -87,6 +88,7 @@ class LogFile:
     deleted: bool = False
     thread: int = 1
     lost: bool = False
+    restored: bool = False
     hidden_looks: int = 0
 
     @property
@@ -114,21 +116,26 @@ class Journal:
         self.logs: list[LogFile] = []
         self.threads: dict[int, RedoThread] = {}
         self.archiver_looks = 0
+        self.heartbeat_s = 0.0
+        self.copies: list[LogFile] = []
+        self.cleared_groups: set[int] = set()
         self._of_thread: dict[int, list[LogFile]] = {}
         self._rooms: dict[int, int] = {}
         self._mark_scns: list[int] = [first_scn]
         self._mark_times: list[float] = [float(int(now))]
         self.open_thread(1, first_scn)
 
-    def open_thread(self, number: int, scn: int) -> None:
-        """Open a redo thread, a new one or one that was closed; its first log begins at an SCN."""
+    def open_thread(self, number: int, scn: int, *, private: bool = False) -> None:
+        """Open a redo thread, a new one or one that was closed; its first log begins at an SCN.
+
+        What was written by others while it was closed is in no log of it.
+        """
         found = self.threads.get(number)
         if found is None:
-            self.threads[number] = RedoThread(number, scn, self.clock())
+            found = self.threads[number] = RedoThread(number, scn, self.clock(), enabled_scn=scn)
             self._of_thread[number] = []
-        else:  # its sequences and their SCNs go on without a gap
-            found.is_open = True
-            self.current(number).next_scn = scn
+        found.is_open, found.is_private, found.shown = True, private, None
+        found.opened_scn, found.opened_at = scn, self.clock()
         self._open_log(number, scn)
 
     def close_thread(self, number: int, scn: int) -> None:
@@ -137,6 +144,13 @@ class Journal:
         thread = self.threads[number]
         thread.is_open, thread.closed_scn = False, scn
 
+    def copy_current(self, number: int, scn: int) -> LogFile:
+        """An archived copy of a thread's current log, which goes on to be written."""
+        log = self.current(number)
+        copy = replace(log, next_scn=scn, next_time=self.clock(), end_record=len(self.records))
+        self.copies.append(copy)
+        return copy
+
     def append(self, record: Record) -> None:
         """Write a record; its SCN is not below the last one's."""
         self.mark(record.scn)
@@ -144,6 +158,7 @@ class Journal:
         if self._rooms[thread] <= 0:
             self.switch(record.scn, thread)
         self._rooms[thread] -= 1
+        self.threads[thread].last_scn = record.scn
         self.records.append(record)
 
     def set_log_size(self, records: int) -> None:
@@ -174,12 +189,17 @@ class Journal:
         opened = LogFile(sequence, group, scn, self.clock(), len(self.records), thread=thread)
         logs.append(opened)
         self.logs.append(opened)
+        self.cleared_groups.discard(group)
         self._rooms[thread] = self.records_per_log
         return opened
 
     def current(self, thread: int = 1) -> LogFile:
         """Newest log of a thread."""
         return self._of_thread[thread][-1]
+
+    def of_thread(self, thread: int) -> list[LogFile]:
+        """All logs of a thread, oldest first."""
+        return self._of_thread[thread]
 
     def online(self) -> list[LogFile]:
         """Newest log of each group."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.journal import LogFile
-from sandbox.oracle.engine.mining import archive_name, member_name, online_logs
+from sandbox.oracle.engine.mining import archive_name, copy_name, member_name, online_logs, shown_scn
 from sandbox.oracle.engine.redo_threads import GROUPS
 from sandbox.oracle.engine.views import FixedView, view
 
@@ -32,6 +32,14 @@ def views(database: OracleDatabase) -> list[FixedView]:
     def log(env: Env) -> Iterator[Sequence[object]]:
         for group, each in sorted(online_logs(database).items()):
             status = "CURRENT" if each.current else "INACTIVE"
+            if group in journal.cleared_groups:
+                newest = each is journal.current(each.thread)
+                yield (
+                    *(group, each.thread, each.sequence, LOG_BYTES, BLOCK_BYTES, 1, "NO"),
+                    *("CLEARING_CURRENT" if newest else "CLEARING", each.first_scn, time(each.first_time)),
+                    *(NO_END_SCN if newest else each.next_scn, time(each.next_time), 0),
+                )
+                continue
             archived = "NO" if each.current or each.hidden_looks or not database.archive_log else "YES"
             end = NO_END_SCN if each.next_scn is None else each.next_scn
             yield (
@@ -40,7 +48,8 @@ def views(database: OracleDatabase) -> list[FixedView]:
             )
         for group in sorted(set(groups()) - online_logs(database).keys()):
             thread_number = (group - 1) // GROUPS + 1
-            yield (group, thread_number, 0, LOG_BYTES, BLOCK_BYTES, 1, "YES", "UNUSED", 0, None, 0, None, 0)
+            status = "CLEARING" if group in journal.cleared_groups else "UNUSED"
+            yield (group, thread_number, 0, LOG_BYTES, BLOCK_BYTES, 1, "YES", status, 0, None, 0, None, 0)
 
     def groups() -> range:
         return range(1, len(journal.threads) * GROUPS + 1)
@@ -55,17 +64,26 @@ def views(database: OracleDatabase) -> list[FixedView]:
     def archived(env: Env) -> Iterator[Sequence[object]]:
         if not database.archive_log:
             return
-        for record, each in enumerate(list(closed()), 1):
+        copies = set(map(id, journal.copies))
+        for record, each in enumerate([*closed(), *journal.copies], 1):
             if each.hidden_looks:
                 each.hidden_looks -= 1
                 continue
-            name = None if each.deleted else archive_name(database, each)
+            named = copy_name if id(each) in copies else archive_name
+            name = None if each.deleted else named(database, each)
             records = (each.end_record or 0) - each.first_record
             yield (
-                *(record, 1_100_000_000 + record, name, 1, each.thread, each.sequence),
+                *(
+                    record,
+                    1_100_000_000 + record,
+                    name,
+                    0 if each.restored else 1,
+                    each.thread,
+                    each.sequence,
+                ),
                 *(database.resetlogs_scn, time(database.resetlogs_at), 1),
                 *(each.first_scn, time(each.first_time), each.next_scn, time(each.next_time)),
-                *(records, BLOCK_BYTES, "ARCH", "ARCH", "NO", "YES", "NO"),
+                *(records, BLOCK_BYTES, "ARCH", "RMAN" if each.restored else "ARCH", "NO", "YES", "NO"),
                 *(
                     "YES" if each.deleted else "NO",
                     "D" if each.deleted else "A",
@@ -111,17 +129,20 @@ def views(database: OracleDatabase) -> list[FixedView]:
     def thread(env: Env) -> Iterator[Sequence[object]]:
         now = time(env.now)
         with database.storage.lock:
-            written = journal.flush_point(database.storage.scn)
+            if not journal.heartbeat_s:
+                database.storage.next_scn()  # what the background processes of an idle instance log
             shown = [
-                (each, journal.current(each.number), each.look(written)) for each in journal.threads.values()
+                (each, journal.current(each.number), shown_scn(database, each.number))
+                for each in journal.threads.values()
             ]
-        for each, current, flushed in shown:
-            scn = flushed.scn if each.is_open else each.closed_scn
+        for each, current, last_redo in shown:
+            checkpoint = last_redo if each.is_open else each.closed_scn
             instance = database.name if each.number == 1 else f"{database.name}{each.number}"
             yield (
-                *(each.number, "OPEN" if each.is_open else "CLOSED", "PUBLIC", GROUPS, instance),
-                *(time(each.opened_at), current.group, current.sequence, scn, now),
-                *(each.opened_scn, time(each.opened_at), None, None, current.sequence, 2, scn, now, 0),
+                *(each.number, "OPEN" if each.is_open else "CLOSED", each.enabled, GROUPS, instance),
+                *(time(each.opened_at), current.group, current.sequence, checkpoint, now),
+                *(each.enabled_scn, time(each.opened_at), each.disabled_scn or 0, None),
+                *(current.sequence, 2, last_redo, now, 0),
             )
 
     def mined_logs(env: Env) -> Iterator[Sequence[object]]:

@@ -6,11 +6,10 @@ Read next: `logminer` (the rows it yields), `plsql` (who starts it).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.journal import LogFile
-from sandbox.oracle.engine.redo_threads import RedoThread
 from sandbox.oracle.interface import OracleFault
 
 if TYPE_CHECKING:
@@ -66,6 +65,11 @@ def archive_name(database: OracleDatabase, log: LogFile) -> str:
     return f"/opt/oracle/archive/{database.name}/{log.thread}_{log.sequence}_{database.dbid}.arc"
 
 
+def copy_name(database: OracleDatabase, log: LogFile) -> str:
+    """File name of an archived copy of a log that went on."""
+    return f"{archive_name(database, log)}.{log.next_scn}"
+
+
 def online_logs(database: OracleDatabase) -> dict[int, LogFile]:
     """Newest log of each group."""
     return {log.group: log for log in database.storage.journal.online()}
@@ -78,11 +82,14 @@ def find_log(database: OracleDatabase, name: str) -> AddedLog:
         OracleFault: ORA-01284 for an unknown file, also when it was deleted.
     """
     for group, log in online_logs(database).items():
-        if member_name(database, group) == name:
+        if member_name(database, group) == name and group not in database.storage.journal.cleared_groups:
             return AddedLog(name, log, online=True)
     if database.archive_log:
         for log in database.storage.journal.logs:
             if log.on_disk and archive_name(database, log) == name:
+                return AddedLog(name, log, online=False)
+        for log in database.storage.journal.copies:
+            if copy_name(database, log) == name:
                 return AddedLog(name, log, online=False)
     raise OracleFault(1284, f"file {name} cannot be opened")
 
@@ -158,23 +165,41 @@ def start(
     if not next(iter(database.containers)).supplemental:
         raise OracleFault(1354, "Supplemental log data must be added to run this command")
     logs = sorted(added, key=lambda each: (each.log.thread, each.log.sequence))
+    if start_scn and start_scn < min(each.log.first_scn for each in logs):
+        raise OracleFault(1291, "missing log file")
     for thread, own in groupby(logs, key=lambda each: each.log.thread):
-        _check_thread(database.storage.journal.threads[thread], [one.log for one in own], start_scn, end_scn)
+        _check_thread(database, thread, [one.log for one in own], start_scn, end_scn)
     return MiningRun(tuple(logs), start_scn, end_scn, options, container)
 
 
-def _check_thread(thread: RedoThread, logs: list[LogFile], start_scn: int, end_scn: int) -> None:
-    """A thread of which nothing was added is not missed, as in Oracle: its work just does not show."""
-    missing = OracleFault(1291, "missing log file")
-    for before, after in pairwise(logs):
-        if after.sequence != before.sequence + 1:
-            raise missing
-    if start_scn and start_scn < logs[0].first_scn and logs[0].sequence > 1:
-        raise missing
-    if start_scn < logs[0].first_scn and thread.number == 1 and start_scn:
-        raise missing
-    last = logs[-1]
-    if last.next_scn is None or last.next_scn == thread.closed_scn:
-        return
-    if start_scn >= last.next_scn or end_scn > last.next_scn:
-        raise missing
+def _check_thread(
+    database: OracleDatabase, number: int, added: list[LogFile], start_scn: int, end_scn: int
+) -> None:
+    """Every log of the range must be given; without an end it ends with the last one given.
+
+    A thread of which nothing was added is not missed, as in Oracle: its work just does not show.
+    """
+    journal = database.storage.journal
+    given = {log.sequence: log for log in added}
+    last = added[-1]
+    low = start_scn or added[0].first_scn
+    for log in journal.of_thread(number):
+        begins_in_time = log.first_scn < end_scn if end_scn else log.sequence <= last.sequence
+        if not begins_in_time or (log.next_scn is not None and log.next_scn <= low):
+            continue
+        found = given.get(log.sequence)
+        if found is None:
+            raise OracleFault(1291, "missing log file")
+        if found.next_scn is not None and found.next_scn != log.next_scn and end_scn > found.next_scn:
+            raise OracleFault(1291, "missing log file")
+    if journal.heartbeat_s and end_scn and last.current and end_scn >= shown_scn(database, number):
+        raise OracleFault(1291, "missing log file")
+
+
+def shown_scn(database: OracleDatabase, number: int) -> int:
+    """LAST_REDO_CHANGE# of a thread now."""
+    storage = database.storage
+    with storage.lock:
+        written = storage.journal.flush_point(storage.scn)
+        thread = storage.journal.threads[number]
+        return thread.last_redo(written, database.clock(), storage.journal.heartbeat_s)

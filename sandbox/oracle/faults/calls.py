@@ -4,8 +4,10 @@
     add_delay(seconds, statement, username, skip, times, after_rows, moment)
     add_disconnect(statement, username, skip, times, after_rows, moment)      clear
     switch_logs(every)    delay_archiving(looks)    purge_logs(how, up_to, thread)    restore_logs
-    open_thread(thread)   close_thread(thread)      use_thread(thread)
-    delay_flush(thread)   hold_flush(thread)        flush
+    copy_log(thread)      clear_logs(thread)
+    open_thread(thread, private)                    close_thread(thread)    use_thread(thread)
+    disable_thread(thread)                          enable_thread(thread)
+    delay_flush(thread)   hold_flush(thread)        flush                   heartbeat(seconds)
     share_commits(times)  new_incarnation           open_pdb(name)
     leave_apostrophes                               mine_in_root_only
     open_database(mode, role, restricted)           set_character_set(name)
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 from sandbox.oracle.engine.containers import READ_WRITE
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.packages import PROCEDURES, Arguments, Procedure
+from sandbox.oracle.engine.redo_threads import GROUPS, RedoThread
 from sandbox.oracle.faults.messages import message
 from sandbox.oracle.faults.script import Moment
 from sandbox.oracle.interface import OracleFault
@@ -117,6 +120,7 @@ def _purge_logs(session: EngineSession, arguments: Arguments) -> None:
 def _restore_logs(session: EngineSession, arguments: Arguments) -> None:
     with session.storage.lock:
         for log in _closed(session, arguments):
+            log.restored = log.restored or log.deleted or log.lost
             log.deleted = log.lost = False
             log.hidden_looks = 0
 
@@ -126,9 +130,29 @@ def _open_thread(session: EngineSession, arguments: Arguments) -> None:
     with storage.lock:
         journal = storage.journal
         known = journal.threads.get(number)
-        if (known is not None and known.is_open) or not 1 <= number <= len(journal.threads) + 1:
+        usable = known is None or (not known.is_open and known.disabled_scn is None)
+        if not usable or not 1 <= number <= len(journal.threads) + 1:
             raise _refused(f"thread {number} cannot be opened")
-        journal.open_thread(number, storage.next_scn())
+        journal.open_thread(number, storage.next_scn(), private=bool(arguments.number("PRIVATE")))
+
+
+def _disable_thread(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        _closed_thread(session, arguments).disabled_scn = session.storage.next_scn()
+
+
+def _enable_thread(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        thread = _closed_thread(session, arguments)
+        thread.disabled_scn, thread.enabled_scn = None, session.storage.next_scn()
+
+
+def _closed_thread(session: EngineSession, arguments: Arguments) -> RedoThread:
+    number = arguments.number("THREAD", 2)
+    found = session.storage.journal.threads.get(number)
+    if found is None or found.is_open:
+        raise _refused(f"thread {number} is not closed")
+    return found
 
 
 def _close_thread(session: EngineSession, arguments: Arguments) -> None:
@@ -170,6 +194,28 @@ def _flush(session: EngineSession, arguments: Arguments) -> None:
     with session.storage.lock:
         for thread in session.storage.journal.threads.values():
             thread.delayed, thread.flushed, thread.written = False, None, None
+
+
+def _heartbeat(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        session.storage.journal.heartbeat_s = float(arguments.number("SECONDS", 3))
+
+
+def _copy_log(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        number = _thread(session, arguments.number("THREAD", 1))
+        session.storage.journal.copy_current(number, session.storage.next_scn())
+
+
+def _clear_logs(session: EngineSession, arguments: Arguments) -> None:
+    """What was not used yet is being cleared; of a closed thread, what it was closed with too."""
+    number, journal = arguments.number("THREAD", 1), session.storage.journal
+    with session.storage.lock:
+        used = {log.group for log in journal.of_thread(number)}
+        groups = {(number - 1) * GROUPS + place for place in range(1, GROUPS + 1)}
+        journal.cleared_groups |= groups - used
+        if not journal.threads[number].is_open:
+            journal.cleared_groups.add(journal.current(number).group)
 
 
 def _share_commits(session: EngineSession, arguments: Arguments) -> None:
@@ -236,11 +282,16 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "DELAY_ARCHIVING": (("LOOKS",), _delay_archiving),
     "PURGE_LOGS": (("HOW", "UP_TO", "THREAD"), _purge_logs),
     "RESTORE_LOGS": (("UP_TO", "THREAD"), _restore_logs),
-    "OPEN_THREAD": (("THREAD",), _open_thread),
+    "COPY_LOG": (("THREAD",), _copy_log),
+    "CLEAR_LOGS": (("THREAD",), _clear_logs),
+    "OPEN_THREAD": (("THREAD", "PRIVATE"), _open_thread),
+    "DISABLE_THREAD": (("THREAD",), _disable_thread),
+    "ENABLE_THREAD": (("THREAD",), _enable_thread),
     "CLOSE_THREAD": (("THREAD",), _close_thread),
     "DELAY_FLUSH": (("THREAD",), _delay_flush),
     "HOLD_FLUSH": (("THREAD",), _hold_flush),
     "FLUSH": ((), _flush),
+    "HEARTBEAT": (("SECONDS",), _heartbeat),
     "SHARE_COMMITS": (("TIMES",), _share_commits),
     "NEW_INCARNATION": ((), _new_incarnation),
     "LEAVE_APOSTROPHES": ((), _leave_apostrophes),

@@ -132,13 +132,11 @@ def test_lost_redo_stops(case: dict[str, Any]) -> None:
     pytest.fail("the row that must stop was not reached")
 
 
-@of_kind("transaction_buffer", "lob_partial_rollback", "rac_private_thread")
+@of_kind("transaction_buffer", "lob_partial_rollback")
 def test_transaction_buffer(case: dict[str, Any]) -> None:
     """What is emitted, what stays open and what was rolled back, as recorded."""
     expect = case["expect"]
-    kinds = {int(thread): kind for thread, kind in expect.get("threads", {}).items()}
-    private = frozenset(thread for thread, kind in kinds.items() if kind == "PRIVATE")
-    assembly = Assembly("ccb", everything, private_threads=private)
+    assembly = Assembly("ccb", everything)
     committed = run(assembly, case["rows"])
     if "emitted" in expect:
         assert [[one.xid, len(one.rows)] for one in committed] == expect["emitted"]
@@ -147,6 +145,16 @@ def test_transaction_buffer(case: dict[str, Any]) -> None:
     if "oldest_open_scn" in expect:
         assert assembly.open[0].start_scn == expect["oldest_open_scn"]
     assert not {one.xid for one in assembly.open} & set(expect.get("rolled_back", ()))
+
+
+@of_kind("rac_private_thread")
+def test_work_of_private_threads_is_read(case: dict[str, Any]) -> None:
+    """A thread that belongs to one instance has changes of users like any other; upstream drops them."""
+    assembly = Assembly("ccb", everything)
+    run(assembly, case["rows"])
+    xids = [row["XID"] for row in case["rows"] if row["OPERATION_CODE"] == Code.START]
+    assert [one.xid for one in assembly.open] == xids
+    assert xids != case["expect"]["open_after"]
 
 
 @of_kind("checkpoint")

@@ -6,8 +6,8 @@ import pytest
 
 from cdc.changes import TableName
 from cdc.readers.logminer.contents import contents_query
+from cdc.readers.logminer.host_time import parsed_offset
 from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
-from cdc.readers.logminer.session import parsed_offset
 from cdc.readers.logminer.window import (
     COMFORTABLE_ROWS,
     QUICK_S,
@@ -134,11 +134,13 @@ def test_the_last_log_of_a_closed_thread_is_missed() -> None:
     assert logs_to_mine(150, [*logs, last], threads).gaps == ()
 
 
-def test_private_threads_are_left_out() -> None:
-    """Logs of private threads are not mined and not missed."""
-    threads = [RedoThread(1, True, 300, 1), RedoThread(2, True, 300, 1, private=True)]
-    found = logs_to_mine(150, [log(4, 100, None)], threads)
-    assert (len(found.logs), found.gaps) == (1, ())
+def test_private_threads_are_threads() -> None:
+    """An instance that names its thread writes to it as others do: mined, waited for, and missed."""
+    threads = [RedoThread(1, True, 300, 1), RedoThread(2, True, 250, 1, private=True)]
+    private = LogFile("two", 2, 9, 100, None, archived=False)
+    assert RedoState(None, tuple(threads)).flushed_scn == 250
+    assert len(logs_to_mine(150, [log(4, 100, None), private], threads).logs) == 2
+    assert logs_to_mine(150, [log(4, 100, None)], threads).gaps
 
 
 def test_query_keeps_what_a_table_filter_would_lose() -> None:

@@ -420,7 +420,7 @@ ASSUMPTIONS = (
         "thread-states",
         "each thread that is open is PUBLIC",
         "Oracle Database Reference 19c, parameter THREAD",
-        "logs, assembly",
+        "window",
     ),
     Assumption(
         "flashback",

@@ -76,7 +76,7 @@ class Recorder:
 
     def scn(self) -> int:
         """The database's SCN now."""
-        return self._session.look().current_scn
+        return self._session.current_scn()
 
     @contextmanager
     def made(self, told: Told) -> Iterator[Recording]:

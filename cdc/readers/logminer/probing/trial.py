@@ -131,7 +131,9 @@ class Trial:
             seconds = min(self.watch_s, self.deadline.left_s / 2)
             if not seconds:
                 return
-            self._watch = watched(session.look, recorder.beat, seconds=seconds, told=self.told)
+            self._watch = watched(
+                session.look, session.current_scn, recorder.beat, seconds=seconds, told=self.told
+            )
 
     def _require_rights(self, session: MiningSession) -> None:
         """Name every right that reading the redo lacks, at once.

@@ -181,7 +181,8 @@ class ViewChecks:
     def _current_log(self) -> Said:
         self._require_lists()
         state = self._session.look()
-        logs = available_logs(self._session.connection, self._system, state.current_scn)
+        scn = self._session.current_scn()
+        logs = available_logs(self._session.connection, self._system, scn).logs
         current: dict[int, set[int]] = defaultdict(set)
         for log in logs:
             if not log.archived and log.next_scn is None:
@@ -199,14 +200,15 @@ class ViewChecks:
         broken = [
             f"thread {thread}: sequence {sequence} ends at {end}, the next begins at {begin}"
             for thread, sequence, end, begin in pairs
-            if end != begin
+            if end > begin
         ]
         return judge(not broken, "; ".join(broken[:3]) or f"{len(pairs)} pairs of logs")
 
     def _pairs(self) -> Iterator[tuple[int, int, int, int]]:
         logs = {
             (log.thread, log.sequence): log
-            for log in available_logs(self._session.connection, self._system, 1)
+            for log in available_logs(self._session.connection, self._system, 1).logs
+            if log.usable
         }
         for (thread, sequence), log in sorted(logs.items()):
             after = logs.get((thread, sequence + 1))
@@ -215,12 +217,12 @@ class ViewChecks:
 
     def _thread_states(self) -> Said:
         threads = self._session.look().threads
-        private = [one.thread for one in threads if one.is_open and one.private]
         states = ", ".join(
             f"{one.thread} {'open' if one.is_open else 'closed'} {'private' if one.private else 'public'}"
             for one in threads
         )
-        return judge(not private, f"threads: {states}")
+        silent = [one.thread for one in threads if one.is_open and not one.last_redo_scn]
+        return judge(not silent, f"threads: {states}")
 
     # -- tables --------------------------------------------------------------------------------
 

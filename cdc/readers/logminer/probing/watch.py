@@ -54,12 +54,18 @@ class Watch:
 
 
 def watched(
-    look: Callable[[], RedoState], beat: Callable[[], None], *, seconds: float, told: Callable[[str], None]
+    look: Callable[[], RedoState],
+    current_scn: Callable[[], int],
+    beat: Callable[[], None],
+    *,
+    seconds: float,
+    told: Callable[[str], None],
 ) -> Watch:
     """Commit once a second and watch the flushed SCN for some time, then until it passed the last commit.
 
     Args:
         look: the state of the redo.
+        current_scn: the SCN of now.
         beat: commits a row.
         seconds: how long.
         told: called once a second with the progress.
@@ -75,7 +81,7 @@ def watched(
             break
         if not over and now >= next_beat:
             beat()
-            waiting.append((look().current_scn, time.monotonic()))
+            waiting.append((current_scn(), time.monotonic()))
             next_beat = now + BEAT_EVERY_S
             told(f"watching LAST_REDO_CHANGE#, {now - began:.0f} of {seconds:.0f} s")
         state, now = look(), time.monotonic()
