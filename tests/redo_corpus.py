@@ -39,6 +39,7 @@ from cdc.readers.logminer.statements import read_statement
 from cdc.readers.logminer.xml import read_xml_begin, read_xml_piece
 
 Case = Mapping[str, Any]
+FILES = (Path(__file__).parent / "data" / "logminer_redo.jsonl",)
 
 LOB_OPERATIONS = frozenset(("SELECT_LOB_LOCATOR", "LOB_WRITE", "LOB_TRIM", "LOB_ERASE", "32K_WRITE"))
 
@@ -263,9 +264,9 @@ def judged(case: Case) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run every case of the files named; the exit code says whether all were right."""
+    """Run the files named, the project's own without one; the exit code says whether all were right."""
     right = bad = 0
-    for argument in arguments:
+    for argument in arguments or FILES:
         for line in Path(argument).read_text(encoding="utf-8").splitlines():
             if not line.strip():
                 continue

@@ -26,6 +26,7 @@ from cdc.readers.logminer.lob_filter import LOB_CODES, LobFilter
 from cdc.readers.logminer.rows import (
     Code,
     LogRow,
+    has_no_row_id,
     is_child,
     place,
     refused,
@@ -33,15 +34,15 @@ from cdc.readers.logminer.rows import (
     transaction_name,
 )
 from cdc.readers.logminer.transaction import Transaction
+from cdc.readers.logminer.undo import DATA
 
 TableOf = Callable[[LogRow], TableName | None]
 """The captured table a data row belongs to; None for rows of other tables."""
 
 UNKNOWN_SEQUENCE = "ffffffff"
 DEFAULT_MAX_BYTES = 128 * 2**20
-_DATA = frozenset((1, 2, 3))
 _LOB = frozenset((9, 10, 11, 28, 29, 68, 70, 71, 91, 92, 93))
-_NO_CHANGE = frozenset((Code.INTERNAL, Code.SELECT_FOR_UPDATE, Code.REPLICATION_MARKER))
+_NO_CHANGE = frozenset((Code.SELECT_FOR_UPDATE, Code.REPLICATION_MARKER))
 _GOOD_STATUS = frozenset((0, 2, 5))  # 2: to be decoded by us, 5: assembly needed
 _UNKNOWN_USERS = frozenset((None, "", "UNKNOWN"))
 
@@ -52,6 +53,7 @@ class Assembly:
     Args:
         source: the system's name, for messages.
         table_of: which captured table a row belongs to.
+        has_large: has a table LOB, XML or LONG columns or extended strings, read by rules or not?
         lobs: which rows of LOBs and extended strings are kept with their transaction; none without it.
         apply_log: table whose rows mark transactions as ours.
         restored: open transactions whose rows are on disk from before a restart.
@@ -64,6 +66,7 @@ class Assembly:
         source: str,
         table_of: TableOf,
         *,
+        has_large: Callable[[TableName], bool] = lambda table: True,
         lobs: LobFilter | None = None,
         apply_log: TableName | None = None,
         restored: Iterable[Transaction] = (),
@@ -71,7 +74,7 @@ class Assembly:
         spill: Callable[[Transaction], int] | None = None,
     ) -> None:
         self._source, self._table_of = source, table_of
-        self._lobs = lobs
+        self._has_large, self._lobs = has_large, lobs
         self._apply_log = apply_log and (apply_log.schema, apply_log.name)
         self._open: dict[str, Transaction] = {one.xid: one for one in restored}
         self._max_bytes, self._spill, self._bytes = max_bytes, spill, 0
@@ -102,7 +105,7 @@ class Assembly:
             if joined is None:
                 return None
             row = joined
-        if code in _DATA:
+        if code in DATA:
             self._data(row)
         elif code == Code.START:
             self._start(row)
@@ -114,8 +117,10 @@ class Assembly:
             return self._forget(row)  # a marker's own transaction never ends; one with changes does
         elif code == Code.DDL:
             return None if (row.info or "").startswith("INTERNAL") else DdlSeen(row, self._table_of(row))
-        elif code in _LOB or code == Code.UNSUPPORTED:
-            self._special(row)
+        elif code == Code.INTERNAL:
+            self._internal(row)
+        elif code in _LOB:
+            self._lob(row)
         elif code not in _NO_CHANGE:
             self._unknown(row)
         return None
@@ -138,9 +143,10 @@ class Assembly:
             return  # kept before a restart
         if not row.rollback:
             self._append(transaction, table, row)
-        elif not transaction.undo(row):
-            # what changed a LOB alone has no UPDATE row, its compensation may have one
-            if transaction.start_seen and not (transaction.lob_rows and row.operation_code == Code.UPDATE):
+        elif not transaction.undo(table, row):
+            # what changed a LOB alone may have no row of its own, its compensation has one
+            only_lob = transaction.lobs_changed and row.operation_code == Code.UPDATE
+            if transaction.start_seen and not only_lob:
                 self._refuse(row, table, "a rolled back row undoes nothing that was read")
                 return
             transaction.unmatched += 1
@@ -156,30 +162,45 @@ class Assembly:
             transaction.marks += -1 if row.rollback else row.operation_code == Code.INSERT
             transaction.changed = True
 
-    def _special(self, row: LogRow) -> None:
-        table = self._table_of(row)
-        if row.operation_code == Code.UNSUPPORTED:
-            if table is not None:
-                self._unsupported(row, table)
+    def _internal(self, row: LogRow) -> None:
+        """The end of a statement on a table with large columns; other internal rows tell nothing."""
+        if row.rollback or row.sequence == 1 or has_no_row_id(row.row_id):
             return
-        kept = None
+        opened = self._open.get(transaction_key(row))
+        going_on = opened.statements.table_of(row.data_obj) if opened is not None else None
+        table = going_on or self._table_of(row)
+        if table is None or not (going_on or self._has_large(table)):
+            return
+        opened = self._transaction(row)
+        if row.scn > opened.on_disk_to:
+            self._append(opened, table, row._replace(sql_redo=None))
+
+    def _lob(self, row: LogRow) -> None:
+        table = self._table_of(row)
+        opened = self._open.get(transaction_key(row))
+        kept = located = None
         if self._lobs is not None and row.operation_code in LOB_CODES:
-            opened = self._open.get(transaction_key(row))
             kept, located = self._lobs.look(row, table, opened.located if opened is not None else None)
-            if kept is not None:
-                opened = self._transaction(row)
-                if row.scn > opened.on_disk_to:
+        wanted = kept or table
+        if wanted is not None:
+            opened = self._transaction(row)
+            if row.scn > opened.on_disk_to:
+                if kept is not None:
                     self._bytes += opened.append_lob(kept, row)
-                    self._spill_if_full()
-            if opened is not None:
-                opened.located = located
+                elif not row.rollback:
+                    self._bytes += opened.note_lob(wanted, row)
+                self._spill_if_full()
+        if opened is not None:
+            opened.located = located
         if kept is None and table is not None:
             self.counts["LOB rows left out"] += 1
 
     def _unsupported(self, row: LogRow, table: TableName) -> None:
         """A row that LogMiner does not put into words; a compensation still says what it undoes."""
-        if row.rollback and self._transaction(row).undo(row):
-            return
+        if row.rollback:
+            transaction = self._transaction(row)
+            if row.scn <= transaction.on_disk_to or transaction.undo(table, row):
+                return
         info = f" ({row.info})" if row.info else ""
         self._refuse(row, table, f"LogMiner does not support this row{info}")
 
@@ -188,7 +209,10 @@ class Assembly:
         if row.operation == "CORRUPTED_BLOCKS":
             raise self._unreadable(row, f"corrupt redo blocks ({row.info})")
         table = self._table_of(row)
-        if table is None:
+        if row.operation_code == Code.UNSUPPORTED:
+            if table is not None:
+                self._unsupported(row, table)
+        elif table is None:
             self.counts["rows of unknown operations"] += 1
         elif row.operation == "DIRECT INSERT":
             self._data(row._replace(operation_code=Code.INSERT))
@@ -202,8 +226,10 @@ class Assembly:
         earlier = self._open.get(key)
         if earlier is not None and earlier.start_scn == row.scn:
             return  # known from before a restart
-        if earlier is not None:
-            raise self._unreadable(row, "the transaction id starts again, its earlier end was not read")
+        if earlier is not None or key in self._started:
+            # an id with its sequence is given once, so this is the same transaction, shown again
+            self.counts["second START rows"] += 1
+            return
         self._started[key] = row
 
     def _append(self, transaction: Transaction, table: TableName, row: LogRow) -> None:
@@ -313,10 +339,12 @@ class Assembly:
         """Keep a row that cannot be read with its transaction."""
         transaction = self._transaction(row)
         if row.scn > transaction.on_disk_to:
-            self._append(transaction, table, refused(row, reason))
+            keep = transaction.append_alone if row.rollback else transaction.append
+            self._bytes += keep(table, refused(row, reason))
+            self._spill_if_full()
 
     def _refused_status(self, row: LogRow) -> bool:
-        """Whether the row's state makes it one that cannot be read.
+        """Whether the row's state makes it one that cannot be read; what undoes a row need not be read.
 
         Raises:
             RedoNotAvailable, RedoUnreadable: the state says that redo is missing or corrupt.
@@ -328,7 +356,7 @@ class Assembly:
             )
         if row.status == 1343 or row.operation == "CORRUPTED_BLOCKS":
             raise self._unreadable(row, f"corrupt redo blocks ({row.info})")
-        table = self._table_of(row) if row.operation_code in _DATA else None
+        table = self._table_of(row) if row.operation_code in DATA and not row.rollback else None
         if table is not None:
             self._refuse(
                 row, table, f"STATUS {row.status}: the row is not guaranteed; is supplemental logging on"

@@ -28,7 +28,7 @@ from cdc.readers.logminer.ddl import exchanged_table, read_ddl
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
-from cdc.readers.logminer.rows import LogRow, place
+from cdc.readers.logminer.rows import Code, LogRow, place
 from cdc.readers.logminer.session import MiningSession
 
 CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
@@ -163,7 +163,9 @@ class CapturedTables:
 
     def table_of(self, row: LogRow) -> TableName | None:
         """The table of a row, undecoded rows by their object id; None for others' and stopped ones."""
-        if row.owner != "UNKNOWN" or not (row.table or "").startswith(UNDECODED):
+        if row.table is None and row.operation_code == Code.INTERNAL:
+            name, undecoded = self._by_id.get(row.data_obj or 0), False
+        elif row.owner != "UNKNOWN" or not (row.table or "").startswith(UNDECODED):
             name = self._by_name.get((row.owner, row.table))
             undecoded = row.status == 2 and "ismatch" in (row.info or "")
         else:
@@ -171,6 +173,11 @@ class CapturedTables:
         if undecoded and name in self._altered and name not in self.stopped:
             self._stop(name, f"rows of {name} are older than its columns of today", row.scn)
         return None if self.stopped and name in self.stopped else name
+
+    def has_large(self, name: TableName) -> bool:
+        """Whether a table has columns that are logged by rows of their own, captured or not."""
+        one = self._captured.get(name)
+        return one is None or bool(one.excluded) or any(column.large for column in one.described.columns)
 
     def _by_object(self, row: LogRow) -> TableName | None:
         number = int((row.table or "")[len(UNDECODED) :])

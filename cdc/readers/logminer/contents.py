@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cdc.changes import TableName
-from cdc.readers.logminer.rows import COLUMNS
+from cdc.readers.logminer.rows import COLUMNS, NO_ROW
 
 ALWAYS_CODES = (6, 7, 27, 34, 36)
 """Operation codes read whatever they name: transaction control, holes."""
 MAX_IN_LIST = 1_000
+STATEMENT_ENDS = f"(operation_code = 0 and rollback = 0 and sequence# > 1 and row_id not like '%{NO_ROW}')"
+"""INTERNAL rows that end a statement on a LOB: they name an object and a row id, but no table."""
 
 
 def contents_query(tables: Sequence[TableName], pdb: str | None = None, *, local_undo: bool = True) -> str:
@@ -41,6 +43,7 @@ def contents_query(tables: Sequence[TableName], pdb: str | None = None, *, local
             "operation_code = 5",
             "seg_owner = 'UNKNOWN'",
             "(table_name is null and operation_code not in (0, 25))",
+            STATEMENT_ENDS,
             *chosen,
         ]
     )

@@ -1,10 +1,11 @@
 """LOB rows of a committed transaction, joined to the rows they belong to.
 
-LOB rows follow the insert or update they are part of and name it by its key. Those that name another row
-changed it without an UPDATE row: an update is made up for it. Writes without a locator come before their
-insert; they are given to the one column that can be meant, and where two can be, both are read again. If
-anything of the transaction was undone, the redo is not trusted for its LOBs. A row whose LOB rows cannot be
-put to it becomes one that cannot be read (`rows.refused`). Read next:
+LOB rows follow the insert or update they are part of and name it by its key. Behind them an UPDATE with the
+row id tells the large columns that lie in the row: both are one change, and come as one. LOB rows that name
+another row changed it without an UPDATE row: an update is made up for it. Writes without a locator come
+before their insert; they are given to the one column that can be meant, and where two can be, both are read
+again. If anything of the transaction was undone, the redo is not trusted for its LOBs. A row whose LOB rows
+cannot be put to it becomes one that cannot be read (`rows.refused`). Read next:
 `cdc.readers.logminer.large_values`.
 """
 
@@ -19,13 +20,13 @@ from cdc.readers.logminer.blocks import LobText, read_extended_begin, read_lob, 
 from cdc.readers.logminer.cells import Call, RedoSyntaxError, Statement
 from cdc.readers.logminer.events import Committed
 from cdc.readers.logminer.images import ImageReader
-from cdc.readers.logminer.large_values import Fetch, LargeRow, MadeUp
+from cdc.readers.logminer.large_values import FETCH, Fetch, LargeRow, MadeUp
 from cdc.readers.logminer.lob_filter import LOB_CODES
 from cdc.readers.logminer.lob_parts import LobParts
 from cdc.readers.logminer.lobs import LobValue
 from cdc.readers.logminer.loose_writes import LooseWrites
-from cdc.readers.logminer.rows import Code, LogRow, refused
-from cdc.readers.logminer.undo import Kept
+from cdc.readers.logminer.rows import Code, LogRow, has_no_row_id, refused
+from cdc.readers.logminer.undo import Kept, Marked
 from cdc.readers.logminer.values import EMPTY_LOB, UNTOLD, cell_text
 
 MAX_EMPTY = 100_000
@@ -44,10 +45,11 @@ def text_size(kept: Kept) -> int:
 
 @dataclass
 class _Statement:
-    """A data row, if there is one, and the LOB rows behind it."""
+    """A data row, if there is one, the LOB rows behind it, and what the last row of them told."""
 
     kept: Kept | None = None
     read: Statement | None = None
+    last: dict[str, str | Fetch | None] = field(default_factory=dict)
     parts: dict[tuple[TableName, Key], LobParts] = field(default_factory=dict)
 
 
@@ -86,12 +88,12 @@ class LargeRows:
     def rows(self, committed: Committed) -> Iterable[Kept]:
         """The transaction's data rows in order; those with LOB rows are `LargeRow`."""
         transaction = committed.transaction
-        if transaction is None or not transaction.lob_rows:
+        if transaction is None or not (transaction.lob_rows or transaction.statements.last):
             return committed.rows
         trusted = not transaction.undone
         from_redo = self._from_redo if trusted else {}
         joining = _Joining(self._system, self._readers, self._large, from_redo, trusted=trusted)
-        return joining.join(committed.rows)
+        return joining.join(transaction.marked())
 
 
 class _Joining:
@@ -111,12 +113,20 @@ class _Joining:
         self._statement = _Statement()
         self._current: tuple[LobParts, str] | None = None
         self._located = False
+        self._number = 0
+        self._first: Kept | None = None
         self._empty: set[tuple[TableName, Key, str]] = set()
         self._loose = LooseWrites(system, from_redo)
 
-    def join(self, rows: Iterable[Kept]) -> Iterator[Kept]:
+    def join(self, rows: Iterable[Marked]) -> Iterator[Kept]:
         """The data rows, each behind those before it."""
-        for table, row in rows:
+        for (table, row), mark in rows:
+            if mark and mark >> 2 == self._number and self._is_last(table, row):
+                continue
+            if mark >> 2 != self._number:
+                if self._first is not None and self._number and row.operation_code in LOB_CODES:
+                    yield from self._end_statement()
+                self._number, self._first = mark >> 2, None
             if row.operation_code in LOB_CODES:
                 try:
                     yield from self._lob(table, row)
@@ -125,12 +135,39 @@ class _Joining:
                 continue
             yield from self._end_statement()
             self._current, self._located = None, False
+            self._first = table, row
             if table in self._large and row.operation_code not in (Code.DELETE, Code.UNSUPPORTED):
                 self._statement.kept = table, row
             else:
                 yield from self._loose.give((table, row))
         yield from self._end_statement()
         yield from self._loose.end()
+
+    def _is_last(self, table: TableName, row: LogRow) -> bool:
+        """Take the UPDATE that ends the statement before it: it tells nothing but large columns."""
+        if row.operation_code != Code.UPDATE or has_no_row_id(row.row_id):
+            return False
+        if self._first is None and self._statement.kept is None:
+            self._statement.kept = self._first = table, row  # LOBs changed alone, one of them in the row
+            return True
+        if self._first is None:
+            return False
+        reader = self._readers[table]
+        try:
+            read = reader.statement(row.sql_redo or "")
+            named = [column for name in read.values if (column := reader.table.column(name)) is not None]
+            last = {column.name: cell_text(read.values[column.name], column) for column in named}
+        except RedoSyntaxError:
+            return False  # it is refused as any row
+        if not all(column.large for column in named):
+            return False
+        is_new = self._first[1].operation_code == Code.INSERT
+        for name, text in last.items():
+            if name in self._from_redo.get(table, ()) and text != UNTOLD:
+                self._statement.last[name] = None if text in (None, EMPTY_LOB) else str(text)
+            elif not (is_new and text is None):
+                self._statement.last[name] = FETCH
+        return True
 
     # -- LOB rows ------------------------------------------------------------------------------
 
@@ -238,7 +275,7 @@ class _Joining:
     def _joined(self, statement: _Statement) -> Iterator[Kept]:
         if statement.kept is None and not statement.parts:
             return
-        own: dict[str, str | Fetch | None] = {}
+        own = statement.last
         others: list[Kept] = []
         keys = self._keys(statement) if statement.parts else ()
         for (table, key), parts in statement.parts.items():

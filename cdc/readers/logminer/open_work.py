@@ -26,9 +26,10 @@ import structlog
 
 from cdc.errors import OperatorError
 from cdc.readers.logminer.spill import Segment, SpillFile
+from cdc.readers.logminer.statement_rows import Statements
 from cdc.readers.logminer.transaction import Transaction
 
-FORMAT = 2
+FORMAT = 3
 """Of the manifest; another one is not read."""
 ROWS, MANIFEST = ".rows", ".json"
 
@@ -181,8 +182,9 @@ class OpenWork:
                 "marks": transaction.marks,
                 "started_at": str(transaction.started_at) if transaction.started_at else None,
                 "unmatched": transaction.unmatched,
-                "without_row_id": transaction.without_row_id,
+                "statements": transaction.statements.written(),
                 "lob_rows": transaction.lob_rows,
+                "lobs_changed": transaction.lobs_changed,
                 "undone": transaction.undone,
                 "written_to": position,
                 "segments": [
@@ -219,7 +221,8 @@ class OpenWork:
         transaction.marks = manifest["marks"]
         transaction.started_at = manifest["started_at"]
         transaction.unmatched = int(manifest["unmatched"])
-        transaction.without_row_id = int(manifest["without_row_id"])
+        transaction.statements = Statements.read(manifest["statements"])
+        transaction.lobs_changed = bool(manifest["lobs_changed"])
         transaction.lob_rows, transaction.undone = int(manifest["lob_rows"]), bool(manifest["undone"])
         transaction.file = SpillFile(path, segments) if segments else None
         transaction.on_disk_to = max(to, int(manifest["written_to"]))
@@ -252,14 +255,16 @@ class OpenWork:
 
 def _written(segment: Segment) -> list[object]:
     dead = base64.b64encode(zlib.compress(segment.dead)).decode() if segment.dead is not None else None
-    return [segment.offset, segment.size, segment.rows, segment.checksum, dead]
+    place = [segment.offset, segment.size, segment.rows, segment.checksum]
+    return [*place, segment.changes, segment.statements, dead]
 
 
 def _segment(written: list[Any]) -> Segment:
-    offset, size, rows, checksum, dead = written
+    offset, size, rows, checksum, changes, (first, last), dead = written
     return Segment(
-        offset, size, rows, checksum, bytearray(zlib.decompress(base64.b64decode(dead))) if dead else None
-    )
+        offset, size, rows, checksum, changes, (first, last),
+        bytearray(zlib.decompress(base64.b64decode(dead))) if dead else None,
+    )  # fmt: skip
 
 
 def _replace(path: Path, content: bytes) -> None:

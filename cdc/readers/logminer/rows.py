@@ -41,7 +41,8 @@ class LogRow(NamedTuple):
     """One row of V$LOGMNR_CONTENTS; the fields are columns of the view, in the order selected.
 
     `xid` and `pxid` are RAW(8) as 16 hexadecimal digits in lower case; `when` is TIMESTAMP, host
-    local time without zone; `rollback` is 1 for compensation of an earlier row.
+    local time without zone; `rollback` is 1 for compensation of an earlier row; `sequence` is larger than 1
+    where a logical change has several rows and this is not the first, 0 where it is not known.
     """
 
     scn: int
@@ -64,14 +65,18 @@ class LogRow(NamedTuple):
     when: object = None
     pxid: str | None = None
     operation: str = ""
+    sequence: int = 0
 
 
 COLUMNS = (
     "SCN", "OPERATION_CODE", "XID", "SQL_REDO", "CSF", "ROLLBACK", "STATUS", "ROW_ID", "DATA_OBJ#",
     "SEG_OWNER", "TABLE_NAME", "THREAD#", "RS_ID", "SSN", "USERNAME", "CLIENT_ID", "INFO",
-    "TIMESTAMP", "PXID", "OPERATION",
+    "TIMESTAMP", "PXID", "OPERATION", "SEQUENCE#",
 )  # fmt: skip
 """Columns of the view behind the fields of `LogRow`."""
+
+NO_ROW = "AAAAAAAAAAAA"
+"""File, block and row of a row id that names no row; its object may be named all the same."""
 
 _NO_DATA = frozenset(
     ("START", "COMMIT", "ROLLBACK", "INTERNAL", "SELECT_FOR_UPDATE", "UNSUPPORTED", "XML_END")
@@ -86,6 +91,11 @@ def carries_no_data(operation: str, text: str | None) -> bool:
     if operation in _NO_DATA or operation == "32K_END":
         return True
     return (text or "").lstrip().startswith("/* No SQL_REDO for temporary tables")
+
+
+def has_no_row_id(row_id: str | None) -> bool:
+    """True where a row of the view does not say which row of its table it is about."""
+    return not row_id or row_id.endswith(NO_ROW)
 
 
 def place(row: LogRow) -> str:

@@ -22,8 +22,9 @@ import polars as pl
 
 from cdc.changes import TableName
 from cdc.errors import RedoUnreadable
+from cdc.readers.logminer.compensation import Layer
 from cdc.readers.logminer.rows import LogRow
-from cdc.readers.logminer.undo import Kept, RowStack, place_of
+from cdc.readers.logminer.undo import Kept, Marked, Place, RowStack, is_change, place_of
 
 SEGMENT_ROWS = 10_000
 SEGMENT_BYTES = 8 * 2**20
@@ -32,7 +33,7 @@ SEGMENT_BYTES = 8 * 2**20
 _SCHEMA = {
     "captured_schema": pl.String, "captured_name": pl.String, "scn": pl.Int64, "operation_code": pl.UInt8,
     "xid": pl.String, "sql_redo": pl.String, "row_id": pl.String, "data_obj": pl.Int64, "owner": pl.String,
-    "table": pl.String, "rs_id": pl.String, "ssn": pl.Int64,
+    "table": pl.String, "rs_id": pl.String, "ssn": pl.Int64, "mark": pl.Int64,
 }  # fmt: skip
 _HASH = "I"
 _HASH_BYTES = array(_HASH).itemsize
@@ -42,18 +43,25 @@ _HASH_BYTES = array(_HASH).itemsize
 class Segment:
     """Where a segment lies in its file, and which of its rows were undone.
 
-    The hashes of the rows' places follow at `offset + size`, four bytes a row.
+    The hashes of the rows' places follow at `offset + size`, four bytes a row. `changes` of its rows are
+    not only the ends of statements; its statements of several rows are numbered `statements`, from and to.
+    `dead` has a byte a row: 1 for a row that was undone, 2 for the end of a statement that was.
     """
 
     offset: int
     size: int
     rows: int
     checksum: int
+    changes: int
+    statements: tuple[int, int] = (0, 0)
     dead: bytearray | None = None
     live: int = field(init=False)
+    left: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.live = self.rows - (sum(self.dead) if self.dead is not None else 0)
+        dead = self.dead if self.dead is not None else b""
+        self.live = self.changes - dead.count(1)
+        self.left = self.rows - len(dead) + dead.count(0)
 
     @property
     def end(self) -> int:
@@ -78,7 +86,7 @@ class SpillFile:
     def __len__(self) -> int:
         return self._live
 
-    def append(self, rows: Sequence[Kept]) -> None:
+    def append(self, rows: Sequence[Marked]) -> None:
         """Write rows behind those written before."""
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -88,40 +96,36 @@ class SpillFile:
                 buffer = io.BytesIO()
                 _frame(part).write_ipc(buffer, compression="zstd")
                 data = buffer.getvalue()
-                places = array(_HASH, sorted(_hash(row) for _, row in part))
+                places = array(_HASH, sorted(_hash(place_of(*kept)) for kept, _ in part))
                 start = self.segments[-1].end if self.segments else 0
-                self.segments.append(Segment(start, len(data), len(part), zlib.crc32(data)))
+                numbers = [mark >> 2 for _, mark in part if mark]
+                segment = Segment(
+                    start, len(data), len(part), zlib.crc32(data), sum(is_change(kept) for kept, _ in part),
+                    (min(numbers), max(numbers)) if numbers else (0, 0),
+                )  # fmt: skip
+                self.segments.append(segment)
                 file.write(data)
                 file.write(places.tobytes())
-                self._live += len(part)
+                self._live += segment.live
 
-    def live(self) -> Iterator[Kept]:
+    def marked(self) -> Iterator[Marked]:
         """Rows that were not undone, in order; one segment is in memory at a time."""
         for segment in self.segments:
             if segment.live:
-                yield from (kept for kept in self._read(segment).rows if kept is not None)
+                yield from self._read(segment).marked()
 
-    def undo(self, row: LogRow) -> bool:
-        """Cancel the newest live row that a compensation undoes; False if there is none."""
-        wanted = _hash(row)
-        for segment in reversed(self.segments):
-            if not segment.live or not self._may_hold(segment, wanted):
-                continue
-            index = self._stack(segment).undo(row)
-            if index is not None:
-                self._bury(segment, index)
-                return True
-        return False
+    def holding(self, place: Place) -> Iterator[Layer]:
+        """Segments that may hold a row of a place, newest first."""
+        wanted = _hash(place)
+        for age, segment in enumerate(reversed(self.segments), start=1):
+            if segment.left and self._may_hold(segment, wanted):
+                yield self._layer(age, segment)
 
-    def undo_lob_insert(self, row: LogRow, *, seen: bool) -> bool:
-        """Cancel an insert without row id and the updates after it; see `RowStack.undo_lob_insert`."""
-        for segment in reversed(self.segments):
-            cancelled, seen, done = self._stack(segment).undo_lob_insert(row, seen=seen)
-            for index in cancelled:
-                self._bury(segment, index)
-            if done:
-                return True
-        return False
+    def of_statement(self, statement: int) -> Iterator[Layer]:
+        """Segments that may hold a row of a statement, newest first."""
+        for age, segment in enumerate(reversed(self.segments), start=1):
+            if segment.left and segment.statements[0] <= statement <= segment.statements[1]:
+                yield self._layer(age, segment)
 
     def sync(self) -> None:
         """Return when everything written is on the disk itself."""
@@ -132,12 +136,23 @@ class SpillFile:
         """Remove the file; safe to call twice."""
         self.path.unlink(missing_ok=True)
 
-    def _bury(self, segment: Segment, index: int) -> None:
-        if segment.dead is None:
-            segment.dead = bytearray(segment.rows)
-        segment.dead[index] = 1
-        segment.live -= 1
-        self._live -= 1
+    def _layer(self, age: int, segment: Segment) -> Layer:
+        stack = self._stack(segment)
+
+        def cancel(index: int) -> None:
+            before = stack.live
+            stack.cancel(index)
+            if segment.dead is None:
+                segment.dead = bytearray(segment.rows)
+            segment.left -= 1
+            if stack.live < before:
+                segment.dead[index] = 1
+                segment.live -= 1
+                self._live -= 1
+            else:
+                segment.dead[index] = 2
+
+        return Layer(age, stack, cancel)
 
     def _stack(self, segment: Segment) -> RowStack:
         """The rows of a segment; work is undone from its end backwards, so the last one is kept."""
@@ -156,6 +171,7 @@ class SpillFile:
         dead = segment.dead
         tables: dict[tuple[str, str], TableName] = {}
         rows: list[Kept | None] = []
+        marks: dict[int, int] = {}
         for index, (
             schema,
             name,
@@ -169,6 +185,7 @@ class SpillFile:
             table,
             rs_id,
             ssn,
+            mark,
         ) in enumerate(frame.iter_rows()):
             if dead is not None and dead[index]:
                 rows.append(None)
@@ -181,7 +198,9 @@ class SpillFile:
                 ssn=ssn,
             )  # fmt: skip
             rows.append((captured, kept))
-        return RowStack(rows)
+            if mark:
+                marks[index] = mark
+        return RowStack(rows, marks)
 
     def _may_hold(self, segment: Segment, wanted: int) -> bool:
         places = array(_HASH)
@@ -194,10 +213,10 @@ class SpillFile:
             return os.pread(file.fileno(), size, offset)
 
 
-def _parts(rows: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
+def _parts(rows: Sequence[Marked]) -> Iterator[Sequence[Marked]]:
     """Cut into segments by rows and by the size of their texts."""
     first = size = 0
-    for index, (_, row) in enumerate(rows):
+    for index, ((_, row), _) in enumerate(rows):
         size += len(row.sql_redo or "")
         if index + 1 - first >= SEGMENT_ROWS or size >= SEGMENT_BYTES:
             yield rows[first : index + 1]
@@ -206,20 +225,21 @@ def _parts(rows: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
         yield rows[first:]
 
 
-def _frame(rows: Sequence[Kept]) -> pl.DataFrame:
+def _frame(rows: Sequence[Marked]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             (
                 table.schema, table.name, row.scn, row.operation_code, row.xid, row.sql_redo, row.row_id,
-                row.data_obj, row.owner, row.table, row.rs_id, row.ssn,
+                row.data_obj, row.owner, row.table, row.rs_id, row.ssn, mark,
             )
-            for table, row in rows
+            for (table, row), mark in rows
         ],
         schema=_SCHEMA,
         orient="row",
     )  # fmt: skip
 
 
-def _hash(row: LogRow) -> int:
+def _hash(place: Place) -> int:
     """The same in every process, unlike `hash`."""
-    return zlib.crc32(repr(place_of(row)).encode())
+    table, row_id = place
+    return zlib.crc32(f"{table.schema}\0{table.name}\0{row_id}".encode())

@@ -125,6 +125,7 @@ class Stream:
             self._system,
             self._captured.table_of,
             apply_log=log.table if log is not None else None,
+            has_large=self._captured.has_large,
             lobs=LobFilter(self._captured.large, self._large.from_redo),
             restored=restored,
             max_bytes=self._settings.open_transaction_bytes,

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cdc.changes import TableName
+from cdc.readers.logminer.compensation import Layer, undo
 from cdc.readers.logminer.lob_filter import Located
 from cdc.readers.logminer.rows import Code, LogRow
 from cdc.readers.logminer.spill import SpillFile
-from cdc.readers.logminer.undo import NO_ROW_ID, Kept, RowStack
+from cdc.readers.logminer.statement_rows import Statements
+from cdc.readers.logminer.undo import Kept, Marked, Place, RowStack
 
 ROW_BYTES = 1_000
 """Memory of a row beside its text: the tuple and its small values."""
@@ -37,9 +39,11 @@ class Transaction:
         on_disk_to: SCN up to which all its rows came from disk after a restart; read again, they are
             passed over.
         lob_rows: rows of LOBs and extended strings that were kept.
+        lobs_changed: LOB rows were seen, kept or not.
         undone: a row was undone, or a LOB row was a compensation: LOB rows may belong to undone work.
         located: what LOB rows without a locator go on with; None behind a data row.
         changed: a row was added or undone since the file was last complete.
+        statements: puts its rows to statements.
     """
 
     xid: str
@@ -54,18 +58,18 @@ class Transaction:
     on_disk_to: int = -1
     changed: bool = True
     memory_bytes: int = 0
-    without_row_id: int = 0
     lob_rows: int = 0
+    lobs_changed: bool = False
     undone: bool = False
+    statements: Statements = field(default_factory=Statements)
     located: Located | None = None
     first_seen_s: float = field(default_factory=time.monotonic)
     _tail: RowStack = field(default_factory=RowStack)
-    _tail_live: int = 0
 
     @property
     def in_memory(self) -> int:
         """Live rows that are not on disk."""
-        return self._tail_live
+        return self._tail.live
 
     @property
     def name(self) -> str:
@@ -73,21 +77,22 @@ class Transaction:
         return f"{self.xid}-{self.start_scn}"
 
     def __len__(self) -> int:
-        return self._tail_live + (len(self.file) if self.file is not None else 0)
+        return self._tail.live + (len(self.file) if self.file is not None else 0)
 
     def __iter__(self) -> Iterator[Kept]:
         """Rows that were not undone, in order."""
+        return (kept for kept, _ in self.marked())
+
+    def marked(self) -> Iterator[Marked]:
+        """The same with what tells which of them make one statement, see `RowStack`."""
         if self.file is not None:
-            yield from self.file.live()
-        yield from (kept for kept in self._tail.rows if kept is not None)
+            yield from self.file.marked()
+        yield from self._tail.marked()
 
     def append(self, table: TableName, row: LogRow) -> int:
         """Keep a forward row; returns the bytes of memory it takes, about."""
         self.changed, self.located = True, None
-        self._tail.append((table, row))
-        self._tail_live += 1
-        if row.row_id in NO_ROW_ID:
-            self.without_row_id += 1
+        self._tail.append((table, row), self.statements.mark(table, row))
         size = ROW_BYTES + len(row.sql_redo or "")
         self.memory_bytes += size
         return size
@@ -95,33 +100,56 @@ class Transaction:
     def append_lob(self, table: TableName, row: LogRow) -> int:
         """Keep a row of a LOB; a compensation is only noted, its LOB is then not known from the redo."""
         self.lob_rows += 1
+        self.lobs_changed = True
         if row.rollback:
             self.changed = self.undone = True
             return 0
         return self.append(table, row)
 
-    def undo(self, row: LogRow) -> bool:
-        """Cancel the newest live row that a ROLLBACK = 1 row compensates; False if there is none."""
-        self.changed = self.undone = True
-        if self._tail.undo(row) is not None:
-            self._tail_live -= 1
-            return True
-        if self.file is not None and self.file.undo(row):
-            return True
-        return row.operation_code == Code.DELETE and self.without_row_id > 0 and self._undo_lob_insert(row)
+    def note_lob(self, table: TableName, row: LogRow) -> int:
+        """A row of a LOB that no rule reads: only the statement it belongs to is kept."""
+        self.changed = self.lobs_changed = True
+        open_before = self.statements.open.get(table)
+        mark = self.statements.mark(table, row)
+        statement = self.statements.open[table]
+        if statement is open_before or statement.row_id is None:
+            return 0
+        self._tail.append((table, row._replace(operation_code=Code.INTERNAL, sql_redo=None)), mark)
+        self.memory_bytes += ROW_BYTES
+        return ROW_BYTES
 
-    def _undo_lob_insert(self, row: LogRow) -> bool:
-        cancelled, seen, done = self._tail.undo_lob_insert(row, seen=False)
-        self._tail_live -= len(cancelled)
-        return done or (self.file is not None and self.file.undo_lob_insert(row, seen=seen))
+    def append_alone(self, table: TableName, row: LogRow) -> int:
+        """Keep a row that nothing undoes but the end of the transaction."""
+        self.changed = True
+        self._tail.append((table, row._replace(row_id=None)))
+        self.memory_bytes += ROW_BYTES
+        return ROW_BYTES
+
+    def undo(self, table: TableName, row: LogRow) -> bool:
+        """Cancel what a ROLLBACK = 1 row compensates; False if there is nothing."""
+        self.changed = self.undone = True
+        return undo(self, self.statements, table, row)
+
+    def holding(self, place: Place) -> Iterator[Layer]:
+        """Layers that may hold a row of a place, newest first."""
+        yield Layer(0, self._tail, self._tail.cancel)
+        if self.file is not None:
+            yield from self.file.holding(place)
+
+    def of_statement(self, statement: int) -> Iterator[Layer]:
+        """Layers that may hold a row of a statement, newest first."""
+        yield Layer(0, self._tail, self._tail.cancel)
+        if self.file is not None:
+            yield from self.file.of_statement(statement)
 
     def spill(self, path: Path) -> int:
         """Move the rows in memory to the file; returns the bytes of memory that are free now."""
-        rows = [kept for kept in self._tail.rows if kept is not None]
+        marks = self._tail.marks
+        rows = [(kept, marks.get(index, 0)) for index, kept in enumerate(self._tail.rows) if kept is not None]
         if rows:
             if self.file is None:
                 self.file = SpillFile(path)
             self.file.append(rows)
         freed, self.memory_bytes = self.memory_bytes, 0
-        self._tail, self._tail_live = RowStack(), 0
+        self._tail = RowStack()
         return freed

@@ -1,79 +1,130 @@
-"""Which row of a transaction a compensation undoes.
+"""The rows of a transaction in order, and which of them a compensation can undo.
 
 A savepoint, a failed statement or a trigger error undoes rows inside a transaction that goes on to
-commit. LogMiner shows each undone row again with ROLLBACK = 1, as the inverse operation on the same
-object and row id: it cancels the newest live row there. Read next: `cdc.readers.logminer.transaction`.
+commit. LogMiner shows each undone row again with ROLLBACK = 1, as the inverse operation on the same row
+id. Read next: `cdc.readers.logminer.statement_rows`, `cdc.readers.logminer.compensation`.
 """
 
 from __future__ import annotations
 
-from cdc.changes import TableName
-from cdc.readers.logminer.rows import Code, LogRow
+from collections.abc import Iterator
 
-NO_ROW_ID = frozenset((None, "", "AAAAAAAAAAAAAAAAAA"))
-_INVERSE = {Code.INSERT: Code.DELETE, Code.DELETE: Code.INSERT, Code.UPDATE: Code.UPDATE}
+from cdc.changes import TableName
+from cdc.readers.logminer.rows import Code, LogRow, has_no_row_id
 
 Kept = tuple[TableName, LogRow]
 """A row with the captured table it belongs to."""
-Place = tuple[object, str | None]
+Place = tuple[TableName, str]
+"""A table and a row id, which is empty for rows without one."""
+
+Marked = tuple[Kept, int]
+"""A row and its mark, see `RowStack`."""
+
+DATA = frozenset((1, 2, 3))
+INVERSE = {Code.INSERT: Code.DELETE, Code.DELETE: Code.INSERT, Code.UPDATE: Code.UPDATE}
+ONLY_LOBS, ANY = 0, 2
+"""What a statement of several rows is where that is no operation code; a DELETE is always one row."""
 
 
 class RowStack:
-    """Rows in order, None where one was cancelled."""
+    """Rows in order, None where one was cancelled.
 
-    __slots__ = ("_places", "rows")
+    Args:
+        rows: rows kept before.
+        marks: by index, the mark of each row that is one of several of its statement: the number of the
+            statement times four, plus what it is (INSERT, UPDATE, `ONLY_LOBS` or `ANY`).
 
-    def __init__(self, rows: list[Kept | None] | None = None) -> None:
+    Attributes:
+        live: rows that are there, without those that only tell where a statement ends.
+    """
+
+    __slots__ = ("_members", "_places", "live", "marks", "rows")
+
+    def __init__(self, rows: list[Kept | None] | None = None, marks: dict[int, int] | None = None) -> None:
         self.rows: list[Kept | None] = rows if rows is not None else []
+        self.marks: dict[int, int] = marks if marks is not None else {}
+        self.live = sum(kept is not None and is_change(kept) for kept in self.rows)
         self._places: dict[Place, list[int]] | None = None
+        self._members: dict[int, list[int]] = {}
 
-    def append(self, kept: Kept) -> None:
-        """Keep a forward row."""
-        if self._places is not None:
-            self._places.setdefault(place_of(kept[1]), []).append(len(self.rows))
+    def append(self, kept: Kept, mark: int = 0) -> None:
+        """Keep a row."""
+        index = len(self.rows)
         self.rows.append(kept)
+        if mark:
+            self.marks[index] = mark
+        if kept[1].operation_code:
+            self.live += 1
+        if self._places is not None:
+            self._enter(self._places, index, kept)
 
-    def undo(self, row: LogRow) -> int | None:
-        """Cancel the newest live row that a ROLLBACK = 1 row compensates; its index, or None."""
-        if self._places is None:  # undone work is rare, so the index is made when first needed
-            self._places = {}
-            for index, kept in enumerate(self.rows):
-                if kept is not None:
-                    self._places.setdefault(place_of(kept[1]), []).append(index)
-        stack = self._places.get(place_of(row), [])
-        wanted = _INVERSE.get(Code(row.operation_code))  # None: LogMiner cannot tell, the place must do
-        for depth in range(len(stack) - 1, -1, -1):
-            kept = self.rows[stack[depth]]
-            if kept is not None and (wanted is None or kept[1].operation_code in (wanted, Code.UNSUPPORTED)):
-                index = stack.pop(depth)
-                self.rows[index] = None
+    def cancel(self, index: int) -> None:
+        """A row was undone."""
+        kept, self.rows[index] = self.rows[index], None
+        self.live -= kept is not None and is_change(kept)
+
+    def newest(self, place: Place, undone: LogRow) -> int | None:
+        """The newest live row there that a compensation can undo."""
+        stack = self._index().get(place, [])
+        while stack and self.rows[stack[-1]] is None:
+            stack.pop()
+        for index in reversed(stack):
+            kept = self.rows[index]
+            if kept is not None and _fits(undone, kept[1].operation_code, self.marks.get(index, 0)):
                 return index
         return None
 
-    def undo_lob_insert(self, row: LogRow, *, seen: bool) -> tuple[list[int], bool, bool]:
-        """An insert with a LOB has no row id; the update after it, which has one, is cancelled with it.
+    def marked(self) -> Iterator[Marked]:
+        """Rows that are there, with their marks."""
+        for index, kept in enumerate(self.rows):
+            if kept is not None and is_change(kept):
+                yield kept, self.marks.get(index, 0)
 
-        Args:
-            row: the compensation, a delete.
-            seen: such an update was cancelled among newer rows.
+    def members(self, statement: int) -> list[int]:
+        """Live rows of a statement."""
+        self._index()
+        return [index for index in self._members.get(statement, ()) if self.rows[index] is not None]
 
-        Returns:
-            What was cancelled, whether an update was, and whether the insert was.
-        """
-        target, cancelled = place_of(row), []
-        for index in range(len(self.rows) - 1, -1, -1):
-            kept = self.rows[index]
-            if kept is None or place_of(kept[1])[0] != target[0]:
-                continue
-            if place_of(kept[1]) == target and kept[1].operation_code != Code.INSERT:
-                self.rows[index], seen = None, True
-                cancelled.append(index)
-            elif seen and kept[1].operation_code == Code.INSERT and kept[1].row_id in NO_ROW_ID:
-                self.rows[index] = None
-                return [*cancelled, index], seen, True
-        return cancelled, seen, False
+    def _index(self) -> dict[Place, list[int]]:
+        """Made when first needed: undone work is rare."""
+        if self._places is None:
+            self._places = {}
+            for index, kept in enumerate(self.rows):
+                if kept is not None:
+                    self._enter(self._places, index, kept)
+        return self._places
+
+    def _enter(self, places: dict[Place, list[int]], index: int, kept: Kept) -> None:
+        place, code, mark = place_of(*kept), kept[1].operation_code, self.marks.get(index, 0)
+        if place[1] or code in DATA or (mark and code == Code.UNSUPPORTED):
+            places.setdefault(place, []).append(index)
+        if mark:
+            self._members.setdefault(mark >> 2, []).append(index)
 
 
-def place_of(row: LogRow) -> Place:
-    """Object and row id: where the row lies in the database."""
-    return (row.data_obj if row.data_obj is not None else (row.owner, row.table)), row.row_id
+def _fits(undone: LogRow, code: int, mark: int) -> bool:
+    """Can a compensation undo a row of that operation and mark?"""
+    if mark:
+        if mark & 3 == Code.INSERT and undone.operation_code == Code.UPDATE:
+            return code == Code.UPDATE  # then it was no part of the insert
+        return fits_statement(undone, mark & 3)
+    if Code.UNSUPPORTED in (code, undone.operation_code):
+        return True
+    return (code or Code.UPDATE) == INVERSE[Code(undone.operation_code)]
+
+
+def fits_statement(undone: LogRow, kind: int) -> bool:
+    """Can a compensation undo a statement of that kind? What is not known fits everything."""
+    if kind == ANY or undone.operation_code == Code.UNSUPPORTED:
+        return True
+    return (kind or Code.UPDATE) == INVERSE[Code(undone.operation_code)]
+
+
+def is_change(kept: Kept) -> bool:
+    """False for rows that only tell where a statement ends."""
+    return kept[1].operation_code != Code.INTERNAL
+
+
+def place_of(table: TableName, row: LogRow) -> Place:
+    """Table and row id: where the row lies in the database."""
+    return table, "" if has_no_row_id(row.row_id) else row.row_id or ""

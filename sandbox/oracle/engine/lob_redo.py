@@ -39,7 +39,7 @@ _DECLARE_LONG = (
 
 def lob_rows(renderer: Renderer, record: Record) -> Iterator[tuple[int, str]]:
     """Operation code and text of the rows behind an insert or update, or of a change by DBMS_LOB."""
-    if record.after is None:
+    if record.after is None or record.undo:
         return
     if record.lob is not None:
         yield from _changed(renderer, record, record.lob)
@@ -54,8 +54,6 @@ def lob_rows(renderer: Renderer, record: Record) -> Iterator[tuple[int, str]]:
 def _changed(renderer: Renderer, record: Record, change: LobChange) -> Iterator[tuple[int, str]]:
     yield LOCATOR, _locator(renderer, record, change.place)
     variable = _variable(renderer, change.place)
-    if record.undo:
-        return
     if change.kind == "write":
         yield from _writes(renderer, change.place, change.data, change.offset - 1)
     elif change.kind == "trim":

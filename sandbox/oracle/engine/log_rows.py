@@ -84,7 +84,7 @@ COLUMNS = [
 Getter = Callable[[int, Record], Cell]
 _number = cells.encode_number
 _ONE, _NONE = _number(1), cells.ZERO
-_NO_ROW = b"A" * 18
+NO_ROW = b"A" * 18
 _NAMES = {operation: operation.name.encode() for operation in Operation}
 _CODES = {operation: _number(int(operation)) for operation in Operation}
 RECORDS_PER_BLOCK = 4
@@ -198,7 +198,7 @@ def _scn(place: int, record: Record) -> Cell:
 
 def _row_id(place: int, record: Record) -> Cell:
     shape = record.shape
-    return row_id_text(shape, record.row).encode() if shape is not None and record.row >= 0 else _NO_ROW
+    return row_id_text(shape, record.row).encode() if shape is not None and record.row >= 0 else NO_ROW
 
 
 def _constant_columns(context: LogContext) -> dict[str, Getter]:
@@ -369,7 +369,7 @@ def _place_columns(context: LogContext) -> dict[str, Getter]:
 
     return {
         "RS_ID": record_set,
-        "SEQUENCE#": lambda place, record: _number(context.log_place(place)[0]),
+        "SEQUENCE#": lambda place, record: _ONE,
         "RBASQN": lambda place, record: _number(block(place)[0]),
         "RBABLK": lambda place, record: _number(block(place)[1]),
         "RBABYTE": lambda place, record: _number(block(place)[2]),

@@ -15,8 +15,8 @@ from sandbox.oracle import cells
 from sandbox.oracle.engine.access import Reading, checked
 from sandbox.oracle.engine.expressions import Env, ScopeColumn
 from sandbox.oracle.engine.journal import Operation, Record
-from sandbox.oracle.engine.lob_redo import NAMES, lob_rows
-from sandbox.oracle.engine.log_rows import COLUMNS, LogContext, builder
+from sandbox.oracle.engine.lob_statements import INTERNAL, Part, statement_rows
+from sandbox.oracle.engine.log_rows import COLUMNS, NO_ROW, LogContext, builder
 from sandbox.oracle.engine.mining import MiningRun, require_logmining
 from sandbox.oracle.engine.redo_text import Renderer, Style
 from sandbox.oracle.engine.store import Shape
@@ -35,6 +35,8 @@ _REDO, _UNDO, _CSF = _PLACES["SQL_REDO"], _PLACES["SQL_UNDO"], _PLACES["CSF"]
 _CODE, _NAME, _SCN = _PLACES["OPERATION_CODE"], _PLACES["OPERATION"], _PLACES["SCN"]
 _STATUS = _PLACES["STATUS"]
 _UNSUPPORTED, _NOT_EXECUTABLE = cells.encode_number(255), cells.encode_number(2)
+_ROW_ID, _SEQUENCE = _PLACES["ROW_ID"], _PLACES["SEQUENCE#"]
+_OWNER, _SEGMENT, _TABLE = _PLACES["SEG_OWNER"], _PLACES["SEG_NAME"], _PLACES["TABLE_NAME"]
 _YES, _NO = cells.encode_number(1), cells.ZERO
 _FIXED_TEXT = {
     Operation.START: b"set transaction read write",
@@ -113,19 +115,36 @@ class Mining:
             if record.shape is not None and record.shape.opaque and record.operation in _DATA:
                 yield from self._unsupported(row)
                 continue
-            if not self._has_row(record):
-                yield from self._lob_rows(row, record)
+            parts = self._parts(record)
+            if parts is not None:
+                yield from self._statement(row, parts, rendered=rendered)
+            elif early is None or early(tuple(row)):
+                yield from self._with_text(row, record) if rendered else (tuple(row),)
+
+    def _parts(self, record: Record) -> list[Part] | None:
+        """The rows of a change of several rows."""
+        if record.shape is None or record.operation not in _DATA:
+            return None
+        return statement_rows(self._renderer(record.shape), record)
+
+    def _statement(self, row: list[Cell], parts: list[Part], *, rendered: bool) -> Iterator[Row]:
+        for part in parts:
+            copy = list(row)
+            copy[_CODE], copy[_NAME] = cells.encode_number(part.code), part.name.encode()
+            copy[_SEQUENCE] = cells.encode_number(part.sequence)
+            if not part.has_row_id:
+                copy[_ROW_ID] = NO_ROW
+            if part.code == INTERNAL:
+                copy[_OWNER] = copy[_SEGMENT] = copy[_TABLE] = None
+            if self._early is not None and not self._early(tuple(copy)):
                 continue
-            if early is not None and not early(tuple(row)):
-                if not rendered or not self._has_lobs(record):
-                    continue
-            elif not rendered:
-                yield tuple(row)
-                continue
+            if not rendered:
+                yield tuple(copy)
+            elif part.text is None:
+                copy[_REDO], copy[_CSF] = None, _NO
+                yield tuple(copy)
             else:
-                yield from self._with_text(row, record)
-            if self._has_lobs(record):
-                yield from self._lob_rows(row, record)
+                yield from _pieces(copy, part.text.encode(errors=cells.AS_IT_IS))
 
     def _unsupported(self, row: list[Cell]) -> Iterator[Row]:
         """A row of a table with a type that LogMiner does not know: that something changed, and no more."""
@@ -185,26 +204,6 @@ class Mining:
             found = Renderer(shape, self._style, known=self.context.is_known(shape))
             self._renderers[shape] = found
         return found
-
-    def _has_row(self, record: Record) -> bool:
-        if record.shape is None or record.operation is not Operation.UPDATE:
-            return True
-        return self._renderer(record.shape).has_row(record)
-
-    def _has_lobs(self, record: Record) -> bool:
-        if record.shape is None or record.operation not in _DATA:
-            return False
-        renderer = self._renderer(record.shape)
-        return bool(renderer.long_lobs(record) or renderer.long_strings(record))
-
-    def _lob_rows(self, row: list[Cell], record: Record) -> Iterator[Row]:
-        if record.shape is None:
-            return
-        for code, text in lob_rows(self._renderer(record.shape), record):
-            copy = list(row)
-            copy[_CODE], copy[_NAME] = cells.encode_number(code), NAMES[code].encode()
-            if self._early is None or self._early(tuple(copy)):
-                yield from _pieces(copy, text.encode(errors=cells.AS_IT_IS))
 
 
 _DATA = (Operation.INSERT, Operation.UPDATE, Operation.DELETE)

@@ -203,7 +203,7 @@ class Renderer:
         if operation is Operation.UPDATE and before is not None and after is not None:
             return self._update(before, after, record)
         if record.undo or before is None:  # compensation knows the row by its id only
-            return f"delete from {self._object} where ROWID = '{self.row_id(record)}'{self._end}"
+            return f"delete from {self._object}{self._where_row(record)}{self._end}"
         conditions = self._conditions(self._whole, before, record)
         return f"delete from {self._object} where {conditions}{self._end}"
 
@@ -216,7 +216,7 @@ class Renderer:
             ]
         )
         if record.undo:
-            return f"update {self._object} set {sets} where ROWID = '{self.row_id(record)}'{self._end}"
+            return f"update {self._object} set {sets}{self._where_row(record)}{self._end}"
         places: Sequence[int] = self._logged
         if len(places) < len(self._whole):
             places = sorted({*places, *(at for at in changed if at not in self._lobs)})
@@ -224,14 +224,64 @@ class Renderer:
         where = f" where {conditions}" if conditions else ""
         return f"update {self._object} set {sets}{where}{self._end}"
 
-    def has_row(self, record: Record) -> bool:
-        """Is there an INSERT, UPDATE or DELETE row? Not if only values outside of it changed."""
-        if record.lob is not None:
-            return False
-        if not self._strings or record.operation is not Operation.UPDATE or record.undo:
-            return True
-        before, after = record.before or (), record.after or ()
-        return not all(self._is_long(at, after[at]) for at in self.changed(before, after))
+    def _where_row(self, record: Record) -> str:
+        return f" where ROWID = '{self.row_id(record)}'" if self.style.row_id else ""
+
+    def large(self, record: Record) -> list[int]:
+        """Columns of a change that do not lie in its first row: LOBs, and extended strings that are long."""
+        before, after = record.before, record.after or ()
+        changed = [at for at in sorted(self._lobs) if before is None or before[at] != after[at]]
+        return [
+            at
+            for at in changed
+            if self.shape.columns[at].type.base in (DbType.CLOB, DbType.BLOB) or self._is_long(at, after[at])
+        ]
+
+    def first_text(self, record: Record, large: list[int], *, has_lob_rows: bool) -> str | None:
+        """The row without row id: plain columns, LOBs empty; None if it has nothing to tell."""
+        after = record.after or ()
+        shown = {at: self._empty(at, after[at]) for at in large}
+        if record.operation is Operation.INSERT:
+            values = [
+                shown.get(at) or ("NULL" if cell is None else self._printers[at](cell))
+                for at, cell in enumerate(after)
+            ]
+            return f"{self._insert}{','.join(values)}){self._end}"
+        before = record.before or ()
+        plain = [at for at in self.changed(before, after) if at not in large]
+        if not plain and has_lob_rows:
+            return None
+        sets = [
+            self._equals[at]
+            + (shown.get(at) or ("NULL" if (cell := after[at]) is None else self._printers[at](cell)))
+            for at in sorted([*plain, *(at for at in large if at not in self._strings)])
+        ]
+        conditions = self._conditions(self._logged or self._whole, before, record)
+        where = f" where {conditions}" if conditions else ""
+        return f"update {self._object} set {', '.join(sets)}{where}{self._end}" if sets else None
+
+    def last_text(self, record: Record, large: list[int]) -> str | None:
+        """The update of LOBs that lie in the row or are NULL; None if there are none."""
+        after = record.after or ()
+        inside = [
+            at
+            for at in large
+            if at not in self._strings
+            and ((cell := after[at]) is None or 0 < len(cell) <= lob_limit(self.shape.columns[at].type.base))
+        ]
+        if not inside:
+            return None
+        sets = [
+            self._equals[at] + ("NULL" if (cell := after[at]) is None else self._printers[at](cell))
+            for at in inside
+        ]
+        where = self.row_conditions(record)
+        return f"update {self._object} set {', '.join(sets)} where {where}{self._end}"
+
+    def _empty(self, at: int, cell: Cell) -> str:
+        if cell is None or at in self._strings:
+            return "NULL"
+        return "EMPTY_BLOB()" if self.shape.columns[at].type.base is DbType.BLOB else "EMPTY_CLOB()"
 
     def _is_long(self, at: int, cell: Cell) -> bool:
         return at in self._strings and cell is not None and len(cell) > INLINE_STRING_BYTES

@@ -17,8 +17,9 @@ from cdc.readers.logminer.large_values import FETCH, LargeRow, MadeUp, Parts
 from cdc.readers.logminer.lob_filter import LobFilter
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.rows import LogRow
-from tests.unit.readers.test_logminer_sequences import SEQUENCES, log_row
+from tests.redo_sequences import cases, log_row
 
+SEQUENCES = {case["id"]: case for case in cases()}
 NAME = TableName("S", "T")
 ID = SourceColumn("ID", SourceType.NUMBER, "NUMBER", nullable=False)
 NOTE = SourceColumn("NOTE", SourceType.TEXT, "CLOB", large=True)

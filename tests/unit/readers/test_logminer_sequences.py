@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,222 +9,45 @@ from typing import Any
 import pytest
 
 from cdc.changes import TableName
-from cdc.errors import RedoNotAvailable, RedoUnreadable
+from cdc.errors import RedoUnreadable
 from cdc.readers.logminer.assembly import Assembly
-from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
-from cdc.readers.logminer.open_work import OpenWork
-from cdc.readers.logminer.rows import Code, LogRow, transaction_name
+from cdc.readers.logminer.rows import Code, LogRow
+from tests.redo_sequences import DATA, Case, cases, judged, log_row, main, run
 
-DATA = Path(__file__).parents[2] / "data" / "logminer_sequences.jsonl"
-SEQUENCES = {case["id"]: case for case in map(json.loads, DATA.read_text(encoding="utf-8").splitlines())}
-USED: set[str] = set()
+SEQUENCES: dict[str, Case] = {case["id"]: case for case in cases()}
 TABLE = TableName("S", "T")
-CODES = {"INSERT": 1, "DELETE": 2, "UPDATE": 3, "START": 6, "COMMIT": 7, "INTERNAL": 0, "ROLLBACK": 36}
-
-
-def of_kind(*kinds: str) -> pytest.MarkDecorator:
-    USED.update(kinds)
-    chosen = [case for case in SEQUENCES.values() if case["kind"] in kinds]
-    assert chosen
-    return pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in chosen])
-
-
-def log_row(row: dict[str, Any]) -> LogRow:
-    code = row.get("OPERATION_CODE", CODES.get(row.get("OPERATION", ""), 0))
-    return LogRow(
-        scn=row.get("SCN", 0),
-        operation_code=code,
-        xid=row.get("XID") or row.get("XID_TEXT") or "",
-        sql_redo=row.get("SQL_REDO", "delete from recorded" if "SQL_REDO" not in row else None),
-        csf=row.get("CSF", 0),
-        rollback=row.get("ROLLBACK", 0),
-        status=row.get("STATUS", 0),
-        row_id=row.get("ROW_ID"),
-        data_obj=row.get("DATA_OBJ#"),
-        owner=row.get("SEG_OWNER"),
-        table=row.get("TABLE_NAME"),
-        thread=row.get("THREAD#", 1),
-        rs_id=row.get("RS_ID"),
-        ssn=row.get("SSN", 0),
-        username=row.get("USERNAME"),
-        info=row.get("INFO"),
-        operation=row.get("OPERATION", ""),
-        pxid=row.get("PXID"),
-    )
 
 
 def everything(_row: LogRow) -> TableName:
     return TABLE
 
 
-def watermark(assembly: Assembly, scn: int) -> int:
-    read_from: int = OpenWork("ccb", None, every_s=0).resume(assembly.open, scn, all_read=True)["read_from"]
-    return read_from
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in SEQUENCES.items()])
+def test_recorded_rows_come_to_the_recorded_outcome(case: Case) -> None:
+    """Undone rows, long texts, interleaved work, holes, LOBs, log lists: each as it was recorded."""
+    assert judged(case) == []
 
 
-def run(assembly: Assembly, rows: list[dict[str, Any]]) -> list[Committed]:
-    events = [assembly.add(log_row(row)) for row in rows]
-    return [event for event in events if isinstance(event, Committed)]
+def test_sequences_of_a_file_are_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command tells what is wrong with which sequence, and fails if any is."""
+    assert main([str(DATA / "logminer_lob_savepoints.jsonl")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "redo sequences: 12 right, 0 wrong"
+    line = (DATA / "logminer_lob_savepoints.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    (tmp_path / "bad.jsonl").write_text(line.replace('"survivors": []', '"survivors": [{"SSN": 1}]'))
+    assert main([str(tmp_path / "bad.jsonl")]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("N1960-01: LOBs not read: rows left: found 0, expected 1")
+    assert said[-1] == "redo sequences: 0 right, 1 wrong"
 
 
-@of_kind("partial_rollback")
-def test_undone_rows_are_not_handed_out(case: dict[str, Any]) -> None:
-    """Rows undone by a savepoint or a failed statement never leave the transaction."""
-    rows, expect = case["rows"], case["expect"]
-    assembly = Assembly("ccb", everything)
-    last = max(row["SCN"] for row in rows)
-    end = {"SCN": expect.get("commit_scn", last), "OPERATION_CODE": 7, "XID": rows[0]["XID"]}
-    # the recorded texts are cut off; rows of temporary tables count here, though they carry no data
-    committed = run(assembly, [*({**row, "SQL_REDO": "recorded"} for row in rows), end])
-    survivors = [row for _, row in committed[0].rows] if committed else []
-    assert len(survivors) == expect["survivors_count"]
-    assert assembly.counts["unmatched rolled back rows"] == 0
-    places = {(row.rs_id or "").strip() for row in survivors}
-    assert not places & set(expect.get("must_be_absent", ()))
-    assert places >= set(expect.get("must_be_present", ()))
-    if expect.get("survivors") is not None:
-        found = [(r.rs_id.strip() if r.rs_id else "", r.ssn, r.row_id, r.operation_code) for r in survivors]
-        assert found == [
-            (one["RS_ID"].strip(), one["SSN"], one["ROW_ID"], one["OPERATION_CODE"])
-            for one in expect["survivors"]
-        ]
-
-
-@of_kind("csf")
-def test_pieces_of_a_long_text_are_joined_without_separator(case: dict[str, Any]) -> None:
-    """A text cut in the middle of an identifier comes out whole."""
-    committed = run(Assembly("ccb", everything), [*case["rows"], {"OPERATION_CODE": 7}])
-    ((_, row),) = committed[0].rows
-    assert row.sql_redo == case["expect"]["sql_redo"]
-    assert len(row.sql_redo or "") == case["expect"]["joined_length"]
-
-
-@of_kind("full_row")
-def test_transaction_id_is_read_little_endian(case: dict[str, Any]) -> None:
-    """XID bytes name segment, slot and sequence as V$TRANSACTION does."""
-    (row,) = case["rows"]
-    assert transaction_name(row["XID"]) == ".".join(map(str, case["expect"]["xid_parts"]))
-
-
-@of_kind("interleaved")
-def test_interleaved_transactions_come_out_in_commit_order(case: dict[str, Any]) -> None:
-    """Each transaction whole, in the order of the commits; what never commits never comes."""
-    assembly = Assembly("ccb", everything)
-    committed = run(assembly, case["rows"])
-    assert [one.xid for one in committed] == case["expect"]["commit_order"]
-    events = [[one.xid, row.sql_redo] for one in committed for _, row in one.rows]
-    assert events == case["expect"]["events"]
-    assert [one.xid for one in assembly.open] == case["expect"]["never_committed"]
-
-
-@of_kind("corruption", "missing_scn")
-def test_lost_redo_stops(case: dict[str, Any]) -> None:
-    """Corrupt blocks and holes in the redo are an error at that very row, never noise."""
-    assembly = Assembly("ccb", everything)
-    for index, row in enumerate(case["rows"]):
-        if index == case["expect"]["must_stop_at_row"]:
-            with pytest.raises((RedoUnreadable, RedoNotAvailable)):
-                assembly.add(log_row(row))
-            return
-        assembly.add(log_row(row))
-    pytest.fail("the row that must stop was not reached")
-
-
-@of_kind("transaction_buffer", "lob_partial_rollback")
-def test_transaction_buffer(case: dict[str, Any]) -> None:
-    """What is emitted, what stays open and what was rolled back, as recorded."""
-    expect = case["expect"]
-    assembly = Assembly("ccb", everything)
-    committed = run(assembly, case["rows"])
-    if "emitted" in expect:
-        assert [[one.xid, len(one.rows)] for one in committed] == expect["emitted"]
-    if "open_after" in expect:
-        assert [one.xid for one in assembly.open] == expect["open_after"]
-    if "oldest_open_scn" in expect:
-        assert assembly.open[0].start_scn == expect["oldest_open_scn"]
-    assert not {one.xid for one in assembly.open} & set(expect.get("rolled_back", ()))
-
-
-@of_kind("rac_private_thread")
-def test_work_of_private_threads_is_read(case: dict[str, Any]) -> None:
-    """A thread that belongs to one instance has changes of users like any other; upstream drops them."""
+@pytest.mark.parametrize("operations", [("XML_BEGIN", "XML_WRITE", "XML_END"), ("LOB_WRITE",)])
+def test_large_objects_that_no_rule_reads_are_counted(operations: tuple[str, ...]) -> None:
+    """The row itself comes, the rows of its LOBs are left out."""
+    case = SEQUENCES["Q014" if "XML_BEGIN" in operations else "Q032"]
     assembly = Assembly("ccb", everything)
     run(assembly, case["rows"])
-    xids = [row["XID"] for row in case["rows"] if row["OPERATION_CODE"] == Code.START]
-    assert [one.xid for one in assembly.open] == xids
-    assert xids != case["expect"]["open_after"]
-
-
-@of_kind("checkpoint")
-def test_restart_point_stays_before_open_transactions(case: dict[str, Any]) -> None:
-    """The low watermark holds for transactions with captured rows, and for no others."""
-    assembly = Assembly("ccb", everything)
-    checkpoints = []
-    for row in case["rows"]:
-        if isinstance(assembly.add(log_row(row)), Committed):
-            checkpoints.append([row["SCN"], watermark(assembly, row["SCN"])])
-    assert checkpoints == case["expect"]["checkpoints"]
-
-
-@of_kind("recorded")
-def test_undecoded_rows_reach_their_table(case: dict[str, Any]) -> None:
-    """Rows named by object id count as the table's when the id is known, of an index too."""
-    committed = run(
-        Assembly("ccb", everything),
-        [*case["rows"], {"SCN": 99, "OPERATION_CODE": 7, "XID": case["rows"][0]["XID"]}],
-    )
-    assert sum(len(one.rows) for one in committed) == case["expect"]["events"]
-    if "xid_parts" in case["expect"]:
-        assert committed[0].name == ".".join(map(str, case["expect"]["xid_parts"]))
-
-
-@of_kind("ddl_and_dml")
-def test_dictionary_updates_beside_ddl_are_not_changes(case: dict[str, Any]) -> None:
-    """Only the captured table's rows come, with the SCN of their commit."""
-    wanted = TableName(*case["expect"]["table"].split("."))
-    assembly = Assembly("ccb", lambda row: wanted if row.owner == wanted.schema else None)
-    committed = run(assembly, case["rows"])
-    assert sum(len(one.rows) for one in committed) == case["expect"]["events"]
-    assert committed[0].scn == case["expect"]["commit_scn"]
-
-
-@of_kind("log_files")
-def test_log_list_is_complete_or_not(case: dict[str, Any]) -> None:
-    """A gap in a needed thread is seen; closed threads and foreign logs do not disturb."""
-    threads = [
-        RedoThread(one["thread"], one["status"] == "OPEN", one["last_flushed_scn"], one.get("enabled_scn"))
-        for one in case["expect"]["threads"]
-    ]
-    logs = [
-        LogFile(
-            one["name"],
-            one["thread"],
-            one["sequence"],
-            one["first_scn"],
-            one["next_scn"],
-            one["type"] == "archive",
-        )
-        for one in case["rows"]
-    ]
-    found = logs_to_mine(case["expect"]["start_scn"], logs, threads)
-    assert (not found.gaps) == case["expect"]["complete"]
-
-
-@of_kind("xml", "lob_basicfile")
-def test_large_objects_are_left_out_and_counted(case: dict[str, Any]) -> None:
-    """LOB and XML columns are not captured: the row itself comes, their pieces are counted."""
-    assembly = Assembly("ccb", everything)
-    committed = run(assembly, [*case["rows"], {"OPERATION_CODE": 7}])
-    data = [row for row in case["rows"] if row["OPERATION_CODE"] in (1, 2, 3)]
     pieces = [row for row in case["rows"] if row["OPERATION_CODE"] not in (1, 2, 3, 6, 7)]
-    assert [row.sql_redo for one in committed for _, row in one.rows] == [row["SQL_REDO"] for row in data]
     assert assembly.counts["LOB rows left out"] == len(pieces)
-
-
-def test_every_recorded_sequence_has_a_test() -> None:
-    """A new kind of sequence must not be passed over."""
-    assert {case["kind"] for case in SEQUENCES.values()} == USED
 
 
 def test_rows_of_an_unknown_sequence_join_the_open_transaction() -> None:
