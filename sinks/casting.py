@@ -1,7 +1,7 @@
 """Desired rows into the target's types, with what does not fit named by column.
 
-A text longer than its column, a number with more decimals than its column keeps, a NULL where the
-target refuses it: such rows are found here by one statement, and are never cut or rounded. A text
+A text longer than its column, a value that does not come back from its type as it went in, a NULL where
+the target refuses it: such rows are found here by one statement, and are never cut or rounded. A text
 that is no value of the type at all makes the statement fail; `sinks.isolation` finds that row.
 """
 
@@ -24,7 +24,10 @@ def create_tables(layout: Layout) -> sql.Composed:
     trailer = sql.SQL("_row integer, _deleted boolean, _staged_seq bigint")
     as_text = sql.SQL(", ").join(sql.SQL("{} text").format(named(c)) for c in layout.all_columns)
     as_typed = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(named(c), sql.SQL(c.base)) for c in layout.all_columns
+        sql.SQL("{} {}{}").format(
+            named(c), sql.SQL(c.base), sql.SQL(f" collate {c.collation}" if c.collation else "")
+        )
+        for c in layout.all_columns
     )
     return sql.SQL(
         "create temp table {wanted} ({as_text}, {trailer});"
@@ -82,10 +85,16 @@ def _misfits(layout: Layout, column: TargetColumn, *, is_key: bool) -> list[sql.
         # checked before the cast: casting to varchar(n) would cut without a word
         condition = sql.SQL("char_length({}) > {}").format(value, sql.Literal(column.length))
         found.append((TOO_LONG, condition))
-    if column.rounds:
-        exact, rounded = layout.cast(column, column.base), layout.cast(column, column.declared)
-        condition = sql.SQL("{} is distinct from {}").format(exact, rounded)
-        found.append((ROUNDED, condition))
+    kept = layout.kept(column)
+    if kept is not None:
+        found.append((ROUNDED, sql.SQL("not ({})").format(kept)))
+    if is_key and column in layout.loose and column.base == "uuid":
+        # of its spellings only two are looked for, see sinks.rivals
+        found.append((ROUNDED, sql.SQL("{0} not in (lower({0}), upper({0}))").format(value)))
+    if is_key and column.base == "bpchar":
+        found.append((ROUNDED, sql.SQL("{0} <> rtrim({0}, ' ')").format(value)))
+    if is_key and column.base == "bytea":
+        found.append((ROUNDED, sql.SQL("{0} <> lower({0})").format(value)))
     if column.not_null or is_key:
         found.append((NULL, sql.SQL("{} is null").format(value)))
     guard = sql.SQL("" if is_key else "not w._deleted and ")
@@ -100,3 +109,8 @@ def cast_one(layout: Layout, column: TargetColumn) -> sql.Composed:
     return sql.SQL("select {} from {} w where w._row = %(row)s").format(
         layout.cast(column, column.declared), layout.wanted
     )
+
+
+def leave_out(layout: Layout) -> sql.Composed:
+    """Take the rows in %(rows)s out of a write."""
+    return sql.SQL("delete from {} w where w._row = any(%(rows)s)").format(layout.wanted)

@@ -21,7 +21,7 @@ def decide(layout: Layout, *, skip_locked: bool = False) -> sql.Composed:
     """Note what to do with the rows of a range; yields (decision, rows, mask of differing columns)."""
     wait = sql.SQL(" skip locked" if skip_locked else "")
     parts = [_missing(layout)]
-    if layout.columns:
+    if layout.compared:
         parts.append(_differing(layout) + wait)
     if layout.program.on_delete == "deactivate":
         parts.append(_to_deactivate(layout) + wait)
@@ -46,7 +46,7 @@ def decide(layout: Layout, *, skip_locked: bool = False) -> sql.Composed:
 def locked(layout: Layout) -> sql.Composed:
     """Rows of a range that differ and were not decided because another session has locked them."""
     conditions: list[sql.Composable] = []
-    if layout.columns:
+    if layout.compared:
         conditions.append(sql.SQL("not d._deleted and ({})").format(_any_differs(layout)))
     if layout.program.on_delete == "deactivate":
         conditions.append(sql.SQL("d._deleted and {}").format(_is_active(layout)))
@@ -68,7 +68,7 @@ def locked(layout: Layout) -> sql.Composed:
 
 
 def _any_differs(layout: Layout) -> sql.Composed:
-    return sql.SQL(" or ").join(map(differs, layout.columns))
+    return sql.SQL(" or ").join(map(differs, layout.compared))
 
 
 def _is_active(layout: Layout) -> sql.Composed:
@@ -78,10 +78,10 @@ def _is_active(layout: Layout) -> sql.Composed:
 
 def _differing(layout: Layout) -> sql.Composed:
     mask: sql.Composable = sql.SQL("0::bigint")
-    if len(layout.columns) <= MAX_MASKED:
+    if len(layout.compared) <= MAX_MASKED:
         mask = sql.SQL(" | ").join(
             sql.SQL("case when {} then {}::bigint else 0::bigint end").format(differs(c), sql.Literal(1 << i))
-            for i, c in enumerate(layout.columns)
+            for i, c in enumerate(layout.compared)
         )
     return sql.SQL(
         "select d._row, d.ctid, {decision}, {mask}, {before}, {after} "
@@ -92,8 +92,8 @@ def _differing(layout: Layout) -> sql.Composed:
         decision=_text(UPDATE),
         mask=mask,
         # what triggers make of the row is read back whole, so its former image is whole too
-        before=json_object("t", layout.columns, only_differing=not layout.table.has_row_triggers),
-        after=json_object("d", layout.columns, only_differing=True),
+        before=json_object("t", layout.compared, only_differing=not layout.table.has_row_triggers),
+        after=json_object("d", layout.compared, only_differing=True),
         typed=layout.typed,
         target=layout.target,
         match=layout.match,
@@ -158,8 +158,8 @@ def _to_delete(layout: Layout) -> sql.Composed:
 
 def written_columns(layout: Layout, differing: int) -> list[sql.Identifier]:
     """The columns that the mask names."""
-    everything = len(layout.columns) > MAX_MASKED
-    return [named(c) for i, c in enumerate(layout.columns) if everything or differing >> i & 1]
+    everything = len(layout.compared) > MAX_MASKED
+    return [named(c) for i, c in enumerate(layout.compared) if everything or differing >> i & 1]
 
 
 def _text(decision: str) -> sql.Composed:

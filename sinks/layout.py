@@ -17,9 +17,8 @@ from psycopg import sql
 
 from cdc.errors import OperatorError
 from mapping_rules import Kind, OutboundProgram
+from sinks.pairs import Pair, pair
 from sinks.target_tables import TargetColumn, TargetTable, deactivated_column
-
-_ZONELESS = frozenset(("timestamp without time zone", "date"))
 
 MAX_MASKED = 63
 """Columns that a bigint can mark as differing; wider tables are written in full."""
@@ -80,14 +79,62 @@ class Layout:
         """Key columns, then the others."""
         return self.key + self.columns
 
+    def kind(self, column: TargetColumn) -> Kind:
+        """Kind of the values that go into a column; the flag that the sink sets itself is a boolean."""
+        wanted = self.program.column_types.get(column.name)
+        return Kind.BOOLEAN if wanted is None else wanted.kind
+
+    def pair(self, column: TargetColumn) -> Pair:
+        """How values go into a column.
+
+        Raises:
+            OperatorError: values of this kind do not go into a column of this type.
+        """
+        kind = self.kind(column)
+        found = pair(kind, column.base, element=column.element)
+        if found is None:
+            raise OperatorError(
+                f"{self.table.name}.{column.name}: {kind} does not go into {column.declared}",
+                hint="run: ccbridge check",
+            )
+        return found
+
     def cast(self, column: TargetColumn, type_name: str) -> sql.Composed:
         """A column of `wanted w` cast to a type; points in time become the target's wall clock."""
+        return self._filled(self.pair(column).cast, column, type=sql.SQL(type_name))
+
+    def kept(self, column: TargetColumn) -> sql.Composed | None:
+        """Condition on a column of `wanted w`: it comes back from the target's type as it is there."""
+        pair = self.pair(column)
+        if pair.kept is None or (pair.if_declared and not column.rounds):
+            return None
+        return self._filled(
+            pair.kept, column, t=self._filled("({})", column, self.cast(column, column.declared))
+        )
+
+    def _filled(
+        self, template: str, column: TargetColumn, *parts: sql.Composable, **named_parts: sql.Composable
+    ) -> sql.Composed:
         value = sql.SQL("w.{}").format(named(column))
-        wanted = self.program.column_types.get(column.name)
-        if wanted is not None and wanted.kind is Kind.TIMESTAMP and column.base in _ZONELESS:
-            zone = sql.Literal(self.time_zone)
-            value = sql.SQL("({}::timestamptz at time zone {})").format(value, zone)
-        return sql.SQL("{}::{}").format(value, sql.SQL(type_name))
+        zone = sql.Literal(self.time_zone)
+        return sql.SQL(template).format(*parts, v=value, zone=zone, **named_parts)
+
+    @property
+    def loose(self) -> tuple[TargetColumn, ...]:
+        """Key columns of which the target takes different texts for one value."""
+        return tuple(column for column in self.key if self.kind(column) is Kind.TEXT and is_loose(column))
+
+    @property
+    def spelled(self) -> tuple[TargetColumn, ...]:
+        """Key columns that keep the spelling they were written with: it is brought up to date, too."""
+        if self.program.update_only:
+            return ()
+        return tuple(column for column in self.loose if column.is_text)
+
+    @property
+    def compared(self) -> tuple[TargetColumn, ...]:
+        """The columns that are written where they differ."""
+        return self.columns + self.spelled
 
     @property
     def target(self) -> sql.Identifier:
@@ -112,7 +159,7 @@ class Layout:
     @property
     def match(self) -> sql.Composed:
         """Condition that joins target `t` with desired rows `d`."""
-        return sql.SQL(" and ").join(sql.SQL("t.{0} = d.{0}").format(named(c)) for c in self.key)
+        return same_key(self.key, "t", "d")
 
     @property
     def key_order(self) -> sql.Composed:
@@ -128,6 +175,23 @@ def named(column: TargetColumn) -> sql.Identifier:
 def name_list(columns: tuple[TargetColumn, ...]) -> sql.Composed:
     """The columns' quoted names, separated by commas."""
     return sql.SQL(", ").join(map(named, columns))
+
+
+def same_key(columns: tuple[TargetColumn, ...], one: str, other: str) -> sql.Composed:
+    """Condition that two aliases have the same key, by the operator of the type, wherever it lies."""
+    return sql.SQL(" and ").join(
+        sql.SQL("{} operator({}.=) {}").format(
+            sql.Identifier(one, column.name), sql.Identifier(column.operators),
+            sql.Identifier(other, column.name),
+        )
+        for column in columns
+    )  # fmt: skip
+
+
+def is_loose(column: TargetColumn) -> bool:
+    """True if texts that differ may be one value of the column: of a key, one row."""
+    base = column.base.rpartition(".")[2]
+    return not column.deterministic or base in ("citext", "uuid", "numeric")
 
 
 def in_range(alias: str) -> sql.Composed:

@@ -15,12 +15,13 @@ from psycopg import sql
 
 from cdc.errors import RowError
 from cdc.postgres.copy import ask, copy_frame, frame_of
-from sinks import comparison, exchanges, orphans, refusals
+from sinks import comparison, exchanges, orphans, refusals, rivals
 from sinks.desired import wanted_rows
 from sinks.exchanges import Exchange
 from sinks.isolation import halve_until_written
 from sinks.orphans import ForeignKey
 from sinks.refusals import Refusal
+from sinks.rivals import Live
 from sinks.target_session import PreparedTable, TargetSession, name_uncastable
 
 _MAX_KEPT_ROWS = 2_000
@@ -44,13 +45,20 @@ class TableWrite:
         prepared: the program's statements.
         desired: key columns, columns, `_deleted`, `_staged_seq`.
         isolated: set aside the rows that are refused or locked; otherwise a refusal is raised.
+        live: asks staging for rows that may have a key of this write in another spelling.
     """
 
     def __init__(
-        self, session: TargetSession, prepared: PreparedTable, desired: pl.DataFrame, *, isolated: bool
+        self,
+        session: TargetSession,
+        prepared: PreparedTable,
+        desired: pl.DataFrame,
+        *,
+        isolated: bool,
+        live: Live | None = None,
     ) -> None:
         self._session, self._connection = session, session.connection
-        self._prepared, self._in_isolation = prepared, isolated
+        self._prepared, self._in_isolation, self._live = prepared, isolated, live
         self._table = prepared.layout.table.name
         if prepared.next_row is None or prepared.next_row > _MAX_KEPT_ROWS:
             self._connection.execute(prepared.empty)
@@ -84,10 +92,17 @@ class TableWrite:
         if not self._in_isolation:
             self._load(self._low, self._high)
             if self._low < self._high:
+                if self._prepared.layout.loose:
+                    self._cast(self._low, self._high)
+                    self._judge_keys()
                 self._attempt(self._low, self._high)
             return
-        self._keep(halve_until_written(self._connection, self._low, self._high, self._load, self._explain))
-        self._keep(self._isolated(self._low, self._high))
+        halve, low, high = halve_until_written, self._low, self._high
+        self._keep(halve(self._connection, low, high, self._load, self._explain))
+        if self._prepared.layout.loose:
+            self._leave_out(halve(self._connection, low, high, self._cast, self._explain))
+            self._judge_keys()
+        self._keep(self._isolated(low, high))
 
     def delete(self) -> None:
         """Delete what is gone; rows that are still referred to are set aside."""
@@ -188,6 +203,27 @@ class TableWrite:
         """Send rows to the target as text; a character that its encoding lacks is refused here."""
         with self._connection.cursor() as cursor:
             copy_frame(cursor, self._prepared.layout.wanted, self._frame[low - self._low : high - self._low])
+
+    def _cast(self, low: int, high: int) -> None:
+        """Cast a range, for the keys to be compared; the rows are cast again when they are written."""
+        self._connection.execute(self._prepared.cast, {"low": low, "high": high}).fetchall()
+
+    def _judge_keys(self) -> None:
+        """Leave out rows whose key another row has, where the target's type takes two texts for one value."""
+        layout, execute = self._prepared.layout, self._connection.execute
+        found = execute(rivals.within(layout), self._limits).fetchall()
+        if self._live is not None:
+            found += rivals.outside(self._connection, layout, self._live, self._limits)
+        execute(self._prepared.forget, self._limits)
+        reason = f"{self._table}: several rows of staging have one key in the target"
+        self._leave_out([Refusal(int(str(row)), str(fault).rstrip(":"), reason) for row, fault in found])
+
+    def _leave_out(self, refused: list[Refusal]) -> None:
+        """Take rows out of the write; one that is gone while another row has its key is just done."""
+        rows = [refusal.row for refusal in refused]
+        if rows:
+            self._connection.execute(self._prepared.leave_out, {"rows": rows})
+            self._keep([refusal for refusal in refused if refusal.reason_code != rivals.TAKEN])
 
     def _isolated(self, low: int, high: int) -> list[Refusal]:
         return halve_until_written(self._connection, low, high, self._attempt, self._explain, self._adapt)

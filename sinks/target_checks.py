@@ -15,6 +15,8 @@ from cdc.ports import Finding
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
 from mapping_rules import OutboundProgram
+from sinks import column_checks
+from sinks.layout import is_loose
 from sinks.mark import TABLE, SinkMark
 from sinks.target_tables import TargetTable, deactivated_column, describe
 
@@ -34,9 +36,19 @@ def findings(system: str, settings: PostgresSystem, programs: Sequence[OutboundP
         connect(settings, application=f"ccbridge check {system}", autocommit=True) as connection,
         postgres_errors(_subject(settings)),
     ):
-        found = [*_mark_findings(connection, settings), *_origin_findings(connection, settings)]
+        found = [
+            *_mark_findings(connection, settings),
+            *_origin_findings(connection, settings),
+            *_temporary_findings(connection, settings),
+            *column_checks.encoding_findings(connection),
+        ]
+        may_write = not any("temporary" in finding.expected for finding in found)
         for program in programs:
-            found += _table_findings(connection, settings, program)
+            table = describe(connection, program.table)
+            of_table = list(_table_findings(connection, settings, program, table))
+            if table is not None and may_write and not of_table:
+                of_table += column_checks.tried(connection, settings, table, program)
+            found += of_table
         return found
 
 
@@ -108,10 +120,17 @@ def _origin_findings(connection: Connection, settings: PostgresSystem) -> Iterat
             )  # fmt: skip
 
 
+def _temporary_findings(connection: Connection, settings: PostgresSystem) -> Iterator[Finding]:
+    if not _holds(connection, "select has_database_privilege(current_database(), 'temporary')"):
+        yield Finding(
+            f"database {settings.database}", f"{settings.user} may not create temporary tables", "temporary",
+            _rendered(connection, "grant temporary on database {} to {};", settings.database, settings.user),
+        )  # fmt: skip
+
+
 def _table_findings(
-    connection: Connection, settings: PostgresSystem, program: OutboundProgram
+    connection: Connection, settings: PostgresSystem, program: OutboundProgram, table: TargetTable | None
 ) -> Iterator[Finding]:
-    table = describe(connection, program.table)
     subject = f"table {program.table}"
     if table is None:
         yield Finding(
@@ -138,6 +157,7 @@ def _table_findings(
             _rendered(connection, "alter table {}.{} add unique ", table.name.schema, table.name.name)
             + f"({', '.join(_rendered(connection, '{}', name) for name in program.key)});",
         )  # fmt: skip
+    yield from column_checks.pair_findings(table, program)
     yield from _unfilled(table, program)
     yield from _privilege_findings(connection, settings, table, program)
 
@@ -160,6 +180,8 @@ def _privilege_findings(
 ) -> Iterator[Finding]:
     known = [name for name in (*program.key, *_written(program)) if table.column(name)]
     written = [name for name in _written(program) if table.column(name)]
+    if not program.update_only:  # a key that keeps its spelling is brought up to date, too
+        written += [c.name for c in map(table.column, program.key) if c and c.is_text and is_loose(c)]
     needed = {"select": known, "update": written, "insert": [] if program.update_only else known}
     target = sql.Identifier(table.name.schema, table.name.name).as_string(connection)
     user = _rendered(connection, "{}", settings.user)

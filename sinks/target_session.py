@@ -27,6 +27,7 @@ select set_config('search_path', 'pg_catalog, ' || reset_val, false)
 from pg_settings where name = 'search_path';
 select set_config(name, '0', false) from pg_settings
 where name in ('statement_timeout', 'transaction_timeout', 'idle_session_timeout');
+set intervalstyle = 'postgres'; set extra_float_digits = 1; set bytea_output = 'hex';
 set plan_cache_mode = force_custom_plan;
 set lock_timeout = '30s';  -- while the mark is claimed: a former holder may still commit
 set idle_in_transaction_session_timeout = '60s';
@@ -35,9 +36,9 @@ set tcp_keepalives_interval = 10;
 set tcp_keepalives_count = 3
 """
 """Why each: triggers of the target find their tables as for the application; limits that the database sets
-for people are not ours, we have our own; the temporary tables
-hold 1 or 20,000 rows, so plans are not reused; a session that lost its client frees mark and origin
-within a minute.
+for people are not ours, we have our own; a type has one text, the one it has in the source; the temporary
+tables hold 1 or 20,000 rows, so plans are not reused; a session that lost its client frees mark and
+origin within a minute.
 """
 PATIENCE = "1s"
 """How long a write waits for a lock of the application before it goes round the rows that need it."""
@@ -70,6 +71,7 @@ class PreparedTable:
         )
         self.delete = render(writing.delete(layout))
         self.rows_decided = render(writing.rows_decided(layout))
+        self.leave_out = render(casting.leave_out(layout))
         self.forget = render(writing.forget(layout))
         self.deliveries = render(writing.deliveries(layout))
         self.drop = render(casting.drop_tables(layout))
@@ -88,8 +90,8 @@ class PreparedTable:
         statements = [self.cast, self.decide_unlocked, self.locked]
         if not self.layout.program.update_only:
             statements.append(self.insert)
-        if self.layout.columns:
-            statements.append(self.update((1 << len(self.layout.columns)) - 1))
+        if self.layout.compared:
+            statements.append(self.update((1 << len(self.layout.compared)) - 1))
         if self.deactivate:
             statements.append(self.deactivate)
         return tuple(statements)

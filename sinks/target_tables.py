@@ -14,9 +14,13 @@ from cdc.postgres.connect import Connection
 from mapping_rules import OutboundProgram
 
 _TEXT_CATEGORY = "S"  # pg_type.typcategory of text, varchar, bpchar, citext
-_WITHOUT_EQUALITY = frozenset(
-    ("json", "xml", "point", "polygon", "box", "path", "line", "lseg", "circle")
-)  # types that `is distinct from` refuses or compares by size only
+_EQUAL_IF_SAME = frozenset((
+    "smallint", "integer", "bigint", "numeric", "money", "boolean", "date", "uuid", "bytea", "jsonb",
+    "timestamp without time zone", "timestamp with time zone", "time without time zone",
+))  # fmt: skip
+"""Types of which `is distinct from` sees every difference. Others have no equality (json), or one that
+compares sizes (box) or hides a difference (interval), or one outside the search path: those are compared by
+their text."""
 
 
 def deactivated_column(program: OutboundProgram) -> str:
@@ -38,6 +42,12 @@ class TargetColumn:
         not_null: the column or its domain refuses NULL.
         filled: has a default or an identity, so it may be left out of an insert.
         generated: computed by the server, so it cannot be written.
+        element: SQL name of the elements' type, for an array.
+        is_enum: an enumeration.
+        collation: quoted name of the column's collation, None for the default of its type.
+        deterministic: False where the collation takes different texts for equal.
+        operators: schema of the type's `=`.
+        always: an identity that only takes values of its own unless told otherwise.
     """
 
     name: str
@@ -49,6 +59,12 @@ class TargetColumn:
     not_null: bool
     filled: bool
     generated: bool
+    element: str | None = None
+    is_enum: bool = False
+    collation: str | None = None
+    deterministic: bool = True
+    operators: str = "pg_catalog"
+    always: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -58,7 +74,7 @@ class TargetColumn:
     @property
     def has_equality(self) -> bool:
         """False for types that are compared by their text."""
-        return self.base not in _WITHOUT_EQUALITY
+        return self.base in _EQUAL_IF_SAME
 
 
 @dataclass(frozen=True)
@@ -95,7 +111,20 @@ with recursive resolved (attnum, type, modifier, not_null, depth) as (
 select a.attname, format_type(r.type, -1), format_type(r.type, r.modifier), t.typcategory::text,
        case when t.typcategory = 'S' and r.modifier > 4 then r.modifier - 4 end,
        r.modifier <> -1 and t.typcategory <> 'S', r.not_null,
-       a.atthasdef or a.attidentity <> '', a.attgenerated <> ''
+       a.atthasdef or a.attidentity <> '', a.attgenerated <> '',
+       case when t.typcategory = 'A' and t.typelem <> 0 then format_type(t.typelem, -1) end,
+       t.typtype = 'e',
+       case when a.attcollation <> t.typcollation
+            then (select quote_ident(s.nspname) || '.' || quote_ident(l.collname)
+                  from pg_collation l join pg_namespace s on s.oid = l.collnamespace
+                  where l.oid = a.attcollation) end,
+       coalesce((select l.collisdeterministic from pg_collation l where l.oid = a.attcollation), true),
+       coalesce((select s.nspname from pg_opclass c join pg_am m on m.oid = c.opcmethod and m.amname = 'btree'
+                 join pg_amop o on o.amopfamily = c.opcfamily and o.amopstrategy = 3
+                     and o.amoplefttype = t.oid and o.amoprighttype = t.oid
+                 join pg_operator p on p.oid = o.amopopr join pg_namespace s on s.oid = p.oprnamespace
+                 where c.opcdefault and c.opcintype = t.oid), 'pg_catalog'),
+       a.attidentity = 'a'
 from resolved r
 join pg_attribute a on a.attrelid = %(table)s and a.attnum = r.attnum
 join pg_type t on t.oid = r.type and t.typtype <> 'd'

@@ -25,6 +25,7 @@ from sinks import mark, target_checks
 from sinks.isolation import may_concern_a_row
 from sinks.mark import SinkMark
 from sinks.refusals import LOCKED, condition
+from sinks.rivals import Live
 from sinks.second_try import try_again
 from sinks.table_write import TableWrite
 from sinks.target_session import PreparedTable, TargetSession
@@ -121,7 +122,15 @@ class UpsertSink:
         with postgres_errors(session.subject):
             return mark.committed(session.connection, target_transaction)
 
-    def write(self, desired: Desired, *, up_to: int, record: Record, hold: Record | None = None) -> Written:
+    def write(
+        self,
+        desired: Desired,
+        *,
+        up_to: int,
+        record: Record,
+        hold: Record | None = None,
+        live: Live | None = None,
+    ) -> Written:
         """Bring the target to the desired rows, then move the mark to `up_to`, in one transaction.
 
         Args:
@@ -132,6 +141,8 @@ class UpsertSink:
                 last statement and before the commit, and not at all when nothing differs.
             hold: stores what is held (HELD_SCHEMA) durably, before the commit too: once the mark has
                 moved, a held row that nobody knows of would never be tried again.
+            live: asks staging for live rows that may have a key of this write in another spelling
+                (`sinks.rivals`); without it only the rows of this write are compared.
 
         Raises:
             LeaseLost: another process writes now; nothing was written.
@@ -144,7 +155,7 @@ class UpsertSink:
         try:
             with postgres_errors(session.subject):
                 tables = [session.table(program) for program, _ in desired]
-                parts, transaction = self._put(session, tables, desired, up_to)
+                parts, transaction = self._put(session, tables, desired, up_to, live)
                 deliveries = self._deliveries(desired, parts, transaction)
                 held = _held(desired, parts)
                 if hold is not None and held.height:
@@ -162,7 +173,12 @@ class UpsertSink:
         return Written(deliveries.height, unchanged, held, time.perf_counter() - started)
 
     def _put(
-        self, session: TargetSession, tables: Sequence[PreparedTable], desired: Desired, up_to: int
+        self,
+        session: TargetSession,
+        tables: Sequence[PreparedTable],
+        desired: Desired,
+        up_to: int,
+        live: Live | None,
     ) -> tuple[list[TableWrite], str]:
         """Everything but the records, in a transaction that stays open; returns its id too.
 
@@ -179,7 +195,7 @@ class UpsertSink:
                 session.connection.execute("set constraints all deferred")
             try:
                 parts = [
-                    TableWrite(session, prepared, frame, isolated=isolated)
+                    TableWrite(session, prepared, frame, isolated=isolated, live=live)
                     for prepared, (_, frame) in zip(tables, desired, strict=True)
                 ]
                 _write_all(session, parts, isolated=isolated)

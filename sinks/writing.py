@@ -24,16 +24,17 @@ def update(layout: Layout, differing: int) -> sql.Composed:
         decided=_decided(layout, "from", comparison.UPDATE),
         match=layout.match,
     )
-    return _read_back(layout, statement, comparison.UPDATE, json_object("t", layout.columns))
+    return _read_back(layout, statement, comparison.UPDATE, json_object("t", layout.compared))
 
 
 def insert(layout: Layout) -> sql.Composed:
     """Insert the missing rows in key order."""
     statement = sql.SQL(
-        "insert into {target} as t ({names}) select {values} {decided} order by {order}"
+        "insert into {target} as t ({names}) {own_values}select {values} {decided} order by {order}"
     ).format(
         target=layout.target,
         names=name_list(layout.all_columns),
+        own_values=sql.SQL("overriding system value " if any(c.always for c in layout.all_columns) else ""),
         values=sql.SQL(", ").join(sql.SQL("d.{}").format(named(c)) for c in layout.all_columns),
         decided=_decided(layout, "from", comparison.INSERT),
         order=layout.key_order,

@@ -24,7 +24,7 @@ from cdc.postgres.connect import Connection
 from cdc.staging.checkpoints import Checkpoints
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.deliveries import record_deliveries, unsettled_deliveries, void_deliveries
-from cdc.staging.desired import desired_rows, desired_rows_for_keys, newest_staged_seq
+from cdc.staging.desired import desired_rows, desired_rows_for_keys, live_keys, newest_staged_seq
 from mapping_rules import OutboundProgram
 from sinks.upsert import UpsertSink, Written
 
@@ -125,7 +125,11 @@ class Deliver:
 
         letters = DeadLetters(staging)
         written = sink.write(
-            desired, up_to=up_to, record=record, hold=partial(letters.hold_deliveries, sink.name)
+            desired,
+            up_to=up_to,
+            record=record,
+            hold=partial(letters.hold_deliveries, sink.name),
+            live=partial(live_keys, staging),
         )
         if written.held.height or (self._held.number and self._held.any_among(desired)):
             letters.settle_deliveries(sink.name, desired, written.held)

@@ -2,7 +2,8 @@
 
 Held keys are tried again every `retry_held_s`, whatever else is delivered meanwhile; keys that another
 session had locked four times a second. Those that wait longest come first. However many there are, the tries
-take about a tenth of the time: a try that took long is followed by a longer pause and by a smaller one.
+take about a tenth of the time (of locked ones, a fourth): a try that took long is followed by a longer
+pause and by a smaller one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sinks.refusals import LOCKED
 _LOCKED_RETRY_S = 0.25
 _FIRST_KEYS, _MOST_KEYS = 100, 20_000
 _SHORT_S, _LONG_S = 0.5, 2.0
-_SHARE = 10
+_SHARE, _LOCKED_SHARE = 10, 3
 """A try is followed by a pause of at least so many times its duration."""
 
 Keys = Mapping[str, pl.DataFrame]
@@ -31,6 +32,7 @@ class Round:
     """Keys that are tried again together, and when they are next."""
 
     every_s: float
+    share: int
     keys: Keys = field(default_factory=dict)
     at_once: int = _FIRST_KEYS
     next_at: float = 0.0
@@ -59,7 +61,7 @@ class Round:
         elif elapsed_s > _LONG_S:
             self.at_once = max(self.at_once // 2, _FIRST_KEYS)
         pause_s = 0.0 if written else self.every_s
-        self.next_at = time.monotonic() + max(pause_s, _SHARE * elapsed_s)
+        self.next_at = time.monotonic() + max(pause_s, self.share * elapsed_s)
 
 
 class HeldKeys:
@@ -70,7 +72,10 @@ class HeldKeys:
     """
 
     def __init__(self, retry_s: float) -> None:
-        self._refused, self._locked = Round(retry_s), Round(min(retry_s, _LOCKED_RETRY_S))
+        self._refused, self._locked = (
+            Round(retry_s, _SHARE),
+            Round(min(retry_s, _LOCKED_RETRY_S), _LOCKED_SHARE),
+        )
 
     @property
     def rounds(self) -> tuple[Round, Round]:

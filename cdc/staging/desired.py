@@ -7,6 +7,7 @@ rounded; NULL and the empty text stay different.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +38,7 @@ where c.relnamespace = 'staging'::regnamespace and c.relkind = 'r'
     and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'staged_seq')
     and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'superseded_seq')
 """
+_NEWEST = 2**63 - 1
 _TRUNCATE_FROM = 2_000
 """Keys put in since the table was last truncated; truncating makes new files, so it is done rarely."""
 
@@ -147,6 +149,64 @@ def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl
             ask(cursor, _select_desired(program.desired_sql, _columns(program)))
             session.keys_put += keys.height
             return _desired(cursor, program)
+
+
+_FOLDED = {
+    # a character outside ASCII may be one in it for another database's locale
+    "case": "lower({0}) = lower({1}) or octet_length({0}) <> char_length({0})",
+    "number": "case when {0} ~ '^-?[0-9]+([.][0-9]+)?$' then trim_scale({0}::numeric)::text else {0} end = "
+    "case when {1} ~ '^-?[0-9]+([.][0-9]+)?$' then trim_scale({1}::numeric)::text else {1} end",
+    "any": "true",
+}
+"""How texts of a key may differ and be one value of the target; a superset, as only the target knows."""
+
+
+def live_keys(
+    connection: Connection, program: DesiredRows, keys: pl.DataFrame, likeness: Mapping[str, str]
+) -> pl.DataFrame:
+    """Keys of rows that should exist and may have one of the given keys for the target.
+
+    Upper and lower case (`spelling`) are looked up; any other likeness reads all keys of the root.
+
+    Args:
+        connection: to staging.
+        program: the compiled outbound rule.
+        keys: one column for each key column of the target, named like it.
+        likeness: for key columns that are not compared by their text: `spelling`, `case`, `number`, `any`.
+
+    Returns:
+        Key columns as text; those given may be among them.
+    """
+    alike = keys
+    if any(likeness[name] != "spelling" for name in likeness):
+        alike = _alike(connection, program, keys, likeness)
+    for name, kind in likeness.items():
+        if kind == "spelling":
+            spelt = pl.concat_list(name, pl.col(name).str.to_lowercase(), pl.col(name).str.to_uppercase())
+            alike = alike.with_columns(spelt.alias(name)).explode(name)
+    rows = desired_rows_for_keys(connection, program, alike)
+    return rows.filter(~pl.col("_deleted")).select(program.key)
+
+
+def _alike(
+    connection: Connection, program: DesiredRows, keys: pl.DataFrame, likeness: Mapping[str, str]
+) -> pl.DataFrame:
+    """Root keys, live or not, that are like a given one in each column."""
+    columns = list(enumerate(program.key, 1))
+    conditions = " and ".join(
+        f"({_FOLDED.get(likeness.get(name, ''), '{0} = {1}').format(f'r.k{n}', f'g.k{n}')})"
+        for n, name in columns
+    )
+    given = ", ".join(f"k{n} text" for n, _ in columns)
+    statement = (
+        f"select distinct {', '.join(f'r.k{n}' for n, _ in columns)} from ({program.changed_keys_sql}) r "  # noqa: S608
+        f"join jsonb_to_recordset(%(given)s::jsonb) as g({given}) on {conditions}"
+    )
+    listed = [{f"k{n}": row[name] for n, name in columns} for row in keys.rows(named=True)]
+    with postgres_errors(f"outbound rule {program.name}"), connection.cursor() as cursor:
+        with connection.transaction():
+            ask(cursor, sql.SQL(statement), {"low": 0, "high": _NEWEST, "given": json.dumps(listed)})
+        return frame_of(cursor, dict.fromkeys(program.key, pl.String))
 
 
 def _newest(tables: Sequence[str]) -> str:

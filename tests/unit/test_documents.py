@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from cdc import errors
+from sinks import pairs
 
 ROOT = Path(__file__).parents[2]
 EVENT = re.compile(r"\.(?:debug|info|warning|error|exception)\(\s*\"([a-z_]+)\"")
@@ -34,3 +35,8 @@ def test_every_log_event_is_in_the_manual() -> None:
     }
     manual = re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs/events.md").read_text(), re.MULTILINE)
     assert sorted(manual) == sorted(logged)
+
+
+def test_every_pair_of_kind_and_type_is_in_the_manual() -> None:
+    """What check refuses can be looked up."""
+    assert pairs.manual() in (ROOT / "docs/rules.md").read_text()
