@@ -57,16 +57,20 @@ Table = Mapping[str, Column]
 
 def describe(cursor: oracledb.Cursor, owner: str, tables: Sequence[str]) -> dict[str, dict[str, Column]]:
     """The columns of the tables that we may see, by table and name; missing tables are left out."""
-    names = ", ".join(f":{number}" for number in range(2, len(tables) + 2))
-    cursor.execute(
-        "select TABLE_NAME, COLUMN_NAME, DATA_TYPE, CHAR_LENGTH, NULLABLE from ALL_TAB_COLUMNS "  # noqa: S608
-        f"where OWNER = :1 and TABLE_NAME in ({names}) order by TABLE_NAME, COLUMN_ID",
-        [owner, *tables],
-    )
+    cursor.execute(describe_statement(len(tables)), [owner, *tables])
     found: dict[str, dict[str, Column]] = {}
     for table, name, kind, length, nullable in cursor:
         found.setdefault(table, {})[name] = Column(name, kind, int(length or 0), nullable == "Y")
     return found
+
+
+def describe_statement(tables: int) -> str:
+    """The query for the columns of so many tables."""
+    names = ", ".join(f":{number}" for number in range(2, tables + 2))
+    return (
+        "select TABLE_NAME, COLUMN_NAME, DATA_TYPE, CHAR_LENGTH, NULLABLE from ALL_TAB_COLUMNS "  # noqa: S608
+        f"where OWNER = :1 and TABLE_NAME in ({names}) order by TABLE_NAME, COLUMN_ID"
+    )
 
 
 def insert_statement(owner: str, name: str, table: Table, given: Sequence[str], **literals: str) -> str:
@@ -112,7 +116,12 @@ def found_among(
     """Which of the values the column has, without padding."""
     found: set[str] = set()
     for part in in_lists([column.compared(value) for value in dict.fromkeys(values)]):
-        binds = ", ".join(f":{number}" for number in range(1, len(part) + 1))
-        statement = f"select {column.name} from {owner}.{table} where {column.name} in ({binds})"  # noqa: S608
+        statement = among_statement(owner, table, column.name, len(part))
         found |= {str(value).rstrip(" ") for (value,) in cursor.execute(statement, part)}
     return found
+
+
+def among_statement(owner: str, table: str, column: str, values: int) -> str:
+    """The query for which of so many values a column has."""
+    binds = ", ".join(f":{number}" for number in range(1, values + 1))
+    return f"select {column} from {owner}.{table} where {column} in ({binds})"  # noqa: S608 - our own names

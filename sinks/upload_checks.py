@@ -14,6 +14,11 @@ from cdc.ports import Finding
 from sinks import ouaf
 from sinks.upload_tables import NEEDED, SOURCES, TYPES, WRITTEN, missing
 
+SYSTEM_RIGHTS = "select PRIVILEGE from SESSION_PRIVS"
+TABLE_RIGHTS = """
+select TABLE_NAME, PRIVILEGE from ALL_TAB_PRIVS where TABLE_SCHEMA = :1 and
+(GRANTEE in (USER, 'PUBLIC') or GRANTEE in (select ROLE from SESSION_ROLES))"""
+
 
 def findings(cursor: oracledb.Cursor, settings: OracleSystem, upload: PaymentUpload) -> list[Finding]:
     """Tables and columns not seen, rights not held, tender source and default tender type not set up."""
@@ -60,13 +65,9 @@ def _right_findings(cursor: oracledb.Cursor, settings: OracleSystem) -> Iterator
 def _rights(cursor: oracledb.Cursor, owner: str) -> dict[str, set[str]]:
     """Rights by table, through grants to us, to our roles or to everybody; `*` for every table."""
     names = {"SELECT ANY TABLE": "SELECT", "INSERT ANY TABLE": "INSERT"}
-    system = {str(name) for (name,) in cursor.execute("select PRIVILEGE from SESSION_PRIVS")}
+    system = {str(name) for (name,) in cursor.execute(SYSTEM_RIGHTS)}
     held: dict[str, set[str]] = {"*": {right for name, right in names.items() if name in system}}
-    cursor.execute(
-        "select TABLE_NAME, PRIVILEGE from ALL_TAB_PRIVS where TABLE_SCHEMA = :1 and "
-        "(GRANTEE in (USER, 'PUBLIC') or GRANTEE in (select ROLE from SESSION_ROLES))",
-        [owner],
-    )
+    cursor.execute(TABLE_RIGHTS, [owner])
     for table, right in cursor:
         # READ is SELECT without FOR UPDATE
         held.setdefault(str(table), set()).add("SELECT" if right == "READ" else str(right))

@@ -8,8 +8,8 @@ Source: Oracle Utilities CC&B help, "Process X - Populate Payment Upload Staging
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import repeat
 
@@ -48,6 +48,46 @@ _FIRST_VERSION = 1
 
 
 @dataclass(frozen=True)
+class _Write:
+    """How rows of a table are made.
+
+    `given` names the frame's column by column, `same` has values that all
+    rows share, `literals` are expressions.
+    """
+
+    given: Mapping[str, str]
+    same: Mapping[str, str | int]
+    literals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        return [*self.given, *self.same]
+
+
+_PLACE = {"EXT_SOURCE_ID": "external_source", "EXT_TRANSMIT_ID": "transmission_id"}
+_BATCH = _PLACE | {"EXT_BATCH_ID": "batch_id"}
+_WRITES = {
+    DEPOSIT: _Write(
+        _PLACE | {"CURRENCY_CD": "currency", "TOT_TNDR_CTL_AMT": "total"},
+        {"VERSION": _FIRST_VERSION, "DEP_CTL_STG_ST_FLG": _CONTROL_PENDING, "TOT_TNDR_CTL_CNT": 1},
+        {"TRANSMIT_DTTM": "SYSDATE"},
+    ),
+    CONTROL: _Write(
+        _BATCH | {"TOT_TNDR_AMT": "total", "TOT_TNDR_CNT": "tenders"},
+        {"VERSION": _FIRST_VERSION, "TND_CTL_STG_ST_FLG": _CONTROL_PENDING},
+    ),
+    TENDER: _Write(
+        _BATCH
+        | {
+            "EXT_REFERENCE_ID": "recharge_id", "TENDER_AMT": "amount", "ACCOUNTING_DT": "accounting_date",
+            "TENDER_TYPE_CD": "tender_type", "CUST_ID": "account_id",
+        },
+        {"VERSION": _FIRST_VERSION, "PAY_TND_STG_ST_FLG": _TENDER_PENDING},
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Tender:
     """One tender as CC&B holds it, without padding."""
 
@@ -83,11 +123,7 @@ class UploadTables:
         bound = [self._bound(DEPOSIT, "EXT_TRANSMIT_ID", number) for number in transmission_ids]
         found: set[str] = set()
         for part in ouaf.in_lists(bound):
-            cursor.execute(
-                f"select EXT_TRANSMIT_ID from {self.owner}.{DEPOSIT} "  # noqa: S608 - our own names
-                f"where EXT_SOURCE_ID = :1 and EXT_TRANSMIT_ID in ({_binds(part)})",
-                [key, *part],
-            )
+            cursor.execute(deposits_statement(self.owner, len(part)), [key, *part])
             found |= {_unpadded(number) for (number,) in cursor}
         return found
 
@@ -111,20 +147,9 @@ class UploadTables:
         batches = receipts.group_by("transmission_id", "batch_id", maintain_order=True).agg(
             pl.col("currency", "external_source").first(), total=pl.col("amount").sum(), tenders=pl.len()
         )
-        place = {"EXT_SOURCE_ID": "external_source", "EXT_TRANSMIT_ID": "transmission_id"}
-        batch = place | {"EXT_BATCH_ID": "batch_id"}
-        deposit = place | {"CURRENCY_CD": "currency", "TOT_TNDR_CTL_AMT": "total"}
-        self._insert(
-            cursor, DEPOSIT, batches, deposit,
-            {"DEP_CTL_STG_ST_FLG": _CONTROL_PENDING, "TOT_TNDR_CTL_CNT": 1}, TRANSMIT_DTTM="SYSDATE",
-        )  # fmt: skip
-        control = batch | {"TOT_TNDR_AMT": "total", "TOT_TNDR_CNT": "tenders"}
-        self._insert(cursor, CONTROL, batches, control, {"TND_CTL_STG_ST_FLG": _CONTROL_PENDING})
-        tender = batch | {
-            "EXT_REFERENCE_ID": "recharge_id", "TENDER_AMT": "amount", "ACCOUNTING_DT": "accounting_date",
-            "TENDER_TYPE_CD": "tender_type", "CUST_ID": "account_id",
-        }  # fmt: skip
-        self._insert(cursor, TENDER, receipts, tender, {"PAY_TND_STG_ST_FLG": _TENDER_PENDING})
+        self._insert(cursor, DEPOSIT, batches)
+        self._insert(cursor, CONTROL, batches)
+        self._insert(cursor, TENDER, receipts)
 
     def longer_than_columns(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """recharge_id and column of receipts with a text that this release cannot hold."""
@@ -141,27 +166,28 @@ class UploadTables:
         ]
         return pl.concat(faults).unique("recharge_id", maintain_order=True)
 
-    def _insert(
-        self,
-        cursor: oracledb.Cursor,
-        name: str,
-        rows: pl.DataFrame,
-        given: Mapping[str, str],
-        same: Mapping[str, str | int],
-        **literals: str,
-    ) -> None:
-        """Insert rows; `given` names the frame's column by column, `same` has values that all rows share."""
+    def _insert(self, cursor: oracledb.Cursor, name: str, rows: pl.DataFrame) -> None:
         table: Table = self.tables[name]
-        shared = {"VERSION": _FIRST_VERSION, **same}
-        names = ouaf.insert_columns(table, [*given, *shared], literals)
+        written = _WRITES[name]
         values = [
-            map(table[column].stored, rows[given[column]].to_list())
-            if column in given
-            else repeat(table[column].stored(shared.get(column)), rows.height)
-            for column in names
+            map(table[column].stored, rows[written.given[column]].to_list())
+            if column in written.given
+            else repeat(table[column].stored(written.same.get(column)), rows.height)
+            for column in ouaf.insert_columns(table, written.columns, written.literals)
         ]
-        statement = ouaf.insert_statement(self.owner, name, table, [*given, *shared], **literals)
-        cursor.executemany(statement, list(zip(*values, strict=True)))
+        cursor.executemany(self._insert_statement(name), list(zip(*values, strict=True)))
+
+    def _insert_statement(self, name: str) -> str:
+        written = _WRITES[name]
+        return ouaf.insert_statement(self.owner, name, self.tables[name], written.columns, **written.literals)
+
+    def statements(self) -> Iterator[str]:
+        """Everything that is sent about these tables, with lists of every length."""
+        yield from map(self._insert_statement, WRITTEN)
+        for size in ouaf.IN_LIST_SIZES:
+            yield deposits_statement(self.owner, size)
+            for column in ("EXT_REFERENCE_ID", "EXT_TRANSMIT_ID"):
+                yield tenders_statement(self.owner, column, size)
 
     def _tenders(
         self, cursor: oracledb.Cursor, column: str, source: str, values: Sequence[str]
@@ -170,11 +196,7 @@ class UploadTables:
         key = self._bound(TENDER, "EXT_SOURCE_ID", source)
         found = []
         for part in ouaf.in_lists([self._bound(TENDER, column, value) for value in values]):
-            cursor.execute(
-                "select EXT_TRANSMIT_ID, EXT_BATCH_ID, EXT_REFERENCE_ID, TENDER_AMT, CUST_ID, TENDER_TYPE_CD "  # noqa: S608
-                f"from {self.owner}.{TENDER} where EXT_SOURCE_ID = :1 and {column} in ({_binds(part)})",
-                [key, *part],
-            )
+            cursor.execute(tenders_statement(self.owner, column, len(part)), [key, *part])
             found += [
                 Tender(
                     transmission_id=_unpadded(transmission),
@@ -192,9 +214,25 @@ class UploadTables:
         return self.tables[table][column].compared(value)
 
 
-def _binds(values: Sequence[object]) -> str:
+def deposits_statement(owner: str, transmissions: int) -> str:
+    """The query for which of so many transmissions are there."""
+    return (
+        f"select EXT_TRANSMIT_ID from {owner}.{DEPOSIT} "  # noqa: S608 - our own names
+        f"where EXT_SOURCE_ID = :1 and EXT_TRANSMIT_ID in ({_binds(transmissions)})"
+    )
+
+
+def tenders_statement(owner: str, column: str, values: int) -> str:
+    """The query for the tenders with one of so many values in a column."""
+    return (
+        "select EXT_TRANSMIT_ID, EXT_BATCH_ID, EXT_REFERENCE_ID, TENDER_AMT, CUST_ID, TENDER_TYPE_CD "  # noqa: S608
+        f"from {owner}.{TENDER} where EXT_SOURCE_ID = :1 and {column} in ({_binds(values)})"
+    )
+
+
+def _binds(values: int) -> str:
     """Placeholders of values behind the first bind."""
-    return ", ".join(f":{number}" for number in range(2, len(values) + 2))
+    return ", ".join(f":{number}" for number in range(2, values + 2))
 
 
 def _unpadded(value: str) -> str:

@@ -73,6 +73,13 @@ def oracle(
         Path | None,
         typer.Option("--file", help="Write the redo of the test rows there: JSON lines without names."),
     ] = None,
+    only_statements: Annotated[
+        bool,
+        typer.Option(
+            "--statements",
+            help="Only parse every statement that ccbridge sends, for the tables of the rule set; no schema.",
+        ),
+    ] = False,
     watch_s: Annotated[
         int, typer.Option("--watch", min=0, max=60, help="Seconds for which V$THREAD is watched.")
     ] = 60,
@@ -89,10 +96,14 @@ def oracle(
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
     from cdc.config import OracleSystem
-    from cdc.flows.probe import chosen, probe_oracle
+    from cdc.flows.probe import chosen, parse_statements, probe_oracle
     from cdc.readers.logminer.probing.scratch import ScratchPlace
 
     name, found = chosen(settings, system, OracleSystem)
+    if only_statements:
+        with _progress(timeout_s) as told:
+            report = parse_statements(settings, name, deadline=Deadline(timeout_s), told=told)
+        _show(report, form)
     schema = (scratch or found.user).upper()
     place = ScratchPlace(schema, _password(password_file), scratch_dsn)
     with _progress(timeout_s) as told, _interruptible():

@@ -37,6 +37,23 @@ class ApplyLog:
     def _name(self) -> str:
         return f"{identifier(self.table.schema)}.{identifier(self.table.name)}"
 
+    @property
+    def _insert(self) -> str:
+        return f"insert into {self._name} (transaction_name) values (:1)"  # noqa: S608 - quoted name
+
+    @property
+    def _harmless(self) -> tuple[str, str]:
+        """Statements that need each right on it, and do nothing."""
+        return (
+            f"select transaction_name, written_at from {self._name} where 1 = 0",  # noqa: S608
+            f"insert into {self._name} (transaction_name) select 'x' from dual where 1 = 0",  # noqa: S608
+        )
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """Everything that is sent about it."""
+        return (self._insert, *self._harmless)
+
     def ddl(self) -> Iterator[str]:
         """Statements that make it, unless it is there, and let the user write it."""
         yield (
@@ -52,15 +69,13 @@ class ApplyLog:
     def write(self, cursor: oracledb.Cursor, names: Sequence[str]) -> None:
         """Mark the cursor's transaction as ours, by names that tell what it is; it goes and stays with it."""
         rows = [[name] for name in names]
-        cursor.executemany(f"insert into {self._name} (transaction_name) values (:1)", rows)  # noqa: S608
+        cursor.executemany(self._insert, rows)
 
     def findings(self, cursor: oracledb.Cursor) -> Iterator[Finding]:
         """Is it there, and may it be written? Nothing is written."""
         try:
-            cursor.execute(f"select transaction_name, written_at from {self._name} where 1 = 0")  # noqa: S608
-            cursor.execute(
-                f"insert into {self._name} (transaction_name) select 'x' from dual where 1 = 0"  # noqa: S608
-            )
+            for statement in self._harmless:
+                cursor.execute(statement)
         except oracledb.DatabaseError as exc:
             if ora_code(exc) == UNKNOWN:
                 yield Finding(

@@ -170,3 +170,27 @@ def test_a_system_that_is_not_meant_is_a_fault_of_usage(offline: Site) -> None:
     done = offline.call("probe", "oracle", "prepaid")
     assert done.code == 2
     assert "which system of kind oracle? the configuration has: ccb" in done.err
+
+
+def test_every_statement_parses_for_the_tables_of_the_rule_set(offline: Site) -> None:
+    """No scratch schema is needed; the captured tables and those of the payment upload are looked at."""
+    done = offline.call("probe", "oracle", "--statements", "--format", "json")
+    found = {row["assumption"]: row for row in done.rows()}
+    assert {row["verdict"] for row in done.rows()} <= {"holds", "could not try"}
+    assert found["session.LOOK"]["reason"] == "parsed"
+    assert found["snapshot CISADM.CI_PER"]["verdict"] == "holds"
+    assert found["re-select CISADM.CI_ACCT 500 x 1"]["verdict"] == "holds"
+    assert found["upload 1"]["verdict"] == "holds"
+    assert found["connect.SESSION_FORMATS"]["reason"] == "ran at login"
+    assert "grant select on sys.V_$MYSTAT to CCBRIDGE;" in found["session.PGA"]["hint"]
+    assert done.code == 0
+
+
+def test_a_statement_that_this_release_does_not_know_differs(offline: Site) -> None:
+    """A column that a release lacks is found without running anything."""
+    offline.oracle("alter table CISADM.CI_TNDR_SRCE rename column EXT_SOURCE_ID to EXT_SOURCE", "SYSTEM")
+    try:
+        done = offline.call("probe", "oracle", "--statements")
+    finally:
+        offline.oracle("alter table CISADM.CI_TNDR_SRCE rename column EXT_SOURCE to EXT_SOURCE_ID", "SYSTEM")
+    assert "CI_TNDR_SRCE.EXT_SOURCE_ID" in done.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from cdc.assumptions import Deadline, Outcome, Verdict
 from cdc.errors import OperatorError
+from cdc.flows.probe import parse_all
 from cdc.readers.logminer.probing import kind_checks, recording, redo_checks, value_checks
 from cdc.readers.logminer.probing.evidence import Evidence
 from cdc.readers.logminer.probing.recording import Recording
@@ -67,7 +69,8 @@ def schema(oracle: str) -> str:
 
 def trial(dsn: str, *, seconds: float = 120.0, told: Callable[[str], None] = lambda _: None) -> Trial:
     """A probe of the stand-in that watches for a second."""
-    return Trial("ccb", bridge_settings(dsn), PLACE, Deadline(seconds), 1.0, told)
+    settings = bridge_settings(dsn)
+    return Trial("ccb", settings, PLACE, Deadline(seconds), 1.0, told, partial(parse_all, settings))
 
 
 @pytest.fixture(scope="module")

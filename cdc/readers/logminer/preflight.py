@@ -24,11 +24,12 @@ from cdc.readers.logminer import database_checks
 from cdc.readers.logminer.containers import ROOT, Container, container_of
 from cdc.readers.logminer.dictionary import captured_tables
 from cdc.readers.logminer.grants import container_data, needed_views, sys_grant
-from cdc.readers.logminer.mining_checks import MiningChecks, redo_findings
+from cdc.readers.logminer.mining_checks import NOW, MiningChecks, redo_findings
 from cdc.readers.logminer.probe import Probe
 from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.table_checks import TableChecks
 
+VISIBLE = "select 1 from {view} where 1 = 0"
 SHOWN = "select count(*) from v$containers where name = :pdb"
 RDS = "select count(*) from all_users where username = 'RDSADMIN'"
 
@@ -63,7 +64,7 @@ def findings(
     found += database_checks.power_findings(probe, settings, place)
     if container:
         return found
-    scn = int(probe.rows("select current_scn from v$database")[0][0])
+    scn = int(probe.rows(NOW)[0][0])
     try:
         inside = Probe(session.tables_connection, system)
     except OperatorError as exc:
@@ -83,7 +84,7 @@ def findings(
             of_tables += log.findings(cursor)
     if settings.pdb is not None:
         of_tables += database_checks.power_findings(inside, settings, within)
-        if not inside.is_refused("select 1 from v$database where 1 = 0"):
+        if not inside.is_refused(VISIBLE.format(view="v$database")):
             of_tables += database_checks.role_findings(inside, within)
     return found + mended_inside(of_tables, settings.pdb)
 
@@ -132,7 +133,7 @@ class _Check:
         """May the user read each view?"""
         in_root = self.settings.pdb is not None and self.place.is_root
         for view in needed_views(self.settings, root=in_root, inside=self.place.is_pdb):
-            if self.probe.is_refused(f"select 1 from {view} where 1 = 0"):  # noqa: S608
+            if self.probe.is_refused(VISIBLE.format(view=view)):
                 fix = sys_grant(view, self.settings.user, rds=self.rds)
                 yield Finding(view, "not readable", "select granted", fix)
 

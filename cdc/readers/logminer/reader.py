@@ -36,6 +36,7 @@ from cdc.readers.logminer.stream import Stream
 from cdc.readers.logminer.window import WindowSize
 
 IDENTITY = "select dbid, resetlogs_change#, to_char(resetlogs_time, 'YYYY-MM-DD HH24:MI:SS') from v$database"
+CURRENT_SCN = "select current_scn from v$database"
 
 log = structlog.get_logger(__name__)
 
@@ -186,7 +187,7 @@ class LogMinerReader:
         `newer_rows` of them were read as they are now, because undo was gone.
         """
         with oracle_errors(self.system), self._session.connection.cursor() as cursor:
-            cursor.execute("select current_scn from v$database", fetch_decimals=False)
+            cursor.execute(CURRENT_SCN, fetch_decimals=False)
             current = int(cursor.fetchone()[0])
         read_to = self._stream.read_to if self._stream is not None else 0
         return {

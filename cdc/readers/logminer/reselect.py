@@ -87,10 +87,8 @@ class Reselect:
             return {(scn or 0, key): values for (_, key), values in newest.items()}
 
     def _read(self, table: SourceTable, columns: Sequence[SourceColumn], group: Sequence[Branch]) -> Found:
-        keys = [column for name in table.key if (column := table.column(name)) is not None]
-        parts, binds = [], dict[str, object]()
+        keys, binds = _keys(table), dict[str, object]()
         for number, (scn, some) in enumerate(group):
-            parts.append(_branch(table, keys, columns, number, scn, some))
             binds[f"p{number}"] = scn or 0
             if scn is not None:
                 binds[f"s{number}"] = scn
@@ -103,7 +101,7 @@ class Reselect:
             self._session.tables_connection.cursor() as cursor,
         ):
             cursor.arraysize = cursor.prefetchrows = LARGE_ROWS
-            cursor.execute(" union all ".join(parts), binds)
+            cursor.execute(query(table, columns, group), binds)
             while some_rows := cursor.fetchmany(LARGE_ROWS):
                 rows += [[text_of_large(value) for value in row] for row in some_rows]
         return _canonical(rows, keys, columns)
@@ -124,6 +122,17 @@ def _canonical(
         (int(scn or 0), tuple(row[:width])): tuple(row[width:])
         for scn, row in zip(scns, zip(*texts, strict=True), strict=True)
     }
+
+
+def query(table: SourceTable, columns: Sequence[SourceColumn], group: Sequence[Branch]) -> str:
+    """The query for the rows of several SCNs."""
+    keys = _keys(table)
+    parts = [_branch(table, keys, columns, number, scn, some) for number, (scn, some) in enumerate(group)]
+    return " union all ".join(parts)
+
+
+def _keys(table: SourceTable) -> list[SourceColumn]:
+    return [column for name in table.key if (column := table.column(name)) is not None]
 
 
 def _queries(wanted: Wanted) -> Iterator[tuple[Branch, ...]]:

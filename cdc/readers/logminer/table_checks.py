@@ -35,6 +35,12 @@ select table_name from all_log_groups
 where log_group_type = 'ALL COLUMN LOGGING' and owner = :owner and table_name in ({names})"""
 
 
+def needing(name: TableName) -> dict[str, str]:
+    """By right on a captured table, a statement that needs it and reads nothing."""
+    select = f"select 1 from {quoted(name)}"  # noqa: S608 - quoted names
+    return {"select": f"{select} where 1 = 0", "flashback": f"{select} as of scn :scn where 1 = 0"}
+
+
 @dataclass(frozen=True)
 class TableChecks:
     """The checks of some tables.
@@ -75,12 +81,8 @@ class TableChecks:
 
     def _rights(self, name: TableName) -> Iterator[Finding]:
         """Select, and flashback for the snapshot."""
-        select = f"select 1 from {quoted(name)}"  # noqa: S608 - quoted names
-        for right, statement, binds in (
-            ("select", f"{select} where 1 = 0", {}),
-            ("flashback", f"{select} as of scn :scn where 1 = 0", {"scn": self.scn}),
-        ):
-            if self.probe.is_refused(statement, **binds):
+        for right, statement in needing(name).items():
+            if self.probe.is_refused(statement, **({"scn": self.scn} if ":scn" in statement else {})):
                 fix = f"grant {right} on {quoted(name)} to {self.settings.user};"
                 yield Finding(str(name), f"no {right}", f"{right} granted", fix)
                 return

@@ -465,4 +465,10 @@ ASSUMPTIONS = (
         "python-oracledb manual",
         "recovery",
     ),
+    Assumption(
+        "statements-parse",
+        "every statement that we send is legal in this release",
+        "Oracle Database Reference 12.1 to 23ai: columns of the views",
+        "probing",
+    ),
 )

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cdc.assumptions import Check, Deadline, NotTried, Outcome, Said, Verdict, tried
-from cdc.changes import TableName
+from cdc.changes import SourceTable, TableName
 from cdc.config import OracleSystem
 from cdc.errors import CcbridgeError, DatabaseUnreachable, LoginRefused
 from cdc.readers.logminer.containers import container_of
 from cdc.readers.logminer.grants import needed_views, sys_grant
 from cdc.readers.logminer.mining_checks import MiningChecks
+from cdc.readers.logminer.preflight import VISIBLE
 from cdc.readers.logminer.probe import Probe
 from cdc.readers.logminer.probing import kind_checks, redo_checks, value_checks
 from cdc.readers.logminer.probing.assumptions import ASSUMPTIONS
@@ -31,6 +32,8 @@ from cdc.readers.logminer.probing.watch import Watch, watched
 from cdc.readers.logminer.probing.workload import TABLES
 from cdc.readers.logminer.session import MiningSession
 
+Parse = Callable[[MiningSession, Mapping[TableName, SourceTable]], Said]
+
 
 @dataclass
 class Trial:
@@ -43,6 +46,7 @@ class Trial:
         deadline: the probe's time.
         watch_s: seconds for which the flushed SCN is watched.
         told: called with what is being done.
+        parse: parses every statement of the product, for some tables.
 
     Attributes:
         outcomes: what was found so far, in the order of the table.
@@ -56,6 +60,7 @@ class Trial:
     deadline: Deadline
     watch_s: float
     told: Told
+    parse: Parse
     outcomes: list[Outcome] = field(default_factory=list)
     recording: Recording | None = None
     unreachable: CcbridgeError | None = None
@@ -144,7 +149,7 @@ class Trial:
         probe = Probe(session.connection, self.system)
         place = container_of(session.connection, self.system)
         views = needed_views(self.settings, root=self.settings.pdb is not None, inside=place.is_pdb)
-        hidden = [view for view in views if probe.is_refused(f"select 1 from {view} where 1 = 0")]  # noqa: S608
+        hidden = [view for view in views if probe.is_refused(VISIBLE.format(view=view))]
         fixes = [sys_grant(view, self.settings.user) for view in hidden]
         for finding in MiningChecks(probe, self.settings, place, rds=False).executable():
             hidden.append(finding.subject)
@@ -165,10 +170,17 @@ class Trial:
             **{name: partial(self._of_redo, check) for name, check in of_redo.items()},
             **views.checks,
             **calls.checks,
+            "statements-parse": partial(self._statements_parse, session, scratch),
         }
 
     def _of_redo(self, check: Callable[[Evidence], Said]) -> Said:
         return check(self._seen())
+
+    def _statements_parse(self, session: MiningSession, scratch: Scratch) -> Said:
+        described = {one.described.name: one.described for one in scratch.described.values()}
+        if not described:
+            raise self._stopped or NotTried("the scratch schema is not open")
+        return self.parse(session, described)
 
     def _seen(self) -> Evidence:
         if self._evidence is None:
