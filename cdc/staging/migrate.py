@@ -17,18 +17,23 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import DuplicateTable, LockNotAvailable, UniqueViolation
 
 from cdc.config import PostgresConnection
-from cdc.errors import OperatorError, StagingRevision
+from cdc.errors import OperatorError, StagingRevision, TransientError
 from cdc.ports import Finding
 from cdc.postgres.connect import connect
-from cdc.postgres.errors import translated
-from cdc.staging import extend
+from cdc.postgres.errors import postgres_errors, translated
+from cdc.staging import extend, tables
 from cdc.staging.tables import SCHEMA
 from mapping_rules import RuleSet
 
-_LOCK_KEY = 7_221_653_002  # one migrate at a time
 _FIX = "ccbridge migrate"
+_LOCK_TABLE = f"""
+create schema if not exists {SCHEMA};
+create table {SCHEMA}.{tables.migration.name} ();
+comment on table {SCHEMA}.{tables.migration.name} is '{tables.migration.comment}'
+"""
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,7 @@ def migrate(settings: PostgresConnection, rule_set: RuleSet) -> MigrationReport:
         TransientError: a lock was not to be had within five seconds; nothing half done remains.
     """
     script = _script()
-    with _engine(settings) as engine, engine.connect() as connection:
-        connection.execute(sa.text("select pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
-        connection.commit()
+    with _alone(settings), _engine(settings) as engine, engine.connect() as connection:
         before = _revision(connection)
         _refuse_newer(script, before, settings.database)
         config = _config()
@@ -106,6 +109,34 @@ def downgrade(settings: PostgresConnection, revision: str) -> None:
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
         connection.commit()
+
+
+@contextmanager
+def _alone(settings: PostgresConnection) -> Iterator[None]:
+    """Hold the lock that lets one `migrate` run at a time; a session of its own, as migrations commit.
+
+    Raises:
+        TransientError: another one is running.
+    """
+    subject = f"staging {settings.database}"
+    with (
+        connect(settings, application="ccbridge migrate lock") as connection,
+        postgres_errors(subject),
+    ):
+        connection.execute(f"set lock_timeout = '{extend.LOCK_TIMEOUT}'")
+        try:
+            if connection.execute("select to_regclass('staging.migration')").fetchone() == (None,):
+                connection.execute(_LOCK_TABLE)
+            connection.commit()
+        except (DuplicateTable, UniqueViolation):
+            connection.rollback()  # another one made it at the same time
+        try:
+            connection.execute("lock table staging.migration in exclusive mode")
+        except LockNotAvailable as exc:
+            raise TransientError(
+                f"{subject}: another ccbridge migrate is running", hint="wait until it has ended"
+            ) from exc
+        yield
 
 
 @contextmanager

@@ -13,18 +13,16 @@ import psycopg
 NEXT_STAGED_SEQ = "nextval('staging.staged_seq')"
 """SQL for one more number; only valid after `lock_order` in the same transaction."""
 
-_LOCK_KEY = 7_221_653_001  # any number nobody else of this database uses
+# a table, as any role that may connect could take an advisory lock and hold up every flow
+_LOCK = "lock table staging.staged_order in exclusive mode"
 
 # setval and nextval are two steps: safe only because the lock comes before both
-_RESERVE = """
-with locked as materialized (select pg_advisory_xact_lock(%(lock)s))
-select setval('staging.staged_seq', nextval('staging.staged_seq') + %(count)s::bigint - 1) from locked
-"""
+_RESERVE = "select setval('staging.staged_seq', nextval('staging.staged_seq') + %s::bigint - 1)"
 
 
 def lock_order(cursor: psycopg.Cursor[tuple[object, ...]]) -> None:
     """Wait for the right to give numbers; held until the transaction ends, so commit soon."""
-    cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+    cursor.execute(_LOCK)
 
 
 def reserve_numbers(cursor: psycopg.Cursor[tuple[object, ...]], count: int) -> int:
@@ -33,7 +31,9 @@ def reserve_numbers(cursor: psycopg.Cursor[tuple[object, ...]], count: int) -> i
     Returns:
         The first one. Numbers that are not used leave a gap, which means nothing.
     """
-    cursor.execute(_RESERVE, {"lock": _LOCK_KEY, "count": max(count, 1)})
+    with cursor.connection.pipeline():
+        lock_order(cursor)
+        cursor.execute(_RESERVE, [max(count, 1)])
     row = cursor.fetchone()
     last = row[0] if row is not None else None
     if not isinstance(last, int):

@@ -9,7 +9,8 @@ from psycopg import sql
 
 from cdc.postgres.connect import Connection
 
-_LOCK_KEY = 7_221_653_003  # two flows may need the same new month at the same time
+# two flows may need the same new month at the same time; attaching takes the same lock
+_LOCK = "lock table only staging.change in share update exclusive mode"
 Month = tuple[int, int]
 
 
@@ -32,7 +33,7 @@ def ensure_partitions(connection: Connection, months: Iterable[Month]) -> None:
         name = sql.Identifier("staging", partition_name(month))
         if _exists(connection, month):
             continue
-        connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+        connection.execute(_LOCK)
         if _exists(connection, month):
             continue
         after = (month[0] + month[1] // 12, month[1] % 12 + 1)

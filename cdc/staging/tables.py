@@ -218,6 +218,14 @@ lease = Table(
     comment="Who is active; a process without the current token can write nothing",
 )
 
+staged_order = Table(
+    "staged_order",
+    metadata,
+    comment="Always empty. Locked by who takes numbers of staged_seq, until the transaction ends",
+)
+
+migration = Table("migration", metadata, comment="Always empty. Locked by ccbridge migrate: one at a time")
+
 rule_set = Table(
     "rule_set",
     metadata,
