@@ -15,6 +15,7 @@ from cdc.config import PostgresSystem
 from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.sessions import Holder
 from mapping_rules import OutboundProgram
 from sinks import casting, comparison, writing
 from sinks.layout import Layout
@@ -25,20 +26,14 @@ from sinks.target_tables import TargetColumn, describe
 _SETTINGS = """
 select set_config('search_path', 'pg_catalog, ' || reset_val, false)
 from pg_settings where name = 'search_path';
-select set_config(name, '0', false) from pg_settings
-where name in ('statement_timeout', 'transaction_timeout', 'idle_session_timeout');
 set intervalstyle = 'postgres'; set extra_float_digits = 1; set bytea_output = 'hex';
 set plan_cache_mode = force_custom_plan;
 set lock_timeout = '30s';  -- while the mark is claimed: a former holder may still commit
-set idle_in_transaction_session_timeout = '60s';
-set tcp_keepalives_idle = 20;
-set tcp_keepalives_interval = 10;
-set tcp_keepalives_count = 3
+set idle_in_transaction_session_timeout = '60s'
 """
-"""Why each: triggers of the target find their tables as for the application; limits that the database sets
-for people are not ours, we have our own; a type has one text, the one it has in the source; the temporary
-tables hold 1 or 20,000 rows, so plans are not reused; a session that lost its client frees mark and
-origin within a minute.
+"""Why each: triggers of the target find their tables as for the application; a type has one text, the one it
+has in the source; the temporary tables hold 1 or 20,000 rows, so plans are not reused; a session that lost
+its client frees mark and origin within a minute.
 """
 PATIENCE = "1s"
 """How long a write waits for a lock of the application before it goes round the rows that need it."""
@@ -125,7 +120,9 @@ class TargetSession:
     Args:
         settings: the target system.
         mark: the sink's mark, claimed at once.
-        application: application_name of the session.
+        application: application_name of the session, without the lease.
+        holder: the lease under which it works. What former holders left open here holds the mark, the
+            origin and rows; it is ended.
 
     Raises:
         LeaseLost: another holder has claimed the mark.
@@ -133,9 +130,11 @@ class TargetSession:
         OperatorError: mark table or origin missing; run the sink's `prepare` or see its findings.
     """
 
-    def __init__(self, settings: PostgresSystem, mark: SinkMark, *, application: str) -> None:
+    def __init__(
+        self, settings: PostgresSystem, mark: SinkMark, *, application: str, holder: Holder | None = None
+    ) -> None:
         self.subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
-        self.connection = connect(settings, application=application, autocommit=True)
+        self.connection = connect(settings, application=application, autocommit=True, holder=holder)
         self._time_zone = settings.time_zone
         self._tables: dict[str, PreparedTable] = {}
         self._created = 0

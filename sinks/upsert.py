@@ -20,6 +20,7 @@ from cdc.config import PostgresSystem
 from cdc.errors import RowError, TransientError
 from cdc.ports import Finding
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.sessions import Holder
 from mapping_rules import OutboundProgram
 from sinks import mark, target_checks
 from sinks.isolation import may_concern_a_row
@@ -83,10 +84,13 @@ class UpsertSink:
         system: name of the system in the configuration.
         settings: where and as whom.
         fencing_token: token of the lease under which this process writes.
+        holder: the same lease, by which sessions of former holders in the target are found and ended.
     """
 
-    def __init__(self, system: str, settings: PostgresSystem, *, fencing_token: int) -> None:
-        self.system, self.settings = system, settings
+    def __init__(
+        self, system: str, settings: PostgresSystem, *, fencing_token: int, holder: Holder | None = None
+    ) -> None:
+        self.system, self.settings, self._holder = system, settings, holder
         self.name = f"{system}.upsert"
         self._mark = SinkMark(settings.mark_schema, self.name, fencing_token)
         self._session: TargetSession | None = None
@@ -232,7 +236,7 @@ class UpsertSink:
     def _open(self) -> TargetSession:
         if self._session is None:
             self._session = TargetSession(
-                self.settings, self._mark, application=f"ccbridge sink {self.system}"
+                self.settings, self._mark, application=f"ccbridge sink {self.system}", holder=self._holder
             )
         return self._session
 

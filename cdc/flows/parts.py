@@ -17,6 +17,7 @@ from cdc.flows.upload import Upload
 from cdc.flows.wake import Wake
 from cdc.ports import ChangeReader
 from cdc.postgres.connect import Connection, connect
+from cdc.postgres.sessions import Holder
 from cdc.readers.logminer.reader import LogMinerReader
 from cdc.readers.pgoutput.reader import PgoutputReader
 from cdc.staging.leases import Lease
@@ -41,8 +42,16 @@ class Context:
     wake: Wake
 
     def staging(self, application: str, *, autocommit: bool = False) -> Connection:
-        """A session of its own in the staging database; see `cdc.postgres.connect`."""
-        return connect(self.settings.staging, application=f"ccbridge {application}", autocommit=autocommit)
+        """A session of its own in the staging database; see `cdc.postgres.connect`.
+
+        Former holders of the lease that left a session behind lose it.
+        """
+        return connect(
+            self.settings.staging,
+            application=f"ccbridge {application}",
+            autocommit=autocommit,
+            holder=self.lease.session,
+        )
 
 
 def sources(rule_set: RuleSet) -> list[str]:
@@ -55,7 +64,9 @@ def targets(rule_set: RuleSet) -> list[str]:
     return sorted({rule.system for rule in rule_set.outbound})
 
 
-def open_reader(settings: Settings, rule_set: RuleSet, system: str) -> ChangeReader:
+def open_reader(
+    settings: Settings, rule_set: RuleSet, system: str, holder: Holder | None = None
+) -> ChangeReader:
     """The reader of a source system; it connects when first used.
 
     Raises:
@@ -69,7 +80,7 @@ def open_reader(settings: Settings, rule_set: RuleSet, system: str) -> ChangeRea
         return DebeziumReader(system, source, tables)
     if isinstance(source, OracleSystem):
         return LogMinerReader(system, source, tables, mapping_rules.columns_read(rule_set, system))
-    return PgoutputReader(system, source, tables)
+    return PgoutputReader(system, source, tables, holder)
 
 
 def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[OutboundProgram, ...]:
@@ -95,9 +106,11 @@ def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[Outbou
     return compiled
 
 
-def upsert_sink(name: str, target: PostgresSystem, *, fencing_token: int) -> UpsertSink:
+def upsert_sink(
+    name: str, target: PostgresSystem, *, fencing_token: int, holder: Holder | None = None
+) -> UpsertSink:
     """The sink of a PostgreSQL target."""
-    return UpsertSink(name, target, fencing_token=fencing_token)
+    return UpsertSink(name, target, fencing_token=fencing_token, holder=holder)
 
 
 def upload_sink(settings: Settings, name: str, target: OracleSystem) -> PaymentUploadSink:
@@ -126,7 +139,7 @@ def _capture(context: Context, system: str) -> Work:
 
     return Capture(
         system=system,
-        open_reader=lambda: open_reader(settings, rule_set, system),
+        open_reader=lambda: open_reader(settings, rule_set, system, context.lease.session),
         open_stager=open_stager,
         sizes=settings.run,
         wake=context.wake,
@@ -155,7 +168,9 @@ def _delivery(context: Context, system: str) -> Work:
         system=system,
         programs=compiled,
         sources=sources(context.rule_set),
-        open_sink=lambda: upsert_sink(system, target, fencing_token=context.lease.token),
+        open_sink=lambda: upsert_sink(
+            system, target, fencing_token=context.lease.token, holder=context.lease.session
+        ),
         open_staging=lambda: context.staging(f"deliver {system}", autocommit=True),
         sizes=settings.run,
         wake=context.wake,

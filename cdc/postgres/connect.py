@@ -9,6 +9,7 @@ from psycopg.conninfo import make_conninfo
 
 from cdc.config import PostgresConnection
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.sessions import Holder
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -47,18 +48,27 @@ def conninfo(settings: PostgresConnection, *, application: str, replication: boo
 
 _SETTINGS = """
 set search_path = pg_catalog; set time zone 'UTC'; set datestyle = 'ISO, YMD'; set jit = off;
-set work_mem = '32MB'
+set standard_conforming_strings = on; set work_mem = '32MB'; set lock_timeout = '30s';
+set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3;
+select set_config(name, '0', false) from pg_settings
+where name in ('statement_timeout', 'transaction_timeout', 'idle_session_timeout')
 """
-"""A batch is joined and sorted in memory; compiling a statement takes longer than running it once."""
+"""Why each: a batch is joined and sorted in memory; compiling a statement takes longer than running it once;
+nobody is waited for without limit; the server notices a client that is gone within a minute too; limits that
+a database or role sets for people are not ours."""
 
 
-def connect(settings: PostgresConnection, *, application: str, autocommit: bool = False) -> Connection:
+def connect(
+    settings: PostgresConnection, *, application: str, autocommit: bool = False, holder: Holder | None = None
+) -> Connection:
     """Open a session with pinned search_path, UTC and ISO dates.
 
     Args:
         settings: where and as whom.
         application: shown as application_name in pg_stat_activity, for example `ccbridge sink prepaid`.
         autocommit: each statement its own transaction; otherwise the caller commits.
+        holder: the lease under which the session works. Sessions that earlier holders left behind, and an
+            earlier one of this name, are ended first.
 
     Raises:
         DatabaseUnreachable: no connection.
@@ -66,10 +76,17 @@ def connect(settings: PostgresConnection, *, application: str, autocommit: bool 
         OperatorError: no such database.
     """
     subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
+    name = application if holder is None else holder.name(application)
     with postgres_errors(subject):
-        connection = psycopg.connect(conninfo(settings, application=application), autocommit=True)
-        connection.execute(_SETTINGS)
-        connection.autocommit = autocommit
+        connection = psycopg.connect(conninfo(settings, application=name), autocommit=True)
+        try:
+            connection.execute(_SETTINGS)
+            if holder is not None:
+                holder.end_former(connection, application)
+            connection.autocommit = autocommit
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 

@@ -1,39 +1,51 @@
 """Who is active: a lease in staging, on that database's clock, with a fencing token.
 
 A holder renews its lease; once it has expired another process may take it over, and gets the next
-token. The holder's session also holds an advisory lock: when the process dies its session ends, and
-the next one need not wait for the lease to expire. Whoever writes to staging verifies its token
-inside its own transaction, so a process that was stopped for a minute and wakes up again writes
-nothing.
+token. The holder's session carries the token in its name (`cdc.postgres.sessions`): when the process dies
+its session ends, and the next one need not wait for the lease to expire. Whoever writes to staging verifies
+its token inside its own transaction, so a process that was stopped for a minute and wakes up again writes
+nothing. A process that was frozen inside such a transaction holds the lease's row: once the lease has
+expired its sessions are ended, which undoes what they did not commit.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
-from psycopg.errors import UndefinedTable
+from psycopg.errors import LockNotAvailable, UndefinedTable
 
 from cdc.config import PostgresConnection
-from cdc.errors import LeaseLost, StagingRevision
+from cdc.errors import LeaseLost, StagingRevision, TransientError
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.sessions import Holder, site_of
 
 _POLL_S = 0.25
-_LOCK_CLASS = 7_221_653
+_APPLICATION = "ccbridge lease"
 _MISSED_S = 2.0
 """A holder without its session that did not renew for so long is taken for dead."""
+_PATIENCE = "1s"
+"""How long the lease's session waits for a lock before it looks around again."""
 
-_TAKE = """
+_FREE = """
+(mine.expires_at <= clock_timestamp()
+    or mine.renewed_at <= clock_timestamp() - %(missed)s::interval
+    and not exists (
+        select from pg_stat_activity
+        where application_name = %(application)s || ' #' || %(site)s || '.' || mine.token))
+"""
+_TAKE = f"""
 insert into staging.lease as mine (name, holder, token, acquired_at, renewed_at, expires_at)
 values (%(name)s, %(holder)s, 1, clock_timestamp(), clock_timestamp(), clock_timestamp() + %(ttl)s)
 on conflict (name) do update set
     holder = excluded.holder, token = mine.token + 1, acquired_at = excluded.acquired_at,
     renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
-where mine.expires_at <= clock_timestamp()
-    or (%(locked)s and mine.renewed_at <= clock_timestamp() - %(missed)s::interval)
+where {_FREE}
 returning token
-"""
+"""  # noqa: S608 - parameters only
+_LEFT_BY = f"select mine.token from staging.lease as mine where mine.name = %(name)s and {_FREE}"  # noqa: S608
 _RENEW = """
 update staging.lease set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + %(ttl)s
 where name = %(name)s and token = %(token)s
@@ -41,7 +53,15 @@ where name = %(name)s and token = %(token)s
 _RELEASE = (
     "update staging.lease set expires_at = clock_timestamp() where name = %(name)s and token = %(token)s"
 )
-_VERIFY = "select 1 from staging.lease where name = %(name)s and token = %(token)s for share"
+_VERIFY = """
+select set_config('idle_in_transaction_session_timeout', %(ttl)s, true)
+from staging.lease where name = %(name)s and token = %(token)s for share
+"""
+"""The server itself ends a transaction whose client fell silent after this."""
+
+
+class _RowLocked(Exception):
+    """The lease's row is locked by a transaction that verified it."""
 
 
 class Lease:
@@ -59,8 +79,9 @@ class Lease:
         self._settings = settings
         self._subject = f"lease {name}"
         self._token: int | None = None
+        self._site = ""
+        self._shown: int | None = None
         self._connection: Connection | None = None
-        self._locked = False
         self._lock = threading.Lock()
 
     @property
@@ -73,6 +94,15 @@ class Lease:
         if self._token is None:
             raise LeaseLost(f"{self._subject}: not acquired", hint="acquire it first")
         return self._token
+
+    @property
+    def session(self) -> Holder:
+        """What the sessions of this process carry in their names.
+
+        Raises:
+            LeaseLost: the lease was never acquired.
+        """
+        return Holder(self._site, self.token)
 
     def acquire(self, *, wait_s: float | None = None, stop: threading.Event | None = None) -> int | None:
         """Take the lease, waiting until its holder releases it or lets it expire.
@@ -94,6 +124,7 @@ class Lease:
             token = self._take()
             if token is not None:
                 self._token = token
+                self._show()
                 return token
             left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
             if left <= 0:
@@ -108,7 +139,11 @@ class Lease:
             LeaseLost: another process has taken it over.
             TransientError: staging is not reachable; try again soon.
         """
-        if not self._execute(_RENEW):
+        try:
+            renewed = self._execute(_RENEW)
+        except _RowLocked:
+            return  # a transaction of ours that verified the lease is about to commit: nobody can take it
+        if not renewed:
             raise self._lost()
 
     def verify(self, connection: Connection) -> None:
@@ -121,15 +156,17 @@ class Lease:
         Raises:
             LeaseLost: another process has taken it over.
         """
-        row = connection.execute(_VERIFY, {"name": self.name, "token": self.token}).fetchone()
+        parameters = {"name": self.name, "token": self.token, "ttl": f"{self.ttl_s}s"}
+        row = connection.execute(_VERIFY, parameters).fetchone()
         if row is None:
             raise self._lost()
 
     def release(self) -> None:
         """Let another process take the lease at once; does nothing if it is not ours any more."""
         if self._token is not None:
-            self._execute(_RELEASE)
-            self._token = None
+            with suppress(_RowLocked):  # it expires then
+                self._execute(_RELEASE)
+            self._token = self._shown = None
 
     def close(self) -> None:
         """Release the lease as far as staging can be reached, and disconnect."""
@@ -137,7 +174,7 @@ class Lease:
             with self._lock:
                 connection, self._connection = self._connection, None
             if connection is not None and not connection.closed and self._token is not None:
-                with postgres_errors(self._subject):
+                with suppress(TransientError), postgres_errors(self._subject):
                     connection.execute(_RELEASE, {"name": self.name, "token": self._token})
         finally:
             self._token = None
@@ -148,31 +185,46 @@ class Lease:
         with self._lock, postgres_errors(self._subject):
             session = self._session()
             parameters = {
-                "name": self.name, "holder": self.holder, "ttl": _interval(self.ttl_s),
-                "locked": self._locked, "missed": _interval(_MISSED_S),
+                "name": self.name, "holder": self.holder, "ttl": _interval(self.ttl_s), "site": self._site,
+                "application": _APPLICATION, "missed": _interval(_MISSED_S),
             }  # fmt: skip
             try:
+                left = session.execute(_LEFT_BY, parameters).fetchone()
+                if left is not None:
+                    # frozen inside a transaction, it would keep the row locked
+                    Holder(self._site, int(str(left[0])) + 1).end_former(session, _APPLICATION)
                 row = session.execute(_TAKE, parameters).fetchone()
             except UndefinedTable as exc:
                 raise StagingRevision(
                     f"staging {self._settings.database}: no staging schema", hint="run: ccbridge migrate"
                 ) from exc
+            except LockNotAvailable:
+                return None  # somebody verifies the lease right now; look again
         return None if row is None else int(str(row[0]))
+
+    def _show(self) -> None:
+        """Tell others that the holder lives: its session carries the token."""
+        with self._lock, postgres_errors(self._subject):
+            self._session()
 
     def _execute(self, statement: str) -> int:
         parameters = {"name": self.name, "token": self.token, "ttl": _interval(self.ttl_s)}
         with self._lock, postgres_errors(self._subject):
-            return self._session().execute(statement, parameters).rowcount
+            try:
+                return self._session().execute(statement, parameters).rowcount
+            except LockNotAvailable as exc:
+                raise _RowLocked from exc
 
     def _session(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._settings, application="ccbridge lease", autocommit=True)
-            self._locked = False
-        if not self._locked:
-            row = self._connection.execute(
-                "select pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK_CLASS, self.name]
-            ).fetchone()
-            self._locked = row == (True,)
+            self._connection = connect(self._settings, application=_APPLICATION, autocommit=True)
+            self._connection.execute(f"set lock_timeout = '{_PATIENCE}'")
+            self._site, self._shown = site_of(self._connection), None
+        if self._token is not None and self._shown != self._token:
+            self._connection.execute(
+                "select set_config('application_name', %s, false)", [self.session.name(_APPLICATION)]
+            )
+            self._shown = self._token
         return self._connection
 
     def _lost(self) -> LeaseLost:

@@ -11,6 +11,7 @@ import pytest
 
 from cdc.errors import DatabaseUnreachable, LeaseLost, StagingRevision
 from cdc.postgres.connect import connect
+from cdc.postgres.sessions import Holder
 from cdc.staging.leases import Lease
 from cdc.staging.migrate import migrate
 from tests.unit.staging.doubles import rule_set
@@ -104,11 +105,89 @@ def test_lease_reconnects(database: str) -> None:
         with psycopg.connect(database, autocommit=True) as admin:
             admin.execute(
                 "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
-                "where application_name = 'ccbridge lease'"
+                "where application_name like 'ccbridge lease%'"
             )
         with pytest.raises(DatabaseUnreachable):
             first.renew()
         first.renew()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_lease_is_taken_from_a_holder_frozen_inside_a_transaction(database: str, named: bool) -> None:
+    """Its session is ended, by its name or by the server's own time-out, and what it wrote is undone."""
+    with rivals(database, ttl_s=2) as (first, second):
+        first.acquire()
+        frozen = connect(
+            settings_of(database), application="ccbridge capture x", holder=first.session if named else None
+        )
+        frozen.execute("insert into staging.operator_action (who, action, object, detail) "
+                       "values ('x', 'frozen', '', '{}')")  # fmt: skip
+        first.verify(frozen)
+        assert second.acquire(wait_s=20) == 2
+        with pytest.raises(psycopg.Error, match="terminating connection"):
+            frozen.commit()
+        with psycopg.connect(database) as observer:
+            found = observer.execute("select count(*) from staging.operator_action where action = 'frozen'")
+            assert found.fetchone() == (0,)
+
+
+def test_waiting_for_a_frozen_holder_ends_when_asked_to_stop(database: str) -> None:
+    """A stand-by hears SIGTERM although the lease's row is locked."""
+    with rivals(database) as (first, second):
+        first.acquire()
+        expire(database)
+        with connect(settings_of(database), application="stranger") as locked:
+            locked.execute("select 1 from staging.lease for update")
+            stop = threading.Event()
+            threading.Timer(0.2, stop.set).start()
+            assert second.acquire(stop=stop) is None
+
+
+def test_lease_of_a_dead_process_is_taken_before_it_expires(database: str) -> None:
+    """The holder's session carries its token; once it is gone nobody waits for the end of the lease."""
+    with rivals(database, ttl_s=600) as (first, second):
+        first.acquire()
+        assert second.acquire(wait_s=3) is None
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                "where application_name like 'ccbridge lease #%'"
+            )
+        assert second.acquire(wait_s=20) == 2
+
+
+def test_a_session_ends_its_own_orphan_and_those_of_former_holders_only(database: str) -> None:
+    """Later holders, other bridges, other applications and the lease's session are left alone."""
+    settings = settings_of(database)
+    with rivals(database) as (first, _):
+        token = first.acquire() or 0
+        site = first.session.site
+        names = {
+            "orphan": ("ccbridge capture x", Holder(site, token + 5)),
+            "former": ("ccbridge deliver y", Holder(site, token)),
+            "later": ("ccbridge deliver y", Holder(site, token + 6)),
+            "same holder": ("ccbridge deliver z", Holder(site, token + 5)),
+            "other site": ("ccbridge capture x", Holder("ffffff", token)),
+        }
+        sessions = {
+            name: psycopg.connect(database, application_name=holder.name(application), autocommit=True)
+            for name, (application, holder) in names.items()
+        }
+        sessions["person"] = psycopg.connect(database, application_name="psql", autocommit=True)
+        with connect(settings, application="ccbridge capture x", holder=Holder(site, token + 5)):
+            ended = {name for name, session in sessions.items() if not answers(session)}
+        assert ended == {"orphan", "former"}
+        first.renew()
+        for session in sessions.values():
+            session.close()
+
+
+def answers(session: psycopg.Connection) -> bool:
+    try:
+        session.execute("select 1")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def test_lease_needs_a_migrated_database(database: str) -> None:

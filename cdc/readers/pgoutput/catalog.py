@@ -18,6 +18,7 @@ from cdc.changes import SourceColumn, SourceTable, TableName
 from cdc.config import PostgresSystem
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.sessions import Holder
 from cdc.readers.pgoutput.canonical import source_column
 from cdc.readers.pgoutput.messages import Relation, RelationColumn
 
@@ -109,13 +110,26 @@ class Catalog:
         settings: the system.
         system: its name, for messages.
         tables: the captured tables.
+        holder: the lease under which it works, if any.
     """
 
-    def __init__(self, settings: PostgresSystem, system: str, tables: Sequence[TableName]) -> None:
+    def __init__(
+        self,
+        settings: PostgresSystem,
+        system: str,
+        tables: Sequence[TableName],
+        holder: Holder | None = None,
+    ) -> None:
+        self._holder = holder
         self._settings = settings
         self._system = system
         self._tables = tuple(tables)
         self._connection: Connection | None = None
+
+    def end_former(self, application: str) -> None:
+        """End the sessions of that name which former holders of the lease, or we ourselves, left behind."""
+        if self._holder is not None:
+            self._holder.end_former(self._session(), application)
 
     def query(self, text: str, **parameters: object) -> list[dict[str, Any]]:
         """Run one query; rows as column name -> value.
@@ -194,7 +208,10 @@ class Catalog:
     def _session(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect(
-                self._settings, application=f"ccbridge read {self._system} catalog", autocommit=True
+                self._settings,
+                application=f"ccbridge read {self._system} catalog",
+                autocommit=True,
+                holder=self._holder,
             )
         return self._connection
 

@@ -20,11 +20,12 @@ from cdc.config import PostgresSystem
 from cdc.errors import DatabaseUnreachable, TransientError
 from cdc.ports import Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.positions import Lsn
+from cdc.postgres.sessions import Holder
 from cdc.readers.pgoutput import preflight
 from cdc.readers.pgoutput.batches import Relations
 from cdc.readers.pgoutput.catalog import Catalog, row_estimates
 from cdc.readers.pgoutput.reread import Reread
-from cdc.readers.pgoutput.session import WalSender
+from cdc.readers.pgoutput.session import WalSender, wal_sender_name
 from cdc.readers.pgoutput.slot import check_slot, find_slot
 from cdc.readers.pgoutput.snapshot import Snapshot, create_slot
 from cdc.readers.pgoutput.transactions import Taken, TransactionBuffer
@@ -47,13 +48,21 @@ class PgoutputReader:
         system: name of the source system in the configuration.
         settings: how to reach it; its slot, publication and origin.
         tables: the captured tables; other published tables are skipped.
+        holder: the lease under which it reads; sessions of former holders are ended, as they keep the slot.
     """
 
-    def __init__(self, system: str, settings: PostgresSystem, tables: Sequence[TableName]) -> None:
+    def __init__(
+        self,
+        system: str,
+        settings: PostgresSystem,
+        tables: Sequence[TableName],
+        holder: Holder | None = None,
+    ) -> None:
         self.system = system
         self._settings = settings
         self._tables = tuple(tables)
-        self._catalog = Catalog(settings, system, self._tables)
+        self._holder = holder
+        self._catalog = Catalog(settings, system, self._tables, holder)
         self._reread = Reread(settings, system)
         self._sender: WalSender | None = None
         self._read_to = Lsn(0)
@@ -69,7 +78,7 @@ class PgoutputReader:
 
     def identity(self) -> Mapping[str, str]:
         """System identifier, timeline, database and slot."""
-        with WalSender(self._settings, self.system) as sender:
+        with WalSender(self._settings, self.system, self._holder) as sender:
             (row,) = sender.command("IDENTIFY_SYSTEM")
         return {
             "system_identifier": str(row["systemid"]),
@@ -98,7 +107,8 @@ class PgoutputReader:
         """
         self._end_stream()
         tables = self.describe()
-        with WalSender(self._settings, self.system) as sender:
+        self._catalog.end_former(wal_sender_name(self.system))
+        with WalSender(self._settings, self.system, self._holder) as sender:
             created = create_slot(sender, self._catalog, self._settings, self.system, stop)
             if created is None:
                 return
@@ -171,7 +181,8 @@ class PgoutputReader:
 
     def _open(self, start: Lsn, stop: StopAsked) -> WalSender | None:
         """Check the slot and start the stream; None if `stop()` came first."""
-        sender = WalSender(self._settings, self.system)
+        self._catalog.end_former(wal_sender_name(self.system))
+        sender = WalSender(self._settings, self.system, self._holder)
         try:
             (row,) = sender.command("IDENTIFY_SYSTEM")
             deadline = time.monotonic() + SLOT_PATIENCE_S

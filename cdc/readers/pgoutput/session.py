@@ -27,6 +27,7 @@ from cdc.ports import StopAsked
 from cdc.positions import Lsn
 from cdc.postgres.connect import conninfo
 from cdc.postgres.errors import postgres_errors, translated
+from cdc.postgres.sessions import Holder
 from cdc.readers.pgoutput.canonical import SESSION_OPTIONS
 from cdc.readers.pgoutput.messages import status_update
 
@@ -37,22 +38,30 @@ _TURN_S = 0.2
 """How long one wait lasts before `stop` is looked at."""
 
 
+def wal_sender_name(system: str) -> str:
+    """The application_name of a replication session, without the lease."""
+    return f"ccbridge read {system}"
+
+
 class WalSender:
     """One replication session on the system's database; not thread-safe but for its own heartbeat.
 
     Args:
         settings: where and as whom.
         system: name of the system, for messages.
+        holder: the lease under which it reads, shown in the session's name.
 
     Raises:
         DatabaseUnreachable, LoginRefused, NotGranted: no session; the role needs REPLICATION.
     """
 
-    def __init__(self, settings: PostgresSystem, system: str) -> None:
+    def __init__(self, settings: PostgresSystem, system: str, holder: Holder | None = None) -> None:
         self._system = system
         self._publication = settings.publication
         self._subject = f"{system}: {settings.user}@{settings.host}:{settings.port}/{settings.database}"
-        info = conninfo(settings, application=f"ccbridge read {system}", replication=True)
+        application = wal_sender_name(system)
+        name = application if holder is None else holder.name(application)
+        info = conninfo(settings, application=name, replication=True)
         with postgres_errors(self._subject):
             self._connection = psycopg.connect(make_conninfo(info, options=SESSION_OPTIONS), autocommit=True)
         self._pg = self._connection.pgconn
