@@ -21,12 +21,13 @@ CLOSE_TIMEOUT_MS = 5_000
 
 SESSION_FORMATS = (
     "alter session set nls_language = 'AMERICAN' nls_calendar = 'GREGORIAN' "
-    "nls_date_format = 'YYYY-MM-DD HH24:MI:SS' "
-    "nls_timestamp_format = 'YYYY-MM-DD HH24:MI:SS.FF9' "
-    "nls_timestamp_tz_format = 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM' "
+    "nls_date_format = 'SYYYY-MM-DD HH24:MI:SS' "
+    "nls_timestamp_format = 'SYYYY-MM-DD HH24:MI:SS.FF9' "
+    "nls_timestamp_tz_format = 'SYYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM' "
     "nls_numeric_characters = '.,' time_zone = '00:00'"
 )
-"""The text of SQL_REDO follows the session, so every session fixes its formats.
+"""The text of SQL_REDO follows the session, so every session fixes its formats. SYYYY writes a minus before
+years before Christ and a blank before the others; YYYY would write both alike.
 
 They come after the container is entered: its parameters and triggers may set others. NLS_LANGUAGE comes
 first, since it brings a date language of its own.

@@ -132,3 +132,33 @@ def test_a_row_that_the_target_refuses_is_held_and_delivered_when_the_cause_is_g
         )
         assert resolutions(site) == [("delivered", True), ("delivered", True)]
         eventually(lambda: site.call("status").code == 0, "status is content again")
+
+
+def test_bytes_that_are_not_text_reject_their_row_alone_until_they_are_corrected(migrated: Site) -> None:
+    """A client with a wrong NLS_LANG left them: one name waits with its key, the others flow."""
+    site = migrated
+    (bad,), (good,) = site.oracle("select PER_ID from CISADM.CI_PER order by PER_ID fetch first 2 rows only")
+    rename = "update CISADM.CI_PER_NAME set ENTITY_NAME = {} where PER_ID = :person and PRIM_NAME_SW = 'Y'"
+    name = "select full_name from customer where ccb_person_id = '{}'"
+    with site.running() as running:
+        ((before,),) = site.app(name.format(bad))
+        site.oracle(rename.format("utl_raw.cast_to_varchar2(hextoraw('4E6FEB6C2C4A'))"), person=bad)
+        site.oracle(rename.format("'Fine,One'"), person=good)
+        wait_for(site, running, name.format(good), "Fine,One")
+    (letter,) = open_letters(site)
+    assert letter[1:3] == ("ccb", "CISADM.CI_PER_NAME")
+    assert (letter[3]["PER_ID"], letter[4]) == (bad, "unreadable_value")
+    ((reason, raw),) = site.staging("select reason, raw from staging.dead_letter where resolved_at is null")
+    assert "column ENTITY_NAME" in reason
+    assert raw["ENTITY_NAME"].endswith(r"No\xebl,J")
+    status = site.call("status")
+    assert status.code == 1
+    assert "unreadable_value" in status.out
+    with site.running() as again:
+        site.oracle(rename.format("'Fine,Two'"), person=good)
+        wait_for(site, again, name.format(good), "Fine,Two")
+        assert site.app(name.format(bad)) == [(before,)]
+        site.oracle(rename.format("'Corrected,J'"), person=bad)
+        wait_for(site, again, name.format(bad), "Corrected,J")
+        eventually(lambda: open_letters(site) == [], "settled", hint=again.text)
+    assert [how for how, _ in resolutions(site)] == ["superseded"]

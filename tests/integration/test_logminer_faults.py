@@ -22,6 +22,7 @@ from cdc.errors import (
     RedoNotAvailable,
     SourceChanged,
     TransientError,
+    UnclassifiedError,
 )
 from cdc.readers.logminer import LogMinerReader, recovery, session
 from sandbox.oracle_process import OracleProcess
@@ -40,13 +41,14 @@ TIMEOUT_S = 30.0
 CONTENTS, START = "v$logmnr_contents", "start_logmnr"
 
 CONNECTION = (
-    28, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 2396, 3113, 3114, 3135, 12170, 12505, 12514, 12528, 12537,
-    12541, 12543, 12547, 12570, 12571, 12583,
+    28, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 2396, 2399, 3113, 3114, 3135, 12170, 12505, 12514, 12528,
+    12537, 12541, 12543, 12547, 12570, 12571, 12583,
 )  # fmt: skip
 SESSION = (1001, 1002, 1013, 1306, 1307, 4030, 4036)
 RANGE = (1281, 1282)
 LOGS = (308, 310, 334, 353, 368, 1284, 1289, 1291, 1292, 1343, 1368, 27037)
 DICTIONARY = (1327, 1333, 1371, 25303, 26653)
+PASSING = (31, 602, 603, 16456, 56600)
 FATAL = {
     904: OperatorError,
     942: NotGranted,
@@ -195,6 +197,30 @@ def test_a_new_session_cures_it(source: OracleSource, follower: Follower, code: 
     assert follower.keys(3) == ["1", "2", "3"]
     assert follower.errors == []
     assert fired(source) == 2
+
+
+@pytest.mark.parametrize("code", PASSING)
+def test_what_the_driver_takes_for_passing_is_tried_again(
+    source: OracleSource, follower: Follower, code: int
+) -> None:
+    """Numbers that no table of ours has: a session that is dead, or an error that is recoverable."""
+    write(source, 1, 2)
+    error(source, code, more=", after_rows => 4")
+    assert follower.keys(2) == ["1", "2"]
+    assert [type(exc) for exc in follower.errors] == [UnclassifiedError]
+
+
+@pytest.mark.parametrize("statement", [START, CONTENTS])
+def test_a_mining_call_that_takes_too_long_is_cancelled(
+    source: OracleSource, follower: Follower, statement: str
+) -> None:
+    """DPY-4024, by the driver itself: the reader goes on with a new session, and loses nothing."""
+    source.settings = source.settings.model_copy(update={"query_timeout_s": 3})
+    write(source, 1, 2, 3)
+    fault(source, f"add_delay(seconds => 60, statement => '{statement}', username => 'CCBRIDGE', times => 1)")
+    assert follower.keys(3) == ["1", "2", "3"]
+    assert follower.errors == []
+    assert fired(source) == 1
 
 
 @pytest.mark.parametrize("code", DICTIONARY)

@@ -1,6 +1,6 @@
 """Oracle's datetime format models: reading the text of TO_DATE, TO_TIMESTAMP and TO_TIMESTAMP_TZ.
 
-Sessions of this reader fix their formats, so texts come as `YYYY-MM-DD HH24:MI:SS`. Where another
+Sessions of this reader fix their formats, so texts come as `SYYYY-MM-DD HH24:MI:SS`. Where another
 format was in force, the call's own format argument says which; without an argument only texts that
 can mean one thing are read. Read next: `cdc.readers.logminer.values`.
 
@@ -17,8 +17,10 @@ from zoneinfo import ZoneInfo
 from cdc.readers.logminer.cells import RedoSyntaxError
 
 DATE_FORMAT = "YYYY-MM-DD HH24:MI:SS"
-TIMESTAMP_FORMATS = frozenset((DATE_FORMAT, "YYYY-MM-DD HH24:MI:SS.FF", "YYYY-MM-DD HH24:MI:SS.FF9"))
+_FORMATS = (DATE_FORMAT, "YYYY-MM-DD HH24:MI:SS.FF", "YYYY-MM-DD HH24:MI:SS.FF9")
+TIMESTAMP_FORMATS = frozenset((*_FORMATS, *(f"S{one}" for one in _FORMATS)))
 
+_BEFORE_CHRIST = "a year before Christ"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTH_NAMES = (
     "JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST", "SEPTEMBER", "OCTOBER",
@@ -108,9 +110,12 @@ def _moment(text: str, model: str) -> tuple[datetime, str, str | None]:
     if parts.get("hour12"):
         hour = int(parts["hour12"] or 0) % 12
         hour += 12 if (parts.get("half") or "A")[0].upper() == "P" else 0
+    year = _year(parts)
+    if year < 0:
+        raise RedoSyntaxError(_BEFORE_CHRIST, 0)
     try:
         local = datetime(  # noqa: DTZ001 - Oracle's DATE and TIMESTAMP have no zone
-            _year(parts), _month(parts), int(parts.get("day") or 1), hour,
+            year, _month(parts), int(parts.get("day") or 1), hour,
             int(parts.get("minute") or 0), int(parts.get("second") or 0),
         )  # fmt: skip
     except ValueError as exc:
@@ -140,6 +145,8 @@ def timestamp_text(text: str, model: str | None = None) -> str:
     Raises:
         RedoSyntaxError: the text does not fit, or could mean several dates.
     """
+    if text.startswith("-"):
+        raise RedoSyntaxError(_BEFORE_CHRIST, 0)
     for candidate in (model,) if model else _UNFORMATTED:
         try:
             local, fraction, _ = _moment(text, candidate)

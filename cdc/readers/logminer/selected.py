@@ -26,11 +26,11 @@ def as_text(column: SourceColumn) -> str:
         case SourceType.NUMBER:
             return f"to_char({name})"
         case SourceType.TIMESTAMP if column.declared == "DATE":
-            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS')"
+            return f"to_char({name}, 'SYYYY-MM-DD HH24:MI:SS')"
         case SourceType.TIMESTAMP:
-            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS.FF9')"
+            return f"to_char({name}, 'SYYYY-MM-DD HH24:MI:SS.FF9')"
         case SourceType.TIMESTAMP_TZ:
-            return f"to_char({name}, 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM')"
+            return f"to_char({name}, 'SYYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM')"
         case SourceType.BINARY if column.large:
             return name
         case SourceType.BINARY:

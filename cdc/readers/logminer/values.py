@@ -134,7 +134,7 @@ def cell_text(cell: Cell, column: SourceColumn) -> str | Absent | None:
 def _raw(cell: Cell) -> str:
     """The text of a cell that is no value, as far as it has one."""
     with suppress(RedoSyntaxError):
-        return cell.digits if isinstance(cell, Hex) else _argument(cell)[0]
+        return cell.digits if isinstance(cell, Hex) else _argument(cell)[0].lstrip()
     return ""
 
 
@@ -207,7 +207,7 @@ def canonical(values: pl.Series, column: SourceColumn) -> pl.Series:
         case SourceType.TIMESTAMP | SourceType.DATE:
             return _timestamps(values)
         case SourceType.TIMESTAMP_TZ:
-            return _mapped(values, _UTC_TIMESTAMP, timestamp_tz_text)
+            return _mapped(_unsigned(values), _UTC_TIMESTAMP, timestamp_tz_text)
         case SourceType.BINARY:
             return _mapped(_without_empty(values.str.to_lowercase()), _PLAIN_HEX, _refused)
         case _:
@@ -267,7 +267,13 @@ def _converted(text: str, convert: Callable[[str], str]) -> str:
         return unreadable(NOT_TEXT if UNREADABLE in text else exc.reason, text)
 
 
+def _unsigned(values: pl.Series) -> pl.Series:
+    """Years without their sign's place: SYYYY writes a blank where no minus is."""
+    return values.str.strip_chars_start(" ") if values.str.starts_with(" ").any() else values
+
+
 def _timestamps(values: pl.Series) -> pl.Series:
+    values = _unsigned(values)
     plain = values.str.contains(_PLAIN_TIMESTAMP).fill_null(value=True)
     if plain.all():
         return values

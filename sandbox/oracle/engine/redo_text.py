@@ -28,7 +28,7 @@ INLINE_STRING_BYTES = 4000
 """A longer value of an extended string does not fit a statement: a 32K block follows."""
 
 LOBS = (DbType.CLOB, DbType.BLOB, DbType.LONG, DbType.LONG_RAW)
-_FAST_DATE = "YYYY-MM-DD HH24:MI:SS"
+_FAST_DATE, _FAST_SIGNED = "YYYY-MM-DD HH24:MI:SS", "SYYYY-MM-DD HH24:MI:SS"
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ def _number(cell: bytes) -> str:
 @lru_cache(maxsize=131072)
 def _plain_date(cell: bytes) -> str:
     return f"TO_DATE('{cells.date_text(cell)}', 'YYYY-MM-DD HH24:MI:SS')"
+
+
+@lru_cache(maxsize=131072)
+def _signed_date(cell: bytes) -> str:
+    return f"TO_DATE(' {cells.date_text(cell)}', '{_FAST_SIGNED}')"
 
 
 def _text(cell: bytes) -> str:
@@ -132,7 +137,8 @@ def _printer(kind: SqlType, style: Style) -> Printer:
     if base is DbType.NUMBER:
         return _number
     if base is DbType.DATE:
-        return _plain_date if style.date_format == _FAST_DATE else _date(style.date_format)
+        fast = {_FAST_DATE: _plain_date, _FAST_SIGNED: _signed_date}
+        return fast.get(style.date_format) or _date(style.date_format)
     if base in (DbType.TIMESTAMP, DbType.TIMESTAMP_LTZ):
         return _timestamp("TO_TIMESTAMP", style.timestamp_format, kind.scale)
     if base is DbType.TIMESTAMP_TZ:

@@ -24,6 +24,7 @@ COLUMNS = (
 )
 TABLE = SourceTable(TableName("CISADM", "CI_X"), COLUMNS, ("ID",))
 BYTES = b"caf\xe9 noir".decode("utf-8", ESCAPED)
+BEFORE, SIGNED = "a year before Christ", "SYYYY-MM-DD HH24:MI:SS"
 OUTSIDE = "the moment is outside the years 1 to 9999"
 BAD = [
     ("ID", f"'{BYTES}'", NOT_TEXT, r"caf\xe9 noir"),
@@ -32,7 +33,9 @@ BAD = [
     ("NAME", r"UNISTR('\00')", "short UNISTR escape", r"\00"),
     ("AMOUNT", "'ten'", "not a number", "ten"),
     ("AMOUNT", f"'{BYTES}'", NOT_TEXT, r"caf\xe9 noir"),
-    ("SETUP_DT", "TO_DATE('-4712-01-01', 'SYYYY-MM-DD')", "no such date or time", "-4712-01-01"),
+    ("SETUP_DT", "TO_DATE('-4712-01-01', 'SYYYY-MM-DD')", BEFORE, "-4712-01-01"),
+    ("SETUP_DT", f"TO_DATE('-0044-03-15 12:00:00', '{SIGNED}')", BEFORE, "-0044-03-15 12:00:00"),
+    ("SEEN", "TO_TIMESTAMP_TZ('-0044-03-15 12:00:00. +01:00')", BEFORE, "-0044-03-15 12:00:00. +01:00"),
     ("SETUP_DT", "TO_DATE('2024-01-01', 'Q')", "unknown datetime format element", "2024-01-01"),
     ("SEEN", "TO_TIMESTAMP_TZ('9999-12-31 23:59:59. -05:00')", OUTSIDE, "9999-12-31 23:59:59. -05:00"),
     ("SEEN", "TO_TIMESTAMP_TZ('0001-01-01 00:00:00. +02:00')", OUTSIDE, "0001-01-01 00:00:00. +02:00"),
@@ -103,6 +106,17 @@ def test_what_a_row_was_may_be_unreadable(
     assert images.shapes[frame["before_shape"][0]] == set()
     assert images.unreadable == ({"ID"} if column == "ID" else set())
     assert frame["after." + column][rows] == ImageReader(TABLE).read([insert()]).frame["after." + column][0]
+
+
+@amounts
+def test_years_of_our_time_come_with_a_blank_for_their_sign(rows: int) -> None:
+    """The session's own formats say of each year on which side it is."""
+    dated = insert(SETUP_DT=f"TO_DATE(' 2024-02-29 10:11:12', '{SIGNED}')")
+    zoned = insert(SEEN="TO_TIMESTAMP_TZ(' 2024-01-02 03:04:05.500000 +05:30')")
+    images = ImageReader(TABLE).read([dated] * rows + [zoned] * rows)
+    assert images.unreadable == set()
+    assert set(images.frame["after.SETUP_DT"]) == {"2024-02-29 10:11:12"}
+    assert images.frame["after.SEEN"][-1] == "2024-01-01 21:34:05.5+00"
 
 
 def test_frames_without_such_values_name_none() -> None:
