@@ -24,7 +24,7 @@ from cdc.changes import SourceTable, TableName
 from cdc.config import OracleSystem
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
-from cdc.oracle.errors import ora_code, translated
+from cdc.oracle.errors import ora_code, oracle_errors
 from cdc.readers.logminer import reselect
 from cdc.readers.logminer.contents import contents_query
 from cdc.readers.logminer.grants import needed_views, sys_grant
@@ -184,19 +184,25 @@ def parsed(connection: oracledb.Connection, statement: Statement, user: str) -> 
     # a cursor of the cache that was executed before would not be parsed afresh
     kept, connection.stmtcachesize = connection.stmtcachesize, 0
     try:
+        with oracle_errors(statement.name):
+            return _parsed(connection, statement, user)
+    finally:
+        if connection.is_healthy():
+            connection.stmtcachesize = kept
+
+
+def _parsed(connection: oracledb.Connection, statement: Statement, user: str) -> Said:
+    try:
         with connection.cursor() as cursor:
             cursor.parse(statement.text)
     except oracledb.DatabaseError as exc:
         code = ora_code(exc)
         if not code:
-            raise translated(exc, statement.name) from exc
+            raise
         if code in _NOT_SEEN:
             views = sorted(set(re.findall(r"\bg?v\$\w+", statement.text.lower())))
             hint = "\n".join(sys_grant(view.upper(), user) for view in views)
             raise NotTried(str(exc).splitlines()[0], hint=hint or "run: ccbridge check") from exc
         if code != _NO_SESSION:  # V$LOGMNR_CONTENTS is known, and asked for outside of a LogMiner session
             return differs(str(exc).splitlines()[0])
-    finally:
-        if connection.is_healthy():
-            connection.stmtcachesize = kept
     return holds("parsed")
