@@ -113,6 +113,35 @@ def oracle(
     _show(report, form)
 
 
+@app.command()
+def postgres(
+    system: Annotated[
+        str | None, typer.Argument(help="PostgreSQL system of the configuration. [default: the only one]")
+    ] = None,
+    scratch: Annotated[
+        str | None,
+        typer.Option(
+            "--scratch",
+            envvar="CCBRIDGE_PROBE_POSTGRES_SCHEMA",
+            help="Schema for a test table, in which the bridge's role may create. [default: none is made]",
+        ),
+    ] = None,
+    timeout_s: Timeout = 60,
+    config: Config = DEFAULT_CONFIG,
+    form: Format = "table",
+    log_format: LogFormat = "auto",
+    verbose: Verbose = False,
+) -> None:
+    """Ask a PostgreSQL server, and whatever pooler lies before it, whether it is what we take it for."""
+    log.configure(log_format, verbose=verbose)
+    settings = configuration.load(config)
+    from cdc.flows.probe import probe_postgres
+
+    with _interruptible():
+        report = probe_postgres(settings, system, schema=scratch, deadline=Deadline(timeout_s))
+    _show(report, form)
+
+
 def _show(report: Report, form: str) -> None:
     rows = [
         {

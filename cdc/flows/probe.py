@@ -22,6 +22,8 @@ from cdc.readers.logminer.probing import recording
 from cdc.readers.logminer.probing.scratch import ScratchPlace
 from cdc.readers.logminer.probing.trial import Trial
 from cdc.readers.logminer.session import MiningSession
+from cdc.readers.pgoutput.probing.server_checks import connected
+from cdc.readers.pgoutput.probing.trial import trial as postgres_trial
 from sinks.upload_tables import UploadTables
 
 Told = Callable[[str], None]
@@ -163,3 +165,22 @@ def probe_oracle(
     if file is not None and trial.recording is not None:
         recording.write(file, trial.recording, trial.outcomes)
     return report
+
+
+def probe_postgres(
+    settings: Settings, system: str | None, *, schema: str | None, deadline: Deadline
+) -> Report:
+    """Try the assumptions about a PostgreSQL system.
+
+    Args:
+        settings: the configuration.
+        system: a PostgreSQL system of it; the only one if None.
+        schema: scratch schema for a test table; what needs it is not tried if None.
+        deadline: the time it may take.
+
+    Raises:
+        ConfigurationError: no such system.
+        OperatorError: the schema has a table of the probe's name that no probe made.
+    """
+    name, postgres = chosen(settings, system, PostgresSystem)
+    return postgres_trial(name, postgres, schema, connect=partial(connected, postgres), deadline=deadline)

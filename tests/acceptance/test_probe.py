@@ -194,3 +194,23 @@ def test_a_statement_that_this_release_does_not_know_differs(offline: Site) -> N
     finally:
         offline.oracle("alter table CISADM.CI_TNDR_SRCE rename column EXT_SOURCE to EXT_SOURCE_ID", "SYSTEM")
     assert "CI_TNDR_SRCE.EXT_SOURCE_ID" in done.out
+
+
+def test_a_postgresql_system_is_probed(offline: Site) -> None:
+    """Every assumption has a line; the bridge's own role and address are those that are tried."""
+    offline.create_databases()
+    done = offline.call("probe", "postgres", "prepaid", "--format", "json")
+    found = {row["assumption"]: row for row in done.rows()}
+    for name in ("version", "wal-level", "replication-session", "settings-persist", "text-forms"):
+        assert found[name]["verdict"] == "holds", found[name]
+    assert found["decoding"]["verdict"] == "could not try"
+    assert "--scratch" in found["decoding"]["hint"]
+    assert done.code == 0
+    assert offline.untouched()
+
+
+def test_a_postgresql_system_that_is_down_is_exit_code_3(offline: Site) -> None:
+    """A monitoring script can tell it from a difference."""
+    done = offline.call("probe", "postgres", CCBRIDGE_SYSTEMS__PREPAID__PORT="1")
+    assert done.code == 3
+    assert done.out.splitlines()[-1].startswith("probe: 0 hold, 0 differ, ")

@@ -16,6 +16,7 @@ from cdc.readers.logminer.probing.recording import RECORDED, Redaction
 from cdc.readers.logminer.probing.view_checks import ViewChecks
 from cdc.readers.logminer.probing.watch import Watch
 from cdc.readers.logminer.probing.workload import OPEN_STEP, STEPS, TABLES
+from cdc.readers.pgoutput.probing.assumptions import ASSUMPTIONS as POSTGRES
 
 ROOT = Path(__file__).parents[3]
 READERS = ROOT / "cdc/readers/logminer"
@@ -38,6 +39,12 @@ def as_printed(assumptions: tuple[Assumption, ...]) -> list[tuple[str, ...]]:
 def test_the_manual_prints_the_assumptions_about_oracle() -> None:
     """A DBA reads in the manual exactly what the probe tries."""
     assert printed("oracle") == as_printed(ASSUMPTIONS)
+
+
+def test_the_manual_prints_the_assumptions_about_postgresql() -> None:
+    """The same for PostgreSQL, whose names are unique too."""
+    assert printed("postgres") == as_printed(POSTGRES)
+    assert len({one.name for one in POSTGRES}) == len(POSTGRES)
 
 
 def test_every_assumption_has_a_name_of_its_own_and_a_source() -> None:

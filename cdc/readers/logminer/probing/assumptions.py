@@ -412,13 +412,13 @@ ASSUMPTIONS = (
     ),
     Assumption(
         "log-sequence",
-        "within a thread a log begins where the one before it ended",
+        "within a thread no log begins before the one before it ended",
         "Oracle Database Reference 19c, V$ARCHIVED_LOG",
         "logs",
     ),
     Assumption(
         "thread-states",
-        "each thread that is open is PUBLIC",
+        "each thread that is open, PRIVATE ones too, has its LAST_REDO_CHANGE#",
         "Oracle Database Reference 19c, parameter THREAD",
         "window",
     ),
