@@ -183,6 +183,7 @@ class ChangeBatch:
             not hold no longer exist.
         suppressed: our own writes read back and left out by the reader itself, by table.
         stopped: captured tables that are not read any more, each with the reason; the others go on.
+        held_back: what the source waits for meanwhile, if it does.
     """
 
     system: str
@@ -193,6 +194,7 @@ class ChangeBatch:
     snapshot_done: tuple[TableName, ...] = ()
     suppressed: Mapping[TableName, int] = field(default_factory=dict)
     stopped: Mapping[TableName, OperatorError] = field(default_factory=dict)
+    held_back: OperatorError | None = None
 
     @property
     def rows(self) -> int:

@@ -218,6 +218,12 @@ class RedoLogTrouble(TransientError):
     code = "CDC-108"
 
 
+class RedoHeldBack(OperatorError):
+    """An instance of a cluster writes no redo, and reading may not pass it: what others commit waits."""
+
+    code = "CDC-112"
+
+
 class SnapshotTooOld(TransientError):
     """Undo no longer reaches back to the snapshot's SCN: a new snapshot is taken."""
 

@@ -6,20 +6,24 @@ to the source. Read next: `cdc.staging.stage`.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cdc import log
 from cdc.changes import ChangeBatch
 from cdc.config import Run
-from cdc.errors import OperatorError, SourceChanged, TableChanged, read_anew
+from cdc.errors import OperatorError, SnapshotTooOld, SourceChanged, TableChanged, read_anew
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.truncation import without_truncated
 from cdc.flows.wake import Wake
 from cdc.ports import ChangeReader
 from cdc.staging.stage import Staged, Stager
+
+SNAPSHOT_TRIES = 3
+"""Snapshots running for which the source's undo did not last."""
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Capture:
     wake: Wake
     state: FlowState
     run_id: uuid.UUID
+    too_old: int = field(default=0, init=False)
 
     def __call__(self, flow: Flow) -> None:
         """Work until the flow is asked to stop.
@@ -63,7 +68,7 @@ class Capture:
         if stored is None or not stored.snapshot_complete:
             self.state.expect(flow.name, sum(reader.estimates().values()))
             snapshot = reader.snapshot(max_rows=self.sizes.snapshot_rows, stop=flow.stop.is_set)
-            last = self._stage_all(flow, stager, snapshot, "snapshot")
+            last = self._stage_snapshot(flow, stager, snapshot)
             if last is None or flow.stop.is_set():
                 return
             stager.snapshot_completed()
@@ -76,6 +81,28 @@ class Capture:
         stream = reader.read(resume, max_changes=self.sizes.max_changes, stop=flow.stop.is_set)
         batches = without_truncated(stream, resume)
         self._stage_all(flow, stager, batches, "running", acknowledge=reader.acknowledge)
+
+    def _stage_snapshot(
+        self, flow: Flow, stager: Stager, batches: Iterator[ChangeBatch]
+    ) -> ChangeBatch | None:
+        """Stage a snapshot; one that outlasts the source's undo is taken again, but not for ever.
+
+        Raises:
+            OperatorError: it was too old several times running.
+        """
+        began = time.monotonic()
+        try:
+            return self._stage_all(flow, stager, batches, "snapshot")
+        except SnapshotTooOld as exc:
+            self.too_old += 1
+            if self.too_old < SNAPSHOT_TRIES:
+                raise
+            lasted_s = round(time.monotonic() - began)
+            raise OperatorError(
+                f"{exc}, in {self.too_old} snapshots running; the last one had lasted {lasted_s} s",
+                hint=f"raise undo_retention of the database well above {lasted_s} s, with room in its undo "
+                "tablespace, or take the snapshot while less is written; then run again",
+            ) from exc
 
     def _stage_all(
         self,
@@ -99,7 +126,8 @@ class Capture:
             self.state.progress(
                 flow.name, rows=batch.rows, position=int(batch.position), staged_seq=staged.staged_seq,
                 detail=", ".join(str(t) for t in batch.tables) if status == "snapshot" else "",
-                status="snapshot" if status == "snapshot" else "running", error=_stopped(batch),
+                status="snapshot" if status == "snapshot" else "running",
+                error=_stopped(batch) or batch.held_back,
             )  # fmt: skip
             if staged.rejected:
                 log.get().warning(

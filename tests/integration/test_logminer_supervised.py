@@ -211,3 +211,20 @@ def test_internal_errors_far_apart_do_not_add_up(world: RedoWorld) -> None:
             )
             write(world, key)
             flow.wait_for_keys(*range(1, key + 1))
+
+
+def test_a_snapshot_that_outlasts_undo_stops_after_some_tries(world: RedoWorld) -> None:
+    """Each would begin again from nothing: after three a person is told how long undo must last."""
+    world.call("add_error(code => 1555, statement => 'as of scn', username => 'CCBRIDGE', times => 99)")
+    made = Running(world)
+    try:
+        made.wait(lambda: made.figures().status == "failed", "a stop")
+        figures = made.figures()
+        assert figures.error_code == "CDC-002"
+        assert "ORA-01555" in str(figures.error_text)
+        assert "in 3 snapshots running" in str(figures.error_text)
+        assert "undo_retention" in str(figures.hint)
+    finally:
+        world.call("clear")
+        made.supervisor.stop.set()
+        made.supervisor.join()

@@ -5,13 +5,14 @@ Read before: `test_logminer_faults`, whose `Follower` reads as a supervised flow
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
 
-from cdc.errors import RedoNotAvailable
-from cdc.readers.logminer import recovery, session
+from cdc.errors import RedoHeldBack, RedoNotAvailable
+from cdc.readers.logminer import idle_threads, recovery, session
 from tests.contract.logminer_source import OracleSource, needs_stand_in, system_session
 from tests.contract.reader_suite import insert
 from tests.integration.test_logminer_faults import Follower, administer, fault, write
@@ -121,6 +122,29 @@ def test_a_private_thread_is_read(source: OracleSource) -> None:
         with closing(follower.reader()) as reader:
             advice = [one for one in reader.preflight() if "PRIVATE" in one.found]
     assert [(one.subject, one.advice) for one in advice] == [("redo thread 2", True)]
+
+
+def test_an_idle_instance_has_a_name(source: OracleSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another instance holds back waits, and is told with the thread; then it comes."""
+    monkeypatch.setattr(idle_threads, "IDLE_S", 0.2)
+    follower = Follower(source)
+    with instance(source):
+        fault(source, "hold_flush(thread => 2)")
+        write(source, 1)
+        deadline = time.monotonic() + 20
+        with closing(follower.reader()) as reader:
+            for batch in reader.read(
+                follower.resume, max_changes=9, stop=lambda: time.monotonic() > deadline
+            ):
+                follower.resume = batch.resume
+                if batch.held_back is not None:
+                    break
+            figures = reader.source_lag()
+        assert isinstance(batch.held_back, RedoHeldBack)
+        assert "redo thread 2 stands at SCN" in str(batch.held_back)
+        assert (batch.rows, figures["held_by_thread"]) == (0, 2)
+        fault(source, "flush")
+        assert follower.keys(1) == ["1"]
 
 
 def test_restored_logs_have_no_destination(source: OracleSource) -> None:

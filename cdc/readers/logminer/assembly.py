@@ -87,6 +87,18 @@ class Assembly:
         """Open transactions with captured rows, oldest first."""
         return tuple(sorted(self._open.values(), key=lambda transaction: transaction.start_scn))
 
+    @property
+    def started(self) -> tuple[int, ...]:
+        """START SCNs of open transactions without captured rows so far."""
+        return tuple(row.scn for key, row in self._started.items() if key not in self._open)
+
+    def forget(self, transaction: Transaction) -> None:
+        """Drop an open transaction that came to nothing."""
+        self._started.pop(transaction.xid, None)
+        self._pieces.pop(transaction.xid, None)
+        if self._open.pop(transaction.xid, None) is not None:
+            self._bytes -= transaction.memory_bytes
+
     def add(self, row: LogRow) -> Committed | RolledBack | DdlSeen | None:
         """Take the next row.
 

@@ -25,6 +25,7 @@ from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.readers.logminer import dictionary, preflight
 from cdc.readers.logminer.captured import CapturedTables
+from cdc.readers.logminer.idle_threads import IdleThreads
 from cdc.readers.logminer.large_values import LargeValues, from_redo
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.open_work import OpenWork
@@ -70,6 +71,7 @@ class LogMinerReader:
             system, settings.spill_directory, every_s=settings.open_transaction_write_s
         )
         self._oldest_open = OldestOpen(system, alarm_share=settings.open_transaction_alarm_share)
+        self._idle = IdleThreads(system)
         self._window, self._recovery = WindowSize(settings.max_window_scn), Recovery()
         self._stream: Stream | None = None
 
@@ -105,7 +107,7 @@ class LogMinerReader:
         try:
             tables = self._captured.begin_snapshot()
             point = take_point(self._session.connection, self.system)
-            log.info("snapshot_started", system=self.system, position=point.scn, tables=len(tables))
+            log.info("snapshot_started", system=self.system, position=point.position, tables=len(tables))
             resume = {**point.resume, **self._captured.resume()}
             reading = Snapshot(self._session.tables_connection, self.system, point, resume)
             yield from reading.read(tables, max_rows=max_rows, stop=stop)
@@ -184,7 +186,8 @@ class LogMinerReader:
         captured rows; of the oldest of them `oldest_open_s`, `oldest_open_scn`, `oldest_open_rows`;
         `redo_retained_s`: age of the oldest archived log. `skipped_rows`: undecoded rows of objects that
         the dictionary does not know. `reselected_rows`: rows whose large columns were read again by key;
-        `newer_rows` of them were read as they are now, because undo was gone.
+        `newer_rows` of them were read as they are now, because undo was gone. `held_by_thread`: a redo thread
+        that reading waits for, for `held_s` now.
         """
         with oracle_errors(self.system), self._session.connection.cursor() as cursor:
             cursor.execute(CURRENT_SCN, fetch_decimals=False)
@@ -196,6 +199,7 @@ class LogMinerReader:
             "reselected_rows": self._reselect.counts["read"],
             "newer_rows": self._reselect.counts["newer"],
             **self._oldest_open.figures,
+            **self._idle.figures,
         }
 
     def close(self) -> None:
@@ -207,6 +211,6 @@ class LogMinerReader:
         self._stream = Stream(
             self.system, self._settings, self._session, self._captured, self._open_work,
             window=self._window, recovery=self._recovery, oldest_open=self._oldest_open,
-            large=LargeValues(self._reselect, from_redo(self._settings), self._read),
+            large=LargeValues(self._reselect, from_redo(self._settings), self._read), idle=self._idle,
         )  # fmt: skip
         return self._stream

@@ -91,7 +91,7 @@ class Reselect:
         for number, (scn, some) in enumerate(group):
             binds[f"p{number}"] = scn or 0
             if scn is not None:
-                binds[f"s{number}"] = scn
+                binds[f"s{number}"] = scn + 1  # a commit may become visible one SCN behind its record
             for row, key in enumerate(some):
                 texts = map(_bind_text, keys, key)
                 binds |= {f"k{number}_{row}_{at}": text for at, text in enumerate(texts)}

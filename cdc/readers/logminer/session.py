@@ -47,6 +47,7 @@ from v$thread t
 order by t.thread#"""
 CURRENT = "select current_scn from v$database"
 CURRENT = "select current_scn from v$database"
+OPEN_TRANSACTIONS = "select t.xid from gv$transaction t"
 NO_END = 0
 """END_SCN of a run that ends with the redo on disk."""
 LISTED_AHEAD = 4
@@ -189,6 +190,12 @@ class MiningSession:
             cursor.execute(CURRENT, fetch_decimals=False)
             return int(cursor.fetchone()[0])
 
+    def open_transactions(self) -> frozenset[str]:
+        """XIDs of the transactions that are open in any instance, in lower-case hexadecimal digits."""
+        with oracle_errors(self._system), self.connection.cursor() as cursor:
+            cursor.execute(OPEN_TRANSACTIONS)
+            return frozenset(xid.hex() for (xid,) in cursor)
+
     def rows(self, start: int, read_to: int, end: int, state: RedoState) -> Iterator[list[LogRow]]:
         """Mine from `start` and yield the rows with read_to < SCN <= end, in arrays.
 
@@ -199,6 +206,12 @@ class MiningSession:
         if self._query is None:
             self._query = self._contents_query()
         binds = {"read_to": read_to, "end_scn": end}
+        try:
+            self._list_logs(start, end, state)
+        except RedoNotAvailable:  # only the overlap may be gone: its rows were read
+            if start >= read_to:
+                raise
+            start = read_to
         for array in self.mined(self._query, binds, start, end, state):
             yield list(map(_log_row, array))
 

@@ -54,7 +54,16 @@ class Point:
     @property
     def resume(self) -> Mapping[str, Any]:
         """Resume of the stream after this snapshot."""
-        return {"read_from": self.read_from, "committed": self.scn}
+        return {"read_from": self.read_from, "committed": self.position}
+
+    @property
+    def position(self) -> int:
+        """Of the rows read, and up to which everything is in them.
+
+        A commit that is logged at the very SCN may become visible one later: it comes in the stream, and
+        again if it was in the snapshot.
+        """
+        return self.scn - 1
 
 
 def take_point(connection: oracledb.Connection, system: str) -> Point:
@@ -93,7 +102,7 @@ class Snapshot:
                 changes = self._changes(table, frame)
                 yield ChangeBatch(
                     self._system,
-                    Scn(self._point.scn),
+                    Scn(self._point.position),
                     {table.name: changes} if len(changes) else {},
                     self._resume,
                     snapshot_done=(table.name,) if last else (),
@@ -135,7 +144,7 @@ class Snapshot:
         ]
         done = frame.with_columns(values).select(
             pl.lit("r").alias("operation"),
-            pl.lit(self._point.scn, pl.Int64).alias("position"),
+            pl.lit(self._point.position, pl.Int64).alias("position"),
             pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias("ordinal"),
             pl.lit(None, pl.String).alias("transaction_id"),
             pl.lit(self._point.taken_at, META_SCHEMA["committed_at"]).alias("committed_at"),

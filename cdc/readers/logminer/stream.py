@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cdc.changes import ChangeBatch
@@ -19,9 +20,11 @@ from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.captured import CapturedTables
 from cdc.readers.logminer.events import Committed, DdlSeen
+from cdc.readers.logminer.idle_threads import IdleThreads
 from cdc.readers.logminer.large_rows import LargeRows
 from cdc.readers.logminer.large_values import LargeValues
 from cdc.readers.logminer.lob_filter import LobFilter
+from cdc.readers.logminer.missed_ends import MissedEnds
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.output import Output
@@ -50,6 +53,7 @@ class Stream:
         recovery: told of every window that was read to its end.
         oldest_open: told of the open transactions.
         large: fills large columns.
+        idle: told of every look at the redo threads.
     """
 
     def __init__(
@@ -64,12 +68,14 @@ class Stream:
         recovery: Recovery,
         oldest_open: OldestOpen,
         large: LargeValues,
+        idle: IdleThreads,
     ) -> None:
         self._system, self._settings, self._session = system, settings, session
         self._captured, self._open_work = captured, open_work
         self._window, self._recovery, self._oldest_open = window, recovery, oldest_open
-        self._large = large
+        self._large, self._idle = large, idle
         self.read_to = 0
+        self._last_window: int | None = None
 
     def batches(
         self, resume: Mapping[str, Any], identity: Mapping[str, str], *, max_changes: int, stop: StopAsked
@@ -91,6 +97,7 @@ class Stream:
             dict(resume),
             LargeRows(self._system, self._captured.readers, self._captured.large, self._large.from_redo),
         )  # fmt: skip
+        missed = MissedEnds(self._system, self._session)
         told_at = time.monotonic()
         windows = 0
         while not stop():
@@ -100,14 +107,17 @@ class Stream:
                 for array in self._session.rows(self._start(assembly), self.read_to, end, state):
                     rows += len(array)
                     yield from self._take(array, assembly, output)
-                self.read_to = end
+                self._last_window, self.read_to = self.read_to, end
                 windows += 1
                 self._window.settle(rows, time.monotonic() - began)
                 self._recovery.progressed()
                 if output.waiting or time.monotonic() - told_at >= IDLE_BATCH_S:
                     told_at = time.monotonic()
-                    yield output.flush(end, self._session.utc_offset)
+                    yield self._flushed(output)
                 self._oldest_open.look(self._session.connection, assembly.open)
+                for gone in missed.look(assembly.open, end, state):
+                    assembly.forget(gone)
+                    self._open_work.ended(gone, end)
                 self._session.renew_if_old()
             behind = self.read_to < state.flushed_scn - 1
             if behind and windows % LOOK_EVERY_WINDOWS:
@@ -115,9 +125,17 @@ class Stream:
             if not behind:
                 wait(state.looked_at + self._settings.poll_interval_ms / 1000 - time.monotonic(), stop)
             now = self._session.look()
+            self._idle.look(now)
+            if self._idle.held_back is not None and time.monotonic() - told_at >= IDLE_BATCH_S:
+                told_at = time.monotonic()
+                yield self._flushed(output)
             if now.flushed_scn != since.flushed_scn:
                 since = now
             state = now
+
+    def _flushed(self, output: Output) -> ChangeBatch:
+        batch = output.flush(self.read_to, self._session.utc_offset)
+        return replace(batch, held_back=self._idle.held_back)
 
     def _assembly(self, restored: Sequence[Transaction]) -> Assembly:
         log = apply_log(self._settings)
@@ -134,10 +152,13 @@ class Stream:
 
     def _start(self, assembly: Assembly) -> int:
         """Where LogMiner begins; what is written down needs no redo of its start."""
+        written = {one.name for one in assembly.open if self._open_work.is_written(one)}
         return session_start(
             self.read_to,
-            (one.start_scn for one in assembly.open if not self._open_work.is_written(one)),
+            (*(one.start_scn for one in assembly.open if one.name not in written), *assembly.started),
             max_distance=self._settings.max_window_scn,
+            written=(one.start_scn for one in assembly.open if one.name in written),
+            last_window=self._last_window,
         )
 
     def _take(self, array: Sequence[LogRow], assembly: Assembly, output: Output) -> Iterator[ChangeBatch]:

@@ -90,16 +90,29 @@ def window_end(read_to: int, state: RedoState, since: RedoState | None, *, scns:
     return max(read_to, min(end, read_to + scns))
 
 
-def session_start(read_to: int, starts: Iterable[int], *, max_distance: int) -> int:
+def session_start(
+    read_to: int,
+    starts: Iterable[int],
+    *,
+    max_distance: int,
+    written: Iterable[int] = (),
+    last_window: int | None = None,
+) -> int:
     """SCN for START_LOGMNR: before the oldest open transaction that is not too far back.
 
-    LogMiner names users and undo rows of transactions whose start it has seen. A very old transaction
-    would make every window mine its redo again; its rows are kept anyway, so it does not count.
+    LogMiner names users, undo rows and rows of several redo records only if it has seen where they began. A
+    very old transaction would make every window mine its redo again; its rows are kept anyway, so it does not
+    count, but the window before is mined again: what was being written at its end is seen from its start.
 
     Args:
         read_to: end of the last window.
         starts: start SCNs of the open transactions.
         max_distance: SCNs from `read_to` beyond which a transaction does not count.
+        written: start SCNs of those that are on disk, which do not count either.
+        last_window: SCN behind which the last window began.
     """
-    near = (start - 1 for start in starts if read_to - (start - 1) <= max_distance)
-    return min(near, default=read_to)
+    starts = tuple(starts)
+    found = min((start - 1 for start in starts if read_to - (start - 1) <= max_distance), default=read_to)
+    if last_window is not None and any(start - 1 < found for start in (*starts, *written)):
+        found = min(found, last_window)
+    return found

@@ -117,6 +117,8 @@ class Journal:
         self.threads: dict[int, RedoThread] = {}
         self.archiver_looks = 0
         self.heartbeat_s = 0.0
+        self.record_scns = 0
+        self.loses_commits = False
         self.copies: list[LogFile] = []
         self.cleared_groups: set[int] = set()
         self._of_thread: dict[int, list[LogFile]] = {}

@@ -221,6 +221,10 @@ def _end_columns(context: LogContext) -> dict[str, Getter]:
         scn = record.transaction.scn
         return _number(scn) if shown and scn < OPEN else None
 
+    def thread(place: int, record: Record) -> Cell:
+        nowhere = record.operation is Operation.COMMIT and record.transaction.is_empty
+        return _NONE if nowhere else _number(record.transaction.thread)
+
     def start_time(place: int, record: Record) -> Cell:
         return context.time(record.transaction.start_scn) if start_scn(place, record) else None
 
@@ -229,6 +233,7 @@ def _end_columns(context: LogContext) -> dict[str, Getter]:
 
     return {
         "CSCN": commit_scn,
+        "THREAD#": thread,
         "START_SCN": start_scn,
         "COMMIT_SCN": commit_scn,
         "START_TIMESTAMP": start_time,
@@ -242,7 +247,7 @@ def _transaction_columns(context: LogContext) -> dict[str, Getter]:
 
     def user(place: int, record: Record) -> Cell:
         if not context.saw_start(record.transaction):
-            return b"UNKNOWN"
+            return b"UNKNOWN" if record.transaction.number % 2 else None
         return record.transaction.user.encode() or None
 
     def known(name: str) -> Getter:

@@ -112,6 +112,10 @@ class Mining:
         rendered = bool(self._wanted & {_REDO, _UNDO, _CSF})
         for place, record in checked(places, self._env):
             row = build(place, record)
+            if self._begun_behind(record):
+                if record.operation is not Operation.COMMIT:
+                    yield from self._unsupported(row)
+                continue
             if record.shape is not None and record.shape.opaque and record.operation in _DATA:
                 yield from self._unsupported(row)
                 continue
@@ -145,6 +149,17 @@ class Mining:
                 yield tuple(copy)
             else:
                 yield from _pieces(copy, part.text.encode(errors=cells.AS_IT_IS))
+
+    def _begun_behind(self, record: Record) -> bool:
+        """Was the run begun behind what must be seen to show a record, where that is asked for?
+
+        That is the first redo record of a row, or for a COMMIT the start of its transaction.
+        """
+        began = record.transaction.start_scn
+        if record.operation is Operation.COMMIT:
+            return self.journal.loses_commits and began < self.run.start_scn
+        first = max(began, record.scn - self.journal.record_scns)
+        return record.operation in _DATA and not record.undo and first < self.run.start_scn <= record.scn
 
     def _unsupported(self, row: list[Cell]) -> Iterator[Row]:
         """A row of a table with a type that LogMiner does not know: that something changed, and no more."""

@@ -52,6 +52,7 @@ class Storage:
         self.tables: dict[int, Table] = {}
         self.open_transactions: list[Transaction] = []
         self.shared_commits = 0
+        self.late_commits = False
         self._numbers: Counter[int] = Counter()
 
     def entered(self, check: CheckCancel) -> Entered:
@@ -279,8 +280,9 @@ class Storage:
         """Commit: one new SCN, from which on everything is visible."""
         with self.lock:
             scn = self._commit_scn()
+            logged = scn - 1 if self.late_commits else scn
             transaction.scn = transaction.end_scn = scn
-            self.journal.append(Record(scn, transaction, Operation.COMMIT))
+            self.journal.append(Record(logged, transaction, Operation.COMMIT))
             self._end(transaction)
             return scn
 
@@ -302,6 +304,7 @@ class Storage:
 
     def _end(self, transaction: Transaction) -> None:
         transaction.is_open = False
+        transaction.is_empty = not transaction.changes
         transaction.changes = []
         transaction.savepoints = {}
         for table, number in transaction.locked:

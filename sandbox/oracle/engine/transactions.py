@@ -34,6 +34,7 @@ class Transaction:
     started_at: float = 0.0
     scn: int = OPEN
     is_open: bool = True
+    is_empty: bool = False
     end_scn: int = OPEN
     changes: list[Record] = field(default_factory=list)
     savepoints: dict[str, int] = field(default_factory=dict)

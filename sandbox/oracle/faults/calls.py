@@ -8,6 +8,7 @@
     open_thread(thread, private)                    close_thread(thread)    use_thread(thread)
     disable_thread(thread)                          enable_thread(thread)
     delay_flush(thread)   hold_flush(thread)        flush                   heartbeat(seconds)
+    late_commits(on)      mine_from_start(scns, commits)
     share_commits(times)  new_incarnation           open_pdb(name)
     leave_apostrophes                               mine_in_root_only
     open_database(mode, role, restricted)           set_character_set(name)
@@ -223,6 +224,16 @@ def _share_commits(session: EngineSession, arguments: Arguments) -> None:
         session.storage.shared_commits = arguments.number("TIMES", 1)
 
 
+def _late_commits(session: EngineSession, arguments: Arguments) -> None:
+    with session.storage.lock:
+        session.storage.late_commits = bool(arguments.number("ON", 1))
+
+
+def _mine_from_start(session: EngineSession, arguments: Arguments) -> None:
+    journal = session.storage.journal
+    journal.record_scns, journal.loses_commits = arguments.number("SCNS"), bool(arguments.number("COMMITS"))
+
+
 def _new_incarnation(session: EngineSession, arguments: Arguments) -> None:
     database = session.database
     with session.storage.lock:
@@ -293,6 +304,8 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "FLUSH": ((), _flush),
     "HEARTBEAT": (("SECONDS",), _heartbeat),
     "SHARE_COMMITS": (("TIMES",), _share_commits),
+    "LATE_COMMITS": (("ON",), _late_commits),
+    "MINE_FROM_START": (("SCNS", "COMMITS"), _mine_from_start),
     "NEW_INCARNATION": ((), _new_incarnation),
     "LEAVE_APOSTROPHES": ((), _leave_apostrophes),
     "OPEN_PDB": (("NAME",), _open_pdb),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
 from cdc.changes import TableName
 from cdc.readers.logminer.contents import contents_query
 from cdc.readers.logminer.host_time import parsed_offset
+from cdc.readers.logminer.idle_threads import IdleThreads
+from cdc.readers.logminer.listed_logs import ListedLogs
 from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
 from cdc.readers.logminer.window import (
     COMFORTABLE_ROWS,
@@ -63,6 +66,52 @@ def test_session_starts_at_the_oldest_open_transaction_unless_far_back() -> None
     assert session_start(1_000, [950, 901], max_distance=100) == 900
     assert session_start(1_000, [950, 900], max_distance=100) == 949
     assert session_start(1_000, [], max_distance=100) == 1_000
+
+
+def test_older_transactions_have_the_window_before_mined_again() -> None:
+    """On disk, or too old to be mined from their start: what they wrote at a window's end is seen whole."""
+    assert session_start(1_000, [], max_distance=100, written=[500], last_window=970) == 970
+    assert session_start(1_000, [200], max_distance=100, last_window=970) == 970
+    assert session_start(1_000, [980], max_distance=100, last_window=970) == 979
+    assert session_start(1_000, [950], max_distance=100, written=[990], last_window=970) == 949
+
+
+def test_idle_threads_have_a_name_once() -> None:
+    """A thread that stands still while others move on holds reading back; one that all wait for does not."""
+
+    def at(seconds: float, *flushed: int) -> RedoState:
+        return state(9_999, *flushed, at=seconds)
+
+    idle = IdleThreads("ccb")
+    with structlog.testing.capture_logs() as logs:
+        for seconds, flushed in ((0, (10, 10)), (5, (10, 10)), (9, (20, 10)), (11, (30, 10)), (12, (40, 10))):
+            idle.look(at(seconds, *flushed))
+    assert [(one["event"], one["thread"]) for one in logs] == [("redo_thread_idle", 2)]
+    assert idle.figures == {"held_by_thread": 2, "held_s": 12}
+    assert idle.held_back is not None
+    assert "thread 2" in idle.held_back.hint
+    idle.look(at(13, 40, 40))
+    assert idle.figures == {}
+    idle.look(at(99, 40, 40))
+    assert idle.figures == {}
+
+
+def test_logs_are_given_for_some_windows_and_again_when_they_end() -> None:
+    """Far behind, a list without online logs lasts whatever is switched; one with them does not."""
+    threads = (RedoThread(1, True, 900, 1, 6),)
+    now, later = RedoState(None, threads), RedoState(None, (RedoThread(1, True, 950, 1, 7),))
+    found = logs_to_mine(
+        150, [log(4, 100, 200), log(5, 200, 300), log(6, 300, None, archived=False)], threads
+    )
+    near = found.until(250)
+    assert [one.sequence for one in near.logs] == [4, 5]
+    archived = ListedLogs.of(near, 150, 250, now)
+    assert archived.serves(160, 250, later)
+    assert not archived.serves(160, 251, now)
+    assert not archived.serves(149, 200, now)
+    everything = ListedLogs.of(found, 150, None, now)
+    assert everything.serves(150, 9_000, now)
+    assert not everything.serves(150, 200, later)
 
 
 def test_window_size_follows_the_rows() -> None:
