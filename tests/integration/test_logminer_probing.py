@@ -14,14 +14,16 @@ from pydantic import SecretStr
 from cdc.assumptions import Deadline, Outcome, Verdict
 from cdc.errors import OperatorError
 from cdc.flows.probe import parse_all
+from cdc.readers.logminer.grants import enter_grant
 from cdc.readers.logminer.probing import kind_checks, recording, redo_checks, value_checks
 from cdc.readers.logminer.probing.evidence import Evidence
 from cdc.readers.logminer.probing.recording import Recording
 from cdc.readers.logminer.probing.replay import replayed
 from cdc.readers.logminer.probing.scratch import ScratchPlace
 from cdc.readers.logminer.probing.trial import Trial
+from sandbox.oracle_process import OracleProcess
 from tests import replay_probe
-from tests.contract.logminer_source import bridge_settings, needs_stand_in, system_session
+from tests.contract.logminer_source import bridge_settings, inside, needs_stand_in, prepared, system_session
 
 SCHEMA, PASSWORD = "CCBPROBE", "probe-secret"
 PLACE = ScratchPlace(SCHEMA, SecretStr(PASSWORD))
@@ -256,3 +258,25 @@ def test_tables_of_a_probe_that_was_killed_are_dropped(schema: str) -> None:
     made = trial(schema, seconds=1.5)
     made.run()
     assert tables(schema) == []
+
+
+@pytest.mark.slow
+def test_a_pluggable_database_is_probed_from_the_root(tmp_path: Path) -> None:
+    """The bridge mines in the root, the schema's owner logs in inside; other containers stay out."""
+    needs_stand_in()
+    with OracleProcess(tmp_path / "oracle.log", service="CDB", pdbs=("CCBPDB", "OTHERPDB")) as server:
+        dsn = f"127.0.0.1:{server.port}/CDB"
+        prepared(dsn, "CCBPDB")
+        settings, within = bridge_settings(dsn, "CCBPDB"), inside(dsn, "CCBPDB")
+        with system_session(within) as cursor:
+            cursor.execute(enter_grant(settings.user).removesuffix(";"))
+            cursor.execute(f'create user {SCHEMA} identified by "{PASSWORD}" quota 100m on users')
+            cursor.execute(f"grant create session, create table to {SCHEMA}")
+        place = ScratchPlace(SCHEMA, SecretStr(PASSWORD), within)
+        made = Trial("ccb", settings, place, Deadline(120), 0.0, lambda _: None, partial(parse_all, settings))
+        made.run()
+        found = {one.assumption.name: one for one in made.outcomes}
+        for name in ("undo", "undo-lob", "query-is-complete", "oldest-open", "session-formats"):
+            assert found[name].verdict is Verdict.HOLDS, found[name].reason
+        assert found["source-container"].reason == "START and COMMIT: PDB; data: PDB"
+        assert tables(within) == []
