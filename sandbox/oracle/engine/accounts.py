@@ -31,10 +31,15 @@ def create_user(session: EngineSession, command: Command, text: str) -> None:
     verifier = make_verifier(password) if password is not None else None
 
     def create(container: Container) -> None:
-        container.users.create(name, None, created_at=created_at).verifier = verifier
+        user = container.users.create(name, None, created_at=created_at)
+        user.verifier, user.locked = verifier, _locked(command, user.locked)
         container.catalog.changed()
 
     _run(session, create, everywhere=everywhere)
+
+
+def _locked(command: Command, before: bool) -> bool:
+    return {"LOCK": True, "UNLOCK": False}.get(command.options.get("ACCOUNT", ""), before)
 
 
 def create_role(session: EngineSession, command: Command, text: str) -> None:
@@ -90,7 +95,6 @@ def alter_user(session: EngineSession, command: Command, text: str) -> None:
     """ALTER USER: password, lock, CONTAINER_DATA; other clauses change nothing that the stand-in has."""
     session.commit()
     name, password = command.names[0] or "", command.names[1]
-    rest = command.names[2] or ""
     if name != session.user or password is None:
         session.users.require(session.user, "ALTER USER")
     user = session.users.get(name)
@@ -107,10 +111,7 @@ def alter_user(session: EngineSession, command: Command, text: str) -> None:
     def alter(container: Container) -> None:
         changed = container.users.get(name)
         changed.verifier = verifier or changed.verifier
-        if "ACCOUNT LOCK" in rest:
-            changed.locked = True
-        if "ACCOUNT UNLOCK" in rest:
-            changed.locked = False
+        changed.locked = _locked(command, changed.locked)
 
     _run(session, alter, everywhere=root is not None and user.common)
 

@@ -28,12 +28,22 @@ class Sequence:
     next_value: int = 1
     step: int = 1
     created_at: float = 0.0
+    lowest: int | None = None
+    highest: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self) -> int:
         """Next value."""
         with self.lock:
             value = self.next_value
+            if self.highest is not None and value > self.highest:
+                raise OracleFault(
+                    8004, f"sequence {self.name}.NEXTVAL exceeds MAXVALUE and cannot be instantiated"
+                )
+            if self.lowest is not None and value < self.lowest:
+                raise OracleFault(
+                    8004, f"sequence {self.name}.NEXTVAL goes below MINVALUE and cannot be instantiated"
+                )
             self.next_value += self.step
             return value
 

@@ -5,12 +5,14 @@ Read next: `ddl`, `users`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine import accounts, containers, ddl
 from sandbox.oracle.engine.catalog import Sequence
 from sandbox.oracle.engine.prepare import Prepared
+from sandbox.oracle.engine.storage import within
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.syntax import (
     AlterTable,
@@ -89,25 +91,28 @@ def _alter_session(session: EngineSession, command: Command, text: str) -> None:
             containers.enter(session, value)
         elif name in session.nls:
             session.nls[name] = value
-        elif name not in _IGNORED_SETTINGS:
-            raise OracleFault(922, "missing or invalid option")
+        elif name == "DDL_LOCK_TIMEOUT" and value.isdigit():
+            session.ddl_lock_timeout_s = int(value)
+        elif name not in _WITHOUT_EFFECT and not (name == "ISOLATION_LEVEL" and value == "READ COMMITTED"):
+            raise OracleFault(2248, "invalid option for ALTER SESSION")
 
 
 def _signed(value: str) -> str:
     return offset_text(offset_minutes(value, 0))
 
 
-_IGNORED_SETTINGS = frozenset(
+_WITHOUT_EFFECT = frozenset(
     {
-        "ISOLATION_LEVEL",
         "OPTIMIZER_MODE",
         "STATISTICS_LEVEL",
         "SQL_TRACE",
         "EVENTS",
-        "DDL_LOCK_TIMEOUT",
     }
     | {"RESUMABLE_TIMEOUT", "CURSOR_SHARING", "PLSQL_CODE_TYPE", "_ORACLE_SCRIPT"}
 )
+
+
+_WEAK_LOCKS = ("ROW SHARE", "SHARE UPDATE", "ROW EXCLUSIVE")
 
 
 def _lock_table(session: EngineSession, command: Command, text: str) -> None:
@@ -115,18 +120,22 @@ def _lock_table(session: EngineSession, command: Command, text: str) -> None:
     found = session.find(owner, name or "", "SELECT")
     if not isinstance(found, Table):
         raise OracleFault(942, "table or view does not exist")
+    mode = command.options["mode"]
+    if mode not in (*_WEAK_LOCKS, "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE"):
+        raise OracleFault(1737, "valid modes: [ROW] SHARE, [[SHARE] ROW] EXCLUSIVE, SHARE UPDATE")
     transaction = session.begin()
-    if command.options["mode"] in ("ROW SHARE", "SHARE UPDATE", "ROW EXCLUSIVE"):
+    if mode in _WEAK_LOCKS:
         return
+    check = within(command.options.get("wait", ""), session.check)
     with session.storage.lock:  # a stronger mode waits for everybody who changes the table
         for number, version in list(found.rows.items()):
             other = version.transaction
             if other.is_open and other is not transaction:
-                if not command.options["wait"]:
+                if command.options.get("nowait"):
                     raise OracleFault(
                         54, "resource busy and acquire with NOWAIT specified or timeout expired"
                     )
-                session.storage.wait(transaction, other, session.check)
+                session.storage.wait(transaction, other, check)
             found.locks[number] = transaction
             transaction.locked.append((found, number))
 
@@ -148,6 +157,9 @@ def _drop(session: EngineSession, command: Command, text: str) -> None:
     elif kind == "INDEX":
         _drop_index(session, key[0], name)
     elif kind in ("USER", "ROLE"):
+        owns = any(owner == name for owner, _ in (*catalog.tables, *catalog.sequences))
+        if kind == "USER" and owns and "CASCADE" not in command.options:
+            raise OracleFault(1922, f"CASCADE must be specified to drop '{name}'")
         accounts.drop_user(session, name)
     else:
         raise OracleFault(950, "invalid DROP option")
@@ -186,14 +198,13 @@ def _create_sequence(session: EngineSession, command: Command, text: str) -> Non
     catalog = session.catalog
     if (owner, name) in catalog.sequences or (owner, name) in catalog.tables:
         raise OracleFault(955, "name is already used by an existing object")
-    catalog.sequences[owner, name] = Sequence(
-        owner,
-        name,
-        catalog.new_object_id(),
-        int(command.options.get("start", "1")),
-        int(command.options.get("increment", "1")),
-        session.database.clock(),
-    )
+    step = int(command.options.get("increment", "1"))
+    if not step:
+        raise OracleFault(4002, "INCREMENT must be a non-zero integer")
+    start = command.options.get("start") or command.options.get("minvalue" if step > 0 else "maxvalue", "1")
+    made = Sequence(owner, name, catalog.new_object_id(), int(start), step, session.database.clock())
+    _bound(made, command.options)
+    catalog.sequences[owner, name] = made
     catalog.changed()
 
 
@@ -210,6 +221,8 @@ def _create_synonym(session: EngineSession, command: Command, text: str) -> None
 def _alter_system(session: EngineSession, command: Command, text: str) -> None:
     session.users.require(session.user, "ALTER SYSTEM")
     words = command.names[0] or ""
+    if not _SYSTEM.fullmatch(words):
+        raise OracleFault(2065, "illegal option for ALTER SYSTEM")
     if words.startswith(("SWITCH", "ARCHIVE", "CHECKPOINT")):
         containers.require_root(session)
     if words.startswith("SWITCH LOGFILE"):
@@ -223,8 +236,15 @@ def _alter_system(session: EngineSession, command: Command, text: str) -> None:
         session.database.kill(number)
     elif words.startswith("SET "):
         _set_parameter(session, words.removeprefix("SET "))
-    elif not words.startswith(("CHECKPOINT", "FLUSH")):
-        raise OracleFault(2065, "illegal option for ALTER SYSTEM")
+
+
+_SYSTEM = re.compile(
+    r"SWITCH LOGFILE|ARCHIVE LOG CURRENT|CHECKPOINT|FLUSH (?:SHARED_POOL|BUFFER_CACHE)"
+    r"|KILL SESSION '\d+\s*,\s*\d+(?:\s*,\s*@\d+)?'(?: IMMEDIATE)?"
+    r"|SET \"?[\w$]+\"?\s*=\s*(?:'[^']*'|[\w.+-]+)(?: SCOPE\s*=\s*(?:MEMORY|SPFILE|BOTH)| SID\s*=\s*'\*')*"
+)
+"""The forms of ALTER SYSTEM there are; where a parameter is kept does not matter."""
+_DATABASE = re.compile(r"(?:NO )?FORCE LOGGING|(?:NO)?ARCHIVELOG|MOUNT|OPEN(?: READ WRITE)?")
 
 
 def _set_parameter(session: EngineSession, words: str) -> None:
@@ -245,7 +265,7 @@ def _alter_database(session: EngineSession, command: Command, text: str) -> None
         session.database.force_logging = words == "FORCE LOGGING"
     elif words in ("ARCHIVELOG", "NOARCHIVELOG"):
         session.database.archive_log = words == "ARCHIVELOG"
-    elif not words.startswith(("OPEN", "MOUNT")):
+    elif not _DATABASE.fullmatch(words):
         raise OracleFault(2231, "missing or invalid option to ALTER DATABASE")
 
 
@@ -280,8 +300,49 @@ def _create_pdb(session: EngineSession, command: Command, text: str) -> None:
     containers.create_pdb(session, name, administrator, password)
 
 
-def _ignored(session: EngineSession, command: Command, text: str) -> None:
+def _nothing(session: EngineSession, command: Command, text: str) -> None:
+    """For what changes nothing that the stand-in has."""
+
+
+def _alter_sequence(session: EngineSession, command: Command, text: str) -> None:
     session.commit()
+    owner, name = command.names[0] or session.schema, command.names[1] or ""
+    found = session.catalog.sequences.get((owner, name))
+    if found is None:
+        raise OracleFault(2289, "sequence does not exist")
+    found.step = int(command.options.get("increment", found.step))
+    _bound(found, command.options)
+
+
+def _bound(sequence: Sequence, options: Mapping[str, str]) -> None:
+    if "maxvalue" in options:
+        sequence.highest = int(options["maxvalue"])
+    if "minvalue" in options:
+        sequence.lowest = int(options["minvalue"])
+    if (
+        not (sequence.lowest or sequence.next_value)
+        <= sequence.next_value
+        <= (sequence.highest or sequence.next_value)
+    ):
+        raise OracleFault(
+            4006 if sequence.next_value < (sequence.lowest or 0) else 4008, "START WITH out of range"
+        )
+
+
+def _alter_index(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    owner, name = command.names[0] or session.schema, command.names[1]
+    if not any(
+        (index.owner, index.name) == (owner, name)
+        for table in session.catalog.tables.values()
+        for index in table.indexes
+    ):
+        raise OracleFault(1418, "specified index does not exist")
+
+
+def _analyze(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    session.find(command.names[0], command.names[1] or "", "SELECT")
 
 
 _COMMANDS: dict[str, Callable[[EngineSession, Command, str], None]] = {
@@ -302,6 +363,9 @@ _COMMANDS: dict[str, Callable[[EngineSession, Command, str], None]] = {
     "ALTER USER": accounts.alter_user,
     "ALTER SYSTEM": _alter_system,
     "ALTER DATABASE": _alter_database,
-    "IGNORED": _ignored,
+    "NOTHING": _nothing,
+    "ALTER SEQUENCE": _alter_sequence,
+    "ALTER INDEX": _alter_index,
+    "ANALYZE": _analyze,
     **{f"DROP {kind}": _drop for kind in ("TABLE", "SEQUENCE", "SYNONYM", "INDEX", "USER", "ROLE")},
 }

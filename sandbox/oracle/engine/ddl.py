@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from sandbox.oracle.engine.catalog import Sequence
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.dml import kept, place_of
-from sandbox.oracle.engine.expressions import Scope
+from sandbox.oracle.engine.expressions import Env, Scope, column_expr
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.redo_text import is_extended
 from sandbox.oracle.engine.sql_types import from_name
+from sandbox.oracle.engine.storage import WAIT_SLICE_S, within
 from sandbox.oracle.engine.store import KeyIndex, Shape, StoredColumn, Table
 from sandbox.oracle.engine.syntax import (
     AlterTable,
@@ -25,9 +26,10 @@ from sandbox.oracle.engine.syntax import (
     Constraint,
     CreateIndex,
     CreateTable,
+    Modification,
     Supplemental,
 )
-from sandbox.oracle.interface import DbType, OracleFault, Row
+from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
 
 if TYPE_CHECKING:
     from sandbox.oracle.engine.query import QueryPlan, QueryPlanner
@@ -133,6 +135,7 @@ def _column(written: ColumnDefinition, identity: int) -> StoredColumn:
 def add_key(session: EngineSession, table: Table, constraint: Constraint) -> None:
     """Add a primary or unique key; foreign keys and checks are accepted and not enforced."""
     if constraint.kind not in ("primary", "unique"):
+        table.other_constraints.add(constraint.name or f"SYS_C{session.catalog.new_object_id():07d}")
         return
     places = tuple(place_of(table, name) for name in constraint.columns)
     primary = constraint.kind == "primary"
@@ -206,34 +209,31 @@ def alter_table(session: EngineSession, statement: AlterTable, planner: QueryPla
     table = owned_table(session, statement.owner, statement.name, "ALTER")
     storage, catalog = session.storage, session.catalog
     with storage.lock:
-        _require_idle(table)
+        _require_idle(session, table)
         before = table.shape
         for change in statement.supplemental:
             change_supplemental(session, table, change)
-        if statement.constraint is not None:
-            add_key(session, table, statement.constraint)
+        for constraint in statement.constraints:
+            add_key(session, table, constraint)
         if statement.drop_constraint is not None:
-            table.indexes = [
-                index
-                for index in table.indexes
-                if not (
-                    index.name == statement.drop_constraint
-                    or (not statement.drop_constraint and index.primary)
-                )
-            ]
-            primary = table.primary()
-            table.shape = replace(table.shape, key=primary.places if primary else ())
+            _drop_constraint(table, statement.drop_constraint)
         if statement.add:
             _add_columns(table, statement.add, planner, session)
         if statement.modify:
-            _modify_columns(table, statement.modify)
-        for name in statement.drop:
+            _modify_columns(table, statement.modify, session, planner)
+        for name in (*statement.drop, *statement.unused):
             _drop_column(table, name)
         if statement.rename_column:
             old, new = statement.rename_column
             place = place_of(table, old)
             _reshape(table, lambda at, column: replace(column, name=new) if at == place else column)
+        if statement.rename_constraint:
+            _constraint(table, statement.rename_constraint[0]).name = statement.rename_constraint[1]
+        if statement.exchange:
+            _exchange(session, table, owned_table(session, *statement.exchange, "ALTER"))
         if statement.rename_to:
+            if (table.owner, statement.rename_to) in catalog.tables:
+                raise OracleFault(955, "name is already used by an existing object")
             del catalog.tables[table.owner, table.name]
             table.shape = replace(table.shape, name=statement.rename_to, version=table.shape.version + 1)
             catalog.tables[table.owner, table.name] = table
@@ -261,10 +261,20 @@ def owned_table(session: EngineSession, owner: str | None, name: str, privilege:
     return table
 
 
-def _require_idle(table: Table) -> None:
-    for version in table.rows.values():
-        if version.transaction.is_open:
-            raise OracleFault(54, "resource busy and acquire with NOWAIT specified or timeout expired")
+def _require_idle(session: EngineSession, table: Table) -> None:
+    """Wait as long as DDL_LOCK_TIMEOUT says until nobody changes a table."""
+    try:
+        check = within(session.ddl_lock_timeout_s, session.check)
+        while any(version.transaction.is_open for version in table.rows.values()):
+            check()
+            session.storage.ended.wait(WAIT_SLICE_S)
+    except OracleFault as fault:
+        if fault.code != _TIMED_OUT:
+            raise
+        raise OracleFault(54, "resource busy and acquire with NOWAIT specified or timeout expired") from fault
+
+
+_TIMED_OUT = 30006
 
 
 def _reshape(table: Table, change: Callable[[int, StoredColumn], StoredColumn]) -> None:
@@ -308,15 +318,100 @@ def _add_columns(
     )
 
 
-def _modify_columns(table: Table, written: abc.Sequence[ColumnDefinition]) -> None:
-    for definition in written:
-        place = place_of(table, definition.name)
-        kind = from_name(definition.type)
+def _modify_columns(
+    table: Table, written: abc.Sequence[Modification], session: EngineSession, planner: QueryPlanner
+) -> None:
+    """Change types, defaults and NOT NULL; existing values must fit."""
+    env = session.env(())
+    for change in written:
+        place = place_of(table, change.name)
+        old = table.shape.columns[place]
+        column = old if change.type is None else replace(old, type=from_name(change.type))
+        _check_lengths(session, (column,))
+        if change.nullable is not None:
+            column = replace(column, nullable=change.nullable)
+        if change.new_default:
+            column = replace(column, default=change.default)
+        values = [head.cells[place] for head in table.rows.values() if head.cells is not None]
+        if None in values and not column.nullable:
+            raise OracleFault(2296, f"cannot enable ({table.owner}.{table.name}) - null values found")
+        if column.type != old.type:
+            _convert_column(table, place, old, column, values, planner, env)
+        changed = column
+        _reshape(table, lambda at, each, place=place, changed=changed: changed if at == place else each)  # type: ignore[misc]
 
-        def change(at: int, column: StoredColumn, place: int = place, kind: object = kind) -> StoredColumn:
-            return replace(column, type=kind) if at == place else column  # type: ignore[arg-type]
 
-        _reshape(table, change)
+def _convert_column(
+    table: Table,
+    place: int,
+    old: StoredColumn,
+    new: StoredColumn,
+    values: abc.Sequence[Cell],
+    planner: QueryPlanner,
+    env: Env,
+) -> None:
+    """Pad or check the values of a column whose type changes; another kind of type needs an empty column."""
+    held = [value for value in values if value is not None]
+    if held and new.type.base is not old.type.base and {new.type.base, old.type.base} != _TEXTS:
+        raise OracleFault(1439, "column to be modified must be empty to change datatype")
+    run = kept(column_expr(place, old.type), new, table)
+    try:
+        for value in held:
+            fitted = run((*(None,) * place, value), env)
+            if new.type.family == "number" and fitted != value:
+                raise OracleFault(1440, "column to be modified must be empty to decrease precision or scale")
+    except OracleFault as fault:
+        if fault.code in (12899, 1438):
+            code, text = _TOO_SMALL[fault.code]
+            raise OracleFault(code, text) from fault
+        raise
+    _rewrite(table, lambda row: (*row[:place], run(row, env), *row[place + 1 :]))
+
+
+_TEXTS = {DbType.CHAR, DbType.VARCHAR2}
+_TOO_SMALL = {
+    12899: (1441, "cannot decrease column length because some value is too big"),
+    1438: (1440, "column to be modified must be empty to decrease precision or scale"),
+}
+
+
+def _constraint(table: Table, name: str) -> KeyIndex:
+    for index in table.indexes:
+        if index.constraint and index.name == name:
+            return index
+    raise OracleFault(2443, "Cannot drop constraint  - nonexistent constraint")
+
+
+def _drop_constraint(table: Table, name: str) -> None:
+    """Drop a key by name, or the primary key; names of foreign keys and checks are not kept."""
+    known = table.other_constraints
+    if name in known:
+        known.discard(name)
+        return
+    primary = table.primary()
+    if not name and primary is None:
+        raise OracleFault(2441, "Cannot drop nonexistent primary key")
+    table.indexes.remove(_constraint(table, name) if name else primary)  # type: ignore[arg-type]
+    primary = table.primary()
+    table.shape = replace(table.shape, key=primary.places if primary else ())
+
+
+def _exchange(session: EngineSession, table: Table, other: Table) -> None:
+    """Swap the rows of two tables: each table is its only partition."""
+    _require_idle(session, other)
+    if [column.type for column in table.shape.columns] != [column.type for column in other.shape.columns]:
+        raise OracleFault(14097, "column type or size mismatch in ALTER TABLE EXCHANGE PARTITION")
+    if [index.places for index in table.indexes] != [index.places for index in other.indexes]:
+        raise OracleFault(14098, "index mismatch for tables in ALTER TABLE EXCHANGE PARTITION")
+    numbers = table.shape.data_object_id, other.shape.data_object_id
+    table.rows, other.rows = other.rows, table.rows
+    table.next_row, other.next_row = other.next_row, table.next_row
+    for number, each in zip(reversed(numbers), (table, other), strict=True):
+        each.shape = replace(each.shape, data_object_id=number, version=each.shape.version + 1)
+        each.defined_scn = session.storage.scn
+        for index in each.indexes:
+            index.clear()
+            _fill(session, each, index)
 
 
 def _drop_column(table: Table, name: str) -> None:
@@ -337,7 +432,7 @@ def drop_table(session: EngineSession, owner: str | None, name: str, text: str) 
     table = owned_table(session, owner, name, "DROP")
     catalog = session.catalog
     with session.storage.lock:
-        _require_idle(table)
+        _require_idle(session, table)
         del catalog.tables[table.owner, table.name]
         table.dropped = True
         catalog.changed()
@@ -349,7 +444,7 @@ def truncate(session: EngineSession, owner: str | None, name: str, text: str) ->
     table = owned_table(session, owner, name, "DROP")
     catalog = session.catalog
     with session.storage.lock:
-        _require_idle(table)
+        _require_idle(session, table)
         before = table.shape
         table.rows = {}
         table.next_row = 0

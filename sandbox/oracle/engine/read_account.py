@@ -5,27 +5,15 @@ Read next: `read_definition`, `accounts` (what they do).
 
 from __future__ import annotations
 
-from sandbox.oracle.engine.read_query import QueryReader
+from sandbox.oracle.engine.read_options import OptionReader
 from sandbox.oracle.engine.syntax import Command, Grant, Statement
 from sandbox.oracle.engine.tokens import Kind
 
+_GRANT_OPTIONS = ("WITH ADMIN OPTION", "WITH GRANT OPTION", "WITH HIERARCHY OPTION")
 
-class AccountReader(QueryReader):
+
+class AccountReader(OptionReader):
     """Reads who there is and what they may do."""
-
-    def qualified(self) -> tuple[str | None, str]:
-        """Read [owner.]name."""
-        first = self.name()
-        if self.accept_sign("."):
-            return first, self.name()
-        return None, first
-
-    def rest(self) -> str:
-        """Skip to the end: options of storage and the like, which the stand-in has not."""
-        start = self.token.at
-        while not self.is_end():
-            self.advance()
-        return self.text[start:].strip()
 
     def create_account(self) -> Statement | None:
         """Read what follows CREATE if it is a user, a role or a pluggable database."""
@@ -42,28 +30,54 @@ class AccountReader(QueryReader):
             administrator = self.name()
             self.expect("IDENTIFIED", "BY")
             password = self.advance().text
-            self.rest()
+            if self.accept("FILE_NAME_CONVERT"):
+                self.expect_sign("=")
+                self._texts()
+            self.end(922, "missing or invalid option")
             return Command("CREATE PLUGGABLE DATABASE", (name, administrator, password))
         return None
+
+    def _texts(self) -> None:
+        if self.accept("NONE"):
+            return
+        self.expect_sign("(")
+        while not self.accept_sign(")"):
+            if self.token.kind is not Kind.STRING:
+                raise self.fault(922, "missing or invalid option")
+            self.advance()
+            self.accept_sign(",")
 
     def alter_user(self) -> Statement:
         """Read what follows ALTER USER."""
         name, password = self.name(), None
         if self.accept("IDENTIFIED", "BY"):
             password = self.advance().text
-        start = self.token.at
-        settings = self._settings()
-        return Command("ALTER USER", (name, password, self.text[start:].upper()), settings)
+        if self.accept("SET") and not self.is_word("CONTAINER_DATA"):
+            raise self.fault(922, "missing or invalid option")
+        return Command("ALTER USER", (name, password), self._settings())
 
     def _settings(self) -> dict[str, str]:
-        """CONTAINER and CONTAINER_DATA among the clauses to the end; lists with commas."""
+        """Clauses of a user or role to the end: CONTAINER, CONTAINER_DATA (a list with commas), ACCOUNT.
+
+        Where a user's data would lie does not matter. Raises ORA-00922 for any other.
+        """
         found: dict[str, str] = {}
         while not self.is_end():
-            word = self.advance()
-            if word.kind is Kind.NAME and word.text in ("CONTAINER", "CONTAINER_DATA"):
+            word = self.any_of("CONTAINER", "CONTAINER_DATA")
+            if word:
                 self.expect_sign("=")
                 named = self.names() if self.is_sign("(") else (self.advance().text,)
-                found[word.text] = ",".join(named).upper()
+                found[word] = ",".join(named).upper()
+            elif state := self.any_of("ACCOUNT LOCK", "ACCOUNT UNLOCK"):
+                found["ACCOUNT"] = state.removeprefix("ACCOUNT ")
+            elif self.accept("QUOTA"):
+                self.size()
+                self.expect("ON")
+                self.name()
+            elif self.any_of("DEFAULT TABLESPACE", "TEMPORARY TABLESPACE"):
+                self.name()
+            elif not self.any_of("NOT IDENTIFIED", "DEFAULT ROLE ALL", "PROFILE DEFAULT"):
+                raise self.fault(922, "missing or invalid option")
         return found
 
     def grant(self) -> Statement:
@@ -77,7 +91,12 @@ class AccountReader(QueryReader):
         grantees = [self.name()]
         while self.accept_sign(","):
             grantees.append(self.name())
-        container = self._settings().get("CONTAINER")
+        self.any_of(*(_GRANT_OPTIONS if granting else ("CASCADE CONSTRAINTS", "FORCE")))
+        container = None
+        if self.accept("CONTAINER"):
+            self.expect_sign("=")
+            container = self.name()
+        self.end(933, "SQL command not properly ended")
         return Grant(granting, tuple(privileges), subject, tuple(grantees), container)
 
     def _privilege(self) -> str:
@@ -85,5 +104,5 @@ class AccountReader(QueryReader):
         while self.token.kind in (Kind.NAME, Kind.QUOTED) and not self.is_word("ON", "TO", "FROM"):
             words.append(self.advance().text)
         if self.is_sign("("):
-            self.names()
+            raise self.fault(900, "privileges on single columns are not simulated")
         return " ".join(words)

@@ -1,9 +1,11 @@
-"""Tokens to definitions: CREATE, ALTER, DROP, GRANT and their kin.
+"""Tokens to definitions: CREATE, ALTER, DROP, GRANT and their kin. What is not known is refused.
 
 Read next: `ddl` (what they do).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from sandbox.oracle.engine.read_account import AccountReader
 from sandbox.oracle.engine.syntax import (
@@ -13,11 +15,39 @@ from sandbox.oracle.engine.syntax import (
     Constraint,
     CreateIndex,
     CreateTable,
+    Modification,
     Statement,
     Supplemental,
 )
+from sandbox.oracle.engine.tokens import Kind
 
 _CONSTRAINT_WORDS = ("CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "CHECK", "SUPPLEMENTAL")
+
+_SEQUENCE_FLAGS = (
+    *("NOMAXVALUE", "NOMINVALUE", "NOCYCLE", "NOCACHE", "ORDER", "NOORDER", "KEEP", "NOKEEP", "GLOBAL"),
+)
+_SESSION_SWITCHES = [
+    *((state, "PARALLEL", what) for state in ("ENABLE", "DISABLE") for what in ("DML", "DDL", "QUERY")),
+    *((state, "RESUMABLE") for state in ("ENABLE", "DISABLE")),
+    *((state, "COMMIT", "IN", "PROCEDURE") for state in ("ENABLE", "DISABLE")),
+]
+_DROP_OPTIONS = {
+    "TABLE": ("CASCADE CONSTRAINTS", "PURGE"),
+    "USER": ("CASCADE",),
+    "INDEX": ("ONLINE", "FORCE"),
+    "SYNONYM": ("FORCE",),
+}
+_NOT_A_TYPE = (
+    "CONSTRAINT",
+    "PRIMARY",
+    "UNIQUE",
+    "CHECK",
+    "REFERENCES",
+    "ENABLE",
+    "DISABLE",
+    "INVISIBLE",
+    "VISIBLE",
+)
 
 
 class DefinitionReader(AccountReader):
@@ -71,10 +101,17 @@ class DefinitionReader(AccountReader):
             if self.accept("AS"):
                 query = self.query()
                 break
-            self.advance()
+            self._table_option(temporary)
         return CreateTable(
             owner, name, tuple(columns), tuple(constraints), query, temporary, tuple(supplemental)
         )
+
+    def _table_option(self, temporary: bool) -> None:
+        """Take a clause behind the columns of CREATE TABLE."""
+        if temporary and self.accept("ON", "COMMIT", "PRESERVE", "ROWS"):
+            return
+        if not (self.physical() or self.lob_storage()):
+            raise self.fault(922, "missing or invalid option")
 
     def _column(self) -> ColumnDefinition:
         name = self.name()
@@ -82,7 +119,8 @@ class DefinitionReader(AccountReader):
         nullable, primary, unique, default, identity = True, False, False, None, False
         while True:
             if self.accept("DEFAULT"):
-                self.accept("ON", "NULL")
+                if self.is_word("ON"):
+                    raise self.fault(900, "DEFAULT ON NULL is not simulated")
                 default = self.expression()
             elif self.accept("GENERATED"):
                 identity, nullable = self._identity(), False
@@ -136,17 +174,20 @@ class DefinitionReader(AccountReader):
             self.condition()
             self.expect_sign(")")
             result = Constraint("check", name)
-        while (
-            self.accept("ENABLE")
-            or self.accept("DISABLE")
-            or self.accept("VALIDATE")
-            or self.accept("NOVALIDATE")
-        ):
-            pass
+        self._state(result)
         if self.accept("USING", "INDEX"):
-            while not (self.is_sign(",", ")") or self.is_end()):
-                self.advance()
+            if self.token.kind in (Kind.NAME, Kind.QUOTED) and not self.physical():
+                self.name()
+            self.all_physical()
+            self._state(result)
         return result
+
+    def _state(self, constraint: Constraint) -> None:
+        """Take ENABLE and the like. Foreign keys and checks are not enforced anyway; keys always are."""
+        enforced = constraint.kind in ("primary", "unique")
+        while word := self.any_of("ENABLE", "DISABLE", "VALIDATE", "NOVALIDATE", "RELY", "NORELY"):
+            if enforced and word in ("DISABLE", "NOVALIDATE"):
+                raise self.fault(900, "keys that are not enforced are not simulated")
 
     def _create_index(self, unique: bool) -> Statement:
         owner, name = self.qualified()
@@ -156,32 +197,38 @@ class DefinitionReader(AccountReader):
         columns = []
         while True:
             expression = self.expression()
-            self.accept("DESC")
-            self.accept("ASC")
+            self.any_of("DESC", "ASC")
             columns.append(getattr(expression, "parts", ("",))[-1])
+            if unique and not columns[-1]:
+                raise self.fault(900, "unique indexes on expressions are not simulated")
             if not self.accept_sign(","):
                 break
         self.expect_sign(")")
-        self.rest()
+        while self.physical() or self.any_of("ONLINE", "SORT", "NOSORT", "REVERSE", "VISIBLE", "INVISIBLE"):
+            pass
+        self.end(2158, "invalid CREATE INDEX option")
         return CreateIndex(owner, name, table_owner, table, tuple(columns), unique)
 
     def _create_sequence(self) -> Statement:
         owner, name = self.qualified()
+        return Command("CREATE SEQUENCE", (owner, name), self._sequence_options(start=True))
+
+    def _sequence_options(self, *, start: bool) -> dict[str, str]:
         options: dict[str, str] = {}
         while not self.is_end():
-            if self.accept("START"):
-                self.accept("WITH")
-                options["start"] = self._signed()
+            if start and self.accept("START"):
+                self.expect("WITH")
+                options["start"] = str(self.whole_number())
             elif self.accept("INCREMENT"):
-                self.accept("BY")
-                options["increment"] = self._signed()
-            else:
-                self.advance()
-        return Command("CREATE SEQUENCE", (owner, name), options)
-
-    def _signed(self) -> str:
-        sign = "-" if self.accept_sign("-") else ""
-        return sign + self.advance().text
+                self.expect("BY")
+                options["increment"] = str(self.whole_number())
+            elif bound := self.any_of("MAXVALUE", "MINVALUE"):
+                options[bound.lower()] = str(self.whole_number())
+            elif self.accept("CACHE"):
+                self.whole_number()
+            elif not self.any_of(*_SEQUENCE_FLAGS):
+                raise self.fault(933, "SQL command not properly ended")
+        return options
 
     def alter(self) -> Statement:
         """Read ALTER."""
@@ -193,14 +240,16 @@ class DefinitionReader(AccountReader):
         if self.accept("DATABASE"):
             return self._alter_database()
         if self.accept("SYSTEM"):
-            return Command("ALTER SYSTEM", (self.rest().upper(),))
+            return Command("ALTER SYSTEM", (self.remaining().upper(),))
         if self.accept("PLUGGABLE", "DATABASE"):
             return self._alter_pdb()
         if self.accept("USER"):
             return self.alter_user()
-        if self.is_word("SEQUENCE", "INDEX", "PROFILE"):
-            self.rest()
-            return Command("IGNORED", ("ALTER",))
+        if self.accept("SEQUENCE"):
+            owner, name = self.qualified()
+            return Command("ALTER SEQUENCE", (owner, name), self._sequence_options(start=False))
+        if self.accept("INDEX"):
+            return self._alter_index()
         raise self.fault(940, "invalid ALTER command")
 
     def _alter_pdb(self) -> Statement:
@@ -210,14 +259,31 @@ class DefinitionReader(AccountReader):
         if not self.is_word("OPEN"):
             self.name()
         self.expect("OPEN")
-        self.rest()
-        return Command("IGNORED", ("ALTER PLUGGABLE DATABASE",))
+        self.any_of("READ WRITE")
+        self.accept("FORCE")
+        self.end(922, "missing or invalid option")
+        return Command("NOTHING", ("ALTER PLUGGABLE DATABASE",))
+
+    def _alter_index(self) -> Statement:
+        """REBUILD and COALESCE, which change nothing; anything else is refused."""
+        owner, name = self.qualified()
+        if not self.any_of(
+            "REBUILD", "COALESCE", "MONITORING USAGE", "NOMONITORING USAGE", "VISIBLE", "INVISIBLE"
+        ):
+            self.all_physical()
+        while self.physical() or self.any_of("ONLINE", "REVERSE", "NOREVERSE"):
+            pass
+        self.end(2243, "invalid ALTER INDEX or ALTER MATERIALIZED VIEW option")
+        return Command("ALTER INDEX", (owner, name))
 
     def _alter_session(self) -> Statement:
         options: dict[str, str] = {}
         if not self.accept("SET"):
-            self.rest()
-            return Command("IGNORED", ("ALTER SESSION",))
+            for words in _SESSION_SWITCHES:
+                if self.accept(*words):
+                    self.end(2248, "invalid option for ALTER SESSION")
+                    return Command("NOTHING", ("ALTER SESSION",))
+            raise self.fault(2248, "invalid option for ALTER SESSION")
         while not self.is_end():
             name = self.name()
             self.expect_sign("=")
@@ -228,7 +294,7 @@ class DefinitionReader(AccountReader):
         if self.is_word("ADD", "DROP") and self.look(1).text == "SUPPLEMENTAL":
             add = self.advance().text == "ADD"
             return self._supplemental(add=add)
-        text = self.rest().upper()
+        text = self.remaining().upper()
         return Command("ALTER DATABASE", (text,))
 
     def _supplemental(self, *, add: bool) -> Supplemental:
@@ -252,53 +318,131 @@ class DefinitionReader(AccountReader):
 
     def _alter_table(self) -> Statement:
         owner, name = self.qualified()
-        change: dict[str, object] = {}
-        supplemental: list[Supplemental] = []
+        change = AlterTable(owner, name)
+        if self.is_end():
+            raise self.fault(1735, "invalid ALTER TABLE option")
         while not self.is_end():
-            if self.is_word("ADD", "DROP") and self.look(1).text == "SUPPLEMENTAL":
-                add = self.advance().text == "ADD"
-                supplemental.append(self._supplemental(add=add))
-                while self.accept_sign(","):
-                    supplemental.append(self._supplemental(add=add))
-            elif self.accept("ADD"):
-                if self.is_word(*_CONSTRAINT_WORDS):
-                    change["constraint"] = self._constraint()
-                else:
-                    change["add"] = self._column_list()
-            elif self.accept("MODIFY"):
-                change["modify"] = self._column_list()
-            elif self.accept("DROP"):
-                self._alter_drop(change)
-            elif self.accept("RENAME"):
-                if self.accept("COLUMN"):
-                    old = self.name()
-                    self.expect("TO")
-                    change["rename_column"] = (old, self.name())
-                else:
-                    self.expect("TO")
-                    change["rename_to"] = self.name()
-            else:
-                self.advance()
-        return AlterTable(owner, name, supplemental=tuple(supplemental), **change)  # type: ignore[arg-type]
+            change = self._alteration(change)
+        return change
 
-    def _alter_drop(self, change: dict[str, object]) -> None:
-        if self.accept("COLUMN"):
-            change["drop"] = (self.name(),)
-        elif self.accept("CONSTRAINT"):
-            change["drop_constraint"] = self.name()
-        elif self.accept("PRIMARY", "KEY"):
-            change["drop_constraint"] = ""
-        else:
-            change["drop"] = self.names()
+    def _alteration(self, change: AlterTable) -> AlterTable:
+        """Read one clause of ALTER TABLE; what came before is kept."""
+        if self.is_word("ADD", "DROP") and self.look(1).text == "SUPPLEMENTAL":
+            add = self.advance().text == "ADD"
+            found = [self._supplemental(add=add)]
+            while self.accept_sign(","):
+                found.append(self._supplemental(add=add))
+            return replace(change, supplemental=(*change.supplemental, *found))
+        if self.accept("ADD"):
+            if self.is_word(*_CONSTRAINT_WORDS):
+                return replace(change, constraints=(*change.constraints, self._constraint()))
+            return self._added(change)
+        if self.accept("MODIFY"):
+            return replace(change, modify=(*change.modify, *self._modifications()))
+        if self.accept("DROP"):
+            return self._alter_drop(change)
+        if self.accept("SET", "UNUSED"):
+            unused = self.names() if self.is_sign("(") else (self._column_word(),)
+            self._drop_options()
+            return replace(change, unused=(*change.unused, *unused))
+        if self.accept("RENAME"):
+            return self._renamed(change)
+        if self.accept("EXCHANGE", "PARTITION"):
+            self.name()
+            self.expect("WITH", "TABLE")
+            other = self.qualified()
+            self.any_of("INCLUDING INDEXES", "EXCLUDING INDEXES")
+            self.any_of("WITH VALIDATION", "WITHOUT VALIDATION")
+            return replace(change, exchange=other)
+        if self.physical():
+            return change
+        raise self.fault(1735, "invalid ALTER TABLE option")
 
-    def _column_list(self) -> tuple[ColumnDefinition, ...]:
+    def _column_word(self) -> str:
+        self.accept("COLUMN")
+        return self.name()
+
+    def _added(self, change: AlterTable) -> AlterTable:
+        """Columns and constraints in one pair of parentheses, or one column."""
         if not self.accept_sign("("):
-            return (self._column(),)
-        columns = [self._column()]
-        while self.accept_sign(","):
-            columns.append(self._column())
+            return replace(change, add=(*change.add, self._column()))
+        columns, constraints = list(change.add), list(change.constraints)
+        while True:
+            if self.is_word(*_CONSTRAINT_WORDS):
+                constraints.append(self._constraint())
+            else:
+                columns.append(self._column())
+            if not self.accept_sign(","):
+                break
         self.expect_sign(")")
-        return tuple(columns)
+        return replace(change, add=tuple(columns), constraints=tuple(constraints))
+
+    def _renamed(self, change: AlterTable) -> AlterTable:
+        if self.accept("COLUMN"):
+            old = self.name()
+            self.expect("TO")
+            return replace(change, rename_column=(old, self.name()))
+        if self.accept("CONSTRAINT"):
+            old = self.name()
+            self.expect("TO")
+            return replace(change, rename_constraint=(old, self.name()))
+        self.expect("TO")
+        return replace(change, rename_to=self.name())
+
+    def _alter_drop(self, change: AlterTable) -> AlterTable:
+        if self.any_of("UNUSED COLUMNS", "COLUMNS CONTINUE"):
+            self._drop_options()
+            return change
+        if self.accept("COLUMN"):
+            change = replace(change, drop=(*change.drop, self.name()))
+        elif self.is_sign("("):
+            change = replace(change, drop=(*change.drop, *self.names()))
+        elif self.accept("CONSTRAINT"):
+            change = replace(change, drop_constraint=self.name())
+        elif self.accept("PRIMARY", "KEY"):
+            change = replace(change, drop_constraint="")
+        else:
+            raise self.fault(905, "missing keyword")
+        self._drop_options()
+        return change
+
+    def _drop_options(self) -> None:
+        """What may follow a dropped column or constraint; foreign keys are not enforced anyway."""
+        while word := self.any_of(
+            "CASCADE CONSTRAINTS", "CASCADE", "INVALIDATE", "CHECKPOINT", "DROP INDEX", "ONLINE"
+        ):
+            if word == "CHECKPOINT" and self.token.kind is Kind.NUMBER:
+                self.whole_number()
+
+    def _modifications(self) -> tuple[Modification, ...]:
+        if not self.accept_sign("("):
+            return (self._modification(),)
+        found = [self._modification()]
+        while self.accept_sign(","):
+            found.append(self._modification())
+        self.expect_sign(")")
+        return tuple(found)
+
+    def _modification(self) -> Modification:
+        """MODIFY of a column: [type] [DEFAULT value] [NOT NULL | NULL]."""
+        name, kind = self.name(), None
+        if self.token.kind is Kind.NAME and not self.is_word("DEFAULT", "NOT", "NULL", *_NOT_A_TYPE):
+            kind = self.type_name()
+        found = Modification(name, kind)
+        while True:
+            if self.accept("DEFAULT"):
+                if self.is_word("ON"):
+                    raise self.fault(900, "DEFAULT ON NULL is not simulated")
+                found = replace(found, default=self.expression(), new_default=True)
+            elif self.accept("NOT", "NULL"):
+                found = replace(found, nullable=False)
+            elif self.accept("NULL"):
+                found = replace(found, nullable=True)
+            elif not self.accept("ENABLE"):
+                break
+        if found == Modification(name, None):
+            raise self.fault(1735, "invalid ALTER TABLE option")
+        return found
 
     def drop(self) -> Statement:
         """Read DROP."""
@@ -306,24 +450,35 @@ class DefinitionReader(AccountReader):
         self.accept("PUBLIC")
         kind = self.name()
         owner, name = self.qualified()
-        self.rest()
-        return Command(f"DROP {kind}", (owner, name))
+        given: dict[str, str] = {}
+        while not self.is_end():
+            word = self.any_of(*_DROP_OPTIONS.get(kind, ()))
+            if not word:
+                raise self.fault(933, "SQL command not properly ended")
+            given[word] = "yes"
+        return Command(f"DROP {kind}", (owner, name), given)
 
     def truncate(self) -> Statement:
         """Read TRUNCATE TABLE."""
         self.advance()
         self.expect("TABLE")
         owner, name = self.qualified()
-        self.rest()
+        self.any_of("PRESERVE MATERIALIZED VIEW LOG", "PURGE MATERIALIZED VIEW LOG")
+        self.any_of("DROP STORAGE", "DROP ALL STORAGE", "REUSE STORAGE")
+        self.end(3291, "Invalid truncate option - missing STORAGE keyword")
         return Command("TRUNCATE", (owner, name))
 
     def comment(self) -> Statement:
         """Read COMMENT ON."""
         self.advance()
         self.expect("ON")
-        kind = self.name()
+        kind = self.any_of("TABLE", "COLUMN")
+        if not kind:
+            raise self.fault(905, "missing keyword")
         parts = [self.name()]
         while self.accept_sign("."):
             parts.append(self.name())
         self.expect("IS")
+        if self.token.kind is not Kind.STRING:
+            raise self.fault(1780, "string literal required")
         return Command("COMMENT", (kind, *parts), {"text": self.advance().text})

@@ -273,7 +273,9 @@ class ExpressionReader(TokenReader):
         if self.accept("WITHIN", "GROUP"):
             self.expect_sign("(")
             self.expect("ORDER", "BY")
-            args.extend(item.expression for item in self.order_items())
+            (item,) = self.order_items()
+            if item.expression != args[0] or item.descending or item.nulls_first is not None:
+                raise self.fault(900, "LISTAGG in another order than that of its values is not simulated")
             self.expect_sign(")")
         return Call(name, tuple(args), distinct, self._window() if self.accept("OVER") else None)
 

@@ -108,11 +108,14 @@ class QueryReader(ExpressionReader):
             self.expressions()
         no_wait = self.accept("NOWAIT")
         skip_locked = self.accept("SKIP", "LOCKED")
+        wait = ""
         if self.accept("WAIT"):
-            self.expression()
+            if self.token.kind is not Kind.NUMBER:
+                raise self.fault(30005, "missing or invalid WAIT interval")
+            wait = self.advance().text
         if not isinstance(query, Select):
             raise self.fault(1786, "FOR UPDATE of this query expression is not allowed")
-        return replace(query, for_update=True, no_wait=no_wait, skip_locked=skip_locked)
+        return replace(query, for_update=True, no_wait=no_wait, skip_locked=skip_locked, wait=wait)
 
     def _block(self) -> Query:
         if not self.accept("SELECT"):

@@ -61,18 +61,28 @@ class StatementReader(DefinitionReader):
             "COMMENT": self.comment,
             "GRANT": self.grant,
             "REVOKE": self.grant,
-            "ANALYZE": self._ignored,
-            "PURGE": self._ignored,
+            "ANALYZE": self._analyze,
+            "PURGE": self._purge,
         }.get(token.text if token.kind is Kind.NAME else "")
         if reader is None:
             raise self.fault(900, "invalid SQL statement")
         return reader()
 
-    def _ignored(self) -> Statement:
-        word = self.advance().text
-        while not self.is_end():
-            self.advance()
-        return Command("IGNORED", (word,))
+    def _analyze(self) -> Statement:
+        """ANALYZE TABLE .. STATISTICS: there are none to gather."""
+        self.advance()
+        self.expect("TABLE")
+        owner, name = self.qualified()
+        if not self.any_of("COMPUTE STATISTICS", "ESTIMATE STATISTICS", "DELETE STATISTICS"):
+            raise self.fault(905, "missing keyword")
+        return Command("ANALYZE", (owner, name))
+
+    def _purge(self) -> Statement:
+        """PURGE RECYCLEBIN: there is none, tables are dropped for good."""
+        self.advance()
+        if not self.any_of("RECYCLEBIN", "DBA_RECYCLEBIN"):
+            raise self.fault(38302, "invalid PURGE option")
+        return Command("NOTHING", ("PURGE",))
 
     def _insert(self) -> Statement:
         self.advance()
@@ -219,9 +229,9 @@ class StatementReader(DefinitionReader):
     def _set_transaction(self) -> Statement:
         self.advance()
         if self.accept("ROLE"):
-            while not self.is_end():
-                self.advance()
-            return Command("IGNORED", ("SET ROLE",))
+            if not self.accept("ALL"):
+                raise self.fault(900, "only SET ROLE ALL is simulated")
+            return Command("NOTHING", ("SET ROLE",))
         self.expect("TRANSACTION")
         options: dict[str, str] = {}
         if self.accept("READ"):
@@ -243,11 +253,9 @@ class StatementReader(DefinitionReader):
         words = []
         while not self.accept("MODE"):
             words.append(self.name())
-        no_wait = self.accept("NOWAIT")
-        if self.accept("WAIT"):
-            self.advance()
-        return Command(
-            "LOCK TABLE",
-            (table.owner, table.name),
-            {"mode": " ".join(words), "wait": "" if no_wait else "yes"},
-        )
+        options = {"mode": " ".join(words)}
+        if self.accept("NOWAIT"):
+            options["nowait"] = "yes"
+        elif self.accept("WAIT"):
+            options["wait"] = str(self.whole_number())
+        return Command("LOCK TABLE", (table.owner, table.name), options)

@@ -17,7 +17,7 @@ from sandbox.oracle.engine.dml import Effect
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
 from sandbox.oracle.engine.query import QueryPlan
-from sandbox.oracle.engine.storage import Restart, Storage
+from sandbox.oracle.engine.storage import Restart, Storage, within
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.syntax import Select
 from sandbox.oracle.engine.tokens import place_of_name
@@ -97,6 +97,7 @@ class EngineSession:
         self.check: CheckCancel = never_cancelled
         self.killed = False
         self.thread = 1
+        self.ddl_lock_timeout_s = 0
         self.container: Container = database.containers.by_service(client.service)
         self.nls: dict[str, str] = {}
         self.time_zone = ""
@@ -202,6 +203,7 @@ class EngineSession:
             return
         if statement.skip_locked:
             raise OracleFault(900, "SKIP LOCKED is not simulated")
+        check = within(statement.wait, check)
         while True:
             with self.storage.entered(check):
                 env = self.env(binds, check)

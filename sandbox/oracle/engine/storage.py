@@ -7,6 +7,7 @@ it at their own pace, by SCN. Read next: `dml` (who calls this), `logminer` (who
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -17,6 +18,20 @@ from sandbox.oracle.interface import OracleFault, Row
 
 CheckCancel = Callable[[], None]
 WAIT_SLICE_S = 0.05
+
+
+def within(seconds: str | float, check: CheckCancel) -> CheckCancel:
+    """A check that gives up after some seconds (ORA-30006); '' for never."""
+    if seconds == "":
+        return check
+    end = time.monotonic() + float(seconds)
+
+    def checked() -> None:
+        check()
+        if time.monotonic() >= end:
+            raise OracleFault(30006, "resource busy; acquire with WAIT timeout expired")
+
+    return checked
 
 
 class Restart(Exception):

@@ -162,6 +162,7 @@ class Table:
     supplemental: dict[str, tuple[str, ...]] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     dropped: bool = False
+    other_constraints: set[str] = field(default_factory=set)
 
     @property
     def owner(self) -> str:

@@ -286,6 +286,7 @@ class Select:
     for_update: bool = False
     no_wait: bool = False
     skip_locked: bool = False
+    wait: str = ""
     named: tuple[NamedQuery, ...] = ()
 
 
@@ -396,19 +397,33 @@ class CreateTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Modification:
+    """What MODIFY changes of a column; `nullable` None where it says nothing."""
+
+    name: str
+    type: TypeName | None
+    nullable: bool | None = None
+    default: Expression | None = None
+    new_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AlterTable:
     """Alter table: whatever of it was asked for."""
 
     owner: str | None
     name: str
     add: tuple[ColumnDefinition, ...] = ()
-    modify: tuple[ColumnDefinition, ...] = ()
+    modify: tuple[Modification, ...] = ()
     drop: tuple[str, ...] = ()
     rename_column: tuple[str, str] | None = None
     rename_to: str | None = None
-    constraint: Constraint | None = None
+    constraints: tuple[Constraint, ...] = ()
     drop_constraint: str | None = None
     supplemental: tuple[Supplemental, ...] = ()
+    unused: tuple[str, ...] = ()
+    rename_constraint: tuple[str, str] | None = None
+    exchange: tuple[str | None, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
