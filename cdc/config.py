@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from cdc.errors import ConfigurationError
 from cdc.printable import register_secret
@@ -183,13 +191,13 @@ class OracleSystem(Secret):
         """Take the name as Oracle stores it."""
         return None if value is None else stored_name(value)
 
-    @field_validator("apply_log")
-    @classmethod
-    def apply_log_is_read(cls, value: str | None, info: ValidationInfo) -> str | None:
-        """Refuse it with a reader that does not look for it."""
-        if value is not None and info.data.get("reader") != "logminer":
-            raise ValueError("only reader logminer knows an apply log")
-        return value
+    @model_validator(mode="after")
+    def options_are_the_readers(self) -> OracleSystem:
+        """Refuse what the reader would not look at."""
+        given = sorted(self.model_fields_set & _ONLY_LOGMINER)
+        if self.reader != "logminer" and given:
+            raise ValueError(f"only reader logminer knows {', '.join(given)}")
+        return self
 
     @field_validator("lobs_from_redo")
     @classmethod
@@ -201,6 +209,20 @@ class OracleSystem(Secret):
                 raise ValueError(f"{name!r}: expected TABLE.COLUMN or OWNER.TABLE.COLUMN")
         return value
 
+
+_ONLY_LOGMINER = frozenset(
+    {
+        *(
+            "max_window_scn",
+            "query_timeout_s",
+            "session_max_age_s",
+            "session_max_pga_bytes",
+            "archive_destinations",
+        ),
+        *("pdb", "apply_log", "unescaped_apostrophes", "lobs_from_redo", "spill_directory"),
+        *("open_transaction_bytes", "open_transaction_write_s", "open_transaction_alarm_share"),
+    }
+)
 
 System = Annotated[PostgresSystem | OracleSystem, Field(discriminator="kind")]
 

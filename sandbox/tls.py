@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sandbox.postgres import TlsFiles
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LIFE = timedelta(days=30)
 _SKEW = timedelta(hours=1)  # a clock a little behind must not refuse a fresh certificate
 
@@ -50,12 +52,13 @@ class Authority:
         _write_private(authority.key, _pem(key))
         return authority
 
-    def issue(self, name: str, *, client: bool = False) -> TlsFiles:
+    def issue(self, name: str, *, client: bool = False, hosts: Sequence[str] = LOOPBACK) -> TlsFiles:
         """Make `<name>.crt` and `<name>.key`, signed by this authority.
 
         Args:
             name: common name and file stem; for a client certificate PostgreSQL compares it with the user.
-            client: a client certificate; otherwise a server certificate for 127.0.0.1, ::1 and localhost.
+            client: a client certificate; otherwise one for a server.
+            hosts: names and addresses of the server.
         """
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         issuer_key = serialization.load_pem_private_key(self.key.read_bytes(), password=None)
@@ -75,9 +78,8 @@ class Authority:
             )
         )
         if not client:
-            names: list[x509.GeneralName] = [x509.DNSName("localhost")]
-            names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ("127.0.0.1", "::1")]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+            names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+            builder = builder.add_extension(names, critical=False)
         certificate = builder.sign(issuer_key, hashes.SHA256())
         files = TlsFiles(self.folder / f"{name}.crt", self.folder / f"{name}.key")
         files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -118,6 +120,13 @@ def server_context(files: TlsFiles, client_authority: Path | None = None) -> ssl
         context.load_verify_locations(client_authority)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _builder(

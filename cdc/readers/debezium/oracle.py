@@ -7,6 +7,10 @@ same views. The connector needs more rights than ours, and writes: see the Debez
 Positions. A transaction's position is its commit SCN; END's offset tells it. A heartbeat's offset
 names the last commit that was handled, so it moves the position while nothing captured changes.
 
+One instance writes, and the tables are in the database that the dsn names: RAC is refused when reading
+begins, a pluggable database in the configuration. Debezium would look for open transactions on one
+instance only, and mine without a filter on the container.
+
 What Debezium knows of the tables is made anew at each start (`snapshot.mode=recovery`), from the
 dictionary as it is then.
 
@@ -16,9 +20,12 @@ Source: Debezium 3.6 documentation, Oracle connector.
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import oracledb
@@ -26,7 +33,7 @@ import polars as pl
 
 from cdc.changes import SourceTable, SourceType, TableName
 from cdc.config import OracleSystem
-from cdc.errors import RedoNotAvailable, read_anew
+from cdc.errors import OperatorError, RedoNotAvailable, read_anew
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding, RereadValues, SourceKey, StopAsked
@@ -34,18 +41,24 @@ from cdc.positions import Position, Scn
 from cdc.readers.debezium import cells
 from cdc.readers.debezium.connector import Boundary, EventForm, Offset, OffsetOf
 from cdc.readers.debezium.failures import SqlFailure, oracle_failure
+from cdc.readers.debezium.wallet import store_properties
 from cdc.readers.logminer import LogMinerReader
 
 _OLDEST = """
 select min(first_change#) from (
     select first_change# from v$log where status <> 'UNUSED'
-    union all select first_change# from v$archived_log where name is not null and deleted = 'NO')
+    union all select a.first_change# from v$archived_log a join v$database d
+        on a.resetlogs_change# = d.resetlogs_change# and a.resetlogs_time = d.resetlogs_time
+    where a.name is not null and a.deleted = 'NO' and a.standby_dest = 'NO')
 """
+_OPEN_THREADS = "select count(*) from v$thread where status = 'OPEN'"
 _CURRENT = "select current_scn from v$database"
 _SOURCE = {
     "ts_us": pl.Int64, "commit_ts_ms": pl.Int64, "txId": pl.String, "scn": pl.String, "rs_id": pl.String,
     "ssn": pl.Int64, "user_name": pl.String,
 }  # fmt: skip
+_SUBJECT = "reader debezium"
+_ONE_THREAD = "one: transactions of other instances that are open at the snapshot would be lost"
 _KEPT = ("scn", "commit_scn", "snapshot_scn", "snapshot_pending_tx")
 """Members of an offset that say where to go on."""
 
@@ -66,6 +79,7 @@ class OracleConnector:
         self._settings = settings
         self._ours = LogMinerReader(system, settings, tables)
         self._session: oracledb.Connection | None = None
+        self._folder: Path | None = None
         self.sql_failure: SqlFailure = oracle_failure
         self.form = EventForm(
             source=_SOURCE,
@@ -98,18 +112,31 @@ class OracleConnector:
             "snapshot.mode": "initial" if snapshot else "recovery",
             "schema.history.internal.store.only.captured.tables.ddl": "true",
         }
-        if s.wallet is not None:
-            found["driver.oracle.net.wallet_location"] = (
-                f"(SOURCE=(METHOD=file)(METHOD_DATA=(DIRECTORY={s.wallet})))"
-            )
+        found |= {f"driver.{name}": value for name, value in self._transport().items()}
         password = s.secret()
         if password is not None:
             found["database.password"] = password
         return found
 
+    def _transport(self) -> dict[str, str]:
+        """The driver's settings of TLS: the server's name is compared, whatever the driver's default is."""
+        s = self._settings
+        found = {} if s.insecure else {"oracle.net.ssl_server_dn_match": "true"}
+        if s.wallet is not None:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="ccbridge-wallet-"))
+            found |= store_properties(s.wallet, s.wallet_secret(), self._folder)
+        return found
+
     def preflight(self) -> list[Finding]:
-        """What our own reader asks of the source, Debezium asks too."""
-        return self._ours.preflight()
+        """What our own reader asks of the source, Debezium asks too; and one instance."""
+        found = self._ours.preflight()
+        if not any(finding.subject == _SUBJECT for finding in found) and self._instances() > 1:
+            found.append(Finding(_SUBJECT, "more than one open redo thread (RAC)", _ONE_THREAD))
+        return found
+
+    def _instances(self) -> int:
+        return self._number(_OPEN_THREADS)
 
     def identity(self) -> Mapping[str, str]:
         """DBID and the incarnation."""
@@ -145,11 +172,21 @@ class OracleConnector:
         )
 
     def prepare_snapshot(self, stop: StopAsked) -> bool:
-        """Nothing to make ready."""
+        """Refuse what Debezium would read with gaps."""
+        self._require_one_instance()
         return True
 
+    def _require_one_instance(self) -> None:
+        if self._instances() > 1:
+            raise OperatorError(
+                f"{self._system}: reader 'debezium' found more than one open redo thread (RAC), "
+                f"expected {_ONE_THREAD}",
+                hint=f'use reader = "logminer" in systems.{self._system}, which reads all of them',
+            )
+
     def check(self, start: Boundary) -> None:
-        """Make sure that the redo from `start` on is there."""
+        """Make sure that one instance writes, and that the redo from `start` on is there."""
+        self._require_one_instance()
         needed, oldest = int(start.offset["scn"]), self._number(_OLDEST)
         if oldest > needed:
             raise RedoNotAvailable(
@@ -186,6 +223,9 @@ class OracleConnector:
     def close(self) -> None:
         """Release the connections; safe to call twice."""
         self._ours.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
         if self._session is not None:
             self._session.close()
             self._session = None

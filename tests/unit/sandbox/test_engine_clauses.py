@@ -221,7 +221,7 @@ def test_clauses_of_oracle_that_are_not_simulated_are_refused(
 
 STORED = (
     "create table n (i number not null enable, c clob, c_v char(1), constraint k primary key (i) "
-    "using index pctfree 10 initrans 2 storage (initial 64k next 1m buffer_pool default) tablespace users enable) "
+    "using index pctfree 10 initrans 2 storage (initial 64k next 1m buffer_pool default) enable) "
     "segment creation immediate pctfree 10 pctused 40 nocompress logging storage (initial 1m) "
     "tablespace users parallel 4 monitoring lob (c) store as securefile "
     "(tablespace users enable storage in row chunk 8192 nocache)",
