@@ -101,6 +101,7 @@ def driver_says(process: OracleProcess, wallet: Path) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_the_wallet_is_enough_to_read_over_tls(
     right: OracleProcess, authority: Authority, tmp_path: Path
 ) -> None:

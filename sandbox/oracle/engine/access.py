@@ -14,7 +14,7 @@ from sandbox.oracle import cells
 from sandbox.oracle.engine.conditions import comparable
 from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, ScopeColumn, all_true
 from sandbox.oracle.engine.sql_types import pad
-from sandbox.oracle.engine.storage import Storage
+from sandbox.oracle.engine.storage import Storage, snapshot_too_old
 from sandbox.oracle.engine.store import Key, KeyIndex, Table, Version, row_id_text, visible
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
@@ -188,6 +188,9 @@ class TableAccess:
         scn = cells.decode_integer(cell)
         if not 0 < scn <= self.storage.scn:
             raise OracleFault(8181, "specified number is not a valid system change number")
+        kept_s = env.session.database.undo_retention_s
+        if kept_s is not None and self.storage.journal.time_of(scn) < env.now - kept_s:
+            raise snapshot_too_old()
         if scn < self.table.defined_scn:
             raise OracleFault(1466, "unable to read data - table definition has changed")
         return scn

@@ -153,6 +153,12 @@ class OracleDatabase:
         session.rollback()
         session.killed = True
 
+    @property
+    def undo_retention_s(self) -> float | None:
+        """Seconds for which undo is kept, once ALTER SYSTEM SET UNDO_RETENTION said it."""
+        given = self.parameters.get("undo_retention")
+        return None if given is None else float(given)
+
     def before_statement(self, session: EngineSession, statement: str) -> None:
         """Where simulated faults hook in: each hook may raise OracleFault, wait or change something."""
         if session.killed:

@@ -146,7 +146,8 @@ def views(database: OracleDatabase) -> list[FixedView]:
         yield from ((name, value, 0) for name, value in {**env.session.nls, **character_sets(env)}.items())
 
     def undo(env: Env) -> Iterator[Sequence[object]]:
-        yield (time(database.started_at), time(env.now), 2, 0, 900, 900)
+        kept_s = int(database.undo_retention_s or 900)
+        yield (time(database.started_at), time(env.now), 2, 0, kept_s, kept_s)
 
     def scripted_faults(env: Env) -> Iterator[Sequence[object]]:
         for fault in database.faults.listed():

@@ -119,11 +119,15 @@ class LogContext:
         return transaction.start_scn >= self._seen_from
 
     def is_known(self, shape: Shape) -> bool:
-        """Does the online dictionary still describe a table as a record knew it?"""
+        """Does the online dictionary describe a table as a record knew it?
+
+        It is that of the time when mining was started: rows behind a later DDL are not known to it.
+        """
         found = self._known.get(shape)
         if found is None:
             table = self.database.storage.tables[shape.object_id]
-            found = not table.dropped and table.shape.version == shape.version
+            seen = table.defined_scn <= self.run.begun_at
+            found = not table.dropped and table.shape.version == shape.version and seen
             self._known[shape] = found
         return found
 

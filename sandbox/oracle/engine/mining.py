@@ -42,13 +42,17 @@ class AddedLog:
 
 @dataclass(frozen=True)
 class MiningRun:
-    """Started mining; SCN 0 means unbounded. Only rows of `container` are shown, if there is one."""
+    """Started mining; SCN 0 means unbounded. Only rows of `container` are shown, if there is one.
+
+    The online dictionary is known as of `begun_at`, the SCN at which mining was started.
+    """
 
     logs: tuple[AddedLog, ...]
     start_scn: int
     end_scn: int
     options: int
     container: int | None = None
+    begun_at: int = 0
 
     def has(self, option: str) -> bool:
         """Was an option given?"""
@@ -169,7 +173,7 @@ def start(
         raise OracleFault(1291, "missing log file")
     for thread, own in groupby(logs, key=lambda each: each.log.thread):
         _check_thread(database, thread, [one.log for one in own], start_scn, end_scn)
-    return MiningRun(tuple(logs), start_scn, end_scn, options, container)
+    return MiningRun(tuple(logs), start_scn, end_scn, options, container, database.storage.scn)
 
 
 def _check_thread(

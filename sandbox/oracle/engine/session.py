@@ -17,7 +17,7 @@ from sandbox.oracle.engine.dml import Effect
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
 from sandbox.oracle.engine.query import QueryPlan
-from sandbox.oracle.engine.storage import Restart, Storage, within
+from sandbox.oracle.engine.storage import Restart, Storage, snapshot_too_old, within
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.syntax import Select
 from sandbox.oracle.engine.tokens import place_of_name
@@ -196,7 +196,16 @@ class EngineSession:
             self._lock(plan, prepared.statement, plain(binds), check)
         env = self.env(plain(binds), check)
         rows = self.database.faults.rows(self.user, self.statement, iter(plan.rows(env, ())), self.wait)
+        if plan.tables and self.database.undo_retention_s is not None:
+            rows = self._while_undo_lasts(rows, env.now)
         return Outcome(columns=plan.columns, rows=_first_now(rows))
+
+    def _while_undo_lasts(self, rows: Iterator[Row], begun: float) -> Iterator[Row]:
+        """Rows of one snapshot, as long as UNDO_RETENTION says."""
+        for row in rows:
+            if self.database.clock() - begun > (self.database.undo_retention_s or 0.0):
+                raise snapshot_too_old()
+            yield row
 
     def _lock(self, plan: QueryPlan, statement: Select, binds: Sequence[Cell], check: CheckCancel) -> None:
         if plan.locks is None:

@@ -34,6 +34,11 @@ def within(seconds: str | float, check: CheckCancel) -> CheckCancel:
     return checked
 
 
+def snapshot_too_old() -> OracleFault:
+    """What a reader gets whose snapshot is older than the undo kept."""
+    return OracleFault(1555, 'snapshot too old: rollback segment number 7 with name "_SYSSMU7$" too small')
+
+
 class Restart(Exception):
     """A row changed between the statement's snapshot and its turn: run the statement again."""
 

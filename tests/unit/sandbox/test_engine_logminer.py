@@ -364,3 +364,28 @@ def test_deleted_archived_logs_are_gone(database: OracleDatabase, app: Sql, read
         reader.run("begin dbms_logmnr.add_logfile(:1, dbms_logmnr.new); end;", name)
     with pytest.raises(OracleFault, match="ORA-01291"):
         mine(reader, start)
+
+
+def test_rows_behind_a_ddl_are_not_decoded_until_mining_is_started_again() -> None:
+    """The dictionary is that of the start; rows before the DDL were known, and are no longer after it."""
+    database = a_database()
+    database.run_script("create table CISADM.T (n number primary key); create table CISADM.U (n number);")
+    sql, reader = Sql(database), Sql(database, "CCBRIDGE")
+    member, first = reader.rows(
+        "select f.member, l.first_change# from v$logfile f, v$log l "
+        "where l.group# = f.group# and l.status = 'CURRENT'"
+    )[0]
+    reader.run(f"begin dbms_logmnr.add_logfile('{member}', dbms_logmnr.new); end;")
+    start = f"begin dbms_logmnr.start_logmnr(startscn => {first}, options => 16); end;"
+    shown = "select table_name, info from v$logmnr_contents where operation_code = 1"
+    reader.run(start)
+    sql.run("insert into t values (1)")
+    sql.run("alter table t add (v varchar2(5))")
+    sql.run("insert into t values (2, 'x')")
+    sql.run("insert into u values (1)")
+    sql.session.commit()
+    unknown = f"OBJ# {sql.rows('select object_id from user_objects where object_name = :1', 'T')[0][0]}"
+    mismatch = "Dictionary Version Mismatch"
+    assert reader.rows(shown) == [(unknown, mismatch), (unknown, mismatch), ("U", None)]
+    reader.run(start)
+    assert reader.rows(shown) == [(unknown, mismatch), ("T", None), ("U", None)]

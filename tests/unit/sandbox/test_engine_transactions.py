@@ -195,3 +195,24 @@ def test_keys_may_change_places_within_a_statement(database: OracleDatabase) -> 
     assert sql.run("update t set id = 3 - id").row_count == 2
     sql.session.commit()
     assert sql.rows("select id, v from t order by id") == [(1, "b"), (2, "a")]
+
+
+def test_undo_is_kept_as_long_as_undo_retention_says() -> None:
+    """A long query and an old SCN end in ORA-01555; without the parameter undo lasts for ever."""
+    now = [1_700_000_000.0]
+    database = a_database(clock=lambda: now[0])
+    database.run_script("create table CISADM.T (n number); insert into CISADM.T values (1);"
+                        "insert into CISADM.T values (2); commit;")  # fmt: skip
+    sql = Sql(database)
+    ((scn,),) = Sql(database, "SYS").rows("select current_scn from v$database")
+    now[0] += 5000
+    assert sql.rows(f"select count(*) from t as of scn {scn}") == [(2,)]
+    database.run_script("alter system set undo_retention = 900")
+    with pytest.raises(OracleFault, match="ORA-01555"):
+        sql.rows(f"select count(*) from t as of scn {scn}")
+    rows = sql.run("select n from t order by n").rows
+    assert next(rows) == (b"\xc1\x02",)
+    now[0] += 901
+    with pytest.raises(OracleFault, match="ORA-01555"):
+        next(rows)
+    assert len(sql.rows("select n from t")) == 2
