@@ -29,6 +29,7 @@ SCHEMA, PASSWORD = "CCBPROBE", "probe-secret"
 PLACE = ScratchPlace(SCHEMA, SecretStr(PASSWORD))
 CHECKS = {**redo_checks.CHECKS, **kind_checks.CHECKS, **value_checks.CHECKS}
 NOT_IN_THE_STAND_IN = {
+    *("partition-rows", "temporary-table"),  # PARTITION BY and ON COMMIT DELETE ROWS are refused
     "interval-text", "type-json", "type-boolean", "type-vector", "type-rowid", "type-urowid", "type-xml",
     "type-object", "type-bfile", "long-name", "lob-rows-closed", "internal-rows",
 }  # fmt: skip
