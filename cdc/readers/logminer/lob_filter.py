@@ -20,6 +20,7 @@ _EXTENDED = re.compile(
     r'\'\s*update\s+"((?:[^"]|"")+)"\."((?:[^"]|"")+)"\s.*?\sset\s+(?:\w+\s*\.\s*)?"((?:[^"]|"")+)"\s*=\s*:',
     re.IGNORECASE | re.DOTALL,
 )
+_NUMBERED = re.compile(r"COL \d+\Z")
 LOB_CODES = frozenset(
     (
         Code.SELECT_LOB_LOCATOR, Code.LOB_WRITE, Code.LOB_TRIM, Code.LOB_ERASE, Code.LONG_BEGIN,
@@ -87,4 +88,8 @@ class LobFilter:
             table = TableName(owner.replace('""', '"'), name.replace('""', '"'))
         if table is None:
             return Located(TableName("", ""), keep=False)
-        return Located(table, column.replace('""', '"') in self._from_redo.get(table, ()))
+        columns = self._from_redo.get(table, frozenset())
+        # what the column's number means is known where the rows are joined
+        return Located(
+            table, column.replace('""', '"') in columns or bool(columns and _NUMBERED.match(column))
+        )

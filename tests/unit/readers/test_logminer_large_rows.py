@@ -306,3 +306,13 @@ def test_recorded_locators_reach_their_row(case: dict[str, Any]) -> None:
     assert row.parts == {column.name: FETCH}
     read = readers[table.name].read([row.sql_redo or ""]).frame.row(0, named=True)
     assert {one: read[f"before.{one}"] for one in table.key} == {one: image[one] for one in table.key}
+
+
+@pytest.mark.parametrize(("from_redo", "keep"), [(frozenset({"NOTE"}), True), (frozenset(), False)])
+def test_data_behind_an_undecoded_locator_is_kept(from_redo: frozenset[str], keep: bool) -> None:
+    """After DDL a locator has a number for its column: which one it is, is known where rows are joined."""
+    text = 'BEGIN select "COL 2" into loc_c from "UNKNOWN"."OBJ# 7" where "COL 1" = HEXTORAW(\'c102\'); END;'
+    row = LogRow(1, LOCATOR, "aa", text, owner="UNKNOWN", table="OBJ# 7")
+    _, located = LobFilter({NAME: (NOTE,)}, {NAME: from_redo}).look(row, NAME, None)
+    assert located is not None
+    assert located.keep is keep
