@@ -184,6 +184,7 @@ class ChangeBatch:
         suppressed: our own writes read back and left out by the reader itself, by table.
         stopped: captured tables that are not read any more, each with the reason; the others go on.
         held_back: what the source waits for meanwhile, if it does.
+        outdated: captured tables that are read on, and whose older rows have values that no change brings.
     """
 
     system: str
@@ -195,6 +196,7 @@ class ChangeBatch:
     suppressed: Mapping[TableName, int] = field(default_factory=dict)
     stopped: Mapping[TableName, OperatorError] = field(default_factory=dict)
     held_back: OperatorError | None = None
+    outdated: Mapping[TableName, OperatorError] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -145,6 +145,15 @@ class RedoNotAvailable(OperatorError):
     mended_outside = True
 
 
+class TableOutdated(OperatorError):
+    """A captured table has values in its older rows that no log brings; it is read on."""
+
+    code = "CDC-112"
+
+    def __init__(self, system: str, message: str) -> None:
+        super().__init__(message, hint=f"the table is read on; {read_anew(system)}")
+
+
 class TableTruncated(TableChanged):
     """A captured table was emptied by TRUNCATE, which is never carried over by itself."""
 

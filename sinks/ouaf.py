@@ -10,12 +10,14 @@ Source: Oracle Utilities SDK, "Null Constraints"; column lists of several releas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 
 import oracledb
+
+from cdc.errors import OperatorError
 
 Value = str | Decimal | int | datetime | None
 
@@ -25,17 +27,26 @@ IN_LIST_SIZES = (1, 10, 100, 1000)
 
 @dataclass(frozen=True)
 class Column:
-    """A column as ALL_TAB_COLUMNS has it; `length` in characters, 0 for other than text."""
+    """A column as ALL_TAB_COLUMNS has it; `length` in characters, 0 for other than text.
+
+    `defaulted`: the database gives it a value where an insert does not name it.
+    """
 
     name: str
     type: str
     length: int
     nullable: bool
+    defaulted: bool = False
 
     @property
     def is_text(self) -> bool:
         """True for CHAR and VARCHAR2."""
         return self.type in ("CHAR", "VARCHAR2")
+
+    @property
+    def has_blank(self) -> bool:
+        """Has CC&B a value for a missing one: a blank, or 0?"""
+        return self.is_text or self.type in ("NUMBER", "FLOAT")
 
     def stored(self, value: str | Decimal | int | date | None) -> Value:
         """A value as the column stores it; None becomes what CC&B has for a missing one."""
@@ -59,8 +70,10 @@ def describe(cursor: oracledb.Cursor, owner: str, tables: Sequence[str]) -> dict
     """The columns of the tables that we may see, by table and name; missing tables are left out."""
     cursor.execute(describe_statement(len(tables)), [owner, *tables])
     found: dict[str, dict[str, Column]] = {}
-    for table, name, kind, length, nullable in cursor:
-        found.setdefault(table, {})[name] = Column(name, kind, int(length or 0), nullable == "Y")
+    for table, name, kind, length, nullable, default in cursor:
+        found.setdefault(table, {})[name] = Column(
+            name, kind, int(length or 0), nullable == "Y", bool(default)
+        )
     return found
 
 
@@ -68,8 +81,8 @@ def describe_statement(tables: int) -> str:
     """The query for the columns of so many tables."""
     names = ", ".join(f":{number}" for number in range(2, tables + 2))
     return (
-        "select TABLE_NAME, COLUMN_NAME, DATA_TYPE, CHAR_LENGTH, NULLABLE from ALL_TAB_COLUMNS "  # noqa: S608
-        f"where OWNER = :1 and TABLE_NAME in ({names}) order by TABLE_NAME, COLUMN_ID"
+        "select TABLE_NAME, COLUMN_NAME, DATA_TYPE, CHAR_LENGTH, NULLABLE, DEFAULT_LENGTH "  # noqa: S608
+        f"from ALL_TAB_COLUMNS where OWNER = :1 and TABLE_NAME in ({names}) order by TABLE_NAME, COLUMN_ID"
     )
 
 
@@ -91,13 +104,33 @@ def insert_statement(owner: str, name: str, table: Table, given: Sequence[str], 
 
 
 def insert_columns(table: Table, given: Sequence[str], literals: Mapping[str, str]) -> list[str]:
-    """Bound columns of an insert, in order: those given, then what else is NOT NULL."""
-    others = [
-        column.name
+    """Bound columns of an insert, in order: those given, then what else is NOT NULL.
+
+    Raises:
+        OperatorError: one of the latter is neither text nor number, so CC&B has no value for a missing one.
+    """
+    known = {*given, *literals}
+    wrong = unfillable(table, known)
+    if wrong:
+        raise OperatorError(
+            f"no value is known for NOT NULL column {', '.join(wrong)}",
+            hint="give the column a default in the database, or report its ALL_TAB_COLUMNS",
+        )
+    return [*given, *(column.name for column in _others(table, known))]
+
+
+def unfillable(table: Table, known: Collection[str]) -> list[str]:
+    """NOT NULL columns without a value that are neither text nor number, each with its type."""
+    return [f"{column.name} ({column.type})" for column in _others(table, known) if not column.has_blank]
+
+
+def _others(table: Table, known: Collection[str]) -> list[Column]:
+    """What is NOT NULL and has no value yet; a default does where CC&B has no blank."""
+    return [
+        column
         for column in table.values()
-        if not column.nullable and column.name not in given and column.name not in literals
+        if not (column.nullable or column.name in known or (column.defaulted and not column.has_blank))
     ]
-    return [*given, *others]
 
 
 def in_lists(values: Sequence[str]) -> list[list[str]]:

@@ -12,7 +12,7 @@ import oracledb
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.ports import Finding
 from sinks import ouaf
-from sinks.upload_tables import NEEDED, SOURCES, TYPES, WRITTEN, missing
+from sinks.upload_tables import NEEDED, SOURCES, TYPES, WRITTEN, missing, unfillable
 
 SYSTEM_RIGHTS = "select PRIVILEGE from SESSION_PRIVS"
 TABLE_RIGHTS = """
@@ -29,6 +29,12 @@ def findings(cursor: oracledb.Cursor, settings: OracleSystem, upload: PaymentUpl
                 "this release of CC&B is not known to ccbridge: report its ALL_TAB_COLUMNS")
         for name in missing(tables)
         if "." in name
+    ]  # fmt: skip
+    found += [
+        Finding(f"column {settings.owner}.{name}", "NOT NULL, and no value is known for a missing one",
+                "a column that may be NULL, or has a default",
+                "give it a default in the database, or report its ALL_TAB_COLUMNS")
+        for name in unfillable(tables)
     ]  # fmt: skip
     for table, column, value, setting in (
         (SOURCES, "EXT_SOURCE_ID", upload.external_source, "external_source"),

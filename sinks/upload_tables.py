@@ -9,7 +9,7 @@ Source: Oracle Utilities CC&B help, "Process X - Populate Payment Upload Staging
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import repeat
 
@@ -22,14 +22,16 @@ from sinks.ouaf import Table
 
 DEPOSIT, CONTROL, TENDER = "CI_DEP_CTL_ST", "CI_TNDR_CTL_ST", "CI_PAY_TNDR_ST"
 SOURCES, TYPES, ACCOUNTS, AGREEMENTS = "CI_TNDR_SRCE", "CI_TENDER_TYPE", "CI_ACCT", "CI_SA"
+CONTROL_STATUS = ("TND_CTL_STG_ST_FLG", "TNDR_CTL_STG_ST_FLG")
+"""Names of the tender control's status: of the databases that were seen, and in Oracle's help."""
 NEEDED: Mapping[str, Sequence[str]] = {
     DEPOSIT: (
         "EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "DEP_CTL_STG_ST_FLG", "TRANSMIT_DTTM", "CURRENCY_CD",
         "TOT_TNDR_CTL_AMT", "TOT_TNDR_CTL_CNT", "VERSION",
     ),
     CONTROL: (
-        "EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "EXT_BATCH_ID", "TND_CTL_STG_ST_FLG", "TOT_TNDR_AMT",
-        "TOT_TNDR_CNT", "VERSION",
+        "EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "EXT_BATCH_ID", CONTROL_STATUS[0], "TOT_TNDR_AMT", "TOT_TNDR_CNT",
+        "VERSION",
     ),
     TENDER: (
         "EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "EXT_BATCH_ID", "EXT_REFERENCE_ID", "PAY_TND_STG_ST_FLG",
@@ -74,7 +76,7 @@ _WRITES = {
     ),
     CONTROL: _Write(
         _BATCH | {"TOT_TNDR_AMT": "total", "TOT_TNDR_CNT": "tenders"},
-        {"VERSION": _FIRST_VERSION, "TND_CTL_STG_ST_FLG": _CONTROL_PENDING},
+        {"VERSION": _FIRST_VERSION, CONTROL_STATUS[0]: _CONTROL_PENDING},
     ),
     TENDER: _Write(
         _BATCH
@@ -116,6 +118,7 @@ class UploadTables:
         lacking = missing(self.tables)
         if lacking:
             raise OperatorError(f"{owner}: cannot see {', '.join(lacking)}", hint="run: ccbridge check")
+        self._control_status = control_status(self.tables[CONTROL])
 
     def deposits(self, cursor: oracledb.Cursor, source: str, transmission_ids: Sequence[str]) -> set[str]:
         """Which of the transmissions are there, whatever is in them."""
@@ -168,7 +171,7 @@ class UploadTables:
 
     def _insert(self, cursor: oracledb.Cursor, name: str, rows: pl.DataFrame) -> None:
         table: Table = self.tables[name]
-        written = _WRITES[name]
+        written = self._write(name)
         values = [
             map(table[column].stored, rows[written.given[column]].to_list())
             if column in written.given
@@ -177,8 +180,14 @@ class UploadTables:
         ]
         cursor.executemany(self._insert_statement(name), list(zip(*values, strict=True)))
 
-    def _insert_statement(self, name: str) -> str:
+    def _write(self, name: str) -> _Write:
+        """What is written into a table, with the names of this release."""
         written = _WRITES[name]
+        same = {self._control_status if key == CONTROL_STATUS[0] else key: v for key, v in written.same.items()}
+        return replace(written, same=same)
+
+    def _insert_statement(self, name: str) -> str:
+        written = self._write(name)
         return ouaf.insert_statement(self.owner, name, self.tables[name], written.columns, **written.literals)
 
     def statements(self) -> Iterator[str]:
@@ -247,5 +256,20 @@ def missing(tables: Mapping[str, Table]) -> list[str]:
         for name, columns in NEEDED.items()
         if name in tables
         for column in columns
-        if column not in tables[name]
+        if (control_status(tables[name]) if column == CONTROL_STATUS[0] else column) not in tables[name]
+    ]
+
+
+def control_status(control: Table) -> str:
+    """The name that this release has for the status of a tender control."""
+    return next((name for name in CONTROL_STATUS if name in control), CONTROL_STATUS[0])
+
+
+def unfillable(tables: Mapping[str, Table]) -> list[str]:
+    """Columns of the written tables for which no insert would have a value."""
+    return [
+        f"{name}.{column}"
+        for name in WRITTEN
+        if name in tables
+        for column in ouaf.unfillable(tables[name], {*NEEDED[name], *CONTROL_STATUS})
     ]

@@ -142,11 +142,20 @@ class Capture:
 
 
 def _stopped(batch: ChangeBatch) -> OperatorError | None:
-    """What became of tables that are not read any more, as one error; None if all are read."""
-    errors = [batch.stopped[table] for table in sorted(batch.stopped)]
+    """What became of tables that are not read any more, or not whole, as one error; None if all are well."""
+    told = (batch.stopped, batch.outdated)
+    errors = [of_table[table] for of_table in told for table in sorted(of_table)]
     if len(errors) < 2:
         return errors[0] if errors else None
-    return TableChanged("; ".join(map(str, errors)), hint=errors[0].hint)
+    joined = "; ".join(map(str, errors))
+    return TableChanged(joined, hint=errors[0].hint) if batch.stopped else _alike(errors[0], joined)
+
+
+def _alike(error: OperatorError, message: str) -> OperatorError:
+    """Another error of that class and hint."""
+    found = OperatorError(message, hint=error.hint)
+    found.code = error.code
+    return found
 
 
 def refuse_other_source(system: str, stored: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from cdc.flows import parts
 from cdc.flows.rule_set import load_rules
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
-from cdc.readers.logminer.grants import enter_grant, mining_grants, table_grants
+from cdc.readers.logminer.grants import dictionary_grants, enter_grant, mining_grants, table_grants
 from cdc.readers.logminer.selected import quoted
 from sinks.upload_tables import NEEDED, WRITTEN
 
@@ -73,6 +73,7 @@ def grants(
         yield enter_grant(user)
     if captured:
         yield f"-- captured by rule set {rule_set.name}"
+        yield from dictionary_grants(user, rds=rds)
         yield from table_grants(captured, user)
     if system in parts.targets(rule_set):
         yield "-- payment upload: looked up, and written"

@@ -25,6 +25,7 @@ DICTIONARY_VIEWS = (
     "V_$DATABASE", "V_$INSTANCE", "V_$THREAD", "V_$LOG", "V_$LOGFILE", "V_$LOG_HISTORY",
     "V_$ARCHIVED_LOG", "V_$ARCHIVE_DEST_STATUS", "V_$LOGMNR_LOGS", "V_$LOGMNR_CONTENTS",
     "V_$LOGMNR_PARAMETERS", "V_$TRANSACTION", "GV_$TRANSACTION", "V_$PARAMETER", "V_$NLS_PARAMETERS",
+    "DBA_OBJECTS",
 )  # fmt: skip
 """What a LogMiner session and its start-up checks look at."""
 

@@ -21,7 +21,7 @@ from cdc.config import OracleSystem
 from cdc.oracle.connect import entering
 from cdc.ports import ChangeReader
 from cdc.readers.logminer import LogMinerReader
-from cdc.readers.logminer.grants import enter_grant, mining_grants, table_grants
+from cdc.readers.logminer.grants import dictionary_grants, enter_grant, mining_grants, table_grants
 from sandbox.oracle_process import SYSTEM_PASSWORD, OracleProcess
 from tests.contract.reader_suite import TypeCase
 
@@ -194,6 +194,8 @@ class OracleSource:
                 cursor.execute(f"grant insert on {self.owner}.{table} to {bridge}")
             if pdb is not None:
                 cursor.execute(enter_grant(bridge).removesuffix(";"))
+            for grant in dictionary_grants(bridge):
+                cursor.execute(grant.removesuffix(";"))
             for grant in table_grants([TableName(self.owner, table) for table in (*TABLES, "ASIDE")], bridge):
                 cursor.execute(grant.removesuffix(";"))
 

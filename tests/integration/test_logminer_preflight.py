@@ -10,7 +10,7 @@ import pytest
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.errors import DatabaseUnreachable
 from cdc.ports import Finding
-from cdc.readers.logminer import LogMinerReader, table_checks
+from cdc.readers.logminer import LogMinerReader, support_checks, table_checks
 from cdc.readers.logminer.dictionary import CapturedTable
 from tests.contract.logminer_source import OracleSource, oracle_server, system_session
 from tests.contract.reader_suite import snapshot
@@ -177,12 +177,41 @@ def test_columns_that_take_their_table_with_them() -> None:
     name = TableName("CISADM", LONG_NAME)
     column = SourceColumn("ID", SourceType.NUMBER, "NUMBER")
     table = SourceTable(name, (column,), ("ID",))
-    captured = CapturedTable(table, table, {"PICTURE": "BFILE", "NOTE": "CLOB"})
-    found = [finding.found for finding in table_checks.column_findings(captured)]
-    assert found == [
+    excluded = {"PICTURE": "BFILE", "NOTE": "large, read by no rule", "OLD": "LONG"}
+    captured = CapturedTable(table, table, excluded | {"TOTAL": "virtual"})
+    found = [*table_checks.name_findings(captured), *support_checks.type_findings(captured, 19)]
+    assert [finding.found for finding in found] == [
         "a name of 32 characters: LogMiner does not support the table",
         "BFILE column PICTURE: LogMiner does not support the table",
     ]
+
+
+@pytest.mark.parametrize("kind", ["BFILE", "BOOLEAN", "JSON", "ROWID", "UROWID", "VECTOR"])
+@pytest.mark.parametrize("release", [12, 19, 21, 23])
+def test_types_that_make_their_rows_unsupported(kind: str, release: int) -> None:
+    """Not even the other columns of such a row are shown, so the table cannot be captured."""
+    (finding,) = support_checks.type_findings(excluding("DOC", kind), release)
+    assert finding.found == f"{kind} column DOC: LogMiner does not support the table"
+    assert not finding.advice
+
+
+def test_xml_is_not_captured_and_may_hide_its_rows() -> None:
+    """How LogMiner shows them depends on how the XML is stored."""
+    (finding,) = support_checks.type_findings(excluding("DOC", "XMLTYPE"), 19)
+    assert finding.advice
+
+
+@pytest.mark.parametrize(("release", "advice"), [(12, False), (18, True), (19, True), (23, True)])
+def test_object_types_depend_on_the_release(release: int, *, advice: bool) -> None:
+    """Simple ones are shown from 18 on; collections in them are not, so it stays advice."""
+    (finding,) = support_checks.type_findings(excluding("SHAPE", "SDO_GEOMETRY"), release)
+    assert "type SDO_GEOMETRY" in finding.found
+    assert finding.advice is advice
+
+
+def excluding(column: str, why: str) -> CapturedTable:
+    table = SourceTable(TableName("CISADM", "T"), (SourceColumn("ID", SourceType.NUMBER, "NUMBER"),), ("ID",))
+    return CapturedTable(table, table, {column: why})
 
 
 def test_a_destination_that_has_no_logs_is_a_finding(source: OracleSource) -> None:

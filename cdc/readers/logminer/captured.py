@@ -10,7 +10,6 @@ known whether today's dictionary can still decode rows of then. Read next: `cdc.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import structlog
 
 from cdc.changes import SourceColumn, SourceTable, TableName
-from cdc.errors import OperatorError, RedoUnreadable, TableChanged, read_anew
+from cdc.errors import OperatorError, RedoUnreadable, TableChanged, TableOutdated, read_anew
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead
 from cdc.readers.logminer import dictionary
@@ -28,6 +27,7 @@ from cdc.readers.logminer.ddl import exchanged_table, read_ddl
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
+from cdc.readers.logminer.object_numbers import ObjectNumbers
 from cdc.readers.logminer.rows import Code, LogRow, place
 from cdc.readers.logminer.session import MiningSession
 
@@ -35,6 +35,7 @@ CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NL
 UNDECODED = "OBJ# "
 PARTITION_LOST = re.compile(r"\b(?:truncate|drop|exchange)\s+(?:sub)?partition", re.IGNORECASE)
 """Partition maintenance that removes rows without logging their deletes."""
+PARTITION = re.compile(r"\b(?:sub)?partitions?\b", re.IGNORECASE)
 RENAMED = re.compile(r"\brename\s+to\b", re.IGNORECASE)
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,7 @@ class CapturedTables:
         readers: the reader of each table's texts; a stopped table keeps its last one.
         stopped: tables that are no longer read, each with the reason.
         large: all large columns of each table of which rules read at least one.
-        skipped_ids: rows by object id that no table is known for.
+        outdated: tables of which older rows have values that no redo brings; they are read on.
     """
 
     def __init__(
@@ -72,13 +73,13 @@ class CapturedTables:
         self._charset: str | None = None
         self._captured: dict[TableName, CapturedTable] = {}
         self._by_name: dict[tuple[str | None, str | None], TableName] = {}
-        self._by_id: dict[int, TableName] = {}
+        self._numbers = ObjectNumbers(system, session)
         self._shapes: dict[TableName, str] = {}
         self._altered: set[TableName] = set()
         self.readers: dict[TableName, ImageReader] = {}
         self.stopped: dict[TableName, OperatorError] = {}
         self.large: dict[TableName, tuple[SourceColumn, ...]] = {}
-        self.skipped_ids: Counter[int] = Counter()
+        self.outdated: dict[TableName, OperatorError] = {}
 
     def describe(self) -> Mapping[TableName, SourceTable]:
         """The captured tables that exist and are visible now, with large columns that no rule reads."""
@@ -98,7 +99,7 @@ class CapturedTables:
         self._captured = {**kept, **found}
         self.readers.update({name: self._reader(one, self._charset) for name, one in found.items()})
         self._by_name = {(name.schema, name.name): name for name in self._captured}
-        self._by_id = {number: name for name, one in self._captured.items() for number in one.object_ids}
+        self._numbers.learn(found)
         self.large.clear()
         self.large.update(
             (name, tuple(column for column in one.described.columns if column.large))
@@ -124,7 +125,7 @@ class CapturedTables:
     def begin_snapshot(self) -> Mapping[TableName, SourceTable]:
         """Describe the tables as a snapshot that is about to be taken finds them; none is stopped."""
         self._describe(self._tables)
-        self.stopped, self._altered = {}, set()
+        self.stopped, self.outdated, self._altered = {}, {}, set()
         self._shapes = {name: dictionary.shape(one) for name, one in self._captured.items()}
         return {name: captured.table for name, captured in self._captured.items()}
 
@@ -133,11 +134,12 @@ class CapturedTables:
         then = {TableName(schema, name): str(shape) for schema, name, shape in resume.get("shapes", ())}
         if not self._captured or {n: dictionary.shape(one) for n, one in self._captured.items()} != then:
             self._describe(self._tables)
-        self.skipped_ids.clear()
+        self._numbers.begin(resume)
         self.stopped = {
             TableName(schema, name): self._error(message, *code)
             for schema, name, message, *code in resume.get("stopped", ())
         }
+        self.outdated = outdated_tables(self._system, resume)
         self._shapes = {name: then.get(name, dictionary.shape(one)) for name, one in self._captured.items()}
         self._altered = {
             name
@@ -151,7 +153,11 @@ class CapturedTables:
     def resume(self) -> dict[str, Any]:
         """What a checkpoint must hold about the tables; JSON types."""
         shapes = [[name.schema, name.name, shape] for name, shape in sorted(self._shapes.items())]
-        found: dict[str, Any] = {"shapes": shapes}
+        found: dict[str, Any] = {"shapes": shapes, **self._numbers.resume()}
+        if self.outdated:
+            found["outdated"] = [
+                [name.schema, name.name, str(error)] for name, error in sorted(self.outdated.items())
+            ]
         if self.stopped:
             found["stopped"] = [
                 [name.schema, name.name, str(error), error.code]
@@ -164,12 +170,13 @@ class CapturedTables:
     def table_of(self, row: LogRow) -> TableName | None:
         """The table of a row, undecoded rows by their object id; None for others' and stopped ones."""
         if row.table is None and row.operation_code == Code.INTERNAL:
-            name, undecoded = self._by_id.get(row.data_obj or 0), False
+            name, undecoded = self._numbers.known(row.data_obj or 0), False
         elif row.owner != "UNKNOWN" or not (row.table or "").startswith(UNDECODED):
             name = self._by_name.get((row.owner, row.table))
             undecoded = row.status == 2 and "ismatch" in (row.info or "")
         else:
-            name, undecoded = self._by_object(row), True
+            number = int((row.table or "")[len(UNDECODED) :])
+            name, undecoded = self._numbers.table_of(number, self._captured), True
         if undecoded and name in self._altered and name not in self.stopped:
             self._stop(name, f"rows of {name} are older than its columns of today", row.scn)
         return None if self.stopped and name in self.stopped else name
@@ -179,21 +186,10 @@ class CapturedTables:
         one = self._captured.get(name)
         return one is None or bool(one.excluded) or any(column.large for column in one.described.columns)
 
-    def _by_object(self, row: LogRow) -> TableName | None:
-        number = int((row.table or "")[len(UNDECODED) :])
-        if number in self._by_id:
-            return self._by_id[number]
-        if number not in self.skipped_ids:
-            # a partition or index made since; or another table's
-            connection = self._session.tables_connection
-            ids = dictionary.object_ids(connection, tuple(self._captured), self._system)
-            self._by_id.update({one: name for name, numbers in ids.items() for one in numbers})
-            if number in self._by_id:
-                return self._by_id[number]
-            owner = dictionary.object_name(connection, number, self._system)
-            log.warning("undecoded_rows_skipped", system=self._system, object_id=number, object=owner)
-        self.skipped_ids[number] += 1
-        return None
+    @property
+    def skipped_rows(self) -> int:
+        """Undecoded rows of objects that are in no dictionary."""
+        return self._numbers.unexplained.total()
 
     # -- DDL -----------------------------------------------------------------------------------
 
@@ -226,14 +222,32 @@ class CapturedTables:
             lost.append("rows of a partition")
         if name in self._altered:
             lost.append("columns that older rows have")
+        if verb == "ALTER" and PARTITION.search(text) and (gone := self._numbers.gone_since(event.row.scn)):
+            lost.append(f"objects {', '.join(map(str, gone))}, whose rows may have been of its partitions")
         self._describe([name])
         now = self._captured.get(name)
         lost += _lost(before, now.table if now else None)
         if lost:
             self._stop(name, f"{verb} of {name} took away: {', '.join(dict.fromkeys(lost))}", event.row.scn)
         if now is not None:
+            if name not in self.stopped:
+                self._outdate(name, now, event.row.scn)
             self._shapes[name] = dictionary.shape(now)
             log.info("table_altered", system=self._system, table=str(name), position=event.row.scn)
+
+    def _outdate(self, name: TableName, now: CapturedTable, scn: int) -> None:
+        """Mark a table that got a column with a default: older rows have it, and no redo ever says so."""
+        known = self._read[name].names if name in self._read else frozenset(now.table.column_names)
+        added = dictionary.added_columns(self._shapes[name], now) & now.defaulted & known
+        if added:
+            message = (
+                f"{self._system}: {name} got {', '.join(sorted(added))} with a default at SCN {scn}: "
+                "rows from before have it, and the redo does not bring it"
+            )
+            self.outdated[name] = TableOutdated(self._system, message)
+            log.warning(
+                "table_outdated", system=self._system, table=str(name), columns=sorted(added), position=scn
+            )
 
     def concerns(self, event: DdlSeen) -> bool:
         """Whether DDL is about a captured table."""
@@ -273,6 +287,14 @@ class CapturedTables:
             "table_stopped", system=self._system, table=str(name), position=scn, error_code=error.code,
             reason=reason,
         )  # fmt: skip
+
+
+def outdated_tables(system: str, resume: Mapping[str, Any]) -> dict[TableName, OperatorError]:
+    """The tables that a checkpoint marks as outdated."""
+    return {
+        TableName(schema, name): TableOutdated(system, message)
+        for schema, name, message in resume.get("outdated", ())
+    }
 
 
 def _lost(before: SourceTable, now: SourceTable | None) -> list[str]:

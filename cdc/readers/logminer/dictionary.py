@@ -1,10 +1,15 @@
 """The captured tables as Oracle's dictionary describes them, and which object ids are theirs.
 
 LOB columns and extended strings are large: only those that a rule reads are captured. LONG, XML, JSON
-and object columns are not captured and do not appear among a table's columns. Read next:
+and object columns are not captured and do not appear among a table's columns; nor do invisible ones, and the
+hidden ones in which Oracle keeps XML and objects, which have the COLUMN_ID of their visible column.
+
+Object numbers come from DBA_OBJECTS: ALL_OBJECTS shows who was granted a table its partitions, but no
+subpartition, no partition that has such, and no index. Read next: `cdc.readers.logminer.object_numbers`,
 `cdc.readers.logminer.preflight`.
 
-Source: Oracle Database Reference 19c: ALL_TAB_COLS, ALL_CONSTRAINTS, ALL_OBJECTS, V$DATABASE.
+Source: Oracle Database Reference 19c: ALL_TAB_COLS, ALL_CONSTRAINTS, ALL_INDEXES, DBA_OBJECTS; the text of
+ALL_OBJECTS in DBA_VIEWS.
 """
 
 from __future__ import annotations
@@ -33,9 +38,11 @@ class CapturedTable:
     """A table with what only this reader needs of it.
 
     `table` has the captured columns, `described` also the large ones that no rule reads. `excluded` are
-    columns that are not captured, virtual ones too; `segment_columns` name and type by
+    columns that are not captured, virtual and invisible ones too; `segment_columns` name and type by
     the number a column has in the row (hidden and unused ones count), for undecoded rows; `object_ids`
-    are OBJECT_ID and DATA_OBJECT_ID of the table, its partitions and the index of an index-organised one.
+    are OBJECT_ID and DATA_OBJECT_ID of the table, its partitions and the index of an index-organised one;
+    `defaulted` are columns with a default, in which rows from before they were added have no value of their
+    own.
     """
 
     table: SourceTable
@@ -43,11 +50,15 @@ class CapturedTable:
     excluded: Mapping[str, str] = field(default_factory=dict)
     segment_columns: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     object_ids: frozenset[int] = frozenset()
+    defaulted: frozenset[str] = frozenset()
 
+
+INVISIBLE, VIRTUAL = "invisible", "virtual"
+"""Why a column is excluded whose type would do."""
 
 COLUMNS = """
 select owner, table_name, column_name, column_id, data_type, data_length, data_precision, data_scale,
-  nullable, char_length, segment_column_id, virtual_column
+  nullable, char_length, segment_column_id, virtual_column, hidden_column, user_generated, default_length
 from all_tab_cols where owner = :owner and table_name in ({names})
 order by table_name, column_id"""
 
@@ -56,19 +67,27 @@ select k.table_name, k.column_name
 from all_constraints c join all_cons_columns k
   on k.owner = c.owner and k.constraint_name = c.constraint_name
 where c.owner = :owner and c.constraint_type = 'P' and c.table_name in ({names})
+and c.status = 'ENABLED' and c.validated = 'VALIDATED'
 order by k.table_name, k.position"""
 
+UNIQUE_INDEXES = """
+select i.table_name, i.index_name, c.column_name
+from all_indexes i join all_ind_columns c on c.index_owner = i.owner and c.index_name = i.index_name
+where i.table_owner = :owner and i.uniqueness = 'UNIQUE' and i.status in ('VALID', 'N/A')
+and i.table_name in ({names})
+order by i.table_name, i.index_name, c.column_position"""
+
 OBJECTS = """
-select object_name, object_id, data_object_id from all_objects
+select object_name, object_id, data_object_id from dba_objects
 where owner = :owner and object_type like 'TABLE%' and object_name in ({names})"""
 
 INDEX_OBJECTS = """
 select i.table_name, o.object_id, o.data_object_id
-from all_indexes i join all_objects o on o.owner = i.owner and o.object_name = i.index_name
+from all_indexes i join dba_objects o on o.owner = i.owner and o.object_name = i.index_name
 where i.table_owner = :owner and i.index_type = 'IOT - TOP' and i.table_name in ({names})"""
 
 OBJECT_NAME = """
-select owner, object_name, object_type from all_objects where object_id = :id or data_object_id = :id"""
+select owner, object_name, object_type from dba_objects where object_id = :id or data_object_id = :id"""
 
 ESTIMATES = """
 select table_name, num_rows from all_tables where owner = :owner and table_name in ({names})"""
@@ -99,6 +118,7 @@ def captured_tables(
     system: str,
     *,
     read: Mapping[TableName, ColumnsRead] = MappingProxyType({}),
+    numbered: bool = True,
 ) -> Mapping[TableName, CapturedTable]:
     """The tables that exist and are visible, in the order asked for.
 
@@ -107,27 +127,36 @@ def captured_tables(
         tables: which ones.
         system: name of the source, for messages.
         read: what rules read; large columns that are not among it are excluded.
+        numbered: look for object numbers too, for which the user needs DBA_OBJECTS.
     """
     columns: dict[TableName, list[SourceColumn]] = {}
     excluded: dict[TableName, dict[str, str]] = {}
     segments: dict[TableName, dict[int, tuple[str, str]]] = {}
+    defaulted: dict[TableName, set[str]] = {}
     for owner, row in rows_by_owner(connection, COLUMNS, tables, system):
         table = TableName(owner, row[1])
         name, data_type = row[2], str(row[4])
         columns.setdefault(table, [])
         if row[10] is not None:  # a virtual column has no place in the row
             segments.setdefault(table, {})[int(row[10])] = (name, data_type)
-        if row[3] is None:
-            continue  # hidden or set unused: part of the row, not of the table
+        if row[12] == "YES" or row[3] is None:
+            # part of the row, not of the table: storage of another column, set unused, or invisible
+            if row[13] == "YES" and row[11] != "YES":
+                excluded.setdefault(table, {})[name] = INVISIBLE
+            continue
+        if row[14]:
+            defaulted.setdefault(table, set()).add(name)
         kind = source_type(data_type)
         if kind is None or row[11] == "YES":
-            excluded.setdefault(table, {})[name] = data_type
+            excluded.setdefault(table, {})[name] = VIRTUAL if row[11] == "YES" else data_type
             continue
         columns[table].append(_column(name, kind, row))
     keys: dict[TableName, list[str]] = {}
     for owner, row in rows_by_owner(connection, KEYS, columns, system):
         keys.setdefault(TableName(owner, row[0]), []).append(row[1])
-    ids = object_ids(connection, tuple(columns), system)
+    without = [name for name in columns if name not in keys]
+    keys |= _unique_keys(connection, {name: columns[name] for name in without}, system, read)
+    ids = object_ids(connection, tuple(columns), system) if numbered else {}
     found: dict[TableName, CapturedTable] = {}
     for table in tables:
         if table not in columns:
@@ -142,7 +171,37 @@ def captured_tables(
             excluded.get(table, {}) | dict.fromkeys(left_out, "large, read by no rule"),
             segments.get(table, {}),
             ids.get(table, frozenset()),
+            frozenset(defaulted.get(table, ())),
         )
+    return found
+
+
+def _unique_keys(
+    connection: oracledb.Connection,
+    columns: Mapping[TableName, Sequence[SourceColumn]],
+    system: str,
+    read: Mapping[TableName, ColumnsRead],
+) -> dict[TableName, list[str]]:
+    """A key for tables without a usable primary key: a unique index over columns that are never NULL.
+
+    Of several the one whose columns rules read, then the one with fewest columns, then by name.
+    """
+    indexes: dict[TableName, dict[str, list[str]]] = {}
+    if not columns:
+        return {}
+    for owner, (name, index, column) in rows_by_owner(connection, UNIQUE_INDEXES, columns, system):
+        indexes.setdefault(TableName(owner, name), {}).setdefault(index, []).append(column)
+    found: dict[TableName, list[str]] = {}
+    for table, by_name in indexes.items():
+        never_null = {column.name for column in columns[table] if not column.nullable}
+        names = read[table].names if table in read else frozenset()
+        usable = [
+            (not names >= set(key), len(key), index, key)
+            for index, key in by_name.items()
+            if never_null >= set(key)
+        ]
+        if usable:
+            found[table] = min(usable)[-1]
     return found
 
 
@@ -176,6 +235,12 @@ def is_extended(then: str, captured: CapturedTable) -> bool:
     """True if the columns of now are those of `then`, perhaps with others behind them."""
     count = int(then.partition(":")[0])
     return count <= len(captured.segment_columns) and _shape(captured, count) == then
+
+
+def added_columns(then: str, captured: CapturedTable) -> frozenset[str]:
+    """Columns that stand behind those of a former shape."""
+    count = int(then.partition(":")[0])
+    return frozenset(name for _, (name, _) in sorted(captured.segment_columns.items())[count:])
 
 
 def _shape(captured: CapturedTable, count: int) -> str:

@@ -29,6 +29,10 @@ MEMORY_VIEWS = ("V$MYSTAT", "V$STATNAME")
 """Needed only with a limit of memory for LogMiner sessions."""
 
 
+DICTIONARY_VIEWS = ("DBA_OBJECTS",)
+"""Needed where the tables are: ALL_OBJECTS leaves out subpartitions and indexes."""
+
+
 def needed_views(settings: OracleSystem, *, root: bool, inside: bool = False) -> tuple[str, ...]:
     """The views of SYS that a reader with these settings selects from.
 
@@ -90,6 +94,12 @@ def mining_grants(
 def enter_grant(user: str) -> str:
     """The right to enter a pluggable database, granted in it."""
     return f"grant set container to {user};"
+
+
+def dictionary_grants(user: str, *, rds: bool = False) -> Iterator[str]:
+    """Views of the dictionary, granted where the tables are."""
+    for view in DICTIONARY_VIEWS:
+        yield sys_grant(view, user, rds=rds)
 
 
 def table_grants(tables: Sequence[TableName], user: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from cdc.changes import ChangeBatch, TableChanges, TableName
@@ -41,6 +42,7 @@ class Output:
         checkpoint: makes the resume of a batch from the open transactions, its position, and whether all
             rows until there and none later were read.
         stopped: tables that are not read any more.
+        outdated: tables whose older rows have values that no redo brings.
         committed: commit SCN up to which all was read before; older transactions are dropped.
         max_changes: changes in one batch, about.
         resume: where reading began.
@@ -61,9 +63,10 @@ class Output:
         max_changes: int,
         resume: dict[str, Any],
         large: LargeRows | None = None,
+        outdated: Mapping[TableName, OperatorError] = MappingProxyType({}),
     ) -> None:
         self._system, self._maker, self._assembly = system, maker, assembly
-        self._checkpoint, self._stopped = checkpoint, stopped
+        self._checkpoint, self._stopped, self._outdated = checkpoint, stopped, outdated
         self.begun = self._committed = committed
         self._max_changes, self._resume = max_changes, resume
         self._large = large
@@ -144,7 +147,7 @@ class Output:
     def _batch(self, position: int, tables: dict[TableName, TableChanges], *, continues: bool) -> ChangeBatch:
         return ChangeBatch(
             self._system, Scn(position), tables, self._resume, continues=continues,
-            stopped=dict(self._stopped),
+            stopped=dict(self._stopped), outdated=dict(self._outdated),
         )  # fmt: skip
 
 

@@ -21,9 +21,10 @@ from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead, Finding
 from cdc.positions import Scn
 from cdc.readers.logminer import database_checks
+from cdc.readers.logminer.captured import outdated_tables
 from cdc.readers.logminer.containers import ROOT, Container, container_of
 from cdc.readers.logminer.dictionary import captured_tables
-from cdc.readers.logminer.grants import container_data, needed_views, sys_grant
+from cdc.readers.logminer.grants import DICTIONARY_VIEWS, container_data, needed_views, sys_grant
 from cdc.readers.logminer.mining_checks import NOW, MiningChecks, redo_findings
 from cdc.readers.logminer.probe import Probe
 from cdc.readers.logminer.session import MiningSession
@@ -74,10 +75,10 @@ def findings(
     if "V$CONTAINERS" not in hidden:
         found += check.shown()
     found += database_checks.character_set_findings(probe, inside)
-    captured = captured_tables(inside.connection, tables, system, read=read)
+    captured = captured_tables(inside.connection, tables, system, read=read, numbered=False)
     all_logged = database_checks.logs_all_columns(probe, inside, within)
     checks = TableChecks(inside, settings, captured, scn, all_logged)
-    of_tables = list(checks.findings(tables))
+    of_tables = [*check.dictionary(inside), *checks.findings(tables)]
     log = apply_log(settings)
     if log is not None:
         with oracle_errors(system), inside.connection.cursor() as cursor:
@@ -90,11 +91,15 @@ def findings(
 
 
 def missing_logs(session: MiningSession, system: str, resume: Mapping[str, Any]) -> list[Finding]:
-    """Archived logs that reading on from a checkpoint needs and that are not there."""
+    """Archived logs that reading on needs and that are not there; as advice, tables to be read again."""
     start = int(resume.get("restart_from", resume["read_from"]))
+    found = [
+        Finding(str(name), str(error), "every value of each row read", error.hint, advice=True)
+        for name, error in sorted(outdated_tables(system, resume).items())
+    ]
     if session.finds_logs:
-        return list(redo_findings(Probe(session.connection, system), start))
-    return list(_gaps(session, start))
+        return found + list(redo_findings(Probe(session.connection, system), start))
+    return found + list(_gaps(session, start))
 
 
 def _gaps(session: MiningSession, start: int) -> Iterator[Finding]:
@@ -134,6 +139,13 @@ class _Check:
         in_root = self.settings.pdb is not None and self.place.is_root
         for view in needed_views(self.settings, root=in_root, inside=self.place.is_pdb):
             if self.probe.is_refused(VISIBLE.format(view=view)):
+                fix = sys_grant(view, self.settings.user, rds=self.rds)
+                yield Finding(view, "not readable", "select granted", fix)
+
+    def dictionary(self, inside: Probe) -> Iterator[Finding]:
+        """May the user read the dictionary where the tables are?"""
+        for view in DICTIONARY_VIEWS:
+            if inside.is_refused(f"select 1 from {view} where 1 = 0"):  # noqa: S608
                 fix = sys_grant(view, self.settings.user, rds=self.rds)
                 yield Finding(view, "not readable", "select granted", fix)
 

@@ -195,7 +195,7 @@ class LogMinerReader:
         read_to = self._stream.read_to if self._stream is not None else 0
         return {
             "lag_scn": max(0, current - read_to) if read_to else 0,
-            "skipped_rows": self._captured.skipped_ids.total(),
+            "skipped_rows": self._captured.skipped_rows,
             "reselected_rows": self._reselect.counts["read"],
             "newer_rows": self._reselect.counts["newer"],
             **self._oldest_open.figures,

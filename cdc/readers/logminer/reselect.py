@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
+import oracledb
 import polars as pl
 import structlog
 
@@ -101,10 +102,22 @@ class Reselect:
             self._session.tables_connection.cursor() as cursor,
         ):
             cursor.arraysize = cursor.prefetchrows = LARGE_ROWS
+            cursor.setinputsizes(**_national(keys, group))
             cursor.execute(query(table, columns, group), binds)
             while some_rows := cursor.fetchmany(LARGE_ROWS):
                 rows += [[text_of_large(value) for value in row] for row in some_rows]
         return _canonical(rows, keys, columns)
+
+
+def _national(keys: Sequence[SourceColumn], group: Sequence[Branch]) -> dict[str, oracledb.DbType]:
+    """Types of binds for NCHAR and NVARCHAR2 keys: other texts lose what the database's own set lacks."""
+    places = [at for at, column in enumerate(keys) if column.declared.startswith(("NCHAR", "NVARCHAR2"))]
+    return {
+        f"k{number}_{row}_{at}": oracledb.DB_TYPE_NVARCHAR
+        for number, (_, some) in enumerate(group)
+        for row in range(len(some))
+        for at in places
+    }
 
 
 def _canonical(

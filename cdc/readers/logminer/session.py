@@ -32,6 +32,7 @@ from cdc.readers.logminer.host_time import parsed_offset
 from cdc.readers.logminer.listed_logs import ListedLogs
 from cdc.readers.logminer.logs import Gap, LogList, RedoThread, logs_to_mine
 from cdc.readers.logminer.rows import LogRow
+from cdc.readers.logminer.unseen_rows import show_archived_rows
 from cdc.readers.logminer.window import RedoState
 
 ARRAY_ROWS = 5_000
@@ -134,7 +135,10 @@ class MiningSession:
         return self._finds_logs
 
     def _open(self, *, in_root: bool) -> oracledb.Connection:
-        return connect(self._settings, module=f"ccbridge reader {self._system}", in_root=in_root)
+        opened = connect(self._settings, module=f"ccbridge reader {self._system}", in_root=in_root)
+        if not in_root or self._settings.pdb is None:
+            show_archived_rows(opened, self._tables, self._system)
+        return opened
 
     def renew_if_old(self) -> None:
         """Give up a LogMiner session that is old or large; the next use opens another one."""

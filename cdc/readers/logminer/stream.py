@@ -96,6 +96,7 @@ class Stream:
             self._system, maker, assembly, self._checkpoint, self._captured.stopped, committed, max_changes,
             dict(resume),
             LargeRows(self._system, self._captured.readers, self._captured.large, self._large.from_redo),
+            outdated=self._captured.outdated,
         )  # fmt: skip
         missed = MissedEnds(self._system, self._session)
         told_at = time.monotonic()

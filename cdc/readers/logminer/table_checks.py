@@ -20,6 +20,8 @@ from cdc.readers.logminer.grants import table_grants
 from cdc.readers.logminer.large_values import from_redo
 from cdc.readers.logminer.probe import Probe
 from cdc.readers.logminer.selected import quoted
+from cdc.readers.logminer.support_checks import listed_findings, release_of, type_findings, unsupported
+from cdc.readers.logminer.unseen_rows import policy_findings
 
 NAME_CHARACTERS = 30
 """LogMiner calls a table unsupported whose name, or a column's, is longer."""
@@ -61,6 +63,7 @@ class TableChecks:
 
     def findings(self, wanted: Sequence[TableName]) -> Iterator[Finding]:
         """Existence, rights and key, then what LogMiner does not support, then logging."""
+        release = release_of(self.probe)
         for name in wanted:
             one = self.captured.get(name)
             if one is None:
@@ -72,10 +75,16 @@ class TableChecks:
                 )
                 continue
             if not one.table.key:
-                yield Finding(str(name), "no primary key", "a primary key", "")
+                yield Finding(
+                    str(name), "no primary key", "one that is enabled and validated, or a unique index over "
+                    "columns that are never NULL",
+                )  # fmt: skip
             yield from self._rights(name)
-            yield from column_findings(one)
+            yield from name_findings(one)
+            yield from type_findings(one, release)
         yield from self._unsupported()
+        yield from listed_findings(self.probe, tuple(self.captured))
+        yield from policy_findings(self.probe, tuple(self.captured), self.settings.user)
         yield from self._supplemental()
         yield from self._from_redo()
 
@@ -91,11 +100,11 @@ class TableChecks:
         """Tables of which LogMiner shows nothing, or nothing that can be used."""
         names = tuple(self.captured)
         for owner, (table, column) in self._rows(NESTED, names):
-            yield _unsupported(TableName(owner, table), f"nested table {column}", "columns of plain types")
+            yield unsupported(TableName(owner, table), f"nested table {column}", "columns of plain types")
         for owner, (table, temporary, identity) in self._rows(TABLES, names):
             name = TableName(owner, table)
             if temporary == "Y":
-                yield _unsupported(name, "temporary table", "a table whose rows are in the redo")
+                yield unsupported(name, "temporary table", "a table whose rows are in the redo")
             if identity == "YES":
                 yield Finding(
                     str(name), "identity column: not all releases show rows of such tables",
@@ -137,21 +146,14 @@ class TableChecks:
         return rows_by_owner(self.probe.connection, statement, names, self.probe.system)
 
 
-def column_findings(captured: CapturedTable) -> Iterator[Finding]:
-    """Names that are too long, and columns that make LogMiner leave out the whole table."""
+def name_findings(captured: CapturedTable) -> Iterator[Finding]:
+    """Names that are too long."""
     name = captured.table.name
     if len(name.name) > NAME_CHARACTERS:
-        yield _unsupported(name, f"a name of {len(name.name)} characters", f"at most {NAME_CHARACTERS}")
+        yield unsupported(name, f"a name of {len(name.name)} characters", f"at most {NAME_CHARACTERS}")
     for column in captured.described.columns:
         if len(column.name) > NAME_CHARACTERS:
             subject = TableName(name.schema, f"{name.name}.{column.name}")
-            yield _unsupported(
+            yield unsupported(
                 subject, f"a name of {len(column.name)} characters", f"at most {NAME_CHARACTERS}"
             )
-    for column_name, data_type in captured.excluded.items():
-        if data_type == "BFILE":
-            yield _unsupported(name, f"BFILE column {column_name}", "no such column")
-
-
-def _unsupported(name: TableName, found: str, expected: str) -> Finding:
-    return Finding(str(name), f"{found}: LogMiner does not support the table", expected, "")

@@ -89,6 +89,8 @@ def _alter_session(session: EngineSession, command: Command, text: str) -> None:
             session.time_zone = value if ":" not in value else _signed(value)
         elif name == "CONTAINER":
             containers.enter(session, value)
+        elif name == "ROW ARCHIVAL VISIBILITY":
+            session.shows_archived = value == "ALL"
         elif name in session.nls:
             session.nls[name] = value
         elif name == "DDL_LOCK_TIMEOUT" and value.isdigit():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine import sql_types
 from sandbox.oracle.engine.catalog import Sequence
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.dml import kept, place_of
@@ -18,7 +19,15 @@ from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.redo_text import is_extended
 from sandbox.oracle.engine.sql_types import from_name
 from sandbox.oracle.engine.storage import WAIT_SLICE_S, within
-from sandbox.oracle.engine.store import KeyIndex, Shape, StoredColumn, Table
+from sandbox.oracle.engine.store import (
+    ARCHIVE_STATE,
+    FastDefault,
+    KeyIndex,
+    Segment,
+    Shape,
+    StoredColumn,
+    Table,
+)
 from sandbox.oracle.engine.syntax import (
     AlterTable,
     ColumnDefinition,
@@ -26,6 +35,7 @@ from sandbox.oracle.engine.syntax import (
     Constraint,
     CreateIndex,
     CreateTable,
+    Literal,
     Modification,
     Supplemental,
 )
@@ -66,7 +76,10 @@ def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan
     columns = _columns(statement, plan)
     _check_lengths(session, columns)
     number = catalog.new_object_id()
-    shape = Shape(owner, name, columns, (), (), False, False, number, number, 1, statement.temporary)
+    segments = tuple(_segments(session, statement.parts))
+    shape = Shape(
+        owner, name, columns, (), (), False, False, number, number, 1, statement.temporary, segments=segments
+    )  # fmt: skip
     table = Table(shape, next_identity=len(columns) + 1)
     for column in statement.columns:
         if column.identity:
@@ -110,6 +123,12 @@ def _columns(statement: CreateTable, plan: QueryPlan | None) -> tuple[StoredColu
             for at, (name, kind) in enumerate(zip(names, plan.types, strict=True), 1)
         )
     columns = tuple(_column(column, at) for at, column in enumerate(statement.columns, 1))
+    if statement.row_archival:
+        state = StoredColumn(
+            ARCHIVE_STATE, sql_types.text(4000), True, Literal(b"0", DbType.CHAR), len(columns) + 1,
+            invisible=True, system=True,
+        )  # fmt: skip
+        columns = (*columns, state)
     if len({column.name for column in columns}) != len(columns):
         raise OracleFault(957, "duplicate column name")
     return columns
@@ -128,8 +147,19 @@ def _add_identity(session: EngineSession, table: Table, name: str) -> None:
     table.shape = replace(table.shape, columns=columns)
 
 
+def _segments(session: EngineSession, parts: abc.Sequence[tuple[str, str]]) -> abc.Iterator[Segment]:
+    """Partitions and subpartitions, or the index that an index-organised table is."""
+    for at, (name, kind) in enumerate(parts):
+        # a partition of subpartitions holds no rows itself
+        below = parts[at + 1][1] if at + 1 < len(parts) else ""
+        composite = kind == "TABLE PARTITION" and below == "TABLE SUBPARTITION"
+        yield Segment(name, kind, session.catalog.new_object_id(), stored=not composite)
+
+
 def _column(written: ColumnDefinition, identity: int) -> StoredColumn:
-    return StoredColumn(written.name, from_name(written.type), written.nullable, written.default, identity)
+    return StoredColumn(
+        written.name, from_name(written.type), written.nullable, written.default, identity, written.invisible
+    )  # fmt: skip
 
 
 def add_key(session: EngineSession, table: Table, constraint: Constraint) -> None:
@@ -142,13 +172,14 @@ def add_key(session: EngineSession, table: Table, constraint: Constraint) -> Non
     if primary and table.primary() is not None:
         raise OracleFault(2260, "table can have only one primary key")
     name = constraint.name or f"SYS_C{session.catalog.new_object_id():07d}"
-    index = KeyIndex(name, table.owner, places, unique=True, primary=primary)
-    index.constraint = True
+    index = KeyIndex(name, table.owner, places, unique=constraint.enabled, primary=primary)
+    index.constraint, index.object_id = True, session.catalog.new_object_id()
+    index.enabled, index.validated = constraint.enabled, constraint.validated
     _fill(session, table, index)
     table.indexes.append(index)
     if primary:
         columns = tuple(
-            replace(column, nullable=False) if place in places else column
+            replace(column, nullable=False) if place in places and constraint.validated else column
             for place, column in enumerate(table.shape.columns)
         )
         table.shape = replace(table.shape, columns=columns, key=places)
@@ -205,7 +236,7 @@ def change_supplemental(session: EngineSession, table: Table, change: Supplement
 
 
 def alter_table(session: EngineSession, statement: AlterTable, planner: QueryPlanner, text: str) -> None:
-    """Alter a table. Columns added get their default in all rows, which no redo shows."""
+    """Alter a table. Columns added get their default in all rows, which no redo shows then or later."""
     table = owned_table(session, statement.owner, statement.name, "ALTER")
     storage, catalog = session.storage, session.catalog
     with storage.lock:
@@ -217,6 +248,14 @@ def alter_table(session: EngineSession, statement: AlterTable, planner: QueryPla
             add_key(session, table, constraint)
         if statement.drop_constraint is not None:
             _drop_constraint(table, statement.drop_constraint)
+        if statement.key_state is not None:
+            state = statement.key_state
+            for index in table.indexes:
+                if index.primary:
+                    index.enabled, index.validated = state.enabled, state.validated
+                    index.unique = state.enabled
+        if statement.split:
+            _split(session, table, statement.split)
         if statement.add:
             _add_columns(table, statement.add, planner, session)
         if statement.modify:
@@ -259,6 +298,16 @@ def owned_table(session: EngineSession, owner: str | None, name: str, privilege:
         if not held.may(session.user, privilege, (table.owner, table.name)):
             raise OracleFault(1031, "insufficient privileges")
     return table
+
+
+def _split(session: EngineSession, table: Table, names: abc.Sequence[str]) -> None:
+    """Make two partitions of one: the first name's object is gone, those of the others are new."""
+    old, *new = names
+    if not any(segment.name == old for segment in table.shape.segments):
+        raise OracleFault(2149, "Specified partition does not exist")
+    kept_ones = [segment for segment in table.shape.segments if segment.name != old]
+    made = _segments(session, [(name, "TABLE PARTITION") for name in new])
+    table.shape = replace(table.shape, segments=(*kept_ones, *made), version=table.shape.version + 1)
 
 
 def _require_idle(session: EngineSession, table: Table) -> None:
@@ -311,7 +360,7 @@ def _add_columns(
             raise OracleFault(1758, "table must be empty to add mandatory (NOT NULL) column")
         added.append(column)
         cells.append(cell)
-    extra = tuple(cells)
+    extra = tuple(None if cell is None else FastDefault(cell) for cell in cells)
     _rewrite(table, lambda row: row + extra)
     table.shape = replace(
         table.shape, columns=(*table.shape.columns, *added), version=table.shape.version + 1
@@ -472,6 +521,7 @@ def create_index(session: EngineSession, statement: CreateIndex, text: str) -> N
                 unique=statement.unique,
                 primary=False,
             )
+            index.object_id = session.catalog.new_object_id()
             _fill(session, table, index)
             table.indexes.append(index)
         session.catalog.changed()

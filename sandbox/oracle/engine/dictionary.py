@@ -37,6 +37,11 @@ _TYPE_NAMES = {
 }
 
 
+_BINARY = SqlType(DbType.BLOB, 4000, 0, 0, 0)
+_HIDDEN = 18
+"""Place of HIDDEN_COLUMN among the columns of TAB_COLS."""
+
+
 def type_name(kind: SqlType) -> str:
     """DATA_TYPE of a column."""
     if kind.opaque:
@@ -53,6 +58,19 @@ def views(database: OracleDatabase) -> list[FixedView]:
     for name, columns, rows in _definitions(database):
         found.extend(_family(name, columns, rows))
     found.extend(rights_views.views(database))
+
+    def redactions(env: Env) -> Rows:
+        for table in seen_tables(env, "DBA"):
+            for name in table.redacted:
+                yield (table.owner, table.name, name, "1=1", "YES", None)
+
+    found.append(
+        view(
+            "REDACTION_POLICIES",
+            "OBJECT_OWNER:128 OBJECT_NAME:128 POLICY_NAME:128 EXPRESSION:4000 ENABLE:7 POLICY_DESCRIPTION:99",
+            redactions,
+        )
+    )
 
     def nls(env: Env) -> Rows:
         yield from {**NLS, **character_sets(env), "NLS_RDBMS_VERSION": VERSION}.items()
@@ -129,21 +147,32 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
             yield (*row, None, None)
 
     def columns(env: Env, which: str) -> Rows:
+        """TAB_COLUMNS: what is not hidden."""
+        return (row for row in all_columns(env, which) if row[_HIDDEN] == "NO")
+
+    def all_columns(env: Env, which: str) -> Rows:
         for table in seen_tables(env, which):
-            for number, column in enumerate(table.shape.columns, 1):
-                yield _column_row(table, column, number)
+            number = 0
+            for segment, column in enumerate(table.shape.columns, 1):
+                number += not column.invisible
+                yield _column_row(table, column, None if column.invisible else number, segment)
+                if column.type.opaque == "XMLTYPE":  # kept in a hidden column with the number of this one
+                    last = len(table.shape.columns) + segment
+                    kept_in = StoredColumn(f"SYS_NC{last:05d}$", _BINARY, invisible=True, system=True)
+                    yield _column_row(table, kept_in, number, last)
 
     def constraints(env: Env, which: str) -> Rows:
         for table in seen_tables(env, which):
             for index in table.indexes:
                 if index.constraint:
                     kind = "P" if index.primary else "U"
+                    status = "ENABLED" if index.enabled else "DISABLED"
                     yield (
-                        *(table.owner, index.name, kind, table.name, None, None, None, "ENABLED"),
+                        *(table.owner, index.name, kind, table.name, None, None, None, status),
                         *(
                             "NOT DEFERRABLE",
                             "IMMEDIATE",
-                            "VALIDATED",
+                            "VALIDATED" if index.validated else "NOT VALIDATED",
                             "USER NAME",
                             index.owner,
                             index.name,
@@ -170,11 +199,14 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
     def indexes(env: Env, which: str) -> Rows:
         for table in seen_tables(env, which):
             for index in table.indexes:
-                unique = "UNIQUE" if index.unique else "NONUNIQUE"
+                if not index.enabled:
+                    continue
+                unique = "UNIQUE" if index.unique and index.validated else "NONUNIQUE"
+                iot = index.primary and any(one.kind == "INDEX" for one in table.shape.segments)
                 yield (
                     index.owner,
                     index.name,
-                    "NORMAL",
+                    "IOT - TOP" if iot else "NORMAL",
                     table.owner,
                     table.name,
                     "TABLE",
@@ -196,11 +228,16 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
 
     def objects(env: Env, which: str) -> Rows:
         for table in seen_tables(env, which):
-            shape = table.shape
-            yield (
-                *(shape.owner, shape.name, None, shape.object_id, shape.data_object_id, "TABLE"),
-                *(time(table.created_at), time(table.defined_at), None, "VALID", "N", "N", "N", 1, None),
-            )
+            for name, part, number, kind in _objects_of(table, all_of_it=_sees_parts(env, which, table)):
+                stored = number if number != table.shape.object_id else table.shape.data_object_id
+                holds_rows = kind == "INDEX" or any(
+                    one.object_id == number and one.stored for one in table.shape.segments
+                )
+                has_rows = holds_rows or (kind == "TABLE" and not table.shape.segments)
+                yield (
+                    *(table.owner, name, part, number, stored if has_rows else None, kind),
+                    *(time(table.created_at), time(table.defined_at), None, "VALID", "N", "N", "N", 1, None),
+                )
         for sequence in env.session.catalog.sequences.values():
             if which == "USER" and sequence.owner != env.session.user:
                 continue
@@ -236,6 +273,14 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
         names = ("MIN", "PRIMARY KEY", "UNIQUE", "FOREIGN KEY", "ALL")
         yield (*("YES" if name in found else "NO" for name in names), "NO", "NO")
 
+    def policies(env: Env, which: str) -> Rows:
+        for table in seen_tables(env, which):
+            for name in table.policies:
+                yield (
+                    *(table.owner, table.name, "SYS_DEFAULT", name, table.owner, None, "HIDE", "YES", "NO"),
+                    *("NO", "NO", "NO", "NO", "YES", "NO", "DYNAMIC", "NO"),
+                )
+
     def comments(env: Env, which: str) -> Rows:
         for table in seen_tables(env, which):
             yield (table.owner, table.name, "TABLE", table.comments.get(""), 0)
@@ -267,7 +312,7 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
         ("TABLES", table_columns, tables),
         ("ALL_TABLES", f"{table_columns} TABLE_TYPE:128 TABLE_TYPE_OWNER:128", all_tables),
         ("TAB_COLUMNS", column_columns, columns),
-        ("TAB_COLS", column_columns, columns),
+        ("TAB_COLS", column_columns, all_columns),
         (
             "CONSTRAINTS",
             "OWNER:128 CONSTRAINT_NAME:128 CONSTRAINT_TYPE:1 "
@@ -327,6 +372,13 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
             column_comments,
         ),
         (
+            "POLICIES",
+            "OBJECT_OWNER:128 OBJECT_NAME:128 POLICY_GROUP:128 POLICY_NAME:128 PF_OWNER:128 PACKAGE:128 "
+            "FUNCTION:128 SEL:3 INS:3 UPD:3 DEL:3 IDX:3 CHK_OPTION:3 ENABLE:3 STATIC_POLICY:3 POLICY_TYPE:24 "
+            "LONG_PREDICATE:3",
+            policies,
+        ),
+        (
             "SUPPLEMENTAL_LOGGING",
             "MINIMAL:3 PRIMARY_KEY:3 UNIQUE_INDEX:3 FOREIGN_KEY:3 ALL_COLUMN:3 PROCEDURAL:3 SUBSET_REP:3",
             levels,
@@ -350,7 +402,35 @@ def _is_identity(column: StoredColumn) -> bool:
     return isinstance(default, ColumnRef) and default.parts[-2].startswith(IDENTITY_SEQUENCE)
 
 
-def _column_row(table: Table, column: StoredColumn, number: int) -> Sequence[object]:
+def _sees_parts(env: Env, which: str, table: Table) -> bool:
+    """Does the view show subpartitions and indexes of a table? ALL_OBJECTS does to its owner only.
+
+    Who was granted the table alone is shown the table, and partitions that have no subpartitions; a system
+    privilege on any table shows all.
+    """
+    user = env.session.user
+    powers = ("SELECT ANY TABLE", "INSERT ANY TABLE", "UPDATE ANY TABLE", "DELETE ANY TABLE")
+    return (
+        which != "ALL" or table.owner == user or any(env.session.users.has(user, power) for power in powers)
+    )  # fmt: skip
+
+
+def _objects_of(table: Table, *, all_of_it: bool) -> Iterator[tuple[str, str | None, int, str]]:
+    """Name, part, OBJECT_ID and type of everything of a table that has an object number."""
+    shape = table.shape
+    yield shape.name, None, shape.object_id, "TABLE"
+    is_composite = any(segment.kind == "TABLE SUBPARTITION" for segment in shape.segments)
+    for segment in shape.segments:
+        if segment.kind == "INDEX":
+            continue
+        if all_of_it or (segment.kind == "TABLE PARTITION" and not is_composite):
+            yield shape.name, segment.name, segment.object_id, segment.kind
+    for index in table.indexes if all_of_it else ():
+        own = next((one.object_id for one in shape.segments if one.kind == "INDEX" and index.primary), None)
+        yield index.name, None, own or index.object_id, "INDEX"
+
+
+def _column_row(table: Table, column: StoredColumn, number: int | None, segment: int) -> Sequence[object]:
     kind = column.type
     is_text = kind.base in (DbType.VARCHAR2, DbType.CHAR)
     is_number = kind.base is DbType.NUMBER
@@ -358,10 +438,18 @@ def _column_row(table: Table, column: StoredColumn, number: int) -> Sequence[obj
     scale: int | None = kind.scale if kind.scale != -127 else None
     if not is_number and kind.base not in (DbType.TIMESTAMP, DbType.TIMESTAMP_TZ, DbType.TIMESTAMP_LTZ):
         scale = None
+    hidden = "YES" if column.invisible else "NO"
     return (
         *(table.owner, table.name, column.name, type_name(kind), None, None, length),
         *(kind.precision or None if is_number else None, scale, "Y" if column.nullable else "N", number),
-        *(None, None, None, "CHAR_CS" if is_text else None, kind.chars if is_text else None),
-        *(kind.chars if is_text else 0, "C" if is_text else None, "NO", "NO", number, number, column.name),
-        *("YES", "YES" if _is_identity(column) else "NO", "NO"),
+        *(
+            None if column.default is None else 1,
+            None,
+            None,
+            "CHAR_CS" if is_text else None,
+            kind.chars if is_text else None,
+        ),
+        *(kind.chars if is_text else 0, "C" if is_text else None, hidden, "NO"),
+        *(segment, segment, column.name),
+        *("NO" if column.system else "YES", "YES" if _is_identity(column) else "NO", "NO"),
     )

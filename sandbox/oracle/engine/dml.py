@@ -99,7 +99,9 @@ class InsertPlan:
     def __init__(self, planner: QueryPlanner, statement: Insert) -> None:
         self.table = target(planner, statement.table, "INSERT")
         table = self.table
-        names = statement.columns or tuple(column.name for column in table.shape.columns)
+        names = statement.columns or tuple(
+            column.name for column in table.shape.columns if not column.invisible
+        )
         places = [place_of(table, name) for name in names]
         if len(set(places)) != len(places):
             raise OracleFault(957, "duplicate column name")

@@ -163,7 +163,8 @@ def builder(context: LogContext, wanted: frozenset[int]) -> Callable[[int, Recor
     def build(place: int, record: Record) -> list[Cell]:
         key = (record.shape, record.operation, record.undo)
         base = tables.get(key)
-        if base is None or record.operation is ddl:
+        parted = record.shape is not None and bool(record.shape.segments)  # each row has its part's number
+        if base is None or parted or record.operation is ddl:
             base = [None] * len(COLUMNS)
             for at, get in by_table:
                 base[at] = get(place, record)
@@ -320,11 +321,9 @@ def _object_columns(context: LogContext) -> dict[str, Getter]:
             return None
         found = owners.get(shape)
         if found is None:
-            if context.is_known(shape):
-                found = shape.owner.encode(), shape.name.encode()
-            else:
-                found = b"UNKNOWN", f"OBJ# {shape.object_id}".encode()
-            owners[shape] = found
+            if not context.is_known(shape):
+                return b"UNKNOWN", f"OBJ# {shape.segment_id(max(record.row, 0))}".encode()
+            found = owners[shape] = shape.owner.encode(), shape.name.encode()
         return found
 
     def owner(place: int, record: Record) -> Cell:
@@ -353,6 +352,9 @@ def _object_columns(context: LogContext) -> dict[str, Getter]:
     def number(name: str) -> Getter:
         return lambda place, record: _number(getattr(record.shape, name)) if record.shape else _NONE
 
+    def segment(place: int, record: Record) -> Cell:
+        return _number(record.shape.segment_id(max(record.row, 0))) if record.shape else _NONE
+
     return {
         "SEG_OWNER": owner,
         "SEG_NAME": table,
@@ -360,7 +362,7 @@ def _object_columns(context: LogContext) -> dict[str, Getter]:
         "SEG_TYPE": lambda place, record: _number(2) if record.shape else _NONE,
         "SEG_TYPE_NAME": lambda place, record: b"TABLE" if record.shape else None,
         "TABLE_SPACE": lambda place, record: b"USERS" if record.shape else None,
-        "DATA_OBJ#": number("object_id"),
+        "DATA_OBJ#": segment,
         "DATA_OBJD#": number("data_object_id"),
         "DATA_OBJV#": number("version"),
         "INFO": info,

@@ -208,7 +208,10 @@ class Mining:
 
     def _redo(self, record: Record) -> bytes:
         if record.operation in _DATA and record.shape is not None:
-            return self._renderer(record.shape).text(record).encode(errors=cells.AS_IT_IS)
+            text, shape = self._renderer(record.shape).text(record), record.shape
+            if shape.segments and not self.context.is_known(shape):
+                text = text.replace(f"OBJ# {shape.object_id}", f"OBJ# {shape.segment_id(record.row)}", 1)
+            return text.encode(errors=cells.AS_IT_IS)
         if record.operation is Operation.DDL and record.after:
             return (record.after[0] or b"") + self._end
         return _FIXED_TEXT[record.operation] + self._end

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sandbox.oracle import cells
 from sandbox.oracle.engine import containers, mining
 from sandbox.oracle.engine.conversions import number_of_text
+from sandbox.oracle.engine.store import Table
 from sandbox.oracle.interface import Cell, OracleFault
 
 if TYPE_CHECKING:
@@ -130,6 +131,36 @@ def _revoke_admin(session: EngineSession, arguments: Arguments) -> None:
     session.users.get(arguments.text("GRANTEE").strip('"').upper()).goldengate = False
 
 
+def _policed(session: EngineSession, arguments: Arguments) -> Table:
+    session.users.require(session.user, "ALTER ANY TABLE")
+    table = session.catalog.resolve(
+        arguments.text("OBJECT_SCHEMA").upper(), arguments.text("OBJECT_NAME").upper(), session.schema
+    )
+    if not isinstance(table, Table):
+        raise OracleFault(942, "table or view does not exist")
+    session.catalog.changed()
+    return table
+
+
+def _add_policy(session: EngineSession, arguments: Arguments) -> None:
+    """A policy of DBMS_RLS hides all rows; its function is not run."""
+    _policed(session, arguments).policies.append(arguments.text("POLICY_NAME").upper())
+
+
+def _drop_policy(session: EngineSession, arguments: Arguments) -> None:
+    _policed(session, arguments).policies.remove(arguments.text("POLICY_NAME").upper())
+
+
+def _add_redaction(session: EngineSession, arguments: Arguments) -> None:
+    """A policy of DBMS_REDACT is listed; values are not masked."""
+    table = _policed(session, arguments)
+    table.redacted[arguments.text("POLICY_NAME").upper()] = arguments.text("COLUMN_NAME").upper()
+
+
+def _drop_redaction(session: EngineSession, arguments: Arguments) -> None:
+    del _policed(session, arguments).redacted[arguments.text("POLICY_NAME").upper()]
+
+
 def _set_identifier(session: EngineSession, arguments: Arguments) -> None:
     session.client = replace(session.client, identifier=arguments.text("CLIENT_ID"))
 
@@ -167,6 +198,7 @@ def _sleep(session: EngineSession, arguments: Arguments) -> None:
     session.wait(arguments.seconds("SECONDS"))
 
 
+_POLICY = ("OBJECT_SCHEMA", "OBJECT_NAME", "POLICY_NAME")
 _ADMIN = ("GRANTEE", "PRIVILEGE_TYPE", "GRANT_SELECT_PRIVILEGES", "DO_GRANTS")
 _START = ("STARTSCN", "ENDSCN", "STARTTIME", "ENDTIME", "DICTFILENAME", "OPTIONS")
 PROCEDURES = {
@@ -176,6 +208,12 @@ PROCEDURES = {
     "DBMS_LOGMNR.END_LOGMNR": Procedure((), _end_logmnr),
     "DBMS_GOLDENGATE_AUTH.GRANT_ADMIN_PRIVILEGE": Procedure(_ADMIN, _grant_admin),
     "DBMS_GOLDENGATE_AUTH.REVOKE_ADMIN_PRIVILEGE": Procedure(_ADMIN, _revoke_admin),
+    "DBMS_RLS.ADD_POLICY": Procedure((*_POLICY, "FUNCTION_SCHEMA", "POLICY_FUNCTION"), _add_policy),
+    "DBMS_RLS.DROP_POLICY": Procedure(_POLICY, _drop_policy),
+    "DBMS_REDACT.ADD_POLICY": Procedure(
+        (*_POLICY, "COLUMN_NAME", "FUNCTION_TYPE", "EXPRESSION"), _add_redaction
+    ),
+    "DBMS_REDACT.DROP_POLICY": Procedure(_POLICY, _drop_redaction),
     "DBMS_SESSION.SET_IDENTIFIER": Procedure(("CLIENT_ID",), _set_identifier),
     "DBMS_SESSION.CLEAR_IDENTIFIER": Procedure((), _clear_identifier),
     "DBMS_APPLICATION_INFO.SET_MODULE": Procedure(("MODULE_NAME", "ACTION_NAME"), _set_module),

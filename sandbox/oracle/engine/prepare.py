@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,14 @@ from sandbox.oracle.engine.merge import MergePlan
 from sandbox.oracle.engine.query import QueryPlan, QueryPlanner
 from sandbox.oracle.engine.read_statement import StatementReader
 from sandbox.oracle.engine.sql_types import SqlType
+from sandbox.oracle.engine.store import ARCHIVE_STATE, Table
 from sandbox.oracle.engine.syntax import (
+    ColumnRef,
+    Compare,
     Delete,
+    Expression,
     Insert,
+    Literal,
     Merge,
     Select,
     SetQuery,
@@ -82,6 +87,18 @@ class Finder:
         self.find = session.find
         self._session = session
 
+    def conditions(self, table: Table, alias: str | None) -> Iterator[Expression]:
+        """Rows that are archived are left out unless the session asked for them; a policy hides all rows."""
+        session = self._session
+        exempt = session.user in ("SYS", table.owner) or session.users.has(
+            session.user, "EXEMPT ACCESS POLICY"
+        )
+        if table.policies and not exempt:
+            yield Compare("=", Literal(b"0", DbType.CHAR), Literal(b"1", DbType.CHAR))
+        if not session.shows_archived and table.shape.place(ARCHIVE_STATE) is not None:
+            column = ColumnRef((alias, ARCHIVE_STATE) if alias else (ARCHIVE_STATE,))
+            yield Compare("=", column, Literal(b"0", DbType.CHAR))
+
     def sequence(self, parts: tuple[str, ...]) -> Callable[[Env], bytes] | None:
         """What yields a sequence's values; CURRVAL is the last one this session took."""
         session = self._session
@@ -120,7 +137,7 @@ class PlanCache:
         """
         key = (
             *(text, session.user, session.schema, session.container.name),
-            *(tuple(kinds), session.catalog.version),
+            *(tuple(kinds), session.catalog.version, session.shows_archived),
         )
         found = self._plans.get(key)
         if found is None:

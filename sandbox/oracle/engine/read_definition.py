@@ -96,15 +96,24 @@ class DefinitionReader(AccountReader):
                 if not self.accept_sign(","):
                     break
             self.expect_sign(")")
-        query = None
+        query, archival = None, False
+        parts: list[tuple[str, str]] = []
         while not self.is_end():
             if self.accept("AS"):
                 query = self.query()
                 break
-            self._table_option(temporary)
+            if self.accept("ROW", "ARCHIVAL"):
+                archival = True
+            elif self.accept("ORGANIZATION", "INDEX"):
+                parts.append((f"SYS_IOT_TOP_{name}", "INDEX"))
+            elif self.accept("PARTITION", "BY"):
+                parts += self._partitions()
+            else:
+                self._table_option(temporary)
         return CreateTable(
-            owner, name, tuple(columns), tuple(constraints), query, temporary, tuple(supplemental)
-        )
+            owner, name, tuple(columns), tuple(constraints), query, temporary, tuple(supplemental),
+            tuple(parts), archival,
+        )  # fmt: skip
 
     def _table_option(self, temporary: bool) -> None:
         """Take a clause behind the columns of CREATE TABLE."""
@@ -117,6 +126,7 @@ class DefinitionReader(AccountReader):
         name = self.name()
         kind = self.type_name()
         nullable, primary, unique, default, identity = True, False, False, None, False
+        invisible = self.accept("INVISIBLE")
         while True:
             if self.accept("DEFAULT"):
                 if self.is_word("ON"):
@@ -126,8 +136,10 @@ class DefinitionReader(AccountReader):
                 identity, nullable = self._identity(), False
             elif self.accept("NOT", "NULL"):
                 nullable = False
-            elif self.accept("NULL") or self.accept("ENABLE"):
+            elif self.accept("NULL") or self.accept("ENABLE") or self.accept("VISIBLE"):
                 pass
+            elif self.accept("INVISIBLE"):
+                invisible = True
             elif self.accept("CONSTRAINT"):
                 self.name()
             elif self.accept("PRIMARY", "KEY"):
@@ -141,7 +153,7 @@ class DefinitionReader(AccountReader):
                 self.condition()
                 self.expect_sign(")")
             else:
-                return ColumnDefinition(name, kind, nullable, default, primary, unique, identity)
+                return ColumnDefinition(name, kind, nullable, default, primary, unique, identity, invisible)
 
     def _identity(self) -> bool:
         """GENERATED { ALWAYS | BY DEFAULT [ON NULL] } AS IDENTITY, without options."""
@@ -174,20 +186,33 @@ class DefinitionReader(AccountReader):
             self.condition()
             self.expect_sign(")")
             result = Constraint("check", name)
-        self._state(result)
+        result = self._state(result)
         if self.accept("USING", "INDEX"):
             if self.token.kind in (Kind.NAME, Kind.QUOTED) and not self.physical():
                 self.name()
             self.all_physical()
-            self._state(result)
+            result = self._state(result)
         return result
 
-    def _state(self, constraint: Constraint) -> None:
-        """Take ENABLE and the like. Foreign keys and checks are not enforced anyway; keys always are."""
-        enforced = constraint.kind in ("primary", "unique")
+    def _state(self, constraint: Constraint) -> Constraint:
+        """ENABLE or DISABLE, VALIDATE or NOVALIDATE: what a constraint is, or becomes."""
         while word := self.any_of("ENABLE", "DISABLE", "VALIDATE", "NOVALIDATE", "RELY", "NORELY"):
-            if enforced and word in ("DISABLE", "NOVALIDATE"):
-                raise self.fault(900, "keys that are not enforced are not simulated")
+            if word == "ENABLE":
+                constraint = replace(constraint, enabled=True)
+            elif word == "DISABLE":
+                constraint = replace(constraint, enabled=False, validated=False)
+            elif word in ("VALIDATE", "NOVALIDATE"):
+                constraint = replace(constraint, validated=word == "VALIDATE")
+        return constraint
+
+    def _partitions(self) -> list[tuple[str, str]]:
+        """Names and kinds behind PARTITION BY; how rows are spread is not read."""
+        found: list[tuple[str, str]] = []
+        while not (self.is_end() or self.is_word("ROW", "AS")):
+            word = self.advance()
+            if word.text in ("PARTITION", "SUBPARTITION") and not self.is_word("BY", "TEMPLATE"):
+                found.append((self.name(), f"TABLE {word.text}"))
+        return found
 
     def _create_index(self, unique: bool) -> Statement:
         owner, name = self.qualified()
@@ -284,6 +309,9 @@ class DefinitionReader(AccountReader):
                     self.end(2248, "invalid option for ALTER SESSION")
                     return Command("NOTHING", ("ALTER SESSION",))
             raise self.fault(2248, "invalid option for ALTER SESSION")
+        if self.accept("ROW", "ARCHIVAL", "VISIBILITY"):
+            self.expect_sign("=")
+            return Command("ALTER SESSION", (), {"ROW ARCHIVAL VISIBILITY": self.name()})
         while not self.is_end():
             name = self.name()
             self.expect_sign("=")
@@ -354,6 +382,18 @@ class DefinitionReader(AccountReader):
             self.any_of("INCLUDING INDEXES", "EXCLUDING INDEXES")
             self.any_of("WITH VALIDATION", "WITHOUT VALIDATION")
             return replace(change, exchange=other)
+        if self.accept("SPLIT", "PARTITION"):
+            split = [self.name()]
+            while not self.is_end():
+                if self.accept("PARTITION"):
+                    split.append(self.name())
+                else:
+                    self.advance()
+            return replace(change, split=tuple(split))
+        if self.is_word("ENABLE", "DISABLE") and self.look(1).text in ("PRIMARY", "VALIDATE", "NOVALIDATE"):
+            state = self._state(Constraint("primary", None))
+            self.expect("PRIMARY", "KEY")
+            return replace(change, key_state=state)
         if self.physical():
             return change
         raise self.fault(1735, "invalid ALTER TABLE option")

@@ -17,7 +17,7 @@ from sandbox.oracle.engine.formats import date_to_text, moment_of
 from sandbox.oracle.engine.intervals import interval_text
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.sql_types import SqlType
-from sandbox.oracle.engine.store import Shape, row_id_text
+from sandbox.oracle.engine.store import FastDefault, Shape, row_id_text
 from sandbox.oracle.interface import Cell, DbType, Row
 
 Printer = Callable[[bytes], str]
@@ -303,7 +303,11 @@ class Renderer:
 
     def _conditions(self, places: Sequence[int], row: Row, record: Record) -> str:
         printers, equals, nulls = self._printers, self._equals, self._nulls
-        parts = [nulls[at] if (cell := row[at]) is None else equals[at] + printers[at](cell) for at in places]
+        parts = [
+            nulls[at] if (cell := row[at]) is None else equals[at] + printers[at](cell)
+            for at in places
+            if not isinstance(row[at], FastDefault)  # in the dictionary, not in the row
+        ]
         if self.style.row_id:
             parts.append(f"ROWID = '{self.row_id(record)}'")
         return " and ".join(parts)

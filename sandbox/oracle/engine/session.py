@@ -95,7 +95,7 @@ class EngineSession:
         self.transaction_name = ""
         self.statement = ""
         self.check: CheckCancel = never_cancelled
-        self.killed = False
+        self.killed = self.shows_archived = False
         self.thread = 1
         self.ddl_lock_timeout_s = 0
         self.container: Container = database.containers.by_service(client.service)

@@ -6,7 +6,7 @@ Read next: `access`, `joins`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -61,6 +61,9 @@ class SourceFinder(Protocol):
 
     def sequence(self, parts: tuple[str, ...]) -> Callable[[Env], bytes] | None:
         """What yields a sequence's values."""
+
+    def conditions(self, table: Table, alias: str | None) -> Iterator[Expression]:
+        """What rows of a table must meet to be shown: policies, row archival."""
 
 
 @dataclass
@@ -122,6 +125,8 @@ class FromClause:
     def _flatten(self, source: Source, pool: list[Expression], on: list[Expression] | None = None) -> None:
         if not isinstance(source, Join):
             planned = self._find(source, on)
+            if isinstance(planned.target, Table):
+                pool.extend(self.planner.finder.conditions(planned.target, planned.source.alias))
             merged = self.merged.get(id(source), ())
             planned.columns = [
                 dataclasses.replace(column, hidden=column.hidden or column.name in merged)
@@ -159,7 +164,7 @@ class FromClause:
                 target = self.planner.finder.find(source.owner, source.name, "SELECT")
                 if isinstance(target, Table):
                     columns = [
-                        ScopeColumn(column.name, column.type, column.nullable)
+                        ScopeColumn(column.name, column.type, column.nullable, column.invisible)
                         for column in target.shape.columns
                     ]
                     self.tables.append(target)

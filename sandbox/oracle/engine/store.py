@@ -16,19 +16,40 @@ from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.interface import Cell, Row
 
 Key = Cell | tuple[Cell, ...]
+ARCHIVE_STATE = "ORA_ARCHIVE_STATE"
+"""Hidden column of a table with ROW ARCHIVAL: rows whose value is not 0 are archived."""
 ROWS_PER_BLOCK = 64
 DATA_FILE = 7
 
 
+class FastDefault(bytes):
+    """A value that a row from before ADD COLUMN .. DEFAULT has: the dictionary's, in no block and no redo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A partition, subpartition or index with an object number of its own; `stored`: it holds rows."""
+
+    name: str
+    kind: str
+    object_id: int
+    stored: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class StoredColumn:
-    """A column of a table; `identity` survives renames and drops of others."""
+    """A column of a table; `identity` survives renames and drops of others.
+
+    `invisible` ones are named or not seen; `system` ones are the database's own.
+    """
 
     name: str
     type: SqlType
     nullable: bool = True
     default: Expression | None = None
     identity: int = 0
+    invisible: bool = False
+    system: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +57,7 @@ class Shape:
     """What a table looked like at some time: redo records keep theirs.
 
     `logged` are the places of the columns that supplemental logging adds to every update; LogMiner does
-    not support a table that is `opaque`.
+    not support a table that is `opaque`; `segments` are what of the table has an object number of its own.
     """
 
     owner: str
@@ -51,6 +72,12 @@ class Shape:
     version: int
     temporary: bool = False
     opaque: bool = False
+    segments: tuple[Segment, ...] = ()
+
+    def segment_id(self, row: int) -> int:
+        """The object that holds a row: rows go to the parts in turn."""
+        stored = [segment.object_id for segment in self.segments if segment.stored]
+        return stored[row % len(stored)] if stored else self.object_id
 
     def place(self, name: str) -> int | None:
         """Place of a column by name."""
@@ -88,6 +115,8 @@ class KeyIndex:
         self.name, self.owner, self.places = name, owner, places
         self.unique, self.primary = unique, primary
         self.constraint = primary
+        self.object_id = 0
+        self.enabled = self.validated = True
         self._rows: dict[Key, int | list[int]] = {}
         self._sorted: list[Key] = []
         self._unsorted: list[Key] = []
@@ -163,6 +192,8 @@ class Table:
     comments: dict[str, str] = field(default_factory=dict)
     dropped: bool = False
     other_constraints: set[str] = field(default_factory=set)
+    policies: list[str] = field(default_factory=list)
+    redacted: dict[str, str] = field(default_factory=dict)
 
     @property
     def owner(self) -> str:

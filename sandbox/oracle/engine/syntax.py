@@ -362,6 +362,7 @@ class ColumnDefinition:
     primary: bool = False
     unique: bool = False
     identity: bool = False
+    invisible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +372,8 @@ class Constraint:
     kind: str
     name: str | None
     columns: tuple[str, ...] = ()
+    enabled: bool = True
+    validated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +397,8 @@ class CreateTable:
     query: Query | None = None
     temporary: bool = False
     supplemental: tuple[Supplemental, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
+    row_archival: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,6 +429,8 @@ class AlterTable:
     unused: tuple[str, ...] = ()
     rename_constraint: tuple[str, str] | None = None
     exchange: tuple[str | None, str] | None = None
+    split: tuple[str, ...] = ()
+    key_state: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 
 from cdc.changes import TableName
 from cdc.readers.logminer.captured import CapturedTables
-from cdc.readers.logminer.dictionary import CapturedTable, captured_tables, is_extended, shape
+from cdc.readers.logminer.dictionary import CapturedTable, added_columns, captured_tables, is_extended, shape
 from cdc.readers.logminer.images import ImageReader
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession
@@ -47,7 +47,14 @@ class Dictionary:
         self._rows = []
         if "all_tab_cols" in statement:
             self._rows = [
-                ("CISADM", "CI_X", name, number, kind, 10, None, None, "Y", 10, segment, virtual)
+                (
+                    *("CISADM", "CI_X", name, number, kind, 10, None, None, "Y", 10, segment, virtual),
+                    *(
+                        "YES" if name.startswith(HIDDEN_NAMES) else "NO",
+                        (name.startswith("SYS_") and "NO") or "YES",
+                    ),
+                    1 if name.startswith("NEW") else None,
+                )
                 for name, number, kind, segment, virtual in self._columns
             ]
         elif "all_constraints" in statement:
@@ -66,6 +73,10 @@ ID = ("ID", 1, "VARCHAR2", 1, "NO")
 UNUSED = ("SYS_C00002_24010112:00:00$", None, "VARCHAR2", 2, "NO")
 TOTAL = ("TOTAL", 2, "NUMBER", None, "YES")
 HIDDEN = ("SYS_NC00004$", None, "RAW", 3, "NO")
+STORAGE = ("SYS_NC00005$", 3, "BLOB", 5, "NO")
+"""Of an XMLTYPE or object column, whose COLUMN_ID it has."""
+UNSEEN = ("UNSEEN", None, "NUMBER", 6, "NO")
+HIDDEN_NAMES = ("SYS_", "UNSEEN")
 TEXT = ("NAME", 3, "VARCHAR2", 4, "NO")
 
 
@@ -82,6 +93,22 @@ def test_hidden_and_unused_columns_count_and_virtual_ones_do_not() -> None:
     text = f'insert into "UNKNOWN"."OBJ# 7"("COL 1","COL 2","COL 3","COL 4") values ({values});'
     row = reader.read([text]).frame.row(0, named=True)
     assert (row["after.ID"], row["after.NAME"]) == ("1", "new")
+
+
+def test_storage_of_other_columns_is_no_column_and_an_invisible_one_is_named() -> None:
+    """The redo names the visible column, not those in which Oracle keeps an XML text or an object."""
+    captured = described(ID, ("DOC", 2, "XMLTYPE", 2, "NO"), TEXT, STORAGE, UNSEEN)
+    assert captured.table.column_names == ("ID", "NAME")
+    assert captured.excluded == {"DOC": "XMLTYPE", "UNSEEN": "invisible"}
+    assert captured.segment_columns[5] == ("SYS_NC00005$", "BLOB")
+
+
+def test_columns_added_since_are_known_and_those_with_a_default_told() -> None:
+    """Rows from before have the default, and no redo of their own."""
+    then = shape(described(ID, TEXT))
+    now = described(ID, TEXT, ("NEW_1", 4, "NUMBER", 5, "NO"), ("PLAIN", 5, "NUMBER", 6, "NO"))
+    assert added_columns(then, now) == {"NEW_1", "PLAIN"}
+    assert now.defaulted == {"NEW_1"}
 
 
 def test_only_columns_behind_the_others_keep_older_rows_readable() -> None:

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from cdc.errors import OperatorError
+from sinks import upload_tables
 from sinks.ouaf import Column, in_lists, insert_statement
 
 CHAR = Column("TENDER_TYPE_CD", "CHAR", 4, False)
@@ -56,3 +58,33 @@ def test_insert_names_every_column_that_must_have_a_value() -> None:
         "insert into CISADM.T (TENDER_TYPE_CD, MICR_ID, LAST_UPDATE_INST, TRANSMIT_DTTM) "
         "values (:1, :2, :3, SYSDATE)"
     )
+
+
+@pytest.mark.parametrize(
+    "kind", ["DATE", "TIMESTAMP(6)", "RAW", "CLOB", "BINARY_DOUBLE", "INTERVAL DAY(2) TO SECOND(6)"]
+)
+def test_a_column_without_a_blank_is_refused_by_name(kind: str) -> None:
+    """CC&B has a blank for a missing text and 0 for a number; what else must not be NULL needs a default."""
+    table = {"TENDER_TYPE_CD": CHAR, "ODD": Column("ODD", kind, 0, nullable=False)}
+    with pytest.raises(OperatorError, match=r"NOT NULL column ODD \("):
+        insert_statement("CISADM", "T", table, ["TENDER_TYPE_CD"])
+    given = insert_statement("CISADM", "T", table, ["TENDER_TYPE_CD", "ODD"])
+    assert given == "insert into CISADM.T (TENDER_TYPE_CD, ODD) values (:1, :2)"
+    table["ODD"] = Column("ODD", kind, 0, nullable=False, defaulted=True)
+    assert "ODD" not in insert_statement("CISADM", "T", table, ["TENDER_TYPE_CD"])
+    control = {"ODD": Column("ODD", kind, 0, nullable=False)}
+    assert upload_tables.unfillable({upload_tables.CONTROL: control}) == [f"CI_TNDR_CTL_ST.ODD ({kind})"]
+
+
+@pytest.mark.parametrize("name", upload_tables.CONTROL_STATUS)
+def test_the_status_of_a_tender_control_has_either_name(name: str) -> None:
+    """Databases and Oracle's help spell it differently; what the dictionary has is used."""
+    columns = [*upload_tables.NEEDED[upload_tables.CONTROL], name]
+    table = {one: Column(one, "CHAR", 2, nullable=False) for one in columns}
+    for other in upload_tables.CONTROL_STATUS:
+        if other != name:
+            table.pop(other, None)
+    assert upload_tables.control_status(table) == name
+    assert not [
+        lacking for lacking in upload_tables.missing({upload_tables.CONTROL: table}) if "STG_ST" in lacking
+    ]
