@@ -118,7 +118,6 @@ class UploadTables:
         lacking = missing(self.tables)
         if lacking:
             raise OperatorError(f"{owner}: cannot see {', '.join(lacking)}", hint="run: ccbridge check")
-        self._control_status = control_status(self.tables[CONTROL])
 
     def deposits(self, cursor: oracledb.Cursor, source: str, transmission_ids: Sequence[str]) -> set[str]:
         """Which of the transmissions are there, whatever is in them."""
@@ -182,8 +181,8 @@ class UploadTables:
 
     def _write(self, name: str) -> _Write:
         """What is written into a table, with the names of this release."""
-        written = _WRITES[name]
-        same = {self._control_status if key == CONTROL_STATUS[0] else key: v for key, v in written.same.items()}
+        written, status = _WRITES[name], control_status(self.tables[CONTROL])
+        same = {status if key == CONTROL_STATUS[0] else key: value for key, value in written.same.items()}
         return replace(written, same=same)
 
     def _insert_statement(self, name: str) -> str:

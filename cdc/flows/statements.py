@@ -27,7 +27,7 @@ from cdc.oracle.connect import entering
 from cdc.oracle.errors import ora_code, oracle_errors
 from cdc.readers.logminer import reselect
 from cdc.readers.logminer.contents import contents_query
-from cdc.readers.logminer.grants import needed_views, sys_grant
+from cdc.readers.logminer.grants import DICTIONARY_VIEWS, needed_views, sys_grant
 from cdc.readers.logminer.preflight import VISIBLE
 from cdc.readers.logminer.selected import select_as_of
 from cdc.readers.logminer.table_checks import needing
@@ -59,7 +59,10 @@ FILLED: Mapping[str, tuple[str, ...]] = {
 }
 """What stands in braces in constants; `view` is filled by `statements`."""
 
-_IN_TABLES = ("apply_log", "captured", "dictionary", "table_checks", "ouaf", "upload_tables", "upload_checks")
+_IN_TABLES = (
+    "apply_log", "captured", "dictionary", "table_checks", "support_checks", "unseen_rows", "ouaf",
+    "upload_tables", "upload_checks",
+)  # fmt: skip
 _NO_SESSION, _NOT_SEEN = 1306, frozenset((942, 1031))
 
 
@@ -130,6 +133,9 @@ def statements(
     found += [
         Statement(f"visible {view}", VISIBLE.format(view=view), Place.MINING)
         for view in needed_views(settings, root=settings.pdb is not None)
+    ]
+    found += [
+        Statement(f"visible {view}", VISIBLE.format(view=view), Place.TABLES) for view in DICTIONARY_VIEWS
     ]
     found += _of_contents(settings, tables)
     for name, table in sorted(tables.items()):

@@ -26,6 +26,8 @@ OBJECTS_SINCE = 18
 """Release from which rows with simple object types are shown."""
 
 RELEASE = "select max(version) from product_component_version"
+SEES_MODES = "select 1 from dba_goldengate_support_mode where 1 = 0"
+SEES_UNSUPPORTED = "select 1 from dba_logstdby_unsupported where 1 = 0"
 SUPPORT_MODES = """
 select object_name, support_mode, explanation from dba_goldengate_support_mode
 where owner = :owner and support_mode <> 'FULL' and object_name in ({names})"""
@@ -68,11 +70,11 @@ def _is_object(why: str) -> bool:
 
 def listed_findings(probe: Probe, names: Sequence[TableName]) -> Iterator[Finding]:
     """Tables on Oracle's own lists, as far as the user may read them."""
-    if not probe.code("select 1 from dba_goldengate_support_mode where 1 = 0"):
+    if not probe.code(SEES_MODES):
         for owner, (table, mode, why) in _rows(probe, SUPPORT_MODES, names):
             text = f"DBA_GOLDENGATE_SUPPORT_MODE says {mode}" + (f" ({why})" if why else "")
             yield unsupported(TableName(owner, table), text, "FULL")
-    if not probe.code("select 1 from dba_logstdby_unsupported where 1 = 0"):
+    if not probe.code(SEES_UNSUPPORTED):
         for owner, (table, column, kind) in _rows(probe, UNSUPPORTED, names):
             text = f"DBA_LOGSTDBY_UNSUPPORTED names column {column} ({kind})"
             yield Finding(str(TableName(owner, table)), text, "no such column", advice=True)

@@ -27,6 +27,7 @@ SHOW_ARCHIVED = "alter session set row archival visibility = all"
 POLICIES = """
 select object_name, policy_name from all_policies
 where object_owner = :owner and sel = 'YES' and enable = 'YES' and object_name in ({names})"""
+SEES_REDACTIONS = "select 1 from redaction_policies where 1 = 0"
 REDACTIONS = """
 select object_name, policy_name from redaction_policies
 where object_owner = :owner and trim(enable) = 'YES' and object_name in ({names})"""
@@ -52,7 +53,7 @@ def policy_findings(probe: Probe, tables: Sequence[TableName], user: str) -> Ite
             yield _finding(
                 TableName(owner, table), f"policy {policy} may hide rows from {user}", user, NO_POLICY
             )
-    if NO_REDACTION not in exempt and not probe.code("select 1 from redaction_policies where 1 = 0"):
+    if NO_REDACTION not in exempt and not probe.code(SEES_REDACTIONS):
         for owner, (table, policy) in rows_by_owner(probe.connection, REDACTIONS, tables, probe.system):
             found = f"redaction policy {policy} may mask values from {user}"
             yield _finding(TableName(owner, table), found, user, NO_REDACTION)
