@@ -148,7 +148,7 @@ class RedoNotAvailable(OperatorError):
 class TableOutdated(OperatorError):
     """A captured table has values in its older rows that no log brings; it is read on."""
 
-    code = "CDC-112"
+    code = "CDC-113"
 
     def __init__(self, system: str, message: str) -> None:
         super().__init__(message, hint=f"the table is read on; {read_anew(system)}")
