@@ -183,6 +183,8 @@ class ChangeBatch:
             not hold no longer exist.
         suppressed: our own writes read back and left out by the reader itself, by table.
         stopped: captured tables that are not read any more, each with the reason; the others go on.
+        definitions: what the reader saw of captured tables for the first time, or changed since; JSON types
+            only. Stored with the batch and given back with `resume` as `tables`.
         held_back: what the source waits for meanwhile, if it does.
         outdated: captured tables that are read on, and whose older rows have values that no change brings.
     """
@@ -195,6 +197,7 @@ class ChangeBatch:
     snapshot_done: tuple[TableName, ...] = ()
     suppressed: Mapping[TableName, int] = field(default_factory=dict)
     stopped: Mapping[TableName, OperatorError] = field(default_factory=dict)
+    definitions: Mapping[TableName, Mapping[str, Any]] = field(default_factory=dict)
     held_back: OperatorError | None = None
     outdated: Mapping[TableName, OperatorError] = field(default_factory=dict)
 

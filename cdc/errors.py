@@ -30,6 +30,11 @@ def read_anew(system: str) -> str:
     return f"to read the source anew, stop ccbridge, run in staging: {statement} and start it again"
 
 
+def read_table_again(system: str, table: object) -> str:
+    """What an operator does when one table alone is to be read again."""
+    return f"run: ccbridge snapshot {system} {table}"
+
+
 class CcbridgeError(Exception):
     """Base of all errors raised on purpose.
 
@@ -172,6 +177,35 @@ class TableTruncated(TableChanged):
             f"{system}: TRUNCATE of {table} at {at} took away: all rows; "
             "the table is not read any more, the others are",
         )
+
+
+class TableNotRead(TableChanged):
+    """Rules read a table, or a column of it, whose rows were never read: only its changes could be taken."""
+
+    code = "CDC-114"
+
+    @classmethod
+    def of(cls, system: str, table: object) -> TableNotRead:
+        """The error of a table that is new in the rules."""
+        return cls(
+            f"{system}: {table} is new in the rules and was never read; its changes are not taken, "
+            "the other tables are read on",
+            hint=read_anew(system),
+        )
+
+    @classmethod
+    def columns(cls, system: str, table: object, columns: str) -> TableNotRead:
+        """The error of columns that are new in the rules."""
+        return cls(
+            f"{system}: {columns} of {table} is new in the rules; rows staged before have no value of it "
+            "until they change",
+            hint=read_anew(system),
+        )
+
+    @classmethod
+    def alone(cls, system: str, table: object) -> TableNotRead:
+        """The error of a request that the reader cannot meet."""
+        return cls(f"{system}: {table} cannot be read again alone by this reader", hint=read_anew(system))
 
 
 class RedoUnreadable(OperatorError):

@@ -29,7 +29,8 @@ StopAsked = Callable[[], bool]
 class Finding:
     """One fault found by a preflight check, with the exact statement or setting that mends it.
 
-    `advice` is what data may flow without.
+    `advice` is what data may flow without. `table` is the captured table that the finding is about alone:
+    once it was read, such a finding stops that table and nothing else.
     """
 
     subject: str
@@ -37,6 +38,7 @@ class Finding:
     expected: str
     fix: str = ""
     advice: bool = False
+    table: TableName | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,20 @@ class ChangeReader(Protocol):
 
         Raises:
             OperatorError: these rows cannot be read, for want of a right for example.
+        """
+
+    can_read_tables: bool
+    """Whether `read_tables` can be called."""
+
+    def read_tables(
+        self, tables: Sequence[TableName], *, max_rows: int, stop: StopAsked
+    ) -> Iterator[ChangeBatch | None]:
+        """Read some tables as of a position of their own while `read` goes on.
+
+        From the call on `read` yields their changes, also of tables that were stopped; call it between two
+        batches. Rows are READ changes at that position; a change in the stream with a later position wins
+        over them, an earlier one does not. While it waits it yields None. `resume` of its batches is of no
+        use. If the iteration is left early, call it again.
         """
 
     def acknowledge(self, resume: Resume) -> None:

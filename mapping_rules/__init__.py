@@ -20,7 +20,7 @@ from mapping_rules.lineage import LineageRow, lineage
 from mapping_rules.load import from_files, load, shipped_sets
 from mapping_rules.model import Entity, EntityColumn, EntityType, Inbound, Kind, Outbound, RuleSet
 from mapping_rules.outbound import OutboundProgram, compile_outbound
-from mapping_rules.source_checks import check_source, check_target
+from mapping_rules.source_checks import check_source, check_target, unmapped_columns
 
 __all__ = [
     "Entity",
@@ -47,4 +47,5 @@ __all__ = [
     "load",
     "run_golden",
     "shipped_sets",
+    "unmapped_columns",
 ]

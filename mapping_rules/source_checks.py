@@ -34,7 +34,13 @@ _FITS: Mapping[Kind, frozenset[SourceType]] = {
 }
 
 
-def check_source(rule_set: RuleSet, system: str, tables: Mapping[TableName, SourceTable]) -> list[str]:
+def check_source(
+    rule_set: RuleSet,
+    system: str,
+    tables: Mapping[TableName, SourceTable],
+    *,
+    only: TableName | None = None,
+) -> list[str]:
     """Everything in which the inbound rules of `system` disagree with its tables.
 
     Args:
@@ -42,12 +48,15 @@ def check_source(rule_set: RuleSet, system: str, tables: Mapping[TableName, Sour
         system: name of the source system.
         tables: the tables as the source describes them; columns a reader cannot read may be left
             out if the rules name them under `ignore_if_present`.
+        only: look at the rules of this table alone.
 
     Returns:
         Faults as `file:line:column: text`; empty when there is none.
     """
     faults = Faults()
     for rule in rule_set.rules_of(system):
+        if only is not None and rule.table != only:
+            continue
         table = tables.get(rule.table)
         if table is None:
             faults.unknown(rule.table_place, f"table of {system}", str(rule.table), map(str, tables))
@@ -56,6 +65,16 @@ def check_source(rule_set: RuleSet, system: str, tables: Mapping[TableName, Sour
         _check_key(rule, table, faults)
         for column in rule.columns.values():
             _check_type(rule, column, table, rule_set, faults)
+    return faults.lines()
+
+
+def unmapped_columns(rule_set: RuleSet, system: str, tables: Mapping[TableName, SourceTable]) -> list[str]:
+    """Source columns that no rule maps or ignores, as `file:line:column: text`.
+
+    Data flows without them: a column that the application adds must not keep anybody from starting. They
+    are not staged, and the change log keeps them.
+    """
+    faults = Faults()
     _check_complete(rule_set.rules_of(system), tables, faults)
     return faults.lines()
 

@@ -12,7 +12,7 @@ import sys
 import typer
 
 from cdc import __version__, log
-from cdc.cli import check, demo, grants, init, migrate, probe, rules, run, status
+from cdc.cli import check, demo, grants, init, migrate, probe, rules, run, snapshot, status
 from cdc.cli.output import say
 from cdc.errors import CcbridgeError, ExitCode
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (init, check, grants, migrate, run, status, demo):
+for verb in (init, check, grants, migrate, run, snapshot, status, demo):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 app.add_typer(rules.app, name="rules")
 app.add_typer(probe.app, name="probe")

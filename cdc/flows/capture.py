@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cdc import log
-from cdc.changes import ChangeBatch
+from cdc.changes import ChangeBatch, TableName
 from cdc.config import Run
 from cdc.errors import OperatorError, SnapshotTooOld, SourceChanged, TableChanged, read_anew
+from cdc.flows.source_tables import SourceTables
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.truncation import without_truncated
 from cdc.flows.wake import Wake
-from cdc.ports import ChangeReader
+from cdc.ports import ChangeReader, ColumnsRead
 from cdc.staging.stage import Staged, Stager
 
 SNAPSHOT_TRIES = 3
@@ -28,9 +29,13 @@ SNAPSHOT_TRIES = 3
 
 @dataclass
 class Capture:
-    """The work of one capture flow; `open_reader` and `open_stager` make fresh connections."""
+    """The work of one capture flow; `open_reader` and `open_stager` make fresh connections.
+
+    `read` is what rules read of each captured table.
+    """
 
     system: str
+    read: Mapping[TableName, ColumnsRead]
     open_reader: Callable[[], ChangeReader]
     open_stager: Callable[[], Stager]
     sizes: Run
@@ -65,12 +70,15 @@ class Capture:
             refuse_other_source(self.system, stored.identity, identity)
         stager.bind(identity)
         logger = log.get().bind(flow=flow.name, run_id=str(self.run_id))
+        tables = SourceTables(self.system, self.read, reader, stager, self.sizes)
         if stored is None or not stored.snapshot_complete:
             self.state.expect(flow.name, sum(reader.estimates().values()))
             snapshot = reader.snapshot(max_rows=self.sizes.snapshot_rows, stop=flow.stop.is_set)
-            last = self._stage_snapshot(flow, stager, snapshot)
+            definitions: dict[TableName, Mapping[str, object]] = {}
+            last = self._stage_snapshot(flow, stager, _defined(snapshot, definitions))
             if last is None or flow.stop.is_set():
                 return
+            tables.loaded(last, definitions)
             stager.snapshot_completed()
             logger.info("snapshot_completed", system=self.system, position=str(last.position))
             resume = last.resume
@@ -78,9 +86,10 @@ class Capture:
             self.state.progress(flow.name, position=stored.position)
             resume = stored.resume
         reader.acknowledge(resume)
-        stream = reader.read(resume, max_changes=self.sizes.max_changes, stop=flow.stop.is_set)
-        batches = without_truncated(stream, resume)
-        self._stage_all(flow, stager, batches, "running", acknowledge=reader.acknowledge)
+        begun = tables.begin(resume)
+        stream = reader.read(begun, max_changes=self.sizes.max_changes, stop=flow.stop.is_set)
+        batches = without_truncated(stream, resume, tables.stopped())
+        self._stage_all(flow, stager, batches, "running", acknowledge=reader.acknowledge, tables=tables)
 
     def _stage_snapshot(
         self, flow: Flow, stager: Stager, batches: Iterator[ChangeBatch]
@@ -111,10 +120,13 @@ class Capture:
         batches: Iterator[ChangeBatch],
         status: str,
         acknowledge: Callable[[Mapping[str, object]], None] | None = None,
+        tables: SourceTables | None = None,
     ) -> ChangeBatch | None:
         """Stage every batch of the iterator; returns the last one."""
         batch = None
         for batch in batches:
+            if tables is not None:
+                tables.before(batch)
             staged: Staged = stager.stage(batch)
             if batch.continues:
                 continue
@@ -127,7 +139,7 @@ class Capture:
                 flow.name, rows=batch.rows, position=int(batch.position), staged_seq=staged.staged_seq,
                 detail=", ".join(str(t) for t in batch.tables) if status == "snapshot" else "",
                 status="snapshot" if status == "snapshot" else "running",
-                error=_stopped(batch) or batch.held_back,
+                error=_stopped(batch, tables.untold if tables is not None else {}) or batch.held_back,
             )  # fmt: skip
             if staged.rejected:
                 log.get().warning(
@@ -138,12 +150,24 @@ class Capture:
                     "batch_staged", flow=flow.name, rows=batch.rows, rejected=staged.rejected,
                     position=str(batch.position),
                 )  # fmt: skip
+            for read in tables.turn(flow.stop.is_set) if tables is not None else ():
+                if read.staged_seq is not None:
+                    self.wake.set(read.staged_seq)
         return batch
 
 
-def _stopped(batch: ChangeBatch) -> OperatorError | None:
+def _defined(
+    batches: Iterator[ChangeBatch], definitions: dict[TableName, Mapping[str, object]]
+) -> Iterator[ChangeBatch]:
+    """The batches of a snapshot; what they say of tables is collected."""
+    for batch in batches:
+        definitions |= batch.definitions
+        yield batch
+
+
+def _stopped(batch: ChangeBatch, untold: Mapping[TableName, OperatorError]) -> OperatorError | None:
     """What became of tables that are not read any more, or not whole, as one error; None if all are well."""
-    told = (batch.stopped, batch.outdated)
+    told = (batch.stopped, {**batch.outdated, **untold})
     errors = [of_table[table] for of_table in told for table in sorted(of_table)]
     if len(errors) < 2:
         return errors[0] if errors else None

@@ -80,7 +80,7 @@ def open_reader(
         return DebeziumReader(system, source, tables)
     if isinstance(source, OracleSystem):
         return LogMinerReader(system, source, tables, mapping_rules.columns_read(rule_set, system))
-    return PgoutputReader(system, source, tables, holder)
+    return PgoutputReader(system, source, tables, mapping_rules.columns_read(rule_set, system), holder)
 
 
 def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[OutboundProgram, ...]:
@@ -139,6 +139,7 @@ def _capture(context: Context, system: str) -> Work:
 
     return Capture(
         system=system,
+        read=mapping_rules.columns_read(rule_set, system),
         open_reader=lambda: open_reader(settings, rule_set, system, context.lease.session),
         open_stager=open_stager,
         sizes=settings.run,

@@ -5,20 +5,31 @@ Used by `ccbridge check` and, first thing, by `ccbridge run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
 
 import mapping_rules
+from cdc.changes import TableName
 from cdc.config import OracleSystem, Settings
-from cdc.errors import CcbridgeError, DatabaseUnreachable, ExitCode, LoginRefused, PreflightFailed, RuleFaults
+from cdc.errors import (
+    CcbridgeError,
+    DatabaseUnreachable,
+    ExitCode,
+    LoginRefused,
+    PreflightFailed,
+    RuleFaults,
+    read_anew,
+    read_table_again,
+)
 from cdc.flows import parts
 from cdc.ports import Finding
 from cdc.postgres.connect import connect
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.migrate import check_revision
+from cdc.staging.source_tables import SourceTables, StoredTable
 from mapping_rules import RuleSet
 
 INSECURE = Finding(
@@ -99,8 +110,9 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
         report.add("configuration", wanted, ExitCode.USAGE)
         return report
     report.look("staging", lambda: check_revision(settings.staging, rule_set))
+    known = _known_tables(settings, report)
     for name in parts.sources(rule_set):
-        report.look(name, partial(_source, settings, rule_set, name))
+        report.look(name, partial(_source, settings, rule_set, name, known.get(name, {})))
     for name in parts.targets(rule_set):
         report.look(name, partial(_target, settings, rule_set, name))
     return report
@@ -129,7 +141,7 @@ def _missing_log(settings: Settings, rule_set: RuleSet, checkpoint: StoredCheckp
 
 
 def require(settings: Settings, rule_set: RuleSet) -> None:
-    """Refuse to go on when there is a finding.
+    """Refuse to go on when there is a finding that stops more than one table.
 
     Raises:
         PreflightFailed: every finding, one a line; its exit code is the gravest one's.
@@ -137,25 +149,88 @@ def require(settings: Settings, rule_set: RuleSet) -> None:
     report = preflight(settings, rule_set)
     for one in report.advice:
         log.warning("advice_given", system=one.system, advice=str(one), fix=one.finding.fix)
-    if report.findings:
+    for one in report.findings:
+        if one.finding.table is not None:
+            log.warning("table_finding_given", system=one.system, finding=str(one), fix=one.finding.fix)
+    findings = [one for one in report.findings if one.finding.table is None]
+    if findings:
         failed = PreflightFailed(
-            "\n".join(map(str, report.findings)), hint="ccbridge check prints the statements that mend these"
+            "\n".join(map(str, findings)), hint="ccbridge check prints the statements that mend these"
         )
         failed.exit_code = report.exit_code
         raise failed
 
 
-def _source(settings: Settings, rule_set: RuleSet, name: str) -> list[Finding]:
+def _known_tables(settings: Settings, report: Report) -> dict[str, dict[TableName, StoredTable]]:
+    """What staging knows of captured tables, by system; nothing if staging is not ready."""
+    if report.findings or "staging" in report.out_of_reach:
+        return {}
+    with connect(settings.staging, application="ccbridge check", autocommit=True) as connection:
+        return {name: SourceTables(connection, name).load() for name in settings.systems}
+
+
+def _source(
+    settings: Settings, rule_set: RuleSet, name: str, known: Mapping[TableName, StoredTable]
+) -> list[Finding]:
     reader = parts.open_reader(settings, rule_set, name)
     try:
-        findings = reader.preflight()
-        if all(finding.advice for finding in findings):
-            faults = mapping_rules.check_source(rule_set, name, reader.describe())
-            if faults:
-                raise RuleFaults(faults)
-        return findings
+        found = reader.preflight()
+        again = read_table_again if reader.can_read_tables else None
+        findings = [_of_table(name, finding, known, again) for finding in found]
+        if not all(finding.advice or finding.table in known for finding in findings):
+            return findings
+        tables = reader.describe()
+        faults: list[str] = []
+        for table in mapping_rules.captured_tables(rule_set, name):
+            wrong = mapping_rules.check_source(rule_set, name, tables, only=table)
+            if table not in known:
+                faults += wrong
+            elif not any(finding.table == table for finding in findings):
+                findings += [
+                    _of_table(name, replace(_rule_finding(fault), table=table), known, again)
+                    for fault in wrong
+                ]
+        if faults:
+            raise RuleFaults(faults)
+        unmapped = mapping_rules.unmapped_columns(rule_set, name, tables)
+        return [*findings, *map(_unmapped, unmapped), *_stopped(name, known, again)]
     finally:
         reader.close()
+
+
+def _of_table(
+    system: str,
+    finding: Finding,
+    known: Mapping[TableName, StoredTable],
+    again: Callable[[str, object], str] | None,
+) -> Finding:
+    """A finding about a table that was read says that correcting it is not enough."""
+    table = finding.table
+    if table is None or table not in known:
+        return replace(finding, table=None)
+    way_back = again(system, table) if again is not None else read_anew(system)
+    return replace(finding, fix=f"{finding.fix}\n-- its changes since are lost; then {way_back}")
+
+
+def _stopped(
+    system: str, known: Mapping[TableName, StoredTable], again: Callable[[str, object], str] | None
+) -> list[Finding]:
+    """Tables that `run` does not read any more, whatever is right with them now."""
+    return [
+        Finding(
+            f"table {name}", f"not read any more: {one.reason}", "a table that is read",
+            again(system, name) if again is not None else read_anew(system), table=name,
+        )
+        for name, one in known.items()
+        if one.state == "stopped" and not one.requested
+    ]  # fmt: skip
+
+
+def _unmapped(fault: str) -> Finding:
+    place, _, text = fault.partition(": ")
+    return Finding(
+        place, text, "every column mapped or ignored", "map it, or add it to `ignore`", advice=True
+    )
 
 
 def _target(settings: Settings, rule_set: RuleSet, name: str) -> list[Finding]:

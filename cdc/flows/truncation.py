@@ -23,14 +23,20 @@ TRUNCATED = "truncated"
 log = structlog.get_logger(__name__)
 
 
-def without_truncated(batches: Iterable[ChangeBatch], resume: Mapping[str, Any]) -> Iterator[ChangeBatch]:
+def without_truncated(
+    batches: Iterable[ChangeBatch],
+    resume: Mapping[str, Any],
+    stopped: dict[TableName, OperatorError] | None = None,
+) -> Iterator[ChangeBatch]:
     """Leave out every table from its first TRUNCATE on, and name it in each batch's `stopped`.
 
     Args:
         batches: what a reader yields.
         resume: where the reader started; tables stopped before that stay so.
+        stopped: tables that are left out; those found are added. One that is taken out is read again.
     """
-    stopped: dict[TableName, OperatorError] = {
+    stopped = {} if stopped is None else stopped
+    stopped |= {
         TableName(schema, name): TableTruncated(system, message)
         for system, schema, name, message in resume.get(TRUNCATED, ())
     }

@@ -54,11 +54,16 @@ class EntityMerge:
         entity: its key and columns.
         system: source system whose changes are merged.
         rule_set_id: goes onto each new version.
+
+    Attributes:
+        keeps_ends: the end of a row that was never staged is kept too, for the row may still come as it
+            was before.
     """
 
     def __init__(self, entity: Entity, system: str, rule_set_id: int) -> None:
         self.entity = entity
         self._parameters = {"system": system, "rule_set_id": rule_set_id}
+        self.keeps_ends = False
         self._incoming = sql.Identifier("pg_temp", f"incoming_{entity.name}")
         self._spool = sql.Identifier("pg_temp", f"spool_{entity.name}")
         self._loaded = 0
@@ -131,7 +136,9 @@ class EntityMerge:
             chained: some key has more than one version.
         """
         few = self._loaded < _TRUNCATE_FROM
-        cursor.execute(self._merge[chained, few], {**self._parameters, "base": base})
+        cursor.execute(
+            self._merge[chained, few], {**self._parameters, "base": base, "keeps_ends": self.keeps_ends}
+        )
         rows, staged_seq = cursor.fetchone() or (0, None)
         return Merged(int(str(rows)), None if staged_seq is None else int(str(staged_seq)))
 
@@ -182,7 +189,7 @@ compared as (                       -- each version that is newer than the stage
 ),
 looked_at as (                           -- equal to the staged row, or the end of a row never staged
     select *, first and case when known then ({new_values}) is not distinct from ({old_values})
-        else tombstone end as unchanged
+        else tombstone and not %(keeps_ends)s end as unchanged
     from compared
 ),
 decided as materialized (                -- which version takes the staged row's place

@@ -34,6 +34,7 @@ from cdc.staging.merge import FOLLOW_KEYS, EntityMerge
 from cdc.staging.order import lock_order, reserve_numbers
 from cdc.staging.partitions import Month, ensure_partitions, months_of
 from cdc.staging.reread import AskSource, Reread, read_again
+from cdc.staging.source_tables import SourceTables, StoredTable
 from cdc.staging.sweep import sweep
 from cdc.staging.unfinished import Staged, Unfinished
 from cdc.staging.versions import versions
@@ -78,6 +79,7 @@ class Stager:
         programs: compiled inbound rules; by default those of the rule set.
 
     Attributes:
+        feeders: the entities that the system feeds, each with the tables it comes from.
         ask_source: reads values again that neither the log nor staging holds; rows that need it become
             dead letters while it is None.
     """
@@ -101,7 +103,7 @@ class Stager:
             rule_set, system, kind=kind, time_zone=time_zone
         )
         self._ignored = mapping_rules.ignored_columns(rule_set, system)
-        self._feeders = feeding_tables(rule_set, system)
+        self.feeders = feeding_tables(rule_set, system)
         self._columns_read = mapping_rules.columns_read(rule_set, system)
         self.ask_source: AskSource | None = None
         self._absent = AbsentValues(system)
@@ -112,12 +114,12 @@ class Stager:
         self._following: int | None = None
         self._stored: StoredCheckpoint | None = None
         self._letters, self._checkpoints = DeadLetters(connection), Checkpoints(connection)
+        self._tables, self._noted = SourceTables(connection, system), dict[TableName, StoredTable]()
         with postgres_errors(f"staging of {system}"), connection.transaction(), connection.cursor() as cursor:
             cursor.execute(FOLLOW_KEYS)
             self._rule_set_id = _register(connection, rule_set)
             self._merges = {
-                name: EntityMerge(rule_set.entities[name], system, self._rule_set_id)
-                for name in self._feeders
+                name: EntityMerge(rule_set.entities[name], system, self._rule_set_id) for name in self.feeders
             }
             for merge in self._merges.values():
                 merge.prepare(cursor)
@@ -146,6 +148,39 @@ class Stager:
                 raise OperatorError(f"{self.system}: no snapshot was staged that could be complete")
             self._stored = replace(stored, snapshot_complete=True)
             self._checkpoints.save(self._stored)
+            self._save_noted()
+
+    def source_tables(self) -> dict[TableName, StoredTable]:
+        """What staging knows of the captured tables, with what was noted and not yet stored."""
+        with postgres_errors(f"staging of {self.system}"), self._connection.transaction():
+            return self._tables.load() | self._noted
+
+    def forget_tables(self, names: Collection[TableName]) -> None:
+        """Tables that no rule reads any more."""
+        if names:
+            with postgres_errors(f"staging of {self.system}"), self._connection.transaction():
+                self._tables.forget(names)
+
+    def note(self, tables: Mapping[TableName, StoredTable]) -> None:
+        """What became of captured tables; stored with the next batch."""
+        self._noted |= tables
+
+    def keep_ends(self, tables: Collection[TableName]) -> None:
+        """Remember the end of rows that staging does not have: rows of these tables come later as they were.
+
+        Args:
+            tables: those whose rows are read beside the stream; none when that is done.
+        """
+        for entity, feeding in self.feeders.items():
+            self._merges[entity].keeps_ends = not feeding.isdisjoint(tables)
+
+    def stage_table(self, batch: ChangeBatch) -> Staged:
+        """Stage rows of a table that is read beside the stream: the checkpoint stays where it is.
+
+        Raises:
+            LeaseLost, TransientError, TableChanged: as `stage`.
+        """
+        return self._guarded(batch, beside=True)
 
     def stage(self, batch: ChangeBatch) -> Staged:
         """Stage one batch and commit, or keep a slice until the one that ends its transaction.
@@ -159,9 +194,12 @@ class Stager:
             TransientError: staging is not reachable or a lock was not to be had.
             TableChanged: a rule needs a column that the source table lost.
         """
+        return self._guarded(batch, beside=False)
+
+    def _guarded(self, batch: ChangeBatch, *, beside: bool) -> Staged:
         try:
             with postgres_errors(f"staging of {self.system}"):
-                return self._stage(batch)
+                return self._stage(batch, beside=beside)
         except BaseException:
             self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
             self._absent.forget()
@@ -182,10 +220,10 @@ class Stager:
         self._digest = last_digest(self._connection, self.system)
         self._stale = False
 
-    def _stage(self, batch: ChangeBatch) -> Staged:
+    def _stage(self, batch: ChangeBatch, *, beside: bool) -> Staged:
         if self._stale:
             self._load()
-        new = incoming(batch, self._stored, self._places)
+        new = incoming(batch, None if beside else self._stored, self._places)
         sliced = batch.continues or self._unfinished is not None
         work = self._unfinished or self._begin(new)
         with self._connection.cursor() as cursor:
@@ -196,6 +234,9 @@ class Stager:
                 return work.staged(None)
             self._finish(cursor, work, batch, sliced=sliced)
             stored = work.checkpoint(batch, new, self._reader, self._identity)
+            if beside and self._stored is not None:
+                stored = replace(self._stored, batch_id=stored.batch_id)
+            self._save_noted()
             # nothing to wait for in between, so these go in one round trip
             with self._connection.pipeline():
                 if work.is_recorded:
@@ -207,6 +248,11 @@ class Stager:
         self._absent.forget()
         self._following = _number(following)
         return work.staged(work.batch_id if work.is_recorded else None)
+
+    def _save_noted(self) -> None:
+        if self._noted:
+            self._tables.save(self._noted)
+            self._noted = {}
 
     def _begin(self, new: Incoming) -> Unfinished:
         self._ensure_partitions(new)
@@ -299,7 +345,7 @@ class Stager:
         """Everything that waits for the order lock, at the end of the transaction."""
         if work.oldest is not None and work.newest is not None:
             self._letters.supersede(self.system, work.batch_id, work.oldest, work.newest)
-        swept = self._places.swept(batch, self._feeders)
+        swept = self._places.swept(batch, self.feeders)
         base = 0
         if work.loads:
             base = reserve_numbers(cursor, sum(load.versions for load in work.loads))

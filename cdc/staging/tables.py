@@ -205,6 +205,36 @@ checkpoint = Table(
     comment="Where each source is read on; moves in the transaction that stages the rows",
 )
 
+source_table = Table(
+    "source_table",
+    metadata,
+    column("system", Text, "System the table is read from"),
+    column("schema_name", Text, "Its schema, as the source spells it"),
+    column("table_name", Text, "Its name, as the source spells it"),
+    column(
+        "state",
+        Text,
+        "read: its changes are staged; reading: its rows are read beside the stream; "
+        "stopped: it is not read any more",
+    ),
+    column(
+        "definition",
+        JSONB,
+        "What the reader saw of it when its changes were last found good: identity, columns, publication",
+        null=True,
+    ),
+    column("columns", JSONB, "Columns that rules read of it", null=True),
+    column("read_position", BigInteger, "Position as of which all its rows were read last", null=True),
+    column("error_code", Text, "Code of the error that stopped it", null=True),
+    column("reason", Text, "Why it is not read any more", null=True),
+    moment("requested_at", "When somebody asked for its rows to be read again", null=True),
+    column("requested_by", Text, "Who asked", null=True),
+    moment("changed_at", "When this row last changed", server_default=NOW),
+    PrimaryKeyConstraint("system", "schema_name", "table_name"),
+    CheckConstraint("state in ('read', 'reading', 'stopped')", name="state"),
+    comment="Each captured table: whether it was read, what it looked like, and why it is not read any more",
+)
+
 lease = Table(
     "lease",
     metadata,

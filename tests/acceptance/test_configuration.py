@@ -173,6 +173,6 @@ def test_a_rule_that_does_not_fit_the_database_is_found_by_check(site: Site) -> 
         done.err
     )
     forgotten = "column NOTIFY_SW of CISADM.CI_ACCT_PER is neither mapped nor ignored"
-    assert any(line.startswith("rules: inbound/ci_acct_per.yaml:") and forgotten in line for line in lines)
+    assert any(forgotten in line for line in lines if "advice_given" in line), "data may flow without it"
     assert "staging: staging staging_" in done.err, "other faults are told at the same time"
     assert site.untouched()

@@ -401,6 +401,24 @@ class ReaderSuite:
         assert all(value != ABSENT for value in updated.after.values())
         assert all(value == ABSENT for value in created.before.values())
 
+    def test_rows_are_read_again_by_key_with_the_values_of_the_stream(
+        self, source: Source, reader: ChangeReader
+    ) -> None:
+        """What the log left out comes in the same text; a row that is gone is left out."""
+        reading = Reading(reader, snapshot(reader)[-1].resume)
+        with source.session() as session:
+            session.execute(insert(1, amount="12.50", note='a \\ "b"'))
+            session.execute(insert(2))
+            session.commit()
+        first, second = reading.take(2)
+        names = [source.spelled(name) for name in ("amount", "note")]
+        table = next(t for name, t in reader.describe().items() if name.name == source.spelled("account"))
+        found = reader.reread(table, names, {first.position: [("1",), ("2",), ("77",)]})
+        assert {key: list(values) for (_, key), values in found.items()} == {
+            ("1",): [first.after["amount"], first.after["note"]],
+            ("2",): [second.after["amount"], None],
+        }
+
     @pytest.mark.parametrize("way", ["snapshot", "stream"])
     def test_types_arrive_as_canonical_text(self, source: Source, reader: ChangeReader, way: str) -> None:
         """The same text whether a row was read or captured."""

@@ -59,7 +59,7 @@ def test_a_reader_of_a_former_holder_frees_the_slot(prepaid: Prepaid, next_holde
 
     def reader(holder: Holder) -> PgoutputReader:
         prepaid.readers.append(
-            PgoutputReader("prepaid", prepaid.settings, [TableName("public", "t")], holder)
+            PgoutputReader("prepaid", prepaid.settings, [TableName("public", "t")], holder=holder)
         )
         return prepaid.readers[-1]
 

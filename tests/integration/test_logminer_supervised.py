@@ -68,6 +68,7 @@ class Running:
         tables = [TableName(OWNER, table) for table in TABLES]
         capture = Capture(
             system=SYSTEM,
+            read={},
             open_reader=lambda: LogMinerReader(SYSTEM, settings, tables),
             open_stager=self._stager,
             sizes=Run(),

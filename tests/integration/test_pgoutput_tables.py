@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from cdc.changes import ChangeBatch, SourceType, TableName
-from cdc.errors import TableChanged
 from cdc.positions import Lsn
 from tests.contract.reader_suite import ABSENT, Event, Reading, events, snapshot
 from tests.integration.pgoutput_source import Prepaid
@@ -94,26 +93,32 @@ def test_columns_added_dropped_and_retyped_show_from_their_change_on(prepaid: Pr
     ]  # fmt: skip
 
 
-def test_a_table_made_anew_under_its_name_goes_on(prepaid: Prepaid) -> None:
-    """Another oid, perhaps other columns, both in one transaction."""
+def test_a_table_made_anew_under_its_name_stops(prepaid: Prepaid) -> None:
+    """Another oid: what became of the former rows no change tells."""
     prepaid.execute("create table t (id int primary key, a text)")
     reading = prepaid.start("t")
     prepaid.transaction(
         "insert into t values (1, 'a')", "drop table t", "create table t (id int primary key, b date)",
         "alter publication ccbridge add table t", "insert into t values (2, '2024-01-31')",
     )  # fmt: skip
-    prepaid.execute("insert into t values (3, '2024-02-01')")
-    found = reading.until(lambda events_: events_[-1].after["id"] == "3")
-    assert found[-1].after == {"id": "3", "b": "2024-02-01"}
+    name = TableName("public", "t")
+    found = reading.until(lambda _: name in reading.batches[-1].stopped, expect="stopped table")
+    assert [event.after["id"] for event in found] in ([], ["1"])
+    assert "the name is that of another table now" in str(reading.batches[-1].stopped[name])
 
 
-def test_a_renamed_table_stops_the_reader(prepaid: Prepaid) -> None:
+def test_a_renamed_table_stops_and_the_others_go_on(prepaid: Prepaid) -> None:
     """Its changes would otherwise be dropped like those of any uncaptured table."""
-    prepaid.execute("create table t (id int primary key)")
-    reading = prepaid.start("t")
-    prepaid.execute("insert into t values (1)", "alter table t rename to u", "insert into u values (2)")
-    with pytest.raises(TableChanged, match=r"public\.t was renamed to public\.u"):
-        reading.take(2)
+    prepaid.execute("create table t (id int primary key)", "create table other (id int primary key)")
+    reading = prepaid.start("t", "other")
+    prepaid.execute(
+        "insert into t values (1)", "alter table t rename to u", "insert into u values (2)",
+        "insert into other values (3)",
+    )  # fmt: skip
+    found = reading.until(lambda events_: bool(events_) and events_[-1].table == "other")
+    assert "2" not in [event.after["id"] for event in found]
+    (error,) = reading.batches[-1].stopped.values()
+    assert "public.t lost the table" in str(error)
 
 
 def test_uncaptured_tables_are_dropped_but_move_the_position(prepaid: Prepaid) -> None:

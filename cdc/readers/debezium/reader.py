@@ -22,6 +22,7 @@ import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem
+from cdc.errors import OperatorError, read_anew
 from cdc.ports import Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.readers.debezium import jvm
 from cdc.readers.debezium.batches import batches, resume
@@ -138,6 +139,16 @@ class DebeziumReader:
     ) -> RereadValues:
         """Columns of rows, read as our own reader of that kind of source reads them; see the port."""
         return self._connector.reread(table, columns, rows)
+
+    can_read_tables = False
+
+    def read_tables(
+        self, tables: Sequence[TableName], *, max_rows: int, stop: StopAsked
+    ) -> Iterator[ChangeBatch | None]:
+        """Not by this reader: the whole source is read again."""
+        raise OperatorError(
+            f"{self.system}: {', '.join(map(str, tables))} cannot be read alone", hint=read_anew(self.system)
+        )
 
     def acknowledge(self, resume: Resume) -> None:
         """Everything up to `resume` is durably staged: committed to Debezium, and so to the source."""

@@ -20,7 +20,7 @@ import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem
-from cdc.errors import RedoLogTrouble, SourceChanged, read_anew
+from cdc.errors import OperatorError, RedoLogTrouble, SourceChanged, read_anew
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.readers.logminer import dictionary, preflight
@@ -174,6 +174,16 @@ class LogMinerReader:
         """Columns of rows as of the commit, or as they are now where undo is gone; see the port."""
         found = [column for name in columns if (column := table.column(name)) is not None]
         return self._reselect.values(table, found, rows)
+
+    can_read_tables = False
+
+    def read_tables(
+        self, tables: Sequence[TableName], *, max_rows: int, stop: StopAsked
+    ) -> Iterator[ChangeBatch | None]:
+        """Not by this reader: the whole source is read again."""
+        raise OperatorError(
+            f"{self.system}: {', '.join(map(str, tables))} cannot be read alone", hint=read_anew(self.system)
+        )
 
     def acknowledge(self, resume: Resume) -> None:
         """Files of open transactions that no checkpoint needs any more go; logs are Oracle's own matter."""

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
 from cdc.changes import META_SCHEMA, ChangeBatch, TableChanges, TableName
-from cdc.errors import TableChanged
+from cdc.positions import Lsn
+from cdc.readers.pgoutput.captured import CapturedTables
 from cdc.readers.pgoutput.catalog import Catalog
 from cdc.readers.pgoutput.messages import Relation
 from cdc.readers.pgoutput.transactions import OID, Portion, Transaction, TransactionBuffer
@@ -31,45 +32,52 @@ class Relations:
     Args:
         catalog: asked for types and keys when a table is announced.
         system: name of the system.
-        captured: tables to keep; rows of others are dropped.
+        captured: tables to keep; rows of others, and of stopped ones, are dropped.
     """
 
-    def __init__(self, catalog: Catalog, system: str, captured: Sequence[TableName]) -> None:
+    def __init__(self, catalog: Catalog, system: str, captured: CapturedTables) -> None:
         self.known: dict[int, Relation] = {}
         self._catalog = catalog
         self._system = system
-        self._captured = frozenset(captured)
+        self._captured = captured
         self._tables = catalog.describe()
 
     def adopt(self, buffer: TransactionBuffer) -> None:
-        """Take the description that the buffer has stopped at as the one in force.
-
-        Raises:
-            TableChanged: a captured table goes on under another name.
-        """
+        """Take the description that the buffer has stopped at as the one in force."""
         relation = buffer.relation
-        if relation is not None:
-            former = self.known.get(relation.oid)
-            if former is not None and former.name in self._captured and relation.name not in self._captured:
-                raise TableChanged(
-                    f"{self._system}: table {former.name} was renamed to {relation.name}",
-                    hint="rename it back, or change the rules of that table",
-                )
-            if relation.name in self._captured:
-                self._tables[relation.name] = self._catalog.table_of(relation)
+        if relation is not None and self._captured.takes(relation, buffer.position):
+            self._tables[relation.name] = self._catalog.table_of(relation)
         buffer.adopt()
+
+    def read_again(self, names: Iterable[TableName]) -> None:
+        """Take up stopped tables again, under the descriptions that the stream gave last."""
+        for relation in self.known.values():
+            if relation.name in names and self._captured.takes(relation, Lsn(0)):
+                self._tables[relation.name] = self._catalog.table_of(relation)
+
+    def nothing(self, resume: Lsn) -> ChangeBatch:
+        """All before `resume` is read, and there was no change."""
+        return ChangeBatch(
+            self._system, Lsn(resume - 1), {}, {"lsn": resume.text}, stopped=dict(self._captured.stopped),
+            definitions=self._captured.take_news(),
+        )  # fmt: skip
 
     def batch(self, portion: Portion) -> ChangeBatch:
         """Decode a portion; tables without a change are left out."""
         return ChangeBatch(
             self._system, portion.position, self._changes(portion), {"lsn": portion.resume.text},
-            continues=portion.continues,
+            continues=portion.continues, stopped=dict(self._captured.stopped),
+            definitions=self._captured.take_news(),
         )  # fmt: skip
 
     def _changes(self, portion: Portion) -> dict[TableName, TableChanges]:
         """Sort the rows by table; those of uncaptured tables are dropped."""
         oids = {raw[OID] for raw in portion.messages}
-        wanted = {oid: relation for oid in oids if (relation := self._captured_relation(oid)) is not None}
+        wanted = {
+            oid: relation
+            for oid in oids
+            if (relation := self._captured_relation(oid, portion.position)) is not None
+        }
         if not wanted:
             return {}
         meta = row_meta(portion.transactions)
@@ -86,9 +94,11 @@ class Relations:
             for oid, relation in wanted.items()
         }
 
-    def _captured_relation(self, oid: bytes) -> Relation | None:
+    def _captured_relation(self, oid: bytes, position: Lsn) -> Relation | None:
         relation = self.known.get(int.from_bytes(oid))
-        return relation if relation is not None and relation.name in self._captured else None
+        if relation is None or relation.name not in self._captured.names:
+            return None
+        return None if self._captured.skips(relation.name, position) else relation
 
     def _decode(self, relation: Relation, messages: Sequence[bytes], meta: pl.DataFrame) -> TableChanges:
         return table_changes(self._tables[relation.name], relation.identity, messages, meta)

@@ -9,6 +9,7 @@ Settings" and "Security".
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cdc.changes import TableName
 from cdc.config import PostgresSystem
@@ -51,8 +52,8 @@ def findings(catalog: Catalog, settings: PostgresSystem, system: str) -> list[Fi
     facts = catalog.facts()
     found = [*_server(server, slot), *_slot(slot, settings, system)]
     for fact in facts:
-        found += _table(fact, str(server["role"]))
-        found += _children(fact, {str(other.name) for other in facts})
+        of_table = [*_table(fact, str(server["role"])), *_children(fact, {str(one.name) for one in facts})]
+        found += [replace(one, table=fact.name) for one in of_table]
     publication = server["publication"]
     if publication is None:
         tables = ", ".join(_name(fact.name) for fact in facts if fact.oid is not None)
@@ -69,7 +70,8 @@ def findings(catalog: Catalog, settings: PostgresSystem, system: str) -> list[Fi
         published = catalog.published()
         for fact in facts:
             if fact.oid is not None and fact.kind == "r":
-                found += _published(fact, published.get(fact.name), settings)
+                of_table = [*_published(fact, published.get(fact.name), settings)]
+                found += [replace(one, table=fact.name) for one in of_table]
     return found
 
 

@@ -12,22 +12,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
 import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import PostgresSystem
 from cdc.errors import DatabaseUnreachable, TransientError
-from cdc.ports import Finding, RereadValues, Resume, SourceKey, StopAsked
+from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.positions import Lsn
 from cdc.postgres.sessions import Holder
 from cdc.readers.pgoutput import preflight
 from cdc.readers.pgoutput.batches import Relations
+from cdc.readers.pgoutput.captured import CapturedTables
 from cdc.readers.pgoutput.catalog import Catalog, row_estimates
 from cdc.readers.pgoutput.reread import Reread
 from cdc.readers.pgoutput.session import WalSender, wal_sender_name
 from cdc.readers.pgoutput.slot import check_slot, find_slot
-from cdc.readers.pgoutput.snapshot import Snapshot, create_slot
+from cdc.readers.pgoutput.snapshot import Snapshot, create_slot, create_temporary_slot
 from cdc.readers.pgoutput.transactions import Taken, TransactionBuffer
 
 MAX_BATCH_BYTES = 32 * 1024 * 1024
@@ -48,14 +51,18 @@ class PgoutputReader:
         system: name of the source system in the configuration.
         settings: how to reach it; its slot, publication and origin.
         tables: the captured tables; other published tables are skipped.
+        read: what rules read of each; a table that loses any of it is stopped.
         holder: the lease under which it reads; sessions of former holders are ended, as they keep the slot.
     """
+
+    can_read_tables = True
 
     def __init__(
         self,
         system: str,
         settings: PostgresSystem,
         tables: Sequence[TableName],
+        read: Mapping[TableName, ColumnsRead] = MappingProxyType({}),
         holder: Holder | None = None,
     ) -> None:
         self.system = system
@@ -64,6 +71,9 @@ class PgoutputReader:
         self._holder = holder
         self._catalog = Catalog(settings, system, self._tables, holder)
         self._reread = Reread(settings, system)
+        self._captured = CapturedTables(self._catalog, settings, system, self._tables, read)
+        self._relations: Relations | None = None
+        self._reading = False
         self._sender: WalSender | None = None
         self._read_to = Lsn(0)
         self._acknowledged = Lsn(0)
@@ -106,6 +116,7 @@ class PgoutputReader:
             OperatorError: the slot belongs to something else; a right is missing.
         """
         self._end_stream()
+        self._captured.begin_snapshot()
         tables = self.describe()
         self._catalog.end_former(wal_sender_name(self.system))
         with WalSender(self._settings, self.system, self._holder) as sender:
@@ -118,9 +129,43 @@ class PgoutputReader:
             )
             snapshot = Snapshot(self._settings, self.system, name, consistent_point)
         try:
-            yield from snapshot.read(tables, max_rows=max_rows, stop=stop)
+            for batch in snapshot.read(tables, max_rows=max_rows, stop=stop):
+                yield replace(batch, definitions=self._captured.take_news())
         finally:
             snapshot.close()
+
+    def read_tables(
+        self, tables: Sequence[TableName], *, max_rows: int, stop: StopAsked
+    ) -> Generator[ChangeBatch | None, None, None]:
+        """Read some tables at a position of their own while `read` goes on; see the port.
+
+        A temporary slot exports the snapshot; the server waits for the transactions that run now.
+
+        Raises:
+            TransientError: no slot or session is free, or the connection was lost.
+            OperatorError: a table is not there, or a right is missing.
+        """
+        self._reading = True
+        try:
+            self._captured.begin_reading(tables)
+            if self._relations is not None:
+                self._relations.read_again(tables)
+            with WalSender(self._settings, self.system, self._holder) as sender:
+                for created in create_temporary_slot(sender, self._settings.slot):
+                    if created is None:
+                        yield None
+                        continue
+                    consistent_point, name = created
+                    snapshot = Snapshot(self._settings, self.system, name, consistent_point)
+            self._captured.reading_from(tables, snapshot.position)
+            try:
+                described = {name: table for name, table in self.describe().items() if name in tables}
+                for batch in snapshot.read(described, max_rows=max_rows, stop=stop):
+                    yield replace(batch, definitions=self._captured.take_news())
+            finally:
+                snapshot.close()
+        finally:
+            self._reading = False
 
     def read(
         self, resume: Resume, *, max_changes: int, stop: StopAsked
@@ -137,6 +182,7 @@ class PgoutputReader:
         """
         start = Lsn.parse(str(resume["lsn"]))
         self._end_stream()
+        self._captured.begin(resume)
         sender = self._open(start, stop)
         if sender is None:
             return
@@ -212,13 +258,14 @@ class PgoutputReader:
     def _stream(
         self, sender: WalSender, start: Lsn, max_changes: int, stop: StopAsked
     ) -> Iterator[ChangeBatch]:
-        relations = Relations(self._catalog, self.system, self._tables)
+        relations = self._relations = Relations(self._catalog, self.system, self._captured)
         buffer = TransactionBuffer(
             start, origin=self._settings.origin, max_rows=max_changes, max_bytes=MAX_BATCH_BYTES,
             known=relations.known,
         )  # fmt: skip
         idle_since = time.monotonic()
         while not stop():
+            self._captured.watch()
             with sender.lock:
                 taken = buffer.take(sender.get)
                 sender.received = max(sender.received, buffer.wal_end)
@@ -238,7 +285,9 @@ class PgoutputReader:
                 relations.adopt(buffer)
             if buffer.settle() > self._read_to and time.monotonic() - idle_since >= _IDLE_BATCH_S:
                 self._read_to, idle_since = buffer.resume, time.monotonic()
-                yield ChangeBatch(self.system, Lsn(buffer.resume - 1), {}, {"lsn": buffer.resume.text})
+                yield relations.nothing(buffer.resume)
+            elif dry and self._reading:
+                yield relations.nothing(buffer.resume)  # whoever reads tables beside us need not wait
             elif dry:
                 with sender.lock:
                     sender.receive(_TURN_S)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event, RLock, Thread
 from typing import Any, Self
 
@@ -103,6 +103,26 @@ class WalSender:
             while self._pg.get_result() is not None:
                 pass
             return self._rows(result) if result is not None else []
+
+    def command_in_turns(self, text: str) -> Iterator[list[dict[str, str | None]] | None]:
+        """The same without waiting: None as long as the command runs, then its rows."""
+        with postgres_errors(self._subject):
+            self._pg.send_query(text.encode())
+            while self._pg.flush():
+                self._wait(_TURN_S)
+        while True:
+            with postgres_errors(self._subject):
+                if self._wait(0):
+                    self._pg.consume_input()
+                if not self._pg.is_busy():
+                    break
+            yield None
+        with postgres_errors(self._subject):
+            result = self._pg.get_result()
+            while self._pg.get_result() is not None:
+                pass
+            found = self._rows(result) if result is not None else []
+        yield found
 
     def start(self, slot: str, publication: str, lsn: Lsn) -> None:
         """Start the stream with the first transaction that commits at `lsn` or later.

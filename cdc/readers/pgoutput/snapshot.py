@@ -88,6 +88,28 @@ def create_slot(
     return Lsn.parse(str(rows[0]["consistent_point"])), str(rows[0]["snapshot_name"])
 
 
+def create_temporary_slot(sender: WalSender, slot: str) -> Iterator[tuple[Lsn, str] | None]:
+    """Export a snapshot of a consistent point without a slot that stays.
+
+    The slot ends with `sender`, the snapshot lives on in the session that has adopted it by then.
+
+    Args:
+        sender: a session for this alone.
+        slot: name of the lasting slot, of which the name is made.
+
+    Yields:
+        None while the server waits for transactions that run; then the point and the snapshot's name.
+    """
+    name = quoted(f"{slot[:50]}_table")
+    for rows in sender.command_in_turns(
+        f"CREATE_REPLICATION_SLOT {name} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT"
+    ):
+        if rows is None:
+            yield None
+        else:
+            yield Lsn.parse(str(rows[0]["consistent_point"])), str(rows[0]["snapshot_name"])
+
+
 class Snapshot:
     """Reads tables under an exported snapshot.
 
@@ -135,6 +157,11 @@ class Snapshot:
                 )  # fmt: skip
             if stop():
                 return
+
+    @property
+    def position(self) -> Lsn:
+        """The rows are those of this position; later commits are not in them."""
+        return self._position
 
     def close(self) -> None:
         """End the session; safe to call twice."""

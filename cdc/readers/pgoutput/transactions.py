@@ -151,6 +151,11 @@ class TransactionBuffer:
             self.resume = max(self.resume, self.wal_end)
         return self.resume
 
+    @property
+    def position(self) -> Lsn:
+        """Commit position of the transaction that is being taken in."""
+        return self._open.begin.commit_lsn if self._open is not None else self.resume
+
     def adopt(self) -> None:
         """Take the new description of the table as the one in force."""
         changed, self.relation = self.relation, None

@@ -1,0 +1,26 @@
+"""`ccbridge snapshot`: read single tables of a source again while replication goes on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cdc import config as configuration
+from cdc import log
+from cdc.cli.options import DEFAULT_CONFIG, Config
+from cdc.cli.output import say
+
+
+def command(
+    system: Annotated[str, typer.Argument(help="Source system of the configuration.")],
+    tables: Annotated[list[str], typer.Argument(help="Captured tables, as schema.table or table.")],
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Ask `ccbridge run` to read tables again, stopped ones too; the others flow on meanwhile."""
+    log.configure()
+    settings = configuration.load(config)
+    from cdc.flows.table_requests import request_snapshot
+
+    for name in request_snapshot(settings, system, tables):
+        say(f"{system}: {name} will be read again by ccbridge run")
