@@ -18,7 +18,7 @@ from mapping_rules.checks import used_columns
 from mapping_rules.constants import typed
 from mapping_rules.expressions import compiled
 from mapping_rules.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE, Images, Shapes
-from mapping_rules.model import Condition, Entity, Inbound, InboundColumn, Lookup
+from mapping_rules.model import Condition, Entity, Inbound, InboundColumn, Kind, Lookup
 from mapping_rules.reasons import Reason
 from mapping_rules.transforms import TRANSFORMS
 from mapping_rules.values import Fault, Site, Typed, switch_texts, translated, typed_value
@@ -109,6 +109,7 @@ def make_plan(
     if unread is not None:
         lives, left = lives & unread.is_null(), left & unread.is_null()
     ended = matched & (IS_DELETE | (IS_UPDATE & (left | moved)))
+    ended &= ~pl.any_horizontal([_too_long(old_raw[name], entity) for name in sources])
     never = images.unread_before({*sources.values(), *rule.key})
     if never is not None:  # under such a key no row was staged
         ended &= ~never
@@ -259,6 +260,20 @@ def _final(column: InboundColumn, entity: Entity) -> pl.Expr:
     return value.alias(column.name)
 
 
+MAX_KEY_BYTES = 2_000
+"""An index of PostgreSQL holds rows of up to a third of a page, 2,704 bytes; a history adds a time."""
+
+
+def longest_key(entity: Entity) -> int:
+    """Bytes that a text in the key of an entity, or one that refers to another, may have at most."""
+    texts = sum(entity.columns[name].type.kind is Kind.TEXT for name in entity.key)
+    return MAX_KEY_BYTES // max(texts, 1)
+
+
+def _too_long(raw: pl.Expr, entity: Entity) -> pl.Expr:
+    return (raw.str.len_bytes() > longest_key(entity)).fill_null(False)
+
+
 def _fault_groups(column: InboundColumn, entity: Entity, value: Typed) -> list[list[Fault]]:
     """What can be wrong with a column; the last of each group holds wherever one of the group does."""
     groups = []
@@ -270,4 +285,9 @@ def _fault_groups(column: InboundColumn, entity: Entity, value: Typed) -> list[l
     if column.name in entity.key:
         reason = "found no value, expected one in a key column"
         groups.append([Fault(pl.col(VALUE + column.name).is_null(), Reason.NULL_KEY, reason)])
+    is_indexed = column.name in entity.key or entity.columns[column.name].references is not None
+    if is_indexed and column.constant is None and entity.columns[column.name].type.kind is Kind.TEXT:
+        reason = f"found text of more than {longest_key(entity)} bytes, expected one that can be indexed"
+        too_long = _too_long(pl.col(RAW + column.name), entity)
+        groups.append([Fault(too_long, Reason.VALUE_TOO_LONG, reason)])
     return [group for group in groups if group]

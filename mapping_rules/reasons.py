@@ -18,6 +18,7 @@ class Reason(StrEnum):
     UNKNOWN_LOOKUP = "unknown_lookup"
     NUL_CHARACTER = "nul_character"
     NULL_KEY = "null_key"
+    VALUE_TOO_LONG = "value_too_long"
     WHERE_UNKNOWN = "where_unknown"
     VALUE_NOT_IN_LOG = "value_not_in_log"
     SQL_FAILED = "sql_failed"

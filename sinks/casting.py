@@ -44,6 +44,14 @@ def create_tables(layout: Layout) -> sql.Composed:
     )
 
 
+def index_rows(layout: Layout) -> sql.Composed:
+    """Index the row numbers: halves of many rows are tried, and each try would read all of them."""
+    return sql.SQL("; ").join(
+        sql.SQL("create index on {} (_row)").format(table)
+        for table in (layout.wanted, layout.typed, layout.decided)
+    )
+
+
 def drop_tables(layout: Layout) -> sql.Composed:
     """Drop the session's temporary tables."""
     return sql.SQL("drop table {}, {}, {}").format(layout.wanted, layout.typed, layout.decided)

@@ -124,6 +124,46 @@ class PaymentUploadSink:
                 raise
         raise TransientError(f"{self._subject}: nothing sent")
 
+    def refused(self, receipts: pl.DataFrame) -> pl.DataFrame:
+        """Which receipts of a transmission that was refused CC&B refuses: recharge_id, reason_code, reason.
+
+        They are tried in halves and taken back each time: nothing is sent. Empty if no single one is
+        refused.
+
+        Args:
+            receipts: of one transmission, none of which CC&B holds.
+
+        Raises:
+            TransientError: not reachable.
+            OperatorError: the upload tables cannot be written at all.
+        """
+        found: list[tuple[str, str, str]] = []
+        halves = [receipts]
+        try:
+            while halves:
+                part = halves.pop()
+                error = self._tried(part)
+                if error is not None and part.height > 1:
+                    halves += [part[part.height // 2 :], part[: part.height // 2]]
+                elif error is not None:
+                    found.append((part["recharge_id"][0], "refused_by_ccb", f"refused by CC&B: {error}"))
+        except BaseException:
+            self.close()
+            raise
+        return pl.DataFrame(found, schema=FAULT_SCHEMA, orient="row")
+
+    def _tried(self, receipts: pl.DataFrame) -> RowError | None:
+        """Insert receipts and take them back; why a row of them is refused, None if none is."""
+        error = None
+        try:
+            with oracle_errors(self._subject), self._session().cursor() as cursor:
+                self._described(cursor).insert(cursor, receipts)
+        except RowError as exc:
+            error = exc
+        with oracle_errors(self._subject):
+            self._session().rollback()
+        return error
+
     def close(self) -> None:
         """Close the session; what was not committed is undone. Safe to call twice."""
         connection, self._connection, self._tables = self._connection, None, None

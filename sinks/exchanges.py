@@ -2,8 +2,9 @@
 
 PostgreSQL checks a unique index row by row, so an update that is right as a whole can be refused on
 its way. Once an index has refused a write, its value is first taken from all rows of the range that
-are about to lose it; then every row gets its new one. It takes a column of the index that may be
-null; otherwise the rows stay refused and are held.
+are about to lose it; then every row gets its new one. Meanwhile they have NULL, or a value that no other
+row has where the column may not be null and nothing but the index looks at it: no trigger on updates,
+check constraint, foreign key or domain. Otherwise the rows stay refused and are held.
 """
 
 from __future__ import annotations
@@ -17,9 +18,16 @@ from cdc.postgres.connect import Connection
 from sinks import comparison
 from sinks.layout import Layout, in_range
 
-# The columns of a unique index that may be null; none of one that takes NULL for a value.
-_NULLABLE = """
-select a.attname::text
+# The columns of a unique index: may it be null, its type, and whether only the index looks at its values.
+_COLUMNS = """
+select a.attname::text, not a.attnotnull and not i.indnullsnotdistinct,
+    case when a.atttypmod = -1 then format_type(a.atttypid, -1) end,
+    not exists (select from pg_trigger g where g.tgrelid = t.oid and not g.tgisinternal
+        and g.tgenabled <> 'D' and g.tgtype & 16 <> 0)
+    and not exists (select from pg_constraint k where k.contype in ('c', 'f') and k.conrelid = t.oid
+        and a.attnum = any (k.conkey))
+    and not exists (select from pg_constraint k where k.contype = 'f' and k.confrelid = t.oid
+        and a.attnum = any (k.confkey))
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_class t on t.oid = i.indrelid
@@ -27,17 +35,25 @@ join pg_namespace n on n.oid = t.relnamespace
 cross join lateral unnest(i.indkey) with ordinality as part (number, place)
 join pg_attribute a on a.attrelid = t.oid and a.attnum = part.number
 where c.relname = %(index)s and n.nspname = %(schema)s and t.relname = %(table)s
-    and i.indisunique and not i.indnullsnotdistinct and part.place <= i.indnkeyatts and not a.attnotnull
-order by part.place
+    and i.indisunique and part.place <= i.indnkeyatts
+order by 2 desc, part.place
 """
+_UNIQUE_TEXT = "'ccbridge ' || gen_random_uuid()"
+_SMALLEST = "(select min({column}) from {target}) - 1 - x._row"
+_STAND_INS = {
+    "text": _UNIQUE_TEXT, "character varying": _UNIQUE_TEXT, "uuid": "gen_random_uuid()",
+    "smallint": _SMALLEST, "integer": _SMALLEST, "bigint": _SMALLEST, "numeric": _SMALLEST,
+}  # fmt: skip
+"""By type: a value that no other row has, for a column without length or scale."""
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A unique index of a target table and the column by which its values are given up."""
+    """A unique index of a target table, the column by which its values are given up, and what it gets."""
 
     index: str
     column: str
+    meanwhile: str = "null"
 
 
 def refused_exchange(connection: Connection, layout: Layout, exc: psycopg.Error) -> Exchange | None:
@@ -45,27 +61,33 @@ def refused_exchange(connection: Connection, layout: Layout, exc: psycopg.Error)
 
     Returns:
         None for other errors, for an index of another table, and where the program writes no column
-        of the index that may be null.
+        of the index that may be null or have another value for a moment.
     """
     name, detail = layout.table.name, exc.diag
     if not isinstance(exc, psycopg.errors.UniqueViolation) or detail.constraint_name is None:
         return None
     rows = connection.execute(
-        _NULLABLE, {"index": detail.constraint_name, "schema": name.schema, "table": name.name}
+        _COLUMNS, {"index": detail.constraint_name, "schema": name.schema, "table": name.name}
     ).fetchall()
     written = {column.name for column in layout.columns}
-    column = next((str(column) for (column,) in rows if column in written), None)
-    return None if column is None else Exchange(detail.constraint_name, column)
+    for column, nullable, type_name, unobserved in rows:
+        meanwhile = "null" if nullable else _STAND_INS.get(str(type_name)) if unobserved else None
+        if meanwhile is not None and column in written:
+            return Exchange(detail.constraint_name, str(column), meanwhile)
+    return None
 
 
 def give_up(layout: Layout, exchange: Exchange) -> sql.Composed:
     """Take the value from the rows of a range that are about to get another one."""
     return sql.SQL(
-        "update {target} t set {column} = null from {decided} x join {typed} d on d.ctid = x.place "
+        "update {target} t set {column} = {meanwhile} from {decided} x join {typed} d on d.ctid = x.place "
         "where x.decision = {decision} and {in_range} and {match} and t.{column} is distinct from d.{column}"
     ).format(
         target=layout.target,
         column=sql.Identifier(exchange.column),
+        meanwhile=sql.SQL(exchange.meanwhile).format(
+            target=layout.target, column=sql.Identifier(exchange.column)
+        ),
         decided=layout.decided,
         typed=layout.typed,
         decision=sql.Literal(comparison.UPDATE),

@@ -27,6 +27,9 @@ from sinks.target_session import PreparedTable, TargetSession, name_uncastable
 _MAX_KEPT_ROWS = 2_000
 """Rows of earlier writes that stay in the session's temporary tables before they are emptied."""
 
+_MANY_ROWS = 200
+"""From so many rows on an index pays when a write is halved."""
+
 _DELIVERY_COLUMNS = {
     "key": pl.String,
     "decision": pl.String,
@@ -58,7 +61,7 @@ class TableWrite:
         live: Live | None = None,
     ) -> None:
         self._session, self._connection = session, session.connection
-        self._prepared, self._in_isolation, self._live = prepared, isolated, live
+        self._prepared, self.in_isolation, self._live = prepared, isolated, live
         self._table = prepared.layout.table.name
         if prepared.next_row is None or prepared.next_row > _MAX_KEPT_ROWS:
             self._connection.execute(prepared.empty)
@@ -89,7 +92,7 @@ class TableWrite:
         Raises:
             psycopg.Error, RowError: a row was refused and this part does not work in isolation.
         """
-        if not self._in_isolation:
+        if not self.in_isolation:
             self._load(self._low, self._high)
             if self._low < self._high:
                 if self._prepared.layout.loose:
@@ -99,6 +102,8 @@ class TableWrite:
             return
         halve, low, high = halve_until_written, self._low, self._high
         self._keep(halve(self._connection, low, high, self._load, self._explain))
+        if high - low > _MANY_ROWS:
+            self._connection.execute(self._prepared.index_rows)
         if self._prepared.layout.loose:
             self._leave_out(halve(self._connection, low, high, self._cast, self._explain))
             self._judge_keys()
@@ -108,7 +113,7 @@ class TableWrite:
         """Delete what is gone; rows that are still referred to are set aside."""
         if not self.deletes:
             return
-        if self._in_isolation:
+        if self.in_isolation:
             self._keep(self._isolated_delete(self._low, self._high))
         else:
             self._attempt_delete(self._low, self._high)
@@ -243,7 +248,7 @@ class TableWrite:
                 self._connection.execute(statement, {"low": low, "high": high})
             return
         self._write_range(low, high)
-        if self._in_isolation:
+        if self.in_isolation:
             self._check_deferred()
 
     def _write_range(self, low: int, high: int) -> None:
@@ -253,14 +258,14 @@ class TableWrite:
         # sent together; what was cast and set aside is in the session's tables
         with self._connection.pipeline():
             found = [execute(prepared.cast, limits), *(execute(check, limits) for check in checks)]
-            compared = execute(prepared.decide_unlocked if self._in_isolation else prepared.decide, limits)
+            compared = execute(prepared.decide_unlocked if self.in_isolation else prepared.decide, limits)
         faults = [fault for cursor in found for fault in cursor.fetchall()]
         decided: Counter[str] = Counter()
         differing = 0
         for decision, rows, mask in compared.fetchall():
             decided[str(decision)] = int(str(rows))
             differing |= int(str(mask))
-        locked = execute(prepared.locked, limits).fetchall() if self._in_isolation else []
+        locked = execute(prepared.locked, limits).fetchall() if self.in_isolation else []
         if decided[comparison.UPDATE]:
             for exchange in self._exchanges.values():
                 execute(exchanges.give_up(prepared.layout, exchange), limits)
@@ -278,7 +283,7 @@ class TableWrite:
 
     def _attempt_delete(self, low: int, high: int) -> None:
         self._connection.execute(self._prepared.delete, {"low": low, "high": high})
-        if self._in_isolation:
+        if self.in_isolation:
             self._check_deferred()
 
     def _check_deferred(self) -> None:

@@ -69,6 +69,7 @@ class PreparedTable:
         self.leave_out = render(casting.leave_out(layout))
         self.forget = render(writing.forget(layout))
         self.deliveries = render(writing.deliveries(layout))
+        self.index_rows = render(casting.index_rows(layout))
         self.drop = render(casting.drop_tables(layout))
         self.empty = render(casting.empty_tables(layout))
         self._updates: dict[int, str] = {}

@@ -168,7 +168,7 @@ class UpsertSink:
                     record(deliveries)
                 _commit(session)
                 self._in_haste = LOCKED in held["reason_code"]
-                if held.height:
+                if held.height or any(part.in_isolation for part in parts):
                     session.forget_tables()
         except BaseException:
             self.close()

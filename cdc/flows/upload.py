@@ -16,7 +16,7 @@ import polars as pl
 
 from cdc import log
 from cdc.config import Run
-from cdc.errors import ReceiptMismatch, RowError
+from cdc.errors import OperatorError, ReceiptMismatch, RowError
 from cdc.flows.deliver import wait_for_snapshots
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
@@ -107,9 +107,36 @@ class Upload:
         waiting = receipts.waiting(set_aside=recheck)
         if not waiting.is_empty():
             receipts.checked(waiting, sink.precheck(waiting))
-        return send_in_groups(
-            receipts.unsent(), partial(self._send_together, flow, sink, receipts), stop=flow.stop.is_set
-        )
+        sent = 0
+        refused: list[pl.DataFrame] = [pl.DataFrame()]
+        while refused and not flow.stop.is_set():  # what is left of a transmission goes in another one
+            refused.clear()
+            sent += send_in_groups(
+                receipts.unsent(),
+                partial(self._send_together, flow, sink, receipts),
+                stop=flow.stop.is_set,
+                refuse=refused.append,
+            )
+            for transmission in refused:
+                self._set_aside(flow, sink, receipts, transmission)
+        return sent
+
+    def _set_aside(
+        self, flow: Flow, sink: PaymentUploadSink, receipts: Receipts, transmission: pl.DataFrame
+    ) -> None:
+        """Find the receipts that CC&B refuses; they are checked and tried again every `retry_held_s`.
+
+        Raises:
+            OperatorError: CC&B refuses the transmission, but none of its receipts.
+        """
+        faults = sink.refused(transmission)
+        if faults.is_empty():
+            raise OperatorError(
+                f"transmission {transmission['transmission_id'][0]}: refused, but none of its receipts is",
+                hint="look at the triggers of the payment upload tables, then start again",
+            )
+        rows = receipts.refused(transmission, faults)
+        log.get().warning("receipts_refused", flow=flow.name, rows=rows)
 
     def _send_together(
         self, flow: Flow, sink: PaymentUploadSink, receipts: Receipts, transmissions: Sequence[pl.DataFrame]
@@ -140,6 +167,7 @@ def send_in_groups(
     send: Callable[[Sequence[pl.DataFrame]], int],
     *,
     stop: Callable[[], bool],
+    refuse: Callable[[pl.DataFrame], None],
 ) -> int:
     """Send transmissions, oldest first, in groups of about SENT_TOGETHER receipts.
 
@@ -150,11 +178,20 @@ def send_in_groups(
         transmissions: one frame each.
         send: sends a group, all of it or nothing, and notes it; returns how many receipts.
         stop: asked between groups.
+        refuse: told of each transmission with a row that CC&B refuses; the others go on.
 
     Raises:
-        ReceiptMismatch, RowError: of the first transmission that is not taken.
+        ReceiptMismatch: of the first transmission of which CC&B holds something else.
     """
     sent, group = 0, []
+
+    def send_alone(transmission: pl.DataFrame) -> int:
+        try:
+            return send([transmission])
+        except RowError:
+            refuse(transmission)
+            return 0
+
     for number, transmission in enumerate(transmissions, 1):
         group.append(transmission)
         if number < len(transmissions) and sum(one.height for one in group) < SENT_TOGETHER:
@@ -162,10 +199,10 @@ def send_in_groups(
         if stop():
             break
         try:
-            sent += send(group)
+            sent += send(group) if len(group) > 1 else send_alone(group[0])
         except (ReceiptMismatch, RowError):
             if len(group) == 1:
                 raise
-            sent += sum(send([one]) for one in group)
+            sent += sum(send_alone(one) for one in group)
         group = []
     return sent

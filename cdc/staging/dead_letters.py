@@ -31,11 +31,18 @@ RECORD_SCHEMA = {
 }  # fmt: skip
 """Columns of the frame that `record` takes; key, entity_key and raw are json texts."""
 
-_RECORD = """
+_STORED_KEY = """
+case when octet_length({0}::text) > 2400 then jsonb_build_object('key_bytes', octet_length({0}::text),
+    'key_sha256', encode(sha256(convert_to({0}::text, 'UTF8')), 'hex')) else {0} end
+"""
+"""A key that no index holds is stored as its digest; the row itself is in `raw`."""
+
+_RECORD = f"""
 insert into staging.dead_letter as mine (stage, system, table_name, rule, key, entity, entity_key, raw,
     reason_code, reason, source_position, source_ordinal)
-select distinct on (stage, system, rule, key::jsonb) stage, system, table_name, rule, key::jsonb, entity,
-    entity_key::jsonb, raw::jsonb, reason_code, reason, source_position, source_ordinal
+select distinct on (stage, system, rule, key::jsonb) stage, system, table_name, rule,
+    {_STORED_KEY.format("key::jsonb")}, entity, entity_key::jsonb, raw::jsonb, reason_code, reason,
+    source_position, source_ordinal
 from jsonb_to_recordset(%s::jsonb) as refused(stage text, system text, table_name text, rule text,
     key text, entity text, entity_key text, raw text, reason_code text, reason text,
     source_position bigint, source_ordinal bigint)
@@ -45,19 +52,24 @@ on conflict (stage, system, rule, key) where resolved_at is null do update set
     reason_code = excluded.reason_code, reason = excluded.reason,
     source_position = excluded.source_position, source_ordinal = excluded.source_ordinal,
     last_seen = now(), retries = mine.retries + 1
-"""
+"""  # noqa: S608 - our own text
 _ANY_WAITING = """
-select from staging.dead_letter where resolved_at is null and stage = 'map' and system = %s limit 1
+select bool_or(key ? 'key_sha256') from staging.dead_letter
+where resolved_at is null and stage = 'map' and system = %s having count(*) > 0
 """
 _SUPERSEDE = """
 update staging.dead_letter waiting set resolved_at = now(), resolution = 'superseded'
 from staging.change c
 where waiting.resolved_at is null and waiting.stage = 'map' and waiting.system = %(system)s
     and c.system = waiting.system and c.schema_name || '.' || c.table_name = waiting.table_name
-    and c.key = waiting.key and c.batch_id = %(batch_id)s
+    and {same_key} and c.batch_id = %(batch_id)s
     and c.committed_at between %(oldest)s and %(newest)s
     and (c.source_position, c.source_ordinal) > (waiting.source_position, waiting.source_ordinal)
 """  # the commit times keep the search to the partitions of the batch
+_BY_KEY = _SUPERSEDE.format(same_key="c.key = waiting.key")
+_BY_DIGEST = _SUPERSEDE.format(
+    same_key=f"waiting.key ? 'key_sha256' and {_STORED_KEY.format('c.key')} = waiting.key"
+)
 _SUPERSEDE_MOVED = """
 -- rows that left the key they were rejected under
 with moved as materialized (
@@ -129,10 +141,13 @@ class DeadLetters:
 
         Part of the caller's transaction.
         """
-        if self._connection.execute(_ANY_WAITING, [system]).fetchone() is None:
+        waiting = self._connection.execute(_ANY_WAITING, [system]).fetchone()
+        if waiting is None:
             return 0
         parameters = {"system": system, "batch_id": batch_id, "oldest": oldest, "newest": newest}
-        later = self._connection.execute(_SUPERSEDE, parameters).rowcount
+        later = self._connection.execute(_BY_KEY, parameters).rowcount
+        if waiting[0]:
+            later += self._connection.execute(_BY_DIGEST, parameters).rowcount
         return later + self._connection.execute(_SUPERSEDE_MOVED, parameters).rowcount
 
     def waiting(

@@ -92,6 +92,10 @@ left join staging.receipt r on r.recharge_id = w.recharge_id
 _FREEZE = f"""
 update staging.receipt r set state_reason = '{_SENDING}' where r.state = 'built' and r.state_reason is null
 """  # noqa: S608 - our own text
+_THAW = f"""
+update staging.receipt r set state_reason = null
+where r.recharge_id = any(%(keys)s) and r.state = 'built' and r.state_reason = '{_SENDING}'
+"""  # noqa: S608 - our own text
 _COLUMNS = ", ".join(f"r.{name}" for name in _TYPES)
 
 
@@ -201,6 +205,24 @@ class Receipts:
             self._connection.execute(_FREEZE)
             frame = self._read("where r.state = 'built' order by r.staged_seq")
         return frame.partition_by("transmission_id", maintain_order=True)
+
+    def refused(self, transmission: pl.DataFrame, faults: pl.DataFrame) -> int:
+        """Set aside the receipts that CC&B refuses; the others of the transmission go in new ones.
+
+        Args:
+            transmission: as it was to be sent; CC&B holds nothing of it.
+            faults: recharge_id, reason of the receipts that are refused.
+
+        Returns:
+            How many receipts were set aside.
+        """
+        keys = transmission["recharge_id"].to_list()
+        with postgres_errors("staging.receipt"), self._connection.transaction():
+            self._verify()
+            self._connection.execute(_THAW, {"keys": keys})
+            others = transmission.join(faults, on="recharge_id", how="anti")
+            self._store(_REVISE, self._in_transmissions(others))
+            return self._store(_SET_ASIDE, faults.select("recharge_id", "reason"))
 
     def mark_sent(self, transmission: pl.DataFrame) -> int:
         """CC&B's upload tables hold these receipts, under the ids given here."""

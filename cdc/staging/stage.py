@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 import mapping_rules
 from cdc.changes import ChangeBatch, TableChanges, TableName
-from cdc.errors import OperatorError
+from cdc.errors import OperatorError, TransientError
 from cdc.postgres.connect import Connection
 from cdc.postgres.copy import copy_frame, csv_bytes
 from cdc.postgres.errors import postgres_errors
@@ -33,6 +33,7 @@ from cdc.staging.incoming import Incoming, SnapshotPlaces, incoming
 from cdc.staging.merge import FOLLOW_KEYS, EntityMerge
 from cdc.staging.order import lock_order, reserve_numbers
 from cdc.staging.partitions import Month, ensure_partitions, months_of
+from cdc.staging.refused_rows import RefusedRows, find, letters, may_concern_a_change, only, places_of
 from cdc.staging.reread import AskSource, Reread, read_again
 from cdc.staging.source_tables import SourceTables, StoredTable
 from cdc.staging.sweep import sweep
@@ -104,6 +105,10 @@ class Stager:
         )
         self._ignored = mapping_rules.ignored_columns(rule_set, system)
         self.feeders = feeding_tables(rule_set, system)
+        self._rules: dict[TableName, list[str]] = {}
+        for rule in rule_set.inbound:
+            if rule.system == system:
+                self._rules.setdefault(rule.table, []).append(rule.name)
         self._columns_read = mapping_rules.columns_read(rule_set, system)
         self.ask_source: AskSource | None = None
         self._absent = AbsentValues(system)
@@ -191,7 +196,8 @@ class Stager:
 
         Raises:
             LeaseLost: another process is active.
-            TransientError: staging is not reachable or a lock was not to be had.
+            TransientError: staging is not reachable, a lock was not to be had, or rows that staging
+                refuses were found and set aside.
             TableChanged: a rule needs a column that the source table lost.
         """
         return self._guarded(batch, beside=False)
@@ -200,14 +206,55 @@ class Stager:
         try:
             with postgres_errors(f"staging of {self.system}"):
                 return self._stage(batch, beside=beside)
-        except BaseException:
-            self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
-            self._absent.forget()
-            if not self._connection.closed:
-                self._connection.rollback()
-            for merge in self._merges.values():
-                merge.rolled_back()
+        except BaseException as exc:
+            self._undo()
+            if isinstance(exc.__cause__, psycopg.Error) and may_concern_a_change(exc.__cause__):
+                self._refuse(batch, beside=beside)
             raise
+
+    def _undo(self) -> None:
+        self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
+        self._absent.forget()
+        if not self._connection.closed:
+            self._connection.rollback()
+        for merge in self._merges.values():
+            merge.rolled_back()
+
+    def _refuse(self, batch: ChangeBatch, *, beside: bool) -> None:
+        """Make dead letters of the changes that made a batch fail, if it was for single changes.
+
+        Raises:
+            TransientError: there are such records now; read on from `resume()` in a new stager.
+        """
+        with postgres_errors(f"staging of {self.system}"):
+            self._load()
+            new = incoming(batch, None if beside else self._stored, SnapshotPlaces())
+            tables = self._refused.without(new.tables)
+            places = sorted(place for changes in tables.values() for place in places_of(changes))
+            found = find(places, lambda some: self._attempt(batch, replace(new, tables=only(tables, some))))
+            self._connection.rollback()
+        if found:
+            self._letters.record(letters(self.system, tables, found, self._rules))
+            raise TransientError(
+                f"staging of {self.system}: {len(found)} rows are refused and set aside as dead letters",
+                hint="see staging.dead_letter; the source is read again from its checkpoint",
+            )
+
+    def _attempt(self, batch: ChangeBatch, some: Incoming) -> psycopg.Error | None:
+        """Stage some changes and undo it; returns what refused them."""
+        try:
+            work = self._begin(some)
+            with self._connection.cursor() as cursor:
+                self._log(cursor, work, some)
+                self._map(cursor, work, some, sliced=False)
+                self._finish(cursor, work, replace(batch, snapshot_done=()), sliced=False)
+        except psycopg.Error as exc:
+            if not may_concern_a_change(exc):
+                raise
+            return exc
+        finally:
+            self._undo()
+        return None
 
     def close(self) -> None:
         """Give up an unfinished transaction and disconnect."""
@@ -218,12 +265,14 @@ class Stager:
         """Where this system's stream and its audit chain stand."""
         self._stored = self._checkpoints.load(self.system)
         self._digest = last_digest(self._connection, self.system)
+        self._refused = RefusedRows.load(self._connection, self.system)
         self._stale = False
 
     def _stage(self, batch: ChangeBatch, *, beside: bool) -> Staged:
         if self._stale:
             self._load()
         new = incoming(batch, None if beside else self._stored, self._places)
+        new = replace(new, tables=self._refused.without(new.tables))
         sliced = batch.continues or self._unfinished is not None
         work = self._unfinished or self._begin(new)
         with self._connection.cursor() as cursor:

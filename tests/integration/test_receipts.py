@@ -135,6 +135,26 @@ def sent(staging: Staging, *recharges: str) -> Receipts:
     return receipts
 
 
+def test_refused_receipt_is_set_aside_and_the_others_go_in_another_transmission(staging: Staging) -> None:
+    """What was frozen is thawed, as nothing of it was sent; the refused one is checked again later."""
+    receipts = staging.receipts()
+    receipts.build(PROGRAM, desired("r1", "r2", "r3"))
+    [frozen] = [one for one in receipts.unsent() if "r2" in one["recharge_id"].to_list()]
+    keys = frozen["recharge_id"].to_list()
+    faults = pl.DataFrame({"recharge_id": ["r2"], "reason": ["refused by CC&B: ORA-20001"]})
+    assert receipts.refused(frozen, faults) == 1
+    assert staging.rows("select state, state_reason from staging.receipt where recharge_id = 'r2'") == [
+        ("error", "refused by CC&B: ORA-20001")
+    ]
+    left = receipts.unsent()
+    assert sorted(key for one in left for key in one["recharge_id"]) == ["r1", "r3"]
+    assert all(one["transmission_id"][0] != frozen["transmission_id"][0] or len(keys) == 1 for one in left)
+    again = receipts.waiting(set_aside=True)
+    assert again["recharge_id"].to_list() == ["r2"]
+    receipts.checked(again, faults.clear())
+    assert "r2" in [key for one in receipts.unsent() for key in one["recharge_id"]]
+
+
 def test_build_again_makes_no_second_receipt(staging: Staging) -> None:
     """A window of staging that comes twice, or overlaps, sends nothing twice."""
     receipts = staging.receipts()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import uuid
 from collections.abc import Iterator
 
 import psycopg
@@ -340,3 +341,39 @@ def test_trigger_that_alters_the_key_is_named(target: Target, sink: UpsertSink) 
     written = sink.write([(ROW, wanted(ROW, ["a", "x"], ["B", "y"]))], up_to=1, record=target.record)
     assert reasons(written) == {"a": "key_altered"}
     assert target.rows("select id from t") == [("B",)]
+
+
+@pytest.mark.parametrize(
+    ("type_", "x", "y"),
+    [("text", "m1", "m2"), ("bigint", "1", "2"), ("uuid", f"{1:032}", f"{2:032}"), ("numeric", "1", "2")],
+)
+def test_required_unique_values_are_exchanged_where_nothing_else_looks(
+    target: Target, sink: UpsertSink, type_: str, x: str, y: str
+) -> None:
+    """Not null and not deferrable: each row has a value of its own for a moment; nobody else is touched."""
+    target.run(f"create table t (id text primary key, v {type_} not null unique)")
+    rule = program("t", ["id"], ["v"])
+    first = [["1", x], ["2", y], ["3", x.replace("1", "9")]]
+    if type_ == "uuid":
+        first = [[key, str(uuid.UUID(value))] for key, value in first]
+    sink.write([(rule, wanted(rule, *first))], up_to=1, record=target.record)
+    written = sink.write(
+        [(rule, wanted(rule, ["1", first[1][1]], ["2", first[0][1]]))], up_to=2, record=target.record
+    )
+    assert (written.written, written.held.height) == (2, 0)
+    now = dict(target.rows("select id, v::text from t"))
+    assert now == {"1": first[1][1], "2": first[0][1], "3": first[2][1]}
+    assert {json.loads(one["after"])["v"] for one in target.recorded[3:]} == {
+        json.loads(one["after"])["v"] for one in target.recorded[:2]
+    }
+
+
+def test_required_unique_values_that_something_looks_at_stay_and_are_held(
+    target: Target, sink: UpsertSink
+) -> None:
+    """A check constraint would see the value of the moment, so none is made up."""
+    target.run("create table t (id text primary key, v text not null unique check (length(v) < 5))")
+    sink.write([(ROW, wanted(ROW, ["1", "x"], ["2", "y"]))], up_to=1, record=target.record)
+    written = sink.write([(ROW, wanted(ROW, ["1", "y"], ["2", "x"]))], up_to=2, record=target.record)
+    assert set(reasons(written).values()) == {"unique_violation"}
+    assert dict(target.rows("select id, v from t")) == {"1": "x", "2": "y"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from cdc.config import OracleSystem, PaymentUpload
-from cdc.errors import OperatorError, ReceiptMismatch, TransientError
+from cdc.errors import OperatorError, ReceiptMismatch, RowError, TransientError
 from cdc.staging.receipts import RECEIPT_SCHEMA
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
@@ -327,3 +328,23 @@ def test_session_names_itself_so_that_its_redo_is_known_as_ours(ccb: Ccb, sink: 
     sink.send(ccb.transmission("T1", {"r1": "5"}))
     names = ccb.rows("select CLIENT_IDENTIFIER from V$SESSION where USERNAME = 'CCBRIDGE'", user="SYSTEM")
     assert ("ccbridge",) in names
+
+
+def test_refused_receipts_are_found_and_nothing_is_sent_meanwhile(ccb: Ccb) -> None:
+    """Two receipts of a transmission that a column refuses: these two are named, and no row remains."""
+    with closing(PaymentUploadSink("ccb", ccb.settings, PaymentUpload())) as sink:
+        bad = ("ref3", "ref7")
+        whole = ccb.transmission("REF", {f"ref{n}": str(n) for n in range(1, 10)})
+        too_long = pl.when(pl.col("recharge_id").is_in(bad)).then(pl.lit("MUCH TOO LONG"))
+        whole = whole.with_columns(tender_type=too_long.otherwise("tender_type"))
+        with pytest.raises(RowError):
+            sink.send(whole)
+        faults = sink.refused(whole)
+        assert tuple(faults["recharge_id"]) == bad
+        assert set(faults["reason_code"]) == {"refused_by_ccb"}
+        assert "MUCH" not in "".join(faults["reason"])
+        assert ccb.held("REF") == []
+        rest = whole.join(faults, on="recharge_id", how="anti")
+        assert sink.refused(rest).is_empty()
+        assert sink.send(rest).receipts.height == 7
+        assert len(ccb.held("REF")) == 7

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
 import pytest
 
-from cdc.errors import LeaseLost, OperatorError
+from cdc.errors import LeaseLost, OperatorError, RowError, TransientError
 from cdc.staging.chain import broken_batches
 from cdc.staging.leases import Lease
 from cdc.staging.stage import Stager
-from tests.unit.staging.doubles import CUSTOMER, EPOCH, FILES, PURCHASE, Event, batch, customer
+from tests.unit.staging.doubles import CUSTOMER, EPOCH, FILES, PURCHASE, Event, batch, customer, rule_set
 from tests.unit.staging.world import World, staging
 
 
@@ -323,3 +324,82 @@ def test_stage_survives_a_lost_connection(database: str) -> None:
         assert type(caught.value).__name__ == "DatabaseUnreachable"
         world.stager().stage(batch(Event("c", 2, after=customer("b"))))
         assert set(world.customers()) == {"a", "b"}
+
+
+@pytest.mark.parametrize("length", [2_690, 6_000])
+def test_a_key_that_no_index_holds_is_a_dead_letter_until_its_row_changes(database: str, length: int) -> None:
+    """Neither the entity's key nor the record of it stops the source; deleting the row settles the record."""
+    long = "".join(hashlib.sha256(bytes([n % 256])).hexdigest() for n in range(length // 64 + 1))[:length]
+    with staging(database) as world:
+        stager = world.stager()
+        staged = stager.stage(
+            batch(Event("c", 1, 0, after=customer(long)), Event("c", 1, 1, after=customer("a")))
+        )
+        assert staged.rejected == 1
+        assert set(world.customers()) == {"a"}
+        letters = "select reason_code, resolution, raw is not null from staging.dead_letter"
+        assert world.query(letters) == [("value_too_long", None, True)]
+        stager.stage(batch(Event("u", 2, before=customer(long), after=customer(long, "again"))))
+        assert len(world.query(letters + " where resolved_at is null")) == 1
+        stager.stage(batch(Event("d", 3, before=customer(long))))
+        assert world.query(letters + " where resolved_at is null") == []
+        assert set(world.customers()) == {"a"}
+
+
+def test_a_reference_that_no_index_holds_is_a_dead_letter(database: str) -> None:
+    """The column that refers to another entity is indexed, too."""
+    long = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(100))
+    files = {"entities/customer.yaml": FILES["entities/customer.yaml"].replace(
+        "note: {type: text}", "note: {type: text, references: customer}"
+    )}  # fmt: skip
+    with staging(database, rule_set(files)) as world:
+        stager = world.stager()
+        stager.stage(batch(Event("c", 1, 0, after=customer("a")), Event("c", 1, 1, after=customer("b"))))
+        spoilt = customer("a", note=long)
+        staged = stager.stage(
+            batch(Event("u", 2, 0, after=spoilt), Event("u", 2, 1, after=customer("b", "Bo")))
+        )
+        assert staged.rejected == 1
+        assert world.customers()["b"][0] == "Bo"
+        assert world.query("select reason_code, key from staging.dead_letter") == [
+            ("value_too_long", {"id": "a"})
+        ]
+
+
+@pytest.mark.parametrize("table", ["customer", "change"])
+def test_a_row_that_staging_refuses_is_found_and_left_out(database: str, table: str) -> None:
+    """Log or entity may refuse it: the record says so, the others are staged, its next change settles it."""
+    column = {"customer": "note", "change": "after ->> 'note'"}[table]
+    with staging(database) as world:
+        world.stager().stage(batch(Event("c", 1, after=customer("old"))))
+        world.execute(f"alter table staging.{table} add constraint no_bad check ({column} <> 'bad')")
+        events = [
+            Event("c", 2, n, after=customer(f"k{n}", note="bad" if n in (3, 7) else "x")) for n in range(9)
+        ]
+        with pytest.raises(TransientError, match="2 rows"):
+            world.stager().stage(batch(*events))
+        staged = world.stager().stage(batch(*events))
+        assert staged.rows == 7
+        assert set(world.customers()) == {"old", *(f"k{n}" for n in range(9) if n not in (3, 7))}
+        open_letters = (
+            "select key ->> 'id', reason_code, reason, raw ->> 'note' from staging.dead_letter "
+            "where resolved_at is null order by 1"
+        )
+        rows = world.query(open_letters)
+        assert [row[:2] for row in rows] == [("k3", "refused_by_staging"), ("k7", "refused_by_staging")]
+        assert all("23514" in row[2] and row[3] == "bad" for row in rows)
+        world.stager().stage(batch(Event("u", 3, before=customer("k3"), after=customer("k3", note="good"))))
+        assert [row[0] for row in world.query(open_letters)] == ["k7"]
+        assert world.customers()["k3"][1] == "good"
+
+
+def test_what_staging_refuses_for_every_row_is_an_error_of_the_source(database: str) -> None:
+    """A fault of the schema makes no dead letters."""
+    with staging(database) as world:
+        world.stager().stage(batch(Event("c", 1, after=customer("old"))))
+        world.execute("alter table staging.customer add constraint none check (name <> 'Ada') not valid")
+        events = [Event("c", 2, n, after=customer(f"k{n}")) for n in range(60)]
+        with pytest.raises(RowError):
+            world.stager().stage(batch(*events))
+        assert world.query("select count(*) from staging.dead_letter") == [(0,)]
+        assert set(world.customers()) == {"old"}
