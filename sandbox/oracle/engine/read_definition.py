@@ -212,6 +212,8 @@ class DefinitionReader(AccountReader):
             word = self.advance()
             if word.text in ("PARTITION", "SUBPARTITION") and not self.is_word("BY", "TEMPLATE"):
                 found.append((self.name(), f"TABLE {word.text}"))
+        if not found:
+            raise self.fault(922, "missing or invalid option")  # names that the database would make up
         return found
 
     def _create_index(self, unique: bool) -> Statement:
