@@ -94,14 +94,15 @@ def main(rows: int = ROWS) -> None:
                 spilled_bytes = file.path.stat().st_size if file else 0
                 for batch in output.take(event, timedelta(0)):
                     changes, slices = changes + batch.rows, slices + 1
-        changes += output.flush(rows + 2, timedelta(0)).rows
+        for batch in output.flush(rows + 2, timedelta(0)):
+            changes, slices = changes + batch.rows, slices + 1
     finally:
         work.close()
     figure = {
         "bench": "long_transaction",
         "rows": rows,
         "changes": changes,
-        "slices": slices + 1,
+        "slices": slices,
         "spilled_bytes": spilled_bytes,
         "resident_before_bytes": before,
         "resident_bytes": resident_bytes(),

@@ -24,6 +24,7 @@ from cdc.config import OracleSystem
 from cdc.errors import TransientError
 from cdc.postgres.connect import connect
 from cdc.readers.logminer import LogMinerReader
+from cdc.readers.logminer.grants import dictionary_grants
 from cdc.staging.stage import Stager
 from sandbox.oracle_process import SYSTEM_PASSWORD
 from tests.contract.logminer_source import BRIDGE, SECRET
@@ -98,6 +99,8 @@ class RedoWorld:
         self.system = oracledb.connect(user="SYSTEM", password=SYSTEM_PASSWORD, dsn=dsn)
         self.administer(f'create user {OWNER} identified by "{SECRET}"')
         self.administer(f"grant create session to {OWNER}")
+        for grant in dictionary_grants(BRIDGE):
+            self.administer(grant.removesuffix(";"))
         self.administer(f"alter user {OWNER} quota unlimited on USERS")
         self.call("open_thread(thread => 2)")
         self.writers = [self.writer() for _ in range(SESSIONS)]

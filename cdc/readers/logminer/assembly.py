@@ -275,7 +275,7 @@ class Assembly:
         return Committed(
             transaction.xid, transaction_name(transaction.xid), row.scn, transaction.start_scn, row.when,
             None if known in _UNKNOWN_USERS else known, transaction.client_id or row.client_id,
-            transaction, transaction, transaction.marks > 0,
+            transaction, transaction, transaction.marks > 0, row.rs_id or "",
         )  # fmt: skip
 
     def _forget(self, row: LogRow) -> RolledBack | None:

@@ -1,8 +1,6 @@
 """Committed transactions to change batches: one frame a table, positions and ordinals given.
 
-Ordinals count the changes that share a commit SCN, over all transactions and tables in the order
-LogMiner shows them, so they are the same each time the redo is read. Read next:
-`cdc.readers.logminer.images`.
+Ordinals are given by `cdc.readers.logminer.output`. Read next: `cdc.readers.logminer.images`.
 """
 
 from __future__ import annotations

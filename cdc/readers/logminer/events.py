@@ -35,7 +35,7 @@ class Rows(Protocol):
 class Committed:
     """A committed transaction; `transaction` is what the assembly knew of it, None in tests.
 
-    `marked`: it has a row in our apply log.
+    `marked`: it has a row in our apply log. `rs_id`: where its COMMIT is in the redo of its thread.
     """
 
     xid: str
@@ -48,6 +48,7 @@ class Committed:
     rows: Rows
     transaction: Transaction | None = field(default=None, repr=False)
     marked: bool = False
+    rs_id: str = ""
 
 
 @dataclass(frozen=True)

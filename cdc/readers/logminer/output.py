@@ -1,8 +1,10 @@
 """Committed transactions on their way into batches, cut between commit SCNs only.
 
-All transactions that share a commit SCN are in one batch, so a position is never half read. A very
-large transaction comes in slices; their `resume` still leads to its start. Read next:
-`cdc.readers.logminer.batches`.
+All transactions that share a commit SCN are in one batch, so a position is never half read, and a restart
+drops whole commit SCNs: nothing is ever counted. They are put in order by their COMMIT's place in the redo
+and their ids, and each has a range of ordinals of its own, so what LogMiner shows of one, and between which
+others, does not change the places of another. A very large transaction comes in slices; their `resume`
+still leads to its start. Read next: `cdc.readers.logminer.batches`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ from cdc.readers.logminer.transaction import Transaction
 from cdc.readers.logminer.undo import Kept
 
 Checkpoint = Callable[[Sequence[Transaction], int, bool], dict[str, Any]]
+HandedOut = Callable[[Committed], None]
+
+ORDINALS = 2**32
+"""Of one transaction: the first at a commit SCN counts from 0, the next one from here."""
 
 MAX_TEXT_CHARACTERS = 8 * 2**20
 """SQL_REDO texts of one batch: wide rows make smaller batches than `max_changes` says.
@@ -47,6 +53,7 @@ class Output:
         max_changes: changes in one batch, about.
         resume: where reading began.
         large: joins LOB rows to the rows they belong to; None where no rule reads a large column.
+        handed_out: told of each transaction whose rows are not read again.
 
     Attributes:
         begun: SCN up to which all was handed out before reading began.
@@ -64,12 +71,14 @@ class Output:
         resume: dict[str, Any],
         large: LargeRows | None = None,
         outdated: Mapping[TableName, OperatorError] = MappingProxyType({}),
+        handed_out: HandedOut = lambda transaction: None,
     ) -> None:
         self._system, self._maker, self._assembly = system, maker, assembly
         self._checkpoint, self._stopped, self._outdated = checkpoint, stopped, outdated
         self.begun = self._committed = committed
         self._max_changes, self._resume = max_changes, resume
-        self._large = large
+        self._large, self._handed_out = large, handed_out
+        self._same: list[Committed] = []
         self._slices: list[Slice] = []
         self._rows = self._ordinal = self._characters = 0
         self._scn = 0
@@ -77,27 +86,59 @@ class Output:
     @property
     def waiting(self) -> bool:
         """True while there is something to flush."""
-        return bool(self._slices)
+        return bool(self._slices or self._same)
 
     def take(self, transaction: Committed, utc_offset: timedelta) -> Iterator[ChangeBatch]:
-        """Take a transaction; yield what is full before it, and its slices if it is very large.
+        """Take a transaction, which waits for others of its commit SCN; yield what is full before it.
 
         Raises:
             RedoUnreadable: it committed before one that was taken already, and would be lost.
         """
         if transaction.scn <= self.begun:
+            self._handed_out(transaction)
             return
-        if transaction.scn < self._scn or transaction.scn <= self._committed:
+        last = self._same[0].scn if self._same else self._scn
+        if transaction.scn < last or transaction.scn <= self._committed:
             raise RedoUnreadable(
                 f"{self._system}: transaction {transaction.name} committed at SCN {transaction.scn} comes "
-                f"after one of SCN {max(self._scn, self._committed)}",
+                f"after one of SCN {max(last, self._committed)}",
                 hint="start again: the redo since the last checkpoint is then read once more",
             )
-        if transaction.scn != self._scn:
-            full = self._rows + len(transaction.rows) > self._max_changes
-            if self._rows and (full or self._characters > MAX_TEXT_CHARACTERS):
-                yield self._flush(self._scn, utc_offset, all_read=False, held=transaction)
-            self._scn, self._ordinal = transaction.scn, 0
+        yield from self.passed(transaction.scn, utc_offset, held=(transaction,))
+        self._same.append(transaction)
+
+    def passed(
+        self, scn: int, utc_offset: timedelta, *, held: Sequence[Committed] = ()
+    ) -> Iterator[ChangeBatch]:
+        """No more comes from before `scn`: put what waited into batches, yield those that are full.
+
+        `held` are transactions that are out of the assembly and not yet taken.
+        """
+        if not self._same or self._same[0].scn >= scn:
+            return
+        full = self._rows + sum(len(one.rows) for one in self._same) > self._max_changes
+        if self._rows and (full or self._characters > MAX_TEXT_CHARACTERS):
+            yield self._flush(self._scn, utc_offset, all_read=False, held=held)
+        same, self._same = sorted(self._same, key=_redo_place), []
+        self._scn = same[0].scn
+        for number, transaction in enumerate(same):
+            self._ordinal = number * ORDINALS
+            yield from self._put(transaction, utc_offset)
+            self._handed_out(transaction)
+
+    def flush(self, position: int, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+        """Everything up to `position`, the end of a window, as batches; the last one may be empty."""
+        yield from self.passed(position + 1, utc_offset)
+        yield self._flush(position, utc_offset, all_read=True)
+
+    def cut(self, scn: int, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+        """Hand out what was committed before `scn`, in the middle of a window: a table changes there."""
+        yield from self.passed(scn, utc_offset)
+        if self._slices and self._scn < scn:  # else more may follow at the same SCN
+            yield self._flush(self._scn, utc_offset, all_read=False)
+
+    def _put(self, transaction: Committed, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+        """Put a transaction into the batch; yield slices of it if it is very large."""
         waiting: Sequence[Kept] = ()
         rows = transaction.rows if self._large is None else self._large.rows(transaction)
         for part in _parts(rows, self._max_changes, self._size):
@@ -107,26 +148,17 @@ class Output:
             waiting = part
         self._add(transaction, waiting)
 
-    def flush(self, position: int, utc_offset: timedelta) -> ChangeBatch:
-        """Everything up to `position`, the end of a window, as a batch; it may be empty."""
-        return self._flush(position, utc_offset, all_read=True)
-
-    def cut(self, scn: int, utc_offset: timedelta) -> Iterator[ChangeBatch]:
-        """Hand out what was committed before `scn`, in the middle of a window: a table changes there."""
-        if self._slices and self._scn < scn:  # else more may follow at the same SCN
-            yield self._flush(self._scn, utc_offset, all_read=False)
-
     def _flush(
-        self, position: int, utc_offset: timedelta, *, all_read: bool, held: Committed | None = None
+        self, position: int, utc_offset: timedelta, *, all_read: bool, held: Sequence[Committed] = ()
     ) -> ChangeBatch:
-        """`held` is a transaction that is out of the assembly and not yet in a batch."""
-        open_then = list(self._assembly.open)
-        if held is not None and held.transaction is not None:
-            open_then.append(held.transaction)
+        """`held` are transactions out of the assembly that are neither in a batch nor waiting."""
+        out = (one.transaction for one in (*self._same, *held))
+        open_then = [*self._assembly.open, *(one for one in out if one is not None)]
         tables = self._tables(utc_offset)  # a table may stop here, which the checkpoint must tell
-        self._resume = self._checkpoint(open_then, position, all_read)
-        self._committed = position
-        return self._batch(position, tables, continues=False)
+        # while redo is read again, what was handed out stays so
+        self._committed = max(position, self.begun)
+        self._resume = {**self._checkpoint(open_then, position, all_read), "committed": self._committed}
+        return self._batch(self._committed, tables, continues=False)
 
     def _add(self, transaction: Committed, rows: Sequence[Kept]) -> None:
         self._slices.append(Slice(transaction, rows, self._ordinal))
@@ -149,6 +181,14 @@ class Output:
             self._system, Scn(position), tables, self._resume, continues=continues,
             stopped=dict(self._stopped), outdated=dict(self._outdated),
         )  # fmt: skip
+
+
+def _redo_place(transaction: Committed) -> tuple[str, str]:
+    """The order of transactions that share a commit SCN: in one thread that of the redo, else any.
+
+    None of them has seen the work of one in another thread, whose block would have brought its SCN along.
+    """
+    return transaction.rs_id, transaction.xid
 
 
 def _parts(rows: Iterable[Kept], max_rows: int, size: Callable[[Kept], int]) -> Iterator[Sequence[Kept]]:

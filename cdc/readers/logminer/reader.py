@@ -4,8 +4,8 @@
 its logs), `assembly` (transactions out of rows), `captured` (tables and DDL), `batches` and `images`
 (texts into columns), `snapshot` and `preflight`.
 
-A change's position is its transaction's commit SCN, its ordinal counts the changes that share that
-SCN. `resume` holds `committed`, the commit SCN up to which all is read; `read_from`, the SCN after
+A change's position is its transaction's commit SCN, its ordinal a number among the changes that share that
+SCN (`output`). `resume` holds `committed`, the commit SCN up to which all is read; `read_from`, the SCN after
 which mining must begin to see again every transaction that was open then; `restart_from` and `open`,
 the later SCN that will do if the named transactions are on disk (`open_work`); and what must be known
 of the tables (`captured`).

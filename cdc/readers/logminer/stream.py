@@ -96,7 +96,7 @@ class Stream:
             self._system, maker, assembly, self._checkpoint, self._captured.stopped, committed, max_changes,
             dict(resume),
             LargeRows(self._system, self._captured.readers, self._captured.large, self._large.from_redo),
-            outdated=self._captured.outdated,
+            outdated=self._captured.outdated, handed_out=self._handed_out,
         )  # fmt: skip
         missed = MissedEnds(self._system, self._session)
         told_at = time.monotonic()
@@ -108,13 +108,15 @@ class Stream:
                 for array in self._session.rows(self._start(assembly), self.read_to, end, state):
                     rows += len(array)
                     yield from self._take(array, assembly, output)
+                    if array:
+                        yield from output.passed(array[-1].scn, self._session.utc_offset)
                 self._last_window, self.read_to = self.read_to, end
                 windows += 1
                 self._window.settle(rows, time.monotonic() - began)
                 self._recovery.progressed()
                 if output.waiting or time.monotonic() - told_at >= IDLE_BATCH_S:
                     told_at = time.monotonic()
-                    yield self._flushed(output)
+                    yield from self._flushed(output)
                 self._oldest_open.look(self._session.connection, assembly.open)
                 for gone in missed.look(assembly.open, end, state):
                     assembly.forget(gone)
@@ -129,14 +131,18 @@ class Stream:
             self._idle.look(now)
             if self._idle.held_back is not None and time.monotonic() - told_at >= IDLE_BATCH_S:
                 told_at = time.monotonic()
-                yield self._flushed(output)
+                yield from self._flushed(output)
             if now.flushed_scn != since.flushed_scn:
                 since = now
             state = now
 
-    def _flushed(self, output: Output) -> ChangeBatch:
-        batch = output.flush(self.read_to, self._session.utc_offset)
-        return replace(batch, held_back=self._idle.held_back)
+    def _flushed(self, output: Output) -> Iterator[ChangeBatch]:
+        for batch in output.flush(self.read_to, self._session.utc_offset):
+            yield replace(batch, held_back=self._idle.held_back)
+
+    def _handed_out(self, committed: Committed) -> None:
+        if committed.transaction is not None:
+            self._open_work.ended(committed.transaction, committed.scn)
 
     def _assembly(self, restored: Sequence[Transaction]) -> Assembly:
         log = apply_log(self._settings)
@@ -175,7 +181,7 @@ class Stream:
                 continue
             if isinstance(event, Committed):
                 yield from output.take(event, utc_offset)
-            if event.transaction is not None:
+            else:
                 self._open_work.ended(event.transaction, event.scn)
 
     def _checkpoint(

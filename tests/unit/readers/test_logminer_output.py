@@ -39,6 +39,13 @@ def test_commits_out_of_order_are_not_lost() -> None:
     list(found.take(committed(12), NO_OFFSET))
     with pytest.raises(RedoUnreadable, match="SCN 11 comes after one of SCN 12"):
         list(found.take(committed(11), NO_OFFSET))
-    found.flush(20, NO_OFFSET)
+    list(found.flush(20, NO_OFFSET))
     with pytest.raises(RedoUnreadable, match="SCN 19 comes after one of SCN 20"):
         list(found.take(committed(19), NO_OFFSET))
+
+
+def test_the_checkpoint_never_goes_back() -> None:
+    """Redo from before the checkpoint is read again for what is open; a stop then must not undo the rest."""
+    found = output(10)
+    [batch] = found.flush(5, NO_OFFSET)
+    assert (int(batch.position), batch.resume["committed"]) == (10, 10)
