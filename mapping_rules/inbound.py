@@ -85,7 +85,8 @@ class InboundProgram:
             changes: of the rule's table.
             unknown: position and ordinal of changes with absent columns that nobody can tell: those that
                 would give a row are rejected.
-            gone: changes whose row is not in the source any more: they give no row, its end will come.
+            gone: changes whose row is not in the source any more: where `where` cannot be decided they are
+                not rejected, the row's end will come.
 
         An update that moves a key gives a tombstone for the old key, then a row for the new one. A
         row that stops matching `where` gives a tombstone, one that never matched gives nothing.
@@ -138,7 +139,7 @@ class InboundProgram:
         gone: Collection[Place],
         rejections: Rejections,
     ) -> pl.DataFrame:
-        """The sides without the rows that are gone and those that are rejected for what nobody can tell."""
+        """The sides without what is rejected for what nobody can tell, and what is gone and undecided."""
         places = list(zip(frame["position"], frame["ordinal"], strict=True))
         left_out = pl.Series([place in gone for place in places], dtype=pl.Boolean)
         refused = pl.Series([place in unknown for place in places], dtype=pl.Boolean) & sides["lives"]
@@ -147,9 +148,7 @@ class InboundProgram:
             "again, expected the source to log whole rows"
         )
         rejections.add_rows(frame.filter(refused)[INDEX], Reason.VALUE_NOT_IN_LOG, reason)
-        return sides.with_columns(
-            lives=sides["lives"] & ~refused & ~left_out, unclear=sides["unclear"] & ~left_out
-        )
+        return sides.with_columns(lives=sides["lives"] & ~refused, unclear=sides["unclear"] & ~left_out)
 
     def _refuse(self, frame: pl.DataFrame, sides: pl.DataFrame, plan: Plan, rejections: Rejections) -> None:
         if sides["emptied"].any():

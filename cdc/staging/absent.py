@@ -6,7 +6,7 @@ with a row that staging holds, that row tells the value. Staging cannot tell it 
 row was outside `where`, where it never had the row, or where a change of it was rejected: then the
 source is asked, see `cdc.staging.reread`. NULL is never put in place of a value that is not known.
 
-Read before: `mapping_rules.Mapped`. Read next: `cdc.staging.versions`.
+Read before: `mapping_rules.Mapped`, `cdc.staging.lineage`. Read next: `cdc.staging.versions`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from cdc.staging.lineage import Key, Place, Traced, keys_of, replaced_rows, trace
 from cdc.staging.tables import SCHEMA
 from mapping_rules import Entity
 
 Cursor = psycopg.Cursor[tuple[object, ...]]
-Key = tuple[str | None, ...]
-"""An entity key as texts."""
-Place = tuple[int, int]
-"""Position and ordinal of a change."""
-
-MAX_ENDED = 1_000_000
+MAX_KEYS = 1_000_000
 """Keys remembered of the earlier slices of a transaction; beyond it every value is asked for."""
+
+_PLACE = ("source_position", "source_ordinal")
 
 _ROOTS = """
 -- the staged rows that lines begin with, and whether their values may be taken
@@ -49,71 +47,35 @@ where resolved_at is null and stage = 'map' and system = %(system)s and entity =
 """
 
 
-@dataclass
-class Line:
-    """One source row through a batch.
+class Earlier:
+    """The keys of one entity in the earlier slices of a transaction, as hashes.
 
-    Args:
-        root: key of the staged row that its first change builds on; None where staging cannot tell.
-        holders: for each column the number of the last row that knows it.
+    Two keys with one hash cost a question to the source, no more.
     """
 
-    root: Key | None
-    holders: dict[str, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._live, self._gone = set[int](), set[int]()
 
+    def add(self, entity: Entity, rows: pl.DataFrame) -> None:
+        """Note the keys of a slice."""
+        for known, some in (
+            (self._gone, rows.filter("tombstone")),
+            (self._live, rows.filter(~pl.col("tombstone"))),
+        ):
+            if some.height and len(known) <= MAX_KEYS:
+                known.update(map(hash, keys_of(entity, some)))
 
-@dataclass
-class Traced:
-    """Where absent values come from, by row number.
+    def ended(self, key: Key) -> bool:
+        """Did a row with that key end, as far as is remembered?"""
+        return self._holds(self._gone, key)
 
-    Args:
-        fills: column -> rows and the row of the batch that knows the value.
-        roots: rows whose columns come from the staged row with that key.
-        missing: rows with a column that neither the batch nor staging can tell.
-    """
+    def changed(self, key: Key) -> bool:
+        """Was there a row with that key?"""
+        return self._holds(self._live, key)
 
-    fills: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    roots: dict[int, tuple[Key, list[str]]] = field(default_factory=dict)
-    missing: set[int] = field(default_factory=set)
-
-
-def trace(entity: Entity, rows: pl.DataFrame) -> Traced:
-    """Follow each source row through its changes.
-
-    Args:
-        entity: its key and columns.
-        rows: as in `mapping_rules.Mapped.rows`, in stream order, a tombstone before the row of its change.
-    """
-    large = sorted(rows["absent"].explode().drop_nulls().unique())
-    traced = Traced()
-    lines: dict[Key, Line] = {}
-    moving: dict[tuple[Key, Place], Line] = {}
-    told = rows.select(
-        pl.concat_list(pl.col(entity.key).cast(pl.String)).alias("key"),
-        "former", "absent", "reread", "tombstone", "source_position", "source_ordinal",
-    )  # fmt: skip
-    for number, (texts, former, absent, reread, tombstone, *at) in enumerate(told.iter_rows()):
-        key, place = tuple(texts), (at[0], at[1])
-        if tombstone:
-            moving[key, place] = lines.get(key) or Line(key)
-            lines[key] = Line(None)
-            continue
-        if former is not None:
-            line = moving.get((tuple(former), place)) or Line(None)
-        else:
-            line = lines.get(key) or Line(key)
-        lines[key] = line
-        lacking = frozenset(absent or ())
-        for name in lacking:
-            holder = line.holders.get(name)
-            if reread or (holder is None and line.root is None):
-                traced.missing.add(number)
-            elif holder is not None:
-                traced.fills.setdefault(name, []).append((number, holder))
-            elif line.root is not None:
-                traced.roots.setdefault(number, (line.root, []))[1].append(name)
-        line.holders.update((name, number) for name in large if name not in lacking)
-    return traced
+    @staticmethod
+    def _holds(known: set[int], key: Key) -> bool:
+        return len(known) > MAX_KEYS or hash(key) in known
 
 
 @dataclass
@@ -125,47 +87,62 @@ class AbsentValues:
     """
 
     system: str
-    _ended: dict[str, set[int]] = field(default_factory=dict)
+    _earlier: dict[str, Earlier] = field(default_factory=dict)
 
     def forget(self) -> None:
         """The transaction under way ended or was given up."""
-        self._ended.clear()
+        self._earlier.clear()
 
     def remember(self, entity: Entity, rows: pl.DataFrame) -> None:
-        """Note the keys that ended in a slice: staging still shows their rows until the last slice."""
-        gone = rows.filter("tombstone")
-        ended = self._ended.setdefault(entity.name, set())
-        if gone.height and len(ended) <= MAX_ENDED:
-            ended |= {hash(key) for key in _keys(entity, gone)}
+        """Note the keys that a slice changed: staging shows their rows as before until the last slice."""
+        self._earlier.setdefault(entity.name, Earlier()).add(entity, rows)
 
     def complete(
-        self, cursor: Cursor, entity: Entity, rows: pl.DataFrame, refused: Iterable[str]
-    ) -> tuple[pl.DataFrame, set[Place]]:
+        self,
+        cursor: Cursor,
+        entity: Entity,
+        rows: pl.DataFrame,
+        rejected: Iterable[tuple[Place, str]],
+        gone: Collection[Place],
+    ) -> tuple[pl.DataFrame, dict[Place, bool]]:
         """Fill in what the batch and staging know.
 
         Args:
             cursor: to staging.
             entity: its key and columns.
             rows: as in `mapping_rules.Mapped.rows`, any order.
-            refused: entity keys, json texts, of the batch's rejected rows.
+            rejected: places and entity keys, json texts, of the batch's rejected rows.
+            gone: places of changes whose row the source does not have any more.
 
         Returns:
-            The rows. A column that is still absent keeps the value of the staged row with the same key.
-            The places of changes with a value that nobody knows.
+            The rows, without those that are gone and lack a value. A column that is still absent keeps the
+            value of the staged row with the same key. And the places of the other changes with a value
+            that nobody knows: true where the batch itself brings what takes the row's place, or its end.
         """
         if rows["absent"].null_count() == rows.height:
-            return rows, set()
+            return rows, {}
         rows = rows.sort("source_position", "source_ordinal", ~pl.col("tombstone"), maintain_order=True)
-        traced = trace(entity, rows)
-        doubtful = {_key_of(entity, text) for text in refused}
-        ended = self._ended.get(entity.name, set())
+        traced = trace(entity, rows, [(place, _key_of(entity, text)) for place, text in rejected])
+        self._leave_to_earlier(entity, rows, traced)
+        rows = self._carry(cursor, entity, rows, traced)
+        places = dict(zip(traced.missing, rows[list(traced.missing)].select(*_PLACE).rows(), strict=True))
+        left_out = [number for number, place in places.items() if place in gone]
+        replaced = replaced_rows(entity, rows, traced.missing)
+        missing = {place: number in replaced for number, place in places.items() if place not in gone}
+        if left_out:
+            rows = rows.filter(~pl.int_range(pl.len()).is_in(left_out))
+        return rows, missing
+
+    def _leave_to_earlier(self, entity: Entity, rows: pl.DataFrame, traced: Traced) -> None:
+        """Staged rows tell nothing that earlier slices of the transaction changed; merging knows the rest."""
+        earlier = self._earlier.get(entity.name)
+        if earlier is None or not traced.roots:
+            return
+        keys = keys_of(entity, rows)
         for number, (root, _) in list(traced.roots.items()):
-            if root in doubtful or hash(root) in ended or len(ended) > MAX_ENDED:
+            if earlier.ended(root) or (root != keys[number] and earlier.changed(root)):
                 traced.missing.add(number)
                 del traced.roots[number]
-        rows = self._carry(cursor, entity, rows, traced)
-        missing = rows[sorted(traced.missing)].select("source_position", "source_ordinal").rows()
-        return rows, {(position, ordinal) for position, ordinal in missing}
 
     def _carry(self, cursor: Cursor, entity: Entity, rows: pl.DataFrame, traced: Traced) -> pl.DataFrame:
         absent: list[list[str] | None] = rows["absent"].to_list()
@@ -202,7 +179,7 @@ class AbsentValues:
         """
         if not traced.roots:
             return {}
-        keys = _keys(entity, rows)
+        keys = keys_of(entity, rows)
         names = sorted({name for _, columns in traced.roots.values() for name in columns})
         asked = [
             {"n": number, "carried": root != keys[number], **dict(zip(entity.key, root, strict=True))}
@@ -242,10 +219,6 @@ def _roots_statement(entity: Entity, names: Collection[str], *, has_letters: boo
             sql.SQL("s.{0} = c.{0}").format(sql.Identifier(name)) for name in entity.key
         ),
     )
-
-
-def _keys(entity: Entity, rows: pl.DataFrame) -> list[Key]:
-    return rows.select(pl.col(entity.key).cast(pl.String)).rows()
 
 
 def _key_of(entity: Entity, text: str) -> Key:

@@ -24,12 +24,13 @@ from cdc.errors import OperatorError, TransientError
 from cdc.postgres.connect import Connection
 from cdc.postgres.copy import copy_frame, csv_bytes
 from cdc.postgres.errors import postgres_errors
-from cdc.staging.absent import AbsentValues, Place
+from cdc.staging.absent import AbsentValues
 from cdc.staging.chain import last_digest
 from cdc.staging.change_log import change_rows, in_stream_order
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.dead_letters import DeadLetters, map_refusals
 from cdc.staging.incoming import Incoming, SnapshotPlaces, incoming
+from cdc.staging.lineage import Place
 from cdc.staging.merge import FOLLOW_KEYS, EntityMerge
 from cdc.staging.order import lock_order, reserve_numbers
 from cdc.staging.partitions import Month, ensure_partitions, months_of
@@ -45,6 +46,7 @@ from mapping_rules.reasons import Reason
 __all__ = ["Staged", "Stager"]
 
 Cursor = psycopg.Cursor[tuple[object, ...]]
+_REJECTED = ("source_position", "source_ordinal", "entity_key")
 _NEXT_BATCH = "select nextval('staging.batch_id')"
 READERS = {"oracle": "logminer", "postgres": "pgoutput"}
 
@@ -361,31 +363,43 @@ class Stager:
                 for name, changes in again.tables.items()
                 for program in self._programs.get(name, ())
             ]
-            rows, missing = self._known(cursor, [one for _, one in mapped], asked=asked)
+            rows, missing = self._known(cursor, [one for _, one in mapped], again.gone, asked=asked)
             if not missing:
                 return mapped, rows
             if asked:
-                again.unknown |= missing
+                again.unknown |= missing.keys()
             else:
                 asked = True
                 again = read_again(self.system, tables, missing, self._columns_read, self.ask_source)
+            # what takes the row's place is in the batch: nothing waits for this version of it
+            replaced = {place for place in again.unknown if missing.get(place)}
+            again.unknown -= replaced
+            again.gone |= replaced
 
     def _known(
-        self, cursor: Cursor, mapped: list[Mapped], *, asked: bool
-    ) -> tuple[dict[str, pl.DataFrame], set[Place]]:
-        """The rows by entity with what the batch and staging know, and the changes that lack more."""
+        self, cursor: Cursor, mapped: list[Mapped], gone: Collection[Place], *, asked: bool
+    ) -> tuple[dict[str, pl.DataFrame], dict[Place, bool]]:
+        """The rows by entity with what the batch and staging know, and the changes that lack more.
+
+        Of those: does the batch itself bring what takes the row's place?
+        """
         by_entity: dict[str, list[Mapped]] = {}
         for one in mapped:
             by_entity.setdefault(one.entity.name, []).append(one)
         found: dict[str, pl.DataFrame] = {}
-        missing: set[Place] = set()
+        missing: dict[Place, bool] = {}
         for name, of_entity in by_entity.items():
             rows = pl.concat([one.rows for one in of_entity])
-            refused = [key for one in of_entity for key in one.rejected["entity_key"].drop_nulls()]
-            rows, lacking = self._absent.complete(cursor, self._merges[name].entity, rows, refused)
-            missing |= lacking
+            rejected = [
+                ((position, ordinal), key)
+                for one in of_entity
+                for position, ordinal, key in one.rejected.select(*_REJECTED).drop_nulls().iter_rows()
+            ]
+            rows, lacking = self._absent.complete(cursor, self._merges[name].entity, rows, rejected, gone)
+            for place, is_replaced in lacking.items():  # where several rules read the change, all of them
+                missing[place] = is_replaced and missing.get(place, True)
             if not asked:
-                missing |= {place for one in of_entity for place in _undecided(one)}
+                missing |= dict.fromkeys((place for one in of_entity for place in _undecided(one)), False)
             if rows.height:
                 found[name] = rows
         return found, missing

@@ -193,6 +193,20 @@ CASES: dict[str, tuple[tuple[tuple[str, ...], ...], dict[int, tuple[Any, ...]]]]
         (("insert 1 bad",), ("update doc set id = 4",), ("update doc set amount = 2",)),
         {4: staged(amount="2")},
     ),
+    "known, then rejected with another value": (
+        (("insert 1",), ("update doc set note = 'BIG b', body = 'BIG b'",
+                         "update doc set amount = 'bad', note = 'BIG c'", "update doc set amount = 2")),
+        {1: staged(amount="2", text="c", body="b")},
+    ),
+    "changed, then moved": (
+        (("insert 1",), ("update doc set note = 'BIG b'", "update doc set id = 2")),
+        {2: staged(text="b", body="a")},
+    ),
+    "one column changed, one left alone, then moved": (
+        (("insert 1 new",), ("update doc set status = 'done', note = 'BIG b'",
+                             "update doc set id = 2, amount = 2")),
+        {2: staged("done", amount="2", text="b", body="a")},
+    ),
 }  # fmt: skip
 
 
@@ -210,9 +224,13 @@ def statement(text: str) -> str:
     return text
 
 
+@pytest.mark.parametrize("slices", [1_000, 1], ids=["whole", "in slices"])
 @pytest.mark.parametrize("at_once", [False, True], ids=["step by step", "all behind"])
-def test_large_values_that_were_left_alone_are_staged(capture: Capture, *, at_once: bool) -> None:
+def test_large_values_that_were_left_alone_are_staged(
+    capture: Capture, *, at_once: bool, slices: int
+) -> None:
     """Whatever became of the row meanwhile: never NULL, never the value of another time or row."""
+    capture.max_changes = slices
     for name, (transactions, expected) in CASES.items():
         capture.prepaid.execute("delete from doc")
         for transaction in transactions:
@@ -253,6 +271,40 @@ def test_a_value_nobody_can_tell_is_a_dead_letter_and_is_settled_by_the_next_who
     capture.catch_up()
     assert capture.letters() == []
     assert set(capture.docs()) == {1, 2}
+
+
+LATER: dict[str, tuple[str, bool]] = {
+    # what comes behind a change whose values nobody can tell; is anything of it known in the end?
+    "deleted": ("delete from doc", True),
+    "does not match any more": ("update doc set status = 'new'", True),
+    "whole": ("update doc set note = 'B', body = 'C'", True),
+    "whole under another key": ("update doc set id = 7, note = 'B', body = 'C'", True),
+    "another column": ("update doc set amount = 2", False),
+    "another key": ("update doc set id = 7", False),
+}
+
+
+@pytest.mark.parametrize("in_one", ["transaction", "batch", "slices"])
+@pytest.mark.parametrize("later", LATER)
+def test_a_version_that_the_batch_replaces_needs_no_values(capture: Capture, later: str, in_one: str) -> None:
+    """Nothing is rejected for what is over already; what stays unknown is rejected, never NULL."""
+    text, is_known = LATER[later]
+    capture.stager.ask_source = None
+    capture.prepaid.execute(statement("insert 1 new"))
+    capture.catch_up()
+    if in_one == "slices":
+        capture.max_changes = 1
+    changes = "update doc set status = 'done'", text
+    for transaction in [[one] for one in changes] if in_one == "batch" else [changes]:
+        capture.prepaid.transaction(*transaction)
+    capture.catch_up()
+    unknown = [] if is_known else ["value_not_in_log"]
+    assert [reason for _, reason in capture.letters()] == unknown
+    if in_one != "slices":
+        everything = capture.world.query("select reason_code from staging.dead_letter")
+        assert everything == [(reason,) for reason in unknown], "settled ones too"
+    expected = {"whole": 1, "whole under another key": 7}.get(later)
+    assert capture.docs() == ({} if expected is None else {expected: (Decimal(1), "B", "C", "done:B")})
 
 
 def history(rng: random.Random, transactions: int) -> Iterator[list[str]]:
