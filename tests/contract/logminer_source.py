@@ -89,6 +89,8 @@ def prepared(dsn: str, pdb: str | None = REAL_PDB, *, mined_inside: bool = False
         cursor.execute(f'create user {settings.user} identified by "{SECRET}"')
         for grant in mining_grants(settings, settings.user, pdb=pdb, inside=mined_inside):
             cursor.execute(grant if grant.startswith("begin") else grant.removesuffix(";"))
+        if pdb is None:
+            grant_dictionary(cursor, settings.user)
         cursor.execute("select supplemental_log_data_min from v$database")
         if cursor.fetchone() == ("NO",):
             cursor.execute("alter database add supplemental log data")
@@ -96,6 +98,12 @@ def prepared(dsn: str, pdb: str | None = REAL_PDB, *, mined_inside: bool = False
         if cursor.fetchone() != ("YES",):
             cursor.execute("alter database force logging")
     return dsn
+
+
+def grant_dictionary(cursor: oracledb.Cursor, user: str) -> None:
+    """The views of the dictionary, where the tables are."""
+    for grant in dictionary_grants(user):
+        cursor.execute(grant.removesuffix(";"))
 
 
 def bridge_settings(dsn: str, pdb: str | None = REAL_PDB) -> OracleSystem:
@@ -194,8 +202,7 @@ class OracleSource:
                 cursor.execute(f"grant insert on {self.owner}.{table} to {bridge}")
             if pdb is not None:
                 cursor.execute(enter_grant(bridge).removesuffix(";"))
-            for grant in dictionary_grants(bridge):
-                cursor.execute(grant.removesuffix(";"))
+                grant_dictionary(cursor, bridge)
             for grant in table_grants([TableName(self.owner, table) for table in (*TABLES, "ASIDE")], bridge):
                 cursor.execute(grant.removesuffix(";"))
 
