@@ -18,7 +18,7 @@ from cdc.readers.logminer.canonical_columns import RedoRowError, canonical_colum
 from cdc.readers.logminer.cells import Cell, RedoSyntaxError, Statement
 from cdc.readers.logminer.formats import TIMESTAMP_FORMATS
 from cdc.readers.logminer.relaxed import read_relaxed
-from cdc.readers.logminer.statements import read_statement
+from cdc.readers.logminer.statements import read_set_clause, read_statement
 from cdc.readers.logminer.templates import (
     APOSTROPHE,
     OPERATIONS,
@@ -80,6 +80,7 @@ class ImageReader:
         self._excluded, self.charset = excluded, charset
         self._undecoded = Undecoded(table, segment_columns or {}, charset)
         large = frozenset(column.name for column in table.columns if column.large) | excluded
+        self._relaxed = relaxed
         self._read: Callable[[str], Statement] = (
             partial(read_relaxed, unsure=large) if relaxed else read_statement
         )
@@ -142,6 +143,12 @@ class ImageReader:
             RedoSyntaxError: it is of no known grammar.
         """
         return self.named(self._read(text))
+
+    def changed(self, text: str) -> Mapping[str, Cell]:
+        """What an UPDATE sets, its conditions not read; see `statement`."""
+        if self._relaxed:  # where a value ends is told by the whole text only
+            return self.statement(text).values
+        return self.named(Statement("UPDATE", None, "", read_set_clause(text))).values
 
     def key_of(self, cells: Mapping[str, Cell] | None) -> tuple[str | None, ...] | None:
         """Canonical key of an image; None if the image lacks a column of it."""

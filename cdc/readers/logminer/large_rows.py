@@ -154,9 +154,9 @@ class _Joining:
             return False
         reader = self._readers[table]
         try:
-            read = reader.statement(row.sql_redo or "")
-            named = [column for name in read.values if (column := reader.table.column(name)) is not None]
-            last = {column.name: cell_text(read.values[column.name], column) for column in named}
+            cells = reader.changed(row.sql_redo or "")
+            named = [column for name in cells if (column := reader.table.column(name)) is not None]
+            last = {column.name: cell_text(cells[column.name], column) for column in named}
         except RedoSyntaxError:
             return False  # it is refused as any row
         if not all(column.large for column in named):

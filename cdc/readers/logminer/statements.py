@@ -8,9 +8,10 @@ Source: Oracle Database Utilities 19c, "Using LogMiner to Analyze Redo Log Files
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from cdc.readers.logminer.cells import Cell, Statement
+from cdc.readers.logminer.cells import Call, Cell, Statement
 from cdc.readers.logminer.scanner import Scanner
 
 
@@ -114,6 +115,19 @@ class StatementScanner(Scanner):
         where, rowid, not_null = self.conditions() if self.keyword("where") else ({}, None, ())
         return Statement("UPDATE", owner, name, values, where, rowid, not_null)
 
+    def set_clause(self) -> dict[str, Cell]:
+        """What an update sets; the conditions behind it are not read."""
+        if not self.keyword("update"):
+            raise self.fail("not an update")
+        self.table()
+        self.alias("set")
+        if not self.keyword("set"):
+            raise self.fail("update without set")
+        values = self.assignments()
+        if not self.keyword("where"):
+            self.end()
+        return values
+
     def delete(self) -> Statement:
         """After the verb: `from .. [where ..]`."""
         if not self.keyword("from"):
@@ -129,6 +143,27 @@ _READ: dict[str, Callable[[StatementScanner], Statement]] = {
     "update": StatementScanner.update,
     "delete": StatementScanner.delete,
 }
+
+
+# what ends the statement of a row with a LOB: one column is set to what lies in the row
+_ONE_LOB = re.compile(
+    r"""update "[^"]+"(?:[.]"[^"]+")? set "([^"]+)" = (NULL|EMPTY_[BC]LOB\(\)|'(?:[^']|'')*') where """
+)
+
+
+def read_set_clause(text: str) -> dict[str, Cell]:
+    """What an update sets, without reading its conditions: they name every column of the row.
+
+    Raises:
+        RedoSyntaxError: the text is no update, or unreadable up to its conditions.
+    """
+    match = _ONE_LOB.match(text)
+    if match is None:
+        return StatementScanner(text).set_clause()
+    name, value = match.groups()
+    if value.startswith("'"):
+        return {name: value[1:-1].replace("''", "'")}
+    return {name: None if value == "NULL" else Call(value[:-2], ())}
 
 
 def read_statement(text: str, *, unquoted_tables: bool = False) -> Statement:
