@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cdc.changes import TableName
 from cdc.errors import RedoUnreadable
-from cdc.readers.logminer import missed_ends
-from tests.contract.logminer_source import OracleSource, needs_stand_in
+from cdc.ports import ColumnsRead
+from cdc.readers.logminer import LogMinerReader, missed_ends, stream
+from tests.contract.logminer_source import BRIDGE, OracleSource, needs_stand_in, system_session
 from tests.contract.reader_suite import events, insert
 from tests.integration.test_logminer_faults import Follower, fault, write
 
@@ -75,7 +80,7 @@ def test_a_missed_commit_is_found(
     """The database has ended a transaction, and LogMiner did not show its COMMIT: that stops by name."""
     monkeypatch.setattr(missed_ends, "LOOK_EVERY_S", 0.0)
     source.settings = source.settings.model_copy(
-        update={"spill_directory": tmp_path, "open_transaction_write_s": 0}
+        update={"spill_directory": tmp_path, "open_transaction_write_s": 0, "max_window_scn": 5}
     )
     follower = Follower(source)
     with source.session() as writer:
@@ -99,3 +104,135 @@ def test_a_database_at_rest_under_heartbeats(source: OracleSource) -> None:
         write(source, key)
         assert follower.keys(key)[-1] == str(key)
     assert follower.errors == []
+
+
+NOTES = 4
+ALL_NOTES = [str(key) for key in range(NOTES)]
+
+
+@pytest.fixture
+def documents(source: OracleSource) -> OracleSource:
+    """A source with a table of LOBs, each statement on which has redo records of rising SCNs."""
+    with system_session(source.settings.dsn) as cursor:
+        for statement in (
+            f"create table {source.owner}.DOC (id number(9) primary key, note clob)",
+            f"alter table {source.owner}.DOC add supplemental log data (all) columns",
+            f"grant select, flashback on {source.owner}.DOC to {BRIDGE}",
+        ):
+            cursor.execute(statement)
+    source.settings = source.settings.model_copy(update={"max_window_scn": 1})
+    return source
+
+
+def notes(
+    source: OracleSource, resume: Mapping[str, Any], *, batches: int, count: int = NOTES
+) -> tuple[list[str], list[Any]]:
+    """Keys of notes that a new reader brings, until there are enough, and the checkpoint of each batch."""
+    table = TableName(source.owner, "DOC")
+    read = {table: ColumnsRead(frozenset({"ID"}), frozenset({"ID"}))}
+    found: list[str] = []
+    checkpoints: list[Any] = []
+    deadline = time.monotonic() + 60
+    reader = LogMinerReader("ccb", source.settings, [table], read)
+    stream = reader.read(resume, max_changes=100, stop=lambda: time.monotonic() > deadline)
+    with closing(reader), closing(stream):  # type: ignore[type-var]
+        for batch in itertools.islice(stream, batches):
+            assert not batch.stopped, batch.stopped
+            found += [str(row.after["id"]) for row in events(batch)]
+            checkpoints.append((len(found), batch.resume))
+            if len(found) >= count:
+                break
+    return found, checkpoints
+
+
+def write_notes(source: OracleSource) -> Mapping[str, Any]:
+    """Notes written in two transactions side by side; returns where reading begins."""
+    with closing(LogMinerReader("ccb", source.settings, [TableName(source.owner, "DOC")])) as reader:
+        resume = [batch.resume for batch in reader.snapshot(max_rows=10, stop=lambda: False)][-1]
+    with source.session() as one, source.session() as other:
+        for key in range(NOTES):
+            (one, other)[key % 2].execute(f"insert into doc values ({key}, '{'n' * 30}')")
+        one.commit()
+        other.commit()
+    return resume
+
+
+def test_a_statement_on_lobs_across_windows_and_restarts(
+    documents: OracleSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows of one SCN end inside every statement, and a new reader goes on from any of their ends."""
+    monkeypatch.setattr(stream, "IDLE_BATCH_S", 0.0)
+    resume = write_notes(documents)
+    found, checkpoints = notes(documents, resume, batches=1_000)
+    assert sorted(found) == ALL_NOTES
+    documents.settings = documents.settings.model_copy(update={"max_window_scn": 100})
+    for staged, checkpoint in checkpoints[:-1]:
+        rest = notes(documents, checkpoint, batches=1_000, count=NOTES - staged)[0]
+        assert sorted(found[:staged] + rest) == ALL_NOTES
+
+
+def test_a_statement_on_lobs_goes_on_behind_what_is_on_disk(
+    documents: OracleSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The checkpoint lies inside a statement whose first rows are in a file; mining begins before it."""
+    monkeypatch.setattr(stream, "IDLE_BATCH_S", 0.0)
+    documents.settings = documents.settings.model_copy(
+        update={"spill_directory": tmp_path, "open_transaction_write_s": 0}
+    )
+    resume, found = write_notes(documents), []
+    for _ in range(40):
+        more, checkpoints = notes(documents, resume, batches=5)
+        found += more
+        resume = checkpoints[-1][1]
+        if len(found) >= NOTES:
+            break
+    assert sorted(found) == ALL_NOTES
+
+
+def test_without_the_overlap_such_a_statement_is_not_shown(
+    documents: OracleSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in is as hard as Oracle: mining begun inside the statement tells that it cannot be read."""
+    monkeypatch.setattr(stream, "session_start", lambda read_to, *_, **__: read_to)
+    resume = write_notes(documents)
+    with pytest.raises(AssertionError, match="does not support this row"):
+        notes(documents, resume, batches=1_000)
+
+
+def test_undo_in_an_index_organized_table(source: OracleSource) -> None:
+    """Its rows have no row id in LogMiner: the newest that fits is undone."""
+    table = TableName(source.owner, "PLACE")
+    with system_session(source.settings.dsn) as cursor:
+        for statement in (
+            f"create table {table} (id number(9) primary key, name varchar2(20)) organization index",
+            f"alter table {table} add supplemental log data (all) columns",
+            f"grant select, flashback on {table} to {BRIDGE}",
+        ):
+            cursor.execute(statement)
+    with closing(LogMinerReader("ccb", source.settings, [table])) as reader:
+        resume = [batch.resume for batch in reader.snapshot(max_rows=10, stop=lambda: False)][-1]
+        with source.session() as writer:
+            for statement in (
+                "insert into place values (1, 'kept')",
+                "insert into place values (2, 'deleted')",
+                "savepoint here",
+                "insert into place values (3, 'undone')",
+                "update place set name = 'undone' where id = 1",
+                "delete from place where id = 2",
+                "rollback to savepoint here",
+                "delete from place where id = 2",
+                "insert into place values (4, 'last')",
+            ):
+                writer.execute(statement)
+            writer.commit()
+        found: list[tuple[str, str | None]] = []
+        deadline = time.monotonic() + 60
+        for batch in reader.read(resume, max_changes=100, stop=lambda: time.monotonic() > deadline):
+            assert not batch.stopped, batch.stopped
+            found += [
+                (row.operation, row.before["id"] if row.operation == "d" else row.after["id"])
+                for row in events(batch)
+            ]
+            if len(found) >= 4:
+                break
+    assert found == [("c", "1"), ("c", "2"), ("d", "2"), ("c", "4")]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
+from operator import contains
 
 import polars as pl
 
@@ -99,7 +101,7 @@ class ImageReader:
             RedoRowError: a text of no known grammar, or an image without its key columns.
         """
         shapes = {ALL_PRESENT: 0}
-        self._doubtful = not all(map(str.isascii, texts)) and any(UNREADABLE in text for text in texts)
+        self._doubtful = any(map(contains, texts, repeat(UNREADABLE)))
         frames, rest = (
             self._read_alike(texts, shapes) if len(texts) >= COLUMNAR_ROWS else ([], range(len(texts)))
         )

@@ -91,7 +91,14 @@ class OpenWork:
             log.warning("open_transactions_reread", system=self._system, position=int(resume["read_from"]))
         return int(resume["read_from"]), []
 
-    def resume(self, transactions: Iterable[Transaction], position: int, *, all_read: bool) -> dict[str, Any]:
+    def resume(
+        self,
+        transactions: Iterable[Transaction],
+        position: int,
+        *,
+        all_read: bool,
+        started: Iterable[int] = (),
+    ) -> dict[str, Any]:
         """The checkpoint after everything committed up to `position`.
 
         Args:
@@ -99,11 +106,12 @@ class OpenWork:
             position: SCN.
             all_read: the transactions hold all their rows up to `position` and none later, so they may
                 be written down.
+            started: START SCNs that mining must see again, of open transactions without captured rows.
 
         Raises:
             OperatorError: the directory cannot be written.
         """
-        low = start = position
+        low = start = min((position, *(scn - 1 for scn in started)))
         named: list[list[str | int]] = []
         for transaction in transactions:
             low = min(low, transaction.start_scn - 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cdc.changes import ChangeBatch
@@ -85,6 +86,7 @@ class Stream:
         start, restored = self._open_work.begin(resume, {**identity, "large_columns": self._large.digest})
         self._captured.begin(resume)
         self.read_to = min(start, committed)
+        self._last_window = max(0, self.read_to - self._settings.max_window_scn)  # of the reader before
         state = since = self._session.look()
         assembly = self._assembly(restored)
         maker = BatchMaker(
@@ -93,8 +95,8 @@ class Stream:
             has_apply_log=self._settings.apply_log is not None, large=self._large,
         )  # fmt: skip
         output = Output(
-            self._system, maker, assembly, self._checkpoint, self._captured.stopped, committed, max_changes,
-            dict(resume),
+            self._system, maker, assembly, partial(self._checkpoint, assembly), self._captured.stopped,
+            committed, max_changes, dict(resume),
             LargeRows(self._system, self._captured.readers, self._captured.large, self._large.from_redo),
             outdated=self._captured.outdated, handed_out=self._handed_out,
         )  # fmt: skip
@@ -185,7 +187,9 @@ class Stream:
                 self._open_work.ended(event.transaction, event.scn)
 
     def _checkpoint(
-        self, transactions: Sequence[Transaction], position: int, all_read: bool
+        self, assembly: Assembly, transactions: Sequence[Transaction], position: int, all_read: bool
     ) -> dict[str, Any]:
-        found = self._open_work.resume(transactions, position, all_read=all_read)
+        """Also transactions that did nothing to captured tables yet: their first row may be on its way."""
+        started = [scn for scn in assembly.started if position - scn < self._settings.max_window_scn]
+        found = self._open_work.resume(transactions, position, all_read=all_read, started=started)
         return found | self._captured.resume()

@@ -16,8 +16,7 @@ from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.dml import kept, place_of
 from sandbox.oracle.engine.expressions import Env, Scope, column_expr
 from sandbox.oracle.engine.journal import Operation, Record
-from sandbox.oracle.engine.redo_text import is_extended
-from sandbox.oracle.engine.sql_types import from_name
+from sandbox.oracle.engine.sql_types import from_name, is_extended
 from sandbox.oracle.engine.storage import WAIT_SLICE_S, within
 from sandbox.oracle.engine.store import (
     ARCHIVE_STATE,

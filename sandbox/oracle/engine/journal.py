@@ -31,6 +31,10 @@ class Operation(IntEnum):
     ROLLBACK = 36
 
 
+MORE_SCNS = 2
+"""SCNs of a change with large values behind that of its first redo record."""
+
+
 @dataclass(frozen=True)
 class LobChange:
     """A LOB changed in place: `write` of data, `trim` to an amount, `erase` of an amount; offsets from 1."""
@@ -45,10 +49,13 @@ class LobChange:
 class Record:
     """One change. `undo` marks compensation: then before and after are those of the undoing.
 
-    `lob` says how an update changed a LOB out of its row: then it has no UPDATE row in LogMiner.
+    `lob` says how an update changed a LOB out of its row: then it has no UPDATE row in LogMiner. What changes
+    large values has several redo records, the first at `first_scn`, the last at `scn`.
     """
 
-    __slots__ = ("after", "before", "lob", "operation", "row", "scn", "shape", "transaction", "undo")
+    __slots__ = (
+        "after", "before", "first_scn", "lob", "operation", "row", "scn", "shape", "transaction", "undo",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -62,7 +69,9 @@ class Record:
         *,
         undo: bool = False,
         lob: LobChange | None = None,
+        first_scn: int | None = None,
     ) -> None:
+        self.first_scn = scn if first_scn is None else first_scn
         self.scn, self.transaction, self.operation = scn, transaction, operation
         self.shape, self.row, self.before, self.after, self.undo = shape, row, before, after, undo
         self.lob = lob

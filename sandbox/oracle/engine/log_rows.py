@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sandbox.oracle import cells
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.mining import MiningRun
-from sandbox.oracle.engine.store import Shape, row_id_text
+from sandbox.oracle.engine.store import Shape, logged_row_id
 from sandbox.oracle.engine.transactions import OPEN, Transaction
 from sandbox.oracle.engine.zones import zone
 from sandbox.oracle.interface import Cell
@@ -203,7 +203,7 @@ def _scn(place: int, record: Record) -> Cell:
 
 def _row_id(place: int, record: Record) -> Cell:
     shape = record.shape
-    return row_id_text(shape, record.row).encode() if shape is not None and record.row >= 0 else NO_ROW
+    return logged_row_id(shape, record.row).encode() if shape is not None and record.row >= 0 else NO_ROW
 
 
 def _constant_columns(context: LogContext) -> dict[str, Getter]:

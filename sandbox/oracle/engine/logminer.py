@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sandbox.oracle import cells
 from sandbox.oracle.engine.access import Reading, checked
 from sandbox.oracle.engine.expressions import Env, ScopeColumn
-from sandbox.oracle.engine.journal import Operation, Record
+from sandbox.oracle.engine.journal import MORE_SCNS, Operation, Record
 from sandbox.oracle.engine.lob_statements import INTERNAL, Part, statement_rows
 from sandbox.oracle.engine.log_rows import COLUMNS, NO_ROW, LogContext, builder
 from sandbox.oracle.engine.mining import MiningRun, require_logmining
@@ -111,6 +111,8 @@ class Mining:
         early, build = self._early, self._build
         rendered = bool(self._wanted & {_REDO, _UNDO, _CSF})
         for place, record in checked(places, self._env):
+            if record.first_scn > self._high:
+                continue
             row = build(place, record)
             if self._begun_behind(record):
                 if record.operation is not Operation.COMMIT:
@@ -121,7 +123,7 @@ class Mining:
                 continue
             parts = self._parts(record)
             if parts is not None:
-                yield from self._statement(row, parts, rendered=rendered)
+                yield from self._statement(row, record, parts, rendered=rendered)
             elif early is None or early(tuple(row)):
                 yield from self._with_text(row, record) if rendered else (tuple(row),)
 
@@ -131,9 +133,16 @@ class Mining:
             return None
         return statement_rows(self._renderer(record.shape), record)
 
-    def _statement(self, row: list[Cell], parts: list[Part], *, rendered: bool) -> Iterator[Row]:
-        for part in parts:
+    def _statement(
+        self, row: list[Cell], record: Record, parts: list[Part], *, rendered: bool
+    ) -> Iterator[Row]:
+        """Its rows, whose SCNs rise: a range may end between them."""
+        for number, part in enumerate(parts, start=1):
+            scn = record.scn if number == len(parts) else min(record.scn, record.first_scn + number - 1)
+            if not self._low <= scn <= self._high:
+                continue
             copy = list(row)
+            copy[_SCN] = cells.encode_number(scn)
             copy[_CODE], copy[_NAME] = cells.encode_number(part.code), part.name.encode()
             copy[_SEQUENCE] = cells.encode_number(part.sequence)
             if not part.has_row_id:
@@ -158,7 +167,7 @@ class Mining:
         began = record.transaction.start_scn
         if record.operation is Operation.COMMIT:
             return self.journal.loses_commits and began < self.run.start_scn
-        first = max(began, record.scn - self.journal.record_scns)
+        first = max(began, record.first_scn - self.journal.record_scns)
         return record.operation in _DATA and not record.undo and first < self.run.start_scn <= record.scn
 
     def _unsupported(self, row: list[Cell]) -> Iterator[Row]:
@@ -169,7 +178,7 @@ class Mining:
 
     def _places(self) -> Iterable[tuple[int, Record]]:
         """Records of the range that are in the logs given and on disk."""
-        first, stop = self.journal.span(self._low, self._high)
+        first, stop = self.journal.span(self._low, self._high + MORE_SCNS)
         ranges: dict[int, tuple[int, int]] = {}
         for added in self.run.logs:
             log, thread = added.log, self.journal.threads[added.log.thread]

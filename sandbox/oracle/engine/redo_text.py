@@ -16,8 +16,8 @@ from sandbox.oracle import cells
 from sandbox.oracle.engine.formats import date_to_text, moment_of
 from sandbox.oracle.engine.intervals import interval_text
 from sandbox.oracle.engine.journal import Operation, Record
-from sandbox.oracle.engine.sql_types import SqlType
-from sandbox.oracle.engine.store import FastDefault, Shape, row_id_text
+from sandbox.oracle.engine.sql_types import LOBS, SqlType, is_extended
+from sandbox.oracle.engine.store import FastDefault, Shape, logged_row_id
 from sandbox.oracle.interface import Cell, DbType, Row
 
 Printer = Callable[[bytes], str]
@@ -27,7 +27,6 @@ INLINE_LOB_BYTES = 3964
 INLINE_STRING_BYTES = 4000
 """A longer value of an extended string does not fit a statement: a 32K block follows."""
 
-LOBS = (DbType.CLOB, DbType.BLOB, DbType.LONG, DbType.LONG_RAW)
 _FAST_DATE, _FAST_SIGNED = "YYYY-MM-DD HH24:MI:SS", "SYYYY-MM-DD HH24:MI:SS"
 
 
@@ -75,13 +74,6 @@ def _unescaped(cell: bytes) -> str:
 def lob_limit(base: DbType) -> int:
     """Bytes of a LOB that still lies in its row."""
     return INLINE_LOB_BYTES // 2 if base is DbType.BLOB else INLINE_LOB_BYTES
-
-
-def is_extended(kind: SqlType) -> bool:
-    """Is it a type that needs MAX_STRING_SIZE=EXTENDED?"""
-    return (kind.base is DbType.VARCHAR2 and kind.size > 4000) or (
-        kind.base is DbType.RAW and kind.size > 2000
-    )
 
 
 def _hex(cell: bytes) -> str:
@@ -314,7 +306,7 @@ class Renderer:
 
     def row_id(self, record: Record) -> str:
         """Row id of a record's row."""
-        return row_id_text(self.shape, record.row)
+        return logged_row_id(self.shape, record.row)
 
     def long_lobs(self, record: Record) -> list[tuple[int, bytes]]:
         """LOB columns whose value does not fit the statement, with what was written to them."""

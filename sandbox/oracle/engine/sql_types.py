@@ -71,6 +71,16 @@ class SqlType:
         return Column(name, self.base, size, self.chars, self.precision, self.scale, nullable)
 
 
+LOBS = (DbType.CLOB, DbType.BLOB, DbType.LONG, DbType.LONG_RAW)
+
+
+def is_extended(kind: SqlType) -> bool:
+    """Is it a type that needs MAX_STRING_SIZE=EXTENDED?"""
+    return (kind.base is DbType.VARCHAR2 and kind.size > 4000) or (
+        kind.base is DbType.RAW and kind.size > 2000
+    )
+
+
 def text(chars: int = 1000, base: DbType = DbType.VARCHAR2) -> SqlType:
     """A text of so many characters of up to four bytes."""
     chars = max(chars, 1)

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from sandbox.oracle.engine.journal import Journal, LobChange, Operation, Record
+from sandbox.oracle.engine.journal import MORE_SCNS, Journal, LobChange, Operation, Record
 from sandbox.oracle.engine.store import KeyIndex, Shape, Table, Version
 from sandbox.oracle.engine.transactions import OPEN, Transaction
 from sandbox.oracle.interface import OracleFault, Row
@@ -267,12 +267,24 @@ class Storage:
         undo: bool = False,
         lob: LobChange | None = None,
     ) -> None:
-        self.scn += 1
+        first = self.scn + 1
+        self.scn = first if undo else first + _more_scns(shape, before, after, lob)
         if shape.temporary:
             undo_only = Record(self.scn, transaction, operation, shape, number, before, after, undo=undo)
             transaction.changes.append(undo_only)
             return
-        record = Record(self.scn, transaction, operation, shape, number, before, after, undo=undo, lob=lob)
+        record = Record(
+            self.scn,
+            transaction,
+            operation,
+            shape,
+            number,
+            before,
+            after,
+            undo=undo,
+            lob=lob,
+            first_scn=first,
+        )
         self.journal.append(record)
         transaction.changes.append(record)
 
@@ -343,6 +355,14 @@ class Storage:
         """The same with row numbers."""
         with self.lock:
             return list(table.rows.items())
+
+
+def _more_scns(shape: Shape, before: Row | None, after: Row | None, lob: LobChange | None) -> int:
+    """SCNs that a change takes besides its first: large values have redo records of their own."""
+    if after is None or not shape.large:
+        return 0
+    changed = lob is not None or before is None or any(before[at] != after[at] for at in shape.large)
+    return MORE_SCNS if changed else 0
 
 
 _INVERSE = {

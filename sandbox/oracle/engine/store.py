@@ -8,9 +8,10 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sandbox.oracle import cells as wire
-from sandbox.oracle.engine.sql_types import SqlType
+from sandbox.oracle.engine.sql_types import LOBS, SqlType, is_extended
 from sandbox.oracle.engine.syntax import Expression
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.interface import Cell, Row
@@ -78,6 +79,20 @@ class Shape:
         """The object that holds a row: rows go to the parts in turn."""
         stored = [segment.object_id for segment in self.segments if segment.stored]
         return stored[row % len(stored)] if stored else self.object_id
+
+    @cached_property
+    def large(self) -> tuple[int, ...]:
+        """Places of the columns whose values have redo records of their own."""
+        return tuple(
+            place
+            for place, column in enumerate(self.columns)
+            if column.type.base in LOBS or is_extended(column.type)
+        )
+
+    @property
+    def organized_by_key(self) -> bool:
+        """Is it an index-organized table, whose rows have no row id in LogMiner?"""
+        return any(segment.kind == "INDEX" for segment in self.segments)
 
     def place(self, name: str) -> int | None:
         """Place of a column by name."""
@@ -224,6 +239,12 @@ class Table:
 def row_id_text(shape: Shape, row: int) -> str:
     """The 18 characters of a row's id."""
     return wire.rowid_text(shape.data_object_id, DATA_FILE, 128 + row // ROWS_PER_BLOCK, row % ROWS_PER_BLOCK)
+
+
+def logged_row_id(shape: Shape, row: int) -> str:
+    """The row id as LogMiner shows it: none of an index-organized table, but its object."""
+    text = row_id_text(shape, row)
+    return text[:6] + "A" * 12 if shape.organized_by_key else text
 
 
 def row_number(shape: Shape, text: str) -> int | None:
