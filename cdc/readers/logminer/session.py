@@ -226,7 +226,8 @@ class MiningSession:
 
         Raises: as for `rows`.
         """
-        start = max(start, self._list_logs(start, end, state))
+        # what is needed is behind the start; the log that ends with it is not among those given
+        start = max(start + 1, self._list_logs(start, end, state))
         if start > end:
             return  # no instance was up meanwhile
         # LogMiner looks beyond its end: where nothing is on disk there it finds a log missing (ORA-01291)
