@@ -158,15 +158,17 @@ class SourceTables:
         return StoredTable("stopped", columns=columns, error_code=error.code, reason=str(error))
 
     def _resume(self, resume: Mapping[str, Any]) -> Mapping[str, Any]:
-        known = {(schema, name): message for schema, name, message in resume.get("stopped", ())}
+        known: dict[tuple[str, str], list[str | None]] = {
+            (schema, name): why for schema, name, *why in resume.get("stopped", ())
+        }
         known |= {
-            (name.schema, name.name): one.reason
+            (name.schema, name.name): [one.reason, one.error_code]
             for name, one in self._known.items()
             if one.state == "stopped"
         }
         found = {**resume}
         if known:
-            found["stopped"] = [[schema, name, message] for (schema, name), message in sorted(known.items())]
+            found["stopped"] = [[*table, *why] for table, why in sorted(known.items())]
         if self.reader.can_read_tables:
             found["tables"] = [
                 [name.schema, name.name, one.definition, one.read_position]

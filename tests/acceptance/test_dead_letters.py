@@ -78,7 +78,7 @@ def test_a_row_that_cannot_be_mapped_waits_with_its_reason_and_flows_when_correc
 
 
 def test_a_row_that_the_target_refuses_is_held_and_delivered_when_the_cause_is_gone(migrated: Site) -> None:
-    """A trigger that raises, a value too long for the column: only these keys are held, then retried."""
+    """A trigger that raises, a constraint that is violated: only these keys are held, then retried."""
     site = migrated
     with site.running() as running:
         first, second, third = (
@@ -86,7 +86,7 @@ def test_a_row_that_the_target_refuses_is_held_and_delivered_when_the_cause_is_g
         )
         ((longest,),) = site.app("select max(length(full_name)) from customer")
         for statement in (
-            f"alter table customer alter full_name type varchar({longest})",
+            f"alter table customer add constraint short check (length(full_name) <= {longest})",
             "create function refuse() returns trigger language plpgsql as "
             "$$ begin raise exception 'customer % is locked', new.ccb_person_id; end $$",
             "create trigger refuse before update on customer for each row "
@@ -119,7 +119,7 @@ def test_a_row_that_the_target_refuses_is_held_and_delivered_when_the_cause_is_g
             hint=running.text,
         )  # fmt: skip
         site.prepaid_admin("drop trigger refuse on customer")
-        site.prepaid_admin("alter table customer alter full_name type text")
+        site.prepaid_admin("alter table customer drop constraint short")
         eventually(lambda: open_letters(site) == [], "all delivered", hint=running.text)
         wait_for(
             site, running, f"select full_name from customer where ccb_person_id = '{first}'", "Ndongo,Aïcha"

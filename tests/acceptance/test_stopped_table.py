@@ -29,7 +29,7 @@ def test_truncated_table_stops_alone_and_status_says_so(own_site: Site) -> None:
     """A DBA sees table, loss and what to do; names go on being carried over, also after a restart."""
     renamed = "select 1 from customer where full_name = %s"
     for name in ("Before Restart", "After Restart"):
-        with own_site.running():
+        with own_site.running() as running:
             if name == "Before Restart":
                 own_site.oracle("truncate table CISADM.CI_ACCT_PER", user="CISADM")
             own_site.oracle(
@@ -37,7 +37,7 @@ def test_truncated_table_stops_alone_and_status_says_so(own_site: Site) -> None:
                 "where PER_ID = (select min(PER_ID) from CISADM.CI_PER_NAME) and PRIM_NAME_SW = 'Y'",
                 name=name,
             )
-            eventually(lambda name=name: own_site.app(renamed, name), name)  # type: ignore[misc]
+            eventually(lambda name=name: own_site.app(renamed, name), name, hint=running.text)  # type: ignore[misc]
             eventually(lambda: own_site.call("status").code == 1, "status with exit code 1")
             said = own_site.call("status").out
             assert "capture:ccb: CDC-103: ccb: TRUNCATE of CISADM.CI_ACCT_PER took away: all rows" in said

@@ -101,7 +101,7 @@ class CapturedTables:
         stored = {
             TableName(schema, name): (found, at) for schema, name, found, at in resume.get("tables", ())
         }
-        for schema, name, message in resume.get("stopped", ()):
+        for schema, name, message, *_code in resume.get("stopped", ()):
             self._note(TableName(schema, name), str(message))
         now = self.look(self.names)
         for name in sorted(self.names - self.stopped.keys()):

@@ -11,8 +11,11 @@ import typer.main
 
 from cdc.cli.main import app
 
-BY_HAND = {"--help", "--version", "--force", "--system", "--user", "--pdb", "--rds"}
-"""Given each time on purpose: no environment variable."""
+BY_HAND = {
+    *("--help", "--version", "--force", "--system", "--user", "--pdb", "--rds", "--inside-pdb"),
+    *("--scratch", "--scratch-dsn", "--password-file", "--file", "--statements", "--watch", "--timeout"),
+}
+"""Given each time on purpose, as those of one run of `grants` or `probe`: no environment variable needed."""
 
 
 def options() -> Iterator[Any]:
