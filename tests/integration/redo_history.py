@@ -110,7 +110,7 @@ class Model:
         self.rows: dict[Place, Row] = {}
         self.log: list[list[Change]] = []
         self.ever: set[Place] = set()
-        self.lasting: set[Place] = set()
+        self.loaded: set[Place] = set()
         self.extra: list[str] = []
         self._work = [_Work() for _ in range(SESSIONS)]
         self._statements = 0
@@ -144,7 +144,7 @@ class Model:
 
     def snapshot(self) -> None:
         """What is committed now is read by a snapshot: the log begins here."""
-        self.log, self.ever, self.lasting = [], set(self.rows), set(self.rows)
+        self.log, self.ever, self.loaded = [], set(self.rows), set(self.rows)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -177,7 +177,6 @@ class Model:
                 self.rows.pop(place, None)
             else:
                 self.rows[place] = row
-                self.lasting.add(place)
         self.ever |= {(c.table, key_of(c.table, c.after)) for c in work.changes if c.after is not None}
         if work.changes:
             self.log.append(work.changes)

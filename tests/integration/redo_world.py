@@ -426,8 +426,8 @@ class Play:
         for table in TABLES:
             staged, expected = self._staged_rows(table), self._expected_rows(table)
             for key in expected:
-                if (table, key) not in self.model.lasting:
-                    staged.setdefault(key, None)  # it never outlived a transaction
+                if table == ACCT and expected[key] is None and (table, key) not in self.model.loaded:
+                    staged.setdefault(key, None)  # it was gone before its LOBs could be read
             wrong = sorted(
                 key for key in {*staged, *expected} if staged.get(key, ()) != expected.get(key, ())
             )
@@ -486,9 +486,9 @@ class Play:
     def _in_logged_order(self, places: dict[str, int]) -> list[list[Change]]:
         """The committed transactions; two that share an SCN touch different rows and may come either way."""
         log = list(self.model.log)
-        for first in range(len(log) - 1):
+        for first in [n for n, one in enumerate(log) if any(one is pair for pair in self.pairs)]:
             one, other = (places.get(str((log[n][-1].after or {}).get("ID")), 0) for n in (first, first + 1))
-            if any(log[first] is pair for pair in self.pairs) and one > other:
+            if one > other:
                 log[first : first + 2] = log[first + 1], log[first]
         return log
 
