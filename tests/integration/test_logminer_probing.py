@@ -23,7 +23,14 @@ from cdc.readers.logminer.probing.scratch import ScratchPlace
 from cdc.readers.logminer.probing.trial import Trial
 from sandbox.oracle_process import OracleProcess
 from tests import replay_probe
-from tests.contract.logminer_source import bridge_settings, inside, needs_stand_in, prepared, system_session
+from tests.contract.logminer_source import (
+    bridge_settings,
+    grant_dictionary,
+    inside,
+    needs_stand_in,
+    prepared,
+    system_session,
+)
 
 SCHEMA, PASSWORD = "CCBPROBE", "probe-secret"
 PLACE = ScratchPlace(SCHEMA, SecretStr(PASSWORD))
@@ -271,6 +278,7 @@ def test_a_pluggable_database_is_probed_from_the_root(tmp_path: Path) -> None:
         settings, within = bridge_settings(dsn, "CCBPDB"), inside(dsn, "CCBPDB")
         with system_session(within) as cursor:
             cursor.execute(enter_grant(settings.user).removesuffix(";"))
+            grant_dictionary(cursor, settings.user)
             cursor.execute(f'create user {SCHEMA} identified by "{PASSWORD}" quota 100m on users')
             cursor.execute(f"grant create session, create table to {SCHEMA}")
         place = ScratchPlace(SCHEMA, SecretStr(PASSWORD), within)
