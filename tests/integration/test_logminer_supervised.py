@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import mapping_rules
 from cdc.changes import TableName
 from cdc.config import OracleSystem, Run
 from cdc.flows import supervision
@@ -65,11 +66,12 @@ class Running:
             kind="oracle", dsn=world.dsn, user=BRIDGE, password=SECRET, owner=OWNER, insecure=True,
             poll_interval_ms=5,
         )  # fmt: skip
+        read = mapping_rules.columns_read(world.staging.rule_set, SYSTEM)
         tables = [TableName(OWNER, table) for table in TABLES]
         capture = Capture(
             system=SYSTEM,
             read={},
-            open_reader=lambda: LogMinerReader(SYSTEM, settings, tables),
+            open_reader=lambda: LogMinerReader(SYSTEM, settings, tables, read),
             open_stager=self._stager,
             sizes=Run(),
             wake=Wake(),

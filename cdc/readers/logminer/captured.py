@@ -134,7 +134,7 @@ class CapturedTables:
         then = {TableName(schema, name): str(shape) for schema, name, shape in resume.get("shapes", ())}
         if not self._captured or {n: dictionary.shape(one) for n, one in self._captured.items()} != then:
             self._describe(self._tables)
-        self._numbers.begin(resume)
+        self._numbers.restore(resume)
         self.stopped = {
             TableName(schema, name): self._error(message, *code)
             for schema, name, message, *code in resume.get("stopped", ())

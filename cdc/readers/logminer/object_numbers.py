@@ -47,7 +47,7 @@ class ObjectNumbers:
         """Take the numbers that tables have now; those they had before stay theirs."""
         self._tables |= {number: name for name, one in captured.items() for number in one.object_ids}
 
-    def begin(self, resume: Mapping[str, Any]) -> None:
+    def restore(self, resume: Mapping[str, Any]) -> None:
         """Take the numbers of a checkpoint, and the unexplained ones whose DDL may still come."""
         for schema, name, numbers in resume.get("objects", ()):
             self._tables |= dict.fromkeys(numbers, TableName(schema, name))

@@ -216,18 +216,29 @@ class MiningSession:
             if start >= read_to:
                 raise
             start = read_to
-        for array in self.mined(self._query, binds, start, end, state):
+        for array in self.mined(self._query, binds, start, end, state, read_to=read_to):
             yield list(map(_log_row, array))
 
     def mined(
-        self, statement: str, binds: Mapping[str, object], start: int, end: int, state: RedoState
+        self,
+        statement: str,
+        binds: Mapping[str, object],
+        start: int,
+        end: int,
+        state: RedoState,
+        *,
+        read_to: int | None = None,
     ) -> Iterator[list[tuple[Any, ...]]]:
         """Mine from `start` to `end` and yield the rows of a query on V$LOGMNR_CONTENTS, in arrays.
 
+        Where `start` is `read_to`, up to which all was read, mining begins behind it.
+
         Raises: as for `rows`.
         """
-        # what is needed is behind the start; the log that ends with it is not among those given
-        start = max(start + 1, self._list_logs(start, end, state))
+        listed = self._list_logs(start, end, state)
+        # what was read is not needed again: the log that ends with it may not be among those given. An
+        # overlap begins with the very record that its transaction or statement begins with
+        start = max(start + (start == read_to), listed)
         if start > end:
             return  # no instance was up meanwhile
         # LogMiner looks beyond its end: where nothing is on disk there it finds a log missing (ORA-01291)

@@ -147,7 +147,7 @@ _READ: dict[str, Callable[[StatementScanner], Statement]] = {
 
 # what ends the statement of a row with a LOB: one column is set to what lies in the row
 _ONE_LOB = re.compile(
-    r"""update "[^"]+"(?:[.]"[^"]+")? set "([^"]+)" = (NULL|EMPTY_[BC]LOB\(\)|'(?:[^']|'')*') where """
+    r"""^update "[^"]+"(?:[.]"[^"]+")? set "([^"]+)" = (NULL|EMPTY_[BC]LOB\(\)|'(?:[^']|'')*') where """
 )
 
 
