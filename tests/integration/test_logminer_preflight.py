@@ -64,6 +64,22 @@ def test_settings_of_the_database(source: OracleSource, break_it: str, subject: 
         administer(source, "alter database archivelog", "alter database force logging")
 
 
+def test_undo_that_the_snapshot_may_outlast_is_advice(source: OracleSource) -> None:
+    """By the optimizer's counts; the printed statement is enough."""
+    rows = [(number,) for number in range(10_001)]
+    with system_session(source.settings.dsn) as cursor:
+        cursor.executemany(f"insert into {source.owner}.ACCOUNT (id, name) values (:1, 'x')", rows)
+    administer(source, "alter system set undo_retention = 1")
+    try:
+        (finding,) = look(source)
+        assert (finding.subject, finding.advice) == ("parameter undo_retention", True)
+        assert "10,001 rows" in finding.found
+        administer(source, finding.fix)
+        assert look(source) == []
+    finally:
+        administer(source, "alter system set undo_retention = 900")
+
+
 def test_amazon_rds_is_told_what_its_administrator_can_do(source: OracleSource) -> None:
     """Where RDSADMIN is, nobody is SYS: its procedures are printed."""
     administer(

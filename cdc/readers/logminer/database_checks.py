@@ -9,8 +9,9 @@ RDS User Guide, "Performing common database tasks for Oracle DB instances".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.oracle.connect import identifier
 from cdc.ports import Finding
@@ -35,6 +36,9 @@ PRIVATE_THREADS = "select thread#, status from v$thread where enabled = 'PRIVATE
 SYSTEM_RIGHTS = "select privilege from user_sys_privs"
 ROLES = "select granted_role from user_role_privs"
 ROLE_RIGHTS = "select role, privilege from role_sys_privs"
+UNDO_RETENTION = "select to_number(value) from v$parameter where name = 'undo_retention'"
+SNAPSHOT_ROWS_PER_S = 5_000
+"""Below what a snapshot was measured at (docs/performance.md): a network and a busy source are slower."""
 BROAD = frozenset(("ALTER DATABASE", "ALTER SYSTEM", "ALTER USER", "CREATE USER", "DROP USER"))
 """Together with every right that has ANY in its name."""
 
@@ -123,6 +127,27 @@ def parameter_findings(probe: Probe, settings: OracleSystem) -> Iterator[Finding
             "EXTENDED: some releases then do not double apostrophes in the redo",
             "unescaped_apostrophes = true, if reading stops at such a text",
             "set unescaped_apostrophes = true",
+            advice=True,
+        )
+
+
+def undo_findings(probe: Probe, estimates: Mapping[TableName, int]) -> Iterator[Finding]:
+    """Is undo kept as long as the snapshot of all tables under one SCN is likely to take?
+
+    Args:
+        probe: of the database with the tables, whose undo it is.
+        estimates: rows of each table, as the optimizer's statistics tell.
+    """
+    kept_s = int(probe.rows(UNDO_RETENTION)[0][0])
+    rows = sum(estimates.values())
+    needed_s = rows // SNAPSHOT_ROWS_PER_S
+    if needed_s > kept_s:
+        yield Finding(
+            "parameter undo_retention",
+            f"{kept_s} s; the snapshot reads {rows:,} rows under one SCN, about {needed_s} s at "
+            f"{SNAPSHOT_ROWS_PER_S:,} rows a second, and begins again when undo is gone (ORA-01555)",
+            f"{2 * needed_s} s while the first snapshot runs, and an undo tablespace that holds it",
+            f"alter system set undo_retention = {2 * needed_s};",
             advice=True,
         )
 

@@ -23,7 +23,7 @@ from cdc.positions import Scn
 from cdc.readers.logminer import database_checks
 from cdc.readers.logminer.captured import outdated_tables
 from cdc.readers.logminer.containers import ROOT, Container, container_of
-from cdc.readers.logminer.dictionary import captured_tables
+from cdc.readers.logminer.dictionary import captured_tables, estimates
 from cdc.readers.logminer.grants import DICTIONARY_VIEWS, container_data, needed_views, sys_grant
 from cdc.readers.logminer.mining_checks import NOW, MiningChecks, redo_findings
 from cdc.readers.logminer.probe import Probe
@@ -75,6 +75,8 @@ def findings(
     if "V$CONTAINERS" not in hidden:
         found += check.shown()
     found += database_checks.character_set_findings(probe, inside)
+    if not inside.is_refused(database_checks.UNDO_RETENTION):
+        found += database_checks.undo_findings(inside, estimates(inside.connection, tables, system))
     captured = captured_tables(inside.connection, tables, system, read=read, numbered=False)
     all_logged = database_checks.logs_all_columns(probe, inside, within)
     checks = TableChecks(inside, settings, captured, scn, all_logged)
