@@ -21,7 +21,7 @@ $(STAMP): requirements/dev.txt setup.cfg
 
 dev: $(STAMP) ## make .venv with everything developers need
 
-demo: $(STAMP) ## run the main job on a sandbox; DEMO_SECONDS=20 ends it by itself
+demo: $(STAMP) ## run the main job on a sandbox; DEMO_SECONDS=20 ends it, DEMO_KEEP=DIR leaves it up
 	$(BIN)/ccbridge demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: $(STAMP) lint types imports ## what CI runs: checks and all tests but the slow ones

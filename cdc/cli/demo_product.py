@@ -18,12 +18,13 @@ import psycopg
 from cdc.errors import OperatorError
 from cdc.staging import overview
 from cdc.staging.desired import high_staged_seq
+from sandbox.installation import passwords, write_configuration
 
 if TYPE_CHECKING:
     from sandbox.world import World
 
 OPEN_RECEIPTS = ("built", "sent", "accepted")
-_MARKS = "select staged_seq from staging.flow_state where flow like 'deliver:%'"
+_MARKS = "select flow, staged_seq from staging.flow_state where flow like 'deliver:%'"
 _UNPOSTED = "select count(*) from recharge where status = 'completed' and posted_at is null"
 
 
@@ -31,14 +32,9 @@ class Product:
     """The product's commands as processes, configured for the sandbox."""
 
     def __init__(self, world: World, folder: Path) -> None:
-        self.config, self.log = folder / "ccbridge.toml", folder / "run.log"
-        self.config.write_text(configuration(world), encoding="utf-8")
+        self.config, self.log = write_configuration(world, folder), folder / "run.log"
         self.staging = world.staging.conninfo()
-        self._environment = os.environ | {
-            "CCBRIDGE_STAGING__PASSWORD": world.staging.password,
-            "CCBRIDGE_SYSTEMS__PREPAID__PASSWORD": world.prepaid.bridge_password,
-            "CCBRIDGE_SYSTEMS__CCB__PASSWORD": world.ccb.passwords["CCBRIDGE"],
-        }
+        self._environment = os.environ | passwords(world)
         self.process: subprocess.Popen[bytes] | None = None
         self._rows_before = -1
 
@@ -85,35 +81,34 @@ class Product:
             raise OperatorError(f"ccbridge run ended with {self.process.returncode}:\n{tail}")
 
     def settled(self, prepaid: str) -> bool:
-        """True if nothing is on its way: all delivered, no open receipt, no row since the last look.
+        """True if nothing is on its way, and no row came since the last look.
 
         Args:
             prepaid: connection string of the prepaid database.
         """
         with psycopg.connect(self.staging, autocommit=True) as staging:
             rows = sum(flow["rows"] for flow in overview.flows(staging))
-            still, self._rows_before = rows == self._rows_before, rows
+        still, self._rows_before = rows == self._rows_before, rows
+        return still and not self.on_the_way(prepaid)
+
+    def on_the_way(self, prepaid: str) -> list[str]:
+        """What is not delivered, posted or acknowledged yet, in words; empty if all is.
+
+        Args:
+            prepaid: connection string of the prepaid database.
+        """
+        with psycopg.connect(self.staging, autocommit=True) as staging:
             high = high_staged_seq(staging)
-            marks = staging.execute(_MARKS.encode()).fetchall()
-            is_open = any(receipt["state"] in OPEN_RECEIPTS for receipt in overview.receipts(staging))
+            marks: dict[str, int] = dict(staging.execute(_MARKS.encode()).fetchall())
+            states = {one["state"]: one["receipts"] for one in overview.receipts(staging)}
         with psycopg.connect(prepaid) as connection:
             unposted = connection.execute(_UNPOSTED.encode()).fetchone()
-        delivered = bool(marks) and all(mark == high for (mark,) in marks)
-        return still and delivered and not is_open and unposted == (0,)
+        behind = [flow for flow, mark in marks.items() if mark != high]
+        waits = [f"{flow} to deliver" for flow in behind] if marks else ["the first delivery"]
+        waits += [f"{states[state]:,} receipts {state}" for state in OPEN_RECEIPTS if states.get(state)]
+        if unposted != (0,):
+            waits.append(f"{unposted[0] if unposted else 0:,} recharges to be acknowledged")
+        return waits
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "cdc.cli", *arguments, "--config", str(self.config)]
-
-
-def configuration(world: World) -> str:
-    """The configuration file for a sandbox; TLS everywhere, passwords from the environment."""
-    authority = world.authority
-    if authority is None:
-        raise OperatorError("the sandbox runs without TLS", hint="start it with tls=True")
-    place = f'host = "127.0.0.1"\nport = {world.postgres.port}\nsslrootcert = "{authority.certificate}"\n'
-    return (
-        f'[staging]\ndatabase = "{world.staging.name}"\nuser = "{world.staging.user}"\n{place}'
-        f'[systems.prepaid]\nkind = "postgres"\ndatabase = "{world.prepaid.name}"\nuser = "ccbridge"\n{place}'
-        f'[systems.ccb]\nkind = "oracle"\ndsn = "{world.ccb.tls_dsn}"\nuser = "CCBRIDGE"\n'
-        f'poll_interval_ms = 25\nwallet = "{world.wallet}"\ntime_zone = "Africa/Douala"\n'
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -85,17 +86,19 @@ class Screen:
         done = deliveries and all(flow["status"] == "running" for flow in deliveries)
         return Stage.REPLICATING if done else Stage.STARTING
 
-    def refresh(self, crowd: Crowd | None = None) -> None:
-        """Look again and show it."""
+    def refresh(self, crowd: Crowd | None = None, waits: Sequence[str] = ()) -> None:
+        """Look again and show it, with what is waited for."""
         if self._staging is None:
             return
         self._flows = flows_with_lag(self._staging, self._rules)
         self._receipts = overview.receipts(self._staging)
+        summary = self._summary(crowd, waits)
         if self._live is not None:
-            self._live.update(Group(Text(self._phase), self._table(), Text(self._summary(crowd))))
+            shown = [self._table()] if self._flows else []
+            self._live.update(Group(Text(self._phase), *shown, Text(summary)))
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._last_line = time.monotonic()
-            self._console.print(self._summary(crowd), highlight=False)
+            self._console.print(summary, highlight=False, soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -107,13 +110,15 @@ class Screen:
             table.add_row(flow["flow"], flow["status"], *numbers, lag)
         return table
 
-    def _summary(self, crowd: Crowd | None) -> str:
+    def _summary(self, crowd: Crowd | None, waits: Sequence[str]) -> str:
+        if waits:
+            return "waiting for " + ", ".join(waits)
         rows = sum(flow["rows"] for flow in self._flows if flow["flow"].startswith("capture:"))
         states = {receipt["state"]: receipt["receipts"] for receipt in self._receipts}
-        open_age = max((r["oldest_s"] for r in self._receipts if r["state"] in OPEN_RECEIPTS), default=0.0)
         done = sum(sum(counts.values()) for counts in crowd.counts.values()) if crowd else 0
         lag_s = max((flow.get("lag_s", 0.0) for flow in self._flows), default=0.0)
-        parts = [f"lag {lag_s:.1f} s, captured {rows:,} rows"]
-        parts += [f"traffic {done:,} transactions"] if crowd else []
-        parts += [f"receipts {state} {count:,}" for state, count in sorted(states.items())]
-        return ", ".join(parts) + f", oldest open receipt {open_age:.1f} s"
+        parts = [f"{rows:,} rows captured"]
+        parts += [f"lag {lag_s:.1f} s", f"{done:,} transactions of traffic"] if crowd else []
+        # in the order of a receipt's life
+        known = [f"{state} {states[state]:,}" for state in (*OPEN_RECEIPTS, "posted") if states.get(state)]
+        return ", ".join(parts) + (f"; receipts: {', '.join(known)}" if known else "")

@@ -39,7 +39,7 @@ class CcbDatabase:
     service: str = "CCB"
     passwords: Mapping[str, str] = field(
         default_factory=lambda: {
-            "SYSTEM": "system", OWNER: "cisadm", APPLICATION_USER: "cisuser", BRIDGE_USER: "ccbridge",
+            "SYSTEM": "system", OWNER: "cisadm", APPLICATION_USER: "cisuser", BRIDGE_USER: "bridge-sandbox",
         }
     )  # fmt: skip
     tls_port: int | None = None

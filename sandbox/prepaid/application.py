@@ -41,7 +41,7 @@ def create(
     name: str = "prepaid",
     *,
     application_password: str = "prepaid_app",  # noqa: S107 - servers of the sandbox only
-    bridge_password: str = "ccbridge",  # noqa: S107
+    bridge_password: str = "bridge-sandbox",  # noqa: S107
 ) -> PrepaidDatabase:
     """Create database `name` with its tables, its publication `ccbridge` and the two roles.
 
