@@ -15,6 +15,7 @@ from cdc.changes import TableName
 from cdc.errors import RedoUnreadable
 from cdc.ports import ColumnsRead
 from cdc.readers.logminer import LogMinerReader, missed_ends, stream
+from cdc.readers.logminer.session import MiningSession
 from tests.contract.logminer_source import BRIDGE, OracleSource, needs_stand_in, system_session
 from tests.contract.reader_suite import events, insert
 from tests.integration.test_logminer_faults import Follower, fault, write
@@ -30,6 +31,7 @@ def source(oracle: str) -> Iterator[OracleSource]:
         "late_commits(on => 0)",
         "mine_from_start(scns => 0, commits => 0)",
         "heartbeat(seconds => 0)",
+        "switch_logs(every => 100000)",
     ):
         fault(made, call)
 
@@ -104,6 +106,24 @@ def test_a_database_at_rest_under_heartbeats(source: OracleSource) -> None:
         write(source, key)
         assert follower.keys(key)[-1] == str(key)
     assert follower.errors == []
+
+
+def test_mining_begins_anywhere_in_a_log(source: OracleSource) -> None:
+    """Behind any SCN, in the middle of a log or just where one ends, whether its redo was read or not."""
+    fault(source, "open_thread(thread => 2)")  # its log reaches further back
+    fault(source, "switch_logs(every => 2)")
+    with closing(MiningSession("ccb", source.settings, [])) as session:
+        first = session.current_scn()
+        write(source, *range(3))
+        fault(source, "close_thread(thread => 2)")
+        state = session.look()
+    last = state.flushed_scn - 1
+    assert last - first > 5
+    for start in range(first, last):
+        with closing(MiningSession("ccb", source.settings, [])) as session:
+            for read_to in (start, start + 1):
+                for _ in session.rows(start, read_to, last, state):
+                    pass
 
 
 NOTES = 4

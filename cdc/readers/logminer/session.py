@@ -201,7 +201,7 @@ class MiningSession:
             return frozenset(xid.hex() for (xid,) in cursor)
 
     def rows(self, start: int, read_to: int, end: int, state: RedoState) -> Iterator[list[LogRow]]:
-        """Mine from `start` and yield the rows with read_to < SCN <= end, in arrays.
+        """Mine what comes after `start` and yield the rows with read_to < SCN <= end, in arrays.
 
         Raises:
             RedoNotAvailable: logs are missing.
@@ -216,29 +216,18 @@ class MiningSession:
             if start >= read_to:
                 raise
             start = read_to
-        for array in self.mined(self._query, binds, start, end, state, read_to=read_to):
+        for array in self.mined(self._query, binds, start, end, state):
             yield list(map(_log_row, array))
 
     def mined(
-        self,
-        statement: str,
-        binds: Mapping[str, object],
-        start: int,
-        end: int,
-        state: RedoState,
-        *,
-        read_to: int | None = None,
+        self, statement: str, binds: Mapping[str, object], start: int, end: int, state: RedoState
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Mine from `start` to `end` and yield the rows of a query on V$LOGMNR_CONTENTS, in arrays.
+        """Mine what comes after `start`, up to `end`, and yield the rows of a query on V$LOGMNR_CONTENTS.
 
-        Where `start` is `read_to`, up to which all was read, mining begins behind it.
-
-        Raises: as for `rows`.
+        They come in arrays. Raises: as for `rows`.
         """
-        listed = self._list_logs(start, end, state)
-        # what was read is not needed again: the log that ends with it may not be among those given. An
-        # overlap begins with the very record that its transaction or statement begins with
-        start = max(start + (start == read_to), listed)
+        # STARTSCN is part of the range, and the log that ends with `start` is not among those given
+        start = max(start + 1, self._list_logs(start, end, state))
         if start > end:
             return  # no instance was up meanwhile
         # LogMiner looks beyond its end: where nothing is on disk there it finds a log missing (ORA-01291)

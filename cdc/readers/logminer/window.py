@@ -98,11 +98,12 @@ def session_start(
     written: Iterable[int] = (),
     last_window: int | None = None,
 ) -> int:
-    """SCN for START_LOGMNR: before the oldest open transaction that is not too far back.
+    """SCN behind which to mine: before the oldest open transaction that is not too far back.
 
     LogMiner names users, undo rows and rows of several redo records only if it has seen where they began. A
     very old transaction would make every window mine its redo again; its rows are kept anyway, so it does not
-    count, but the window before is mined again: what was being written at its end is seen from its start.
+    count, but the window before, and one SCN more, is mined again: what was being written at its end is seen
+    from its start.
 
     Args:
         read_to: end of the last window.
@@ -114,5 +115,5 @@ def session_start(
     starts = tuple(starts)
     found = min((start - 1 for start in starts if read_to - (start - 1) <= max_distance), default=read_to)
     if last_window is not None and any(start - 1 < found for start in (*starts, *written)):
-        found = min(found, last_window)
+        found = min(found, last_window - 1)
     return found

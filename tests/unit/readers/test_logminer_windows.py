@@ -70,8 +70,8 @@ def test_session_starts_at_the_oldest_open_transaction_unless_far_back() -> None
 
 def test_older_transactions_have_the_window_before_mined_again() -> None:
     """On disk, or too old to be mined from their start: what they wrote at a window's end is seen whole."""
-    assert session_start(1_000, [], max_distance=100, written=[500], last_window=970) == 970
-    assert session_start(1_000, [200], max_distance=100, last_window=970) == 970
+    assert session_start(1_000, [], max_distance=100, written=[500], last_window=970) == 969
+    assert session_start(1_000, [200], max_distance=100, last_window=970) == 969
     assert session_start(1_000, [980], max_distance=100, last_window=970) == 979
     assert session_start(1_000, [950], max_distance=100, written=[990], last_window=970) == 949
 
