@@ -5,8 +5,9 @@ What happens next is told, in this order, by
 2. the tables below: this number means a row, a retry or a person;
 3. ORA-20000 to ORA-20999, which an application raises about its rows: a row;
 4. ORA-00900 to ORA-00999 and ORA-03049, a statement that the database does not take: a person;
-5. the driver: session dead, or recoverable, or its own internal error: a retry, told once it lasts;
-6. else a person.
+5. the other numbers of the network and of failing over: a retry, told once it lasts;
+6. the driver: session dead, or recoverable, or its own internal error: a retry, told once it lasts;
+7. else a person.
 
 By the ORA number first: the driver reports ORA-00600 and other database errors as DPY-4011 "connection
 closed" and recoverable, while `.code` keeps the ORA number; an ORA-00600 is not a network fault. A password
@@ -49,20 +50,42 @@ _UNREACHABLE = (
     1035,
     # for now no session more, or no handler; archiver without room
     18, 20, 257, 12516, 12518, 12519, 12520, 12526, 12527,
+    # limits of the user's profile that end the session, or let none begin
+    2391, 2392, 2394, 2397,
+    # archiver or recovery area without room; evicted from the cluster
+    16014, 16038, 19809, 29740,
     # network below the listener
     3136, 12150, 12152, 12153, 12535, 12545, 12560, 12606, 12609,
 )  # fmt: skip
-# 1013 cancelled, 1306/1307 no LogMiner session
-_SESSION = (1001, 1002, 1013, 1306, 1307)
+_SESSION = (
+    # cancelled; no LogMiner session
+    1001, 1002, 1013, 1306, 1307,
+    # by the profile or the resource manager, which end calls that take too much
+    40, 2393, 2395, 56720, 56735,
+    # what a session has gathered: open cursors, packages that were compiled since
+    1000, 4061, 4065, 4068,
+)  # fmt: skip
 # SCN or time range refused, LogMiner's fatal error: it is computed once more, then it is a fault of ours
 _FAULTS = (600, 1280, 1281, 1282)
 _MEMORY = (4030, 4031, 4036)
-# not opened, listed twice, missing, removed, overwritten while read, corrupt
-_LOGS = (1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343)
+_LOGS = (
+    # not opened, listed twice, missing, removed, overwritten while read, corrupt
+    1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343,
+    # no member opened, not the current copy, not read, another log or incarnation than was named
+    313, 322, 340, 341, 342, 27041, 27048, 27072,
+)  # fmt: skip
 # read too old, changed since, cut under the reader, LOB version gone, SCN not mapped
 _SNAPSHOT = (1555, 1466, 8103, 1410, 8176, 22924, 8181)
-# locks and busy objects; dictionary mode of LogMiner; instance moves; a tablespace full; a wrapper alone
-_TRANSIENT = (51, 54, 60, 4020, 4021, 30006, 1327, 1333, 1371, 25303, 26653, 1652, 1653, 1654, 604, 12801)
+_TRANSIENT = (
+    # locks and busy objects
+    51, 54, 60, 1591, 2049, 4020, 4021, 8177, 30006,
+    # control file written while it was read; dictionary mode of LogMiner; instance moves
+    235, 1327, 1333, 1371, 25303, 26653,
+    # a tablespace is full
+    1628, 1652, 1653, 1654, 30036,
+    # parallel servers; a wrapper alone
+    604, 12801, 12805, 12829, 12850, 12853,
+)  # fmt: skip
 _LOGIN = (1017, 28000, 28001)
 _RIGHTS = (942, 1031)
 _ROW = (
@@ -74,6 +97,8 @@ _ROW = (
     4088,  # a trigger fails for it
 )  # fmt: skip
 _APPLICATION = range(20000, 21000)
+_NETWORK = frozenset((*range(3106, 3200), *range(12150, 12630), *range(25400, 25427)))
+"""Oracle Net below its security services, whose errors are those of a configuration; fail-over of a session."""
 _STATEMENT = frozenset((*range(900, 1000), 3049))
 _BY_ORA: dict[int, type[CcbridgeError]] = (
     dict.fromkeys(_UNREACHABLE, DatabaseUnreachable)
@@ -175,6 +200,8 @@ def _kind(number: int, full_code: str, fault: object) -> type[CcbridgeError]:
         return RowError
     if number in _STATEMENT or number in _HINTS or full_code in _HINTS_BY_DPY:
         return OperatorError
+    if number in _NETWORK:
+        return UnclassifiedError
     if not number and full_code == _CONNECTION_CLOSED:
         return DatabaseUnreachable
     passes = full_code == _CONNECTION_CLOSED or full_code.startswith(_DRIVER_INTERNAL)

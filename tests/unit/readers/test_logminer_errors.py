@@ -72,6 +72,10 @@ def error(code: int, text: str = "", full_code: str = "") -> CcbridgeError:
             DatabaseUnreachable,
         ),
         ((1013, 1001, 1002, 1306, 1307), SessionLost),
+        ((2391, 2392, 2394, 2397, 16014, 16038, 19809, 29740), DatabaseUnreachable),
+        ((40, 1000, 2393, 2395, 4061, 4065, 4068, 56720, 56735), SessionLost),
+        ((235, 1591, 1628, 2049, 8177, 12805, 12829, 12850, 12853, 30036), TransientError),
+        ((313, 322, 340, 341, 342, 27041, 27048, 27072), RedoLogTrouble),
         ((600, 1280, 1281, 1282), ServerFault),
         ((4030, 4031, 4036), ServerMemory),
         ((1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343), RedoLogTrouble),
@@ -195,6 +199,15 @@ def test_errors_without_a_class_are_told_once_they_last() -> None:
         found = translated(of_driver(f"ORA-{code:05d}: text", code)[0], "ccb")
         assert isinstance(found, UnclassifiedError)
         assert found.tries
+
+
+def test_no_number_of_the_network_is_for_a_person() -> None:
+    """Oracle Net and fail-over have hundreds of numbers; those of its security services are a configuration."""
+    network = (*range(3106, 3200), *range(12150, 12630), *range(25400, 25427))
+    found = [translated(of_driver(f"ORA-{code:05d}: text", code)[0], "ccb") for code in network]
+    assert all(isinstance(one, TransientError) for one in found)
+    for code in (12638, 12650, 12660):
+        assert type(translated(of_driver(f"ORA-{code:05d}: text", code)[0], "ccb")) is OperatorError
 
 
 @pytest.mark.parametrize("code", [1536, 1552, 1950, 16000])
