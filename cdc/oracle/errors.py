@@ -98,7 +98,7 @@ _ROW = (
 )  # fmt: skip
 _APPLICATION = range(20000, 21000)
 _NETWORK = frozenset((*range(3106, 3200), *range(12150, 12630), *range(25400, 25427)))
-"""Oracle Net below its security services, whose errors are those of a configuration; fail-over of a session."""
+"""Oracle Net, without its security services, whose errors are of a configuration; fail-over of a session."""
 _STATEMENT = frozenset((*range(900, 1000), 3049))
 _BY_ORA: dict[int, type[CcbridgeError]] = (
     dict.fromkeys(_UNREACHABLE, DatabaseUnreachable)

@@ -9,7 +9,6 @@ known whether today's dictionary can still decode rows of then. Read next: `cdc.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -23,7 +22,7 @@ from cdc.ports import ColumnsRead
 from cdc.readers.logminer import dictionary
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.charsets import codec
-from cdc.readers.logminer.ddl import exchanged_table, read_ddl
+from cdc.readers.logminer.ddl import exchanged_table, is_of_partitions, read_ddl, rows_lost_by_alter
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
@@ -33,10 +32,6 @@ from cdc.readers.logminer.session import MiningSession
 
 CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
 UNDECODED = "OBJ# "
-PARTITION_LOST = re.compile(r"\b(?:truncate|drop|exchange)\s+(?:sub)?partition", re.IGNORECASE)
-"""Partition maintenance that removes rows without logging their deletes."""
-PARTITION = re.compile(r"\b(?:sub)?partitions?\b", re.IGNORECASE)
-RENAMED = re.compile(r"\brename\s+to\b", re.IGNORECASE)
 
 log = structlog.get_logger(__name__)
 
@@ -204,26 +199,30 @@ class CapturedTables:
         name = event.table
         if name is None or name in self.stopped:
             return
-        verb = "DDL"
+        verb, lost = "DDL", []
         try:
             read = read_ddl(text)
         except RedoSyntaxError:
-            read = None  # the dictionary tells what it did
-        if read is not None:
+            lost.append("what its text, which is of no known form, does not tell")  # it may be a TRUNCATE
+        else:
             if read.kind not in ("TABLE", None):
                 return
             verb = read.verb
         before = self._captured[name].table
-        lost = ["all rows"] if verb == "TRUNCATE" else []
-        if verb in ("CREATE", "DROP", "RENAME") or (verb == "ALTER" and RENAMED.search(text)):
-            # a table of that name and of the same columns may be there again; its rows are others
-            lost.append("the table")
-        if verb == "ALTER" and PARTITION_LOST.search(text):
-            lost.append("rows of a partition")
+        if verb == "TRUNCATE":
+            lost.append("all rows")
+        gone = rows_lost_by_alter(text) if verb == "ALTER" else None
+        if verb in ("CREATE", "DROP", "RENAME"):
+            gone = "the table"  # one of that name and these columns may be there again: its rows are others
+        if gone is not None:
+            lost.append(gone)
         if name in self._altered:
             lost.append("columns that older rows have")
-        if verb == "ALTER" and PARTITION.search(text) and (gone := self._numbers.gone_since(event.row.scn)):
-            lost.append(f"objects {', '.join(map(str, gone))}, whose rows may have been of its partitions")
+        numbers = (
+            self._numbers.gone_since(event.row.scn) if verb == "ALTER" and is_of_partitions(text) else []
+        )
+        if numbers:
+            lost.append(f"objects {', '.join(map(str, numbers))}, whose rows may have been of its partitions")
         self._describe([name])
         now = self._captured.get(name)
         lost += _lost(before, now.table if now else None)

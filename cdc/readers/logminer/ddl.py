@@ -28,7 +28,18 @@ _KIND = re.compile(
 _BLANK = re.compile(r"(?:\s+|/\*.*?\*/|--[^\n]*(?:\n|\Z))*", re.DOTALL)
 _RIGHTS = frozenset(("GRANT", "REVOKE"))
 _ON = re.compile(r"\son\b", re.IGNORECASE)
-_EXCHANGE = re.compile(r"\bexchange\s+(?:sub)?partition\b.*?\bwith\s+table\b", re.IGNORECASE | re.DOTALL)
+_EXCHANGE = re.compile(
+    r"\bexchange\s+(?:sub)?partition\b.*?\bwith\s+table\b(?:\s+if\s+exists\b)?", re.IGNORECASE | re.DOTALL
+)
+_PARTITION_LOST = re.compile(r"\b(?:truncate|drop|exchange)\s+(?:sub)?partition", re.IGNORECASE)
+_PARTITION = re.compile(r"\b(?:sub)?partitions?\b", re.IGNORECASE)
+_ROWS_LEFT_OUT = re.compile(r"\bincluding\s+rows\b", re.IGNORECASE)
+_RENAMED = re.compile(r"\brename\s+to\b", re.IGNORECASE)
+_COMMENT_OR_QUOTED = re.compile(
+    r"""/\*.*?\*/ | --[^\n]* | "[^"]*" | '(?:[^']|'')*'
+      | \bn?q'(?:\[.*?\] | \{.*?\} | \(.*?\) | <.*?> | ([^\s\[{(<]).*?\1)'""",
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
 _NAMELESS = frozenset(("SESSION", "SYSTEM", "RECYCLEBIN"))
 
 
@@ -97,13 +108,36 @@ def read_ddl(text: str) -> Ddl:
     return Ddl(verb, kind_text, names[-2] if len(names) > 1 else None, names[-1])
 
 
+def words_of(text: str) -> str:
+    """Words of a DDL text: comments are blanks, what is in quotes is underscores; places stay the same."""
+    return _COMMENT_OR_QUOTED.sub(lambda found: (" " if found[0][0] in "/-" else "_") * len(found[0]), text)
+
+
+def rows_lost_by_alter(text: str) -> str | None:
+    """What an ALTER TABLE took of the table's rows without a row in the log; None for nothing.
+
+    MOVE, SPLIT and MERGE keep the rows, unless INCLUDING ROWS says which ones.
+    """
+    words = words_of(text)
+    if _RENAMED.search(words):
+        return "the table"
+    if _PARTITION_LOST.search(words):
+        return "rows of a partition"
+    return "rows that INCLUDING ROWS left out" if _ROWS_LEFT_OUT.search(words) else None
+
+
+def is_of_partitions(text: str) -> bool:
+    """Whether a DDL text names partitions or subpartitions."""
+    return _PARTITION.search(words_of(text)) is not None
+
+
 def exchanged_table(text: str) -> tuple[str | None, str] | None:
     """Owner and name of the table that ALTER TABLE .. EXCHANGE PARTITION .. WITH TABLE names.
 
     It gives its rows to the partition and takes those of the partition, and no row says so.
     """
     scanner = _DdlScanner(text, unquoted_tables=True)
-    found = _EXCHANGE.search(text) if (scanner.words(_VERB) or "").lower() == "alter" else None
+    found = _EXCHANGE.search(words_of(text)) if (scanner.words(_VERB) or "").lower() == "alter" else None
     if found is None:
         return None
     scanner.at = found.end()

@@ -11,6 +11,7 @@ import pytest
 from cdc.changes import TableName
 from cdc.readers.logminer.captured import CapturedTables
 from cdc.readers.logminer.dictionary import CapturedTable, added_columns, captured_tables, is_extended, shape
+from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession
@@ -141,3 +142,23 @@ def test_rows_that_todays_dictionary_cannot_decode_stop_their_table(
     found = captured.table_of(LogRow(8, 1, "aa", status=2, owner=owner, table=table, info=info))
     assert (NAME in captured.stopped) is stops
     assert found == (NAME if table == "CI_X" and not stops else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "stops"),
+    [
+        ("alter table ci_x add c number", False),
+        ("alter table ci_x truncate /* old */ partition p", True),
+        ("alter table ci_x move including rows where a = 1", True),
+        ("truncate /* all */ table ci_x", True),
+        ("comment on table ci_x is 'truncate partition'", False),
+        (None, True),
+        ("(truncate table ci_x)", True),
+    ],
+)
+def test_ddl_that_may_have_taken_rows_stops_its_table(text: str | None, *, stops: bool) -> None:
+    """No row of the log tells of rows that DDL took, and the dictionary is as before."""
+    captured = CapturedTables("ccb", cast("MiningSession", Dictionary(ID, TEXT)), [NAME])
+    captured.begin_snapshot()
+    captured.apply(DdlSeen(LogRow(8, 5, "aa", text, owner="CISADM", table="CI_X"), NAME))
+    assert (NAME in captured.stopped) is stops

@@ -202,7 +202,7 @@ def test_errors_without_a_class_are_told_once_they_last() -> None:
 
 
 def test_no_number_of_the_network_is_for_a_person() -> None:
-    """Oracle Net and fail-over have hundreds of numbers; those of its security services are a configuration."""
+    """Oracle Net and fail-over have hundreds; those of its security services are of a configuration."""
     network = (*range(3106, 3200), *range(12150, 12630), *range(25400, 25427))
     found = [translated(of_driver(f"ORA-{code:05d}: text", code)[0], "ccb") for code in network]
     assert all(isinstance(one, TransientError) for one in found)

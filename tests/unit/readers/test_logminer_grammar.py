@@ -6,7 +6,7 @@ import pytest
 
 from cdc.readers.logminer.blocks import read_lob
 from cdc.readers.logminer.cells import Call, Hex, RedoSyntaxError
-from cdc.readers.logminer.ddl import Ddl, exchanged_table, read_ddl
+from cdc.readers.logminer.ddl import Ddl, exchanged_table, is_of_partitions, read_ddl, rows_lost_by_alter
 from cdc.readers.logminer.formats import timestamp_tz_text
 from cdc.readers.logminer.internal import decode
 from cdc.readers.logminer.relaxed import read_relaxed
@@ -97,6 +97,7 @@ def test_ddl_is_read_as_its_author_typed_it(text: str, ddl: Ddl) -> None:
         ("alter table s.p exchange partition p1 with table s.t including indexes", ("S", "T")),
         ('ALTER TABLE P EXCHANGE SUBPARTITION x WITH TABLE /* ! */ "s"."t"', ("s", "t")),
         ('alter table p\nexchange partition for (1)\nwith table "t"', (None, "t")),
+        ("alter table p exchange /* 1 */ partition p1 -- 2\nwith /* 3 */ table if exists t", (None, "T")),
         ("comment on table s.t is 'exchange partition with table'", None),
         ("alter table s.t add c number", None),
     ],
@@ -104,6 +105,38 @@ def test_ddl_is_read_as_its_author_typed_it(text: str, ddl: Ddl) -> None:
 def test_the_other_table_of_an_exchange_is_named(text: str, table: tuple[str | None, str] | None) -> None:
     """The DDL row names the partitioned table only, and the other one's rows change as well."""
     assert exchanged_table(text) == table
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("alter table t drop /* old */ partition p", "rows of a partition"),
+        ("alter table t truncate -- all\n subpartition p", "rows of a partition"),
+        ("alter table t drop partitions p1, p2", "rows of a partition"),
+        ("alter table t move partition p including rows where a > 1", "rows that INCLUDING ROWS left out"),
+        ("alter table t move\nincluding /**/ rows where a > 1 online", "rows that INCLUDING ROWS left out"),
+        (
+            "alter table t split partition p at (3) including rows where a > 1",
+            "rows that INCLUDING ROWS left out",
+        ),
+        ("alter table t rename /* so */ to t2", "the table"),
+        ("alter table t move partition p online", None),
+        ("alter table t merge partitions p, q into partition p", None),
+        ("alter table t add c varchar2(40) default 'drop partition p'", None),
+        ("alter table t add c varchar2(40) default q'[it's rename to]'", None),
+        ('alter table "drop partition" add c number -- rename to', None),
+        ("alter table t rename column a to b", None),
+    ],
+)
+def test_an_alter_tells_which_rows_it_took(text: str, lost: str | None) -> None:
+    """No row of the log does; comments may stand anywhere, and words in quotes mean nothing."""
+    assert rows_lost_by_alter(text) == lost
+
+
+def test_words_in_comments_and_quotes_name_no_partitions() -> None:
+    """Such DDL concerns no object number that was not explained."""
+    assert is_of_partitions("alter table t split /* */ subpartition p at (3)")
+    assert not is_of_partitions("alter table t add \"partition\" number default 'partition' -- partition")
 
 
 def test_early_years_keep_four_digits() -> None:
