@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from cdc.changes import TableName
 from cdc.errors import RedoNotAvailable, RedoUnreadable, read_anew
 from cdc.oracle.decoding import healed
+from cdc.readers.logminer.compensation import EndsStatement
 from cdc.readers.logminer.events import Committed, DdlSeen, RolledBack
 from cdc.readers.logminer.lob_filter import LOB_CODES, LobFilter
 from cdc.readers.logminer.rows import (
@@ -54,6 +55,7 @@ class Assembly:
         source: the system's name, for messages.
         table_of: which captured table a row belongs to.
         has_large: has a table LOB, XML or LONG columns or extended strings, read by rules or not?
+        ends_statement: may an UPDATE be the last row of a statement on such columns?
         lobs: which rows of LOBs and extended strings are kept with their transaction; none without it.
         apply_log: table whose rows mark transactions as ours.
         restored: open transactions whose rows are on disk from before a restart.
@@ -67,6 +69,7 @@ class Assembly:
         table_of: TableOf,
         *,
         has_large: Callable[[TableName], bool] = lambda table: True,
+        ends_statement: EndsStatement = lambda table, row: True,
         lobs: LobFilter | None = None,
         apply_log: TableName | None = None,
         restored: Iterable[Transaction] = (),
@@ -74,7 +77,7 @@ class Assembly:
         spill: Callable[[Transaction], int] | None = None,
     ) -> None:
         self._source, self._table_of = source, table_of
-        self._has_large, self._lobs = has_large, lobs
+        self._has_large, self._ends_statement, self._lobs = has_large, ends_statement, lobs
         self._apply_log = apply_log and (apply_log.schema, apply_log.name)
         self._open: dict[str, Transaction] = {one.xid: one for one in restored}
         self._max_bytes, self._spill, self._bytes = max_bytes, spill, 0
@@ -155,9 +158,11 @@ class Assembly:
             return  # kept before a restart
         if not row.rollback:
             self._append(transaction, table, row)
-        elif not transaction.undo(table, row):
+        elif not transaction.undo(table, row, self._ends_statement):
             # what changed a LOB alone may have no row of its own, its compensation has one
-            only_lob = transaction.lobs_changed and row.operation_code == Code.UPDATE
+            only_lob = (
+                row.operation_code == Code.UPDATE and transaction.lobs_changed and self._has_large(table)
+            )
             if transaction.start_seen and not only_lob:
                 self._refuse(row, table, "a rolled back row undoes nothing that was read")
                 return
@@ -211,7 +216,7 @@ class Assembly:
         """A row that LogMiner does not put into words; a compensation still says what it undoes."""
         if row.rollback:
             transaction = self._transaction(row)
-            if row.scn <= transaction.on_disk_to or transaction.undo(table, row):
+            if row.scn <= transaction.on_disk_to or transaction.undo(table, row, self._ends_statement):
                 return
         info = f" ({row.info})" if row.info else ""
         self._refuse(row, table, f"LogMiner does not support this row{info}")

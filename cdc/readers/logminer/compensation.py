@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from cdc.changes import TableName
 from cdc.readers.logminer.rows import Code, LogRow
 from cdc.readers.logminer.statement_rows import Statements
-from cdc.readers.logminer.undo import Place, RowStack, fits_statement, place_of
+from cdc.readers.logminer.undo import Kept, Place, RowStack, fits_statement, place_of
 
 
 class Layer(NamedTuple):
@@ -37,7 +37,13 @@ class Layers(Protocol):
         """Those that may hold a row of a statement."""
 
 
-def undo(layers: Layers, statements: Statements, table: TableName, undone: LogRow) -> bool:
+EndsStatement = Callable[[TableName, LogRow], bool]
+"""Whether an UPDATE may be the last row of a statement of several: it tells nothing but large columns."""
+
+
+def undo(
+    layers: Layers, statements: Statements, table: TableName, undone: LogRow, ends: EndsStatement
+) -> bool:
     """Cancel what a compensation undoes; False if there is nothing that it can mean."""
     place = place_of(table, undone)
     if not place[1]:
@@ -58,12 +64,19 @@ def undo(layers: Layers, statements: Statements, table: TableName, undone: LogRo
     mark = layer.stack.marks.get(index, 0)
     if not mark:
         layer.cancel(index)
-    elif mark & 3 == Code.INSERT and undone.operation_code == Code.UPDATE:
-        layer.cancel(index)  # no update undoes an insert: that row was a statement of its own
+    elif _was_alone(layer.stack.rows[index], mark, undone, ends):
+        layer.cancel(index)
         statements.had_no_end(table, mark)
     else:
         _cancel_statement(layers, statements, table, mark >> 2)
     return True
+
+
+def _was_alone(kept: Kept | None, mark: int, undone: LogRow, ends: EndsStatement) -> bool:
+    """Is an UPDATE that was taken for the last row of a statement one of its own?"""
+    if undone.operation_code != Code.UPDATE or kept is None or kept[1].operation_code != Code.UPDATE:
+        return False
+    return mark & 3 == Code.INSERT or not ends(*kept)  # no update undoes an insert
 
 
 def _undo_without_row_id(layers: Layers, statements: Statements, place: Place, undone: LogRow) -> bool:

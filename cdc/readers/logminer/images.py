@@ -152,6 +152,14 @@ class ImageReader:
             return self.statement(text).values
         return self.named(Statement("UPDATE", None, "", read_set_clause(text))).values
 
+    def tells_large_only(self, text: str | None) -> bool:
+        """False if an UPDATE sets a column that is not large; True also where its text cannot be read."""
+        try:
+            cells = self.changed(text or "")
+        except RedoSyntaxError:
+            return True
+        return all(name not in self._columns or self._columns[name].large for name in cells)
+
     def key_of(self, cells: Mapping[str, Cell] | None) -> tuple[str | None, ...] | None:
         """Canonical key of an image; None if the image lacks a column of it."""
         if cells is None or not self.table.key or not cells.keys() >= set(self.table.key):

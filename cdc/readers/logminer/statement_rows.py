@@ -21,6 +21,7 @@ from cdc.readers.logminer.rows import Code, LogRow, has_no_row_id
 from cdc.readers.logminer.undo import ANY, DATA, ONLY_LOBS, fits_statement
 
 _NO_LOB = DATA | {Code.INTERNAL, Code.UNSUPPORTED}
+_BEGINS = frozenset((Code.XML_BEGIN, Code.LONG_BEGIN))
 
 
 @dataclass
@@ -32,12 +33,14 @@ class OpenStatement:
         kind: INSERT, UPDATE, `ANY` for a row that LogMiner does not support, `ONLY_LOBS`.
         row_id: as far as a row of its LOBs told it.
         data_obj: object that its rows are of.
+        begun: codes and texts of rows that begin an XML document or an extended string, while there is no data row.
     """
 
     number: int
     kind: int = ONLY_LOBS
     row_id: str | None = None
     data_obj: int | None = None
+    begun: set[tuple[int, str | None]] = field(default_factory=set)
 
     @property
     def mark(self) -> int:
@@ -134,9 +137,17 @@ class Statements:
     def _lob(self, table: TableName, row: LogRow) -> OpenStatement:
         row_id = None if has_no_row_id(row.row_id) else row.row_id
         statement = self.open.get(table)
-        if statement is None or (row_id and statement.row_id not in (None, row_id)):
+        begins = row.operation_code in _BEGINS
+        if (
+            statement is None
+            or (row_id and statement.row_id not in (None, row_id))
+            # a statement writes a column once: the INTERNAL row before has SEQUENCE# 1 and was not asked for
+            or (begins and not statement.kind and (row.operation_code, row.sql_redo) in statement.begun)
+        ):
             statement = self._begin(table, row)
         statement.row_id = row_id or statement.row_id
+        if begins and not statement.kind:
+            statement.begun.add((row.operation_code, row.sql_redo))
         return statement
 
     def _end(self, table: TableName, code: int, row_id: str | None) -> int:

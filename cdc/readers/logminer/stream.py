@@ -153,6 +153,7 @@ class Stream:
             self._captured.table_of,
             apply_log=log.table if log is not None else None,
             has_large=self._captured.has_large,
+            ends_statement=lambda table, row: self._captured.readers[table].tells_large_only(row.sql_redo),
             lobs=LobFilter(self._captured.large, self._large.from_redo),
             restored=restored,
             max_bytes=self._settings.open_transaction_bytes,

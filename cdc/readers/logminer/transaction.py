@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cdc.changes import TableName
-from cdc.readers.logminer.compensation import Layer, undo
+from cdc.readers.logminer.compensation import EndsStatement, Layer, undo
 from cdc.readers.logminer.lob_filter import Located
 from cdc.readers.logminer.rows import Code, LogRow
 from cdc.readers.logminer.spill import SpillFile
@@ -111,8 +111,7 @@ class Transaction:
         self.changed = self.lobs_changed = True
         open_before = self.statements.open.get(table)
         mark = self.statements.mark(table, row)
-        statement = self.statements.open[table]
-        if statement is open_before or statement.row_id is None:
+        if self.statements.open[table] is open_before:
             return 0
         self._tail.append((table, row._replace(operation_code=Code.INTERNAL, sql_redo=None)), mark)
         self.memory_bytes += ROW_BYTES
@@ -125,10 +124,10 @@ class Transaction:
         self.memory_bytes += ROW_BYTES
         return ROW_BYTES
 
-    def undo(self, table: TableName, row: LogRow) -> bool:
+    def undo(self, table: TableName, row: LogRow, ends: EndsStatement) -> bool:
         """Cancel what a ROLLBACK = 1 row compensates; False if there is nothing."""
         self.changed = self.undone = True
-        return undo(self, self.statements, table, row)
+        return undo(self, self.statements, table, row, ends)
 
     def holding(self, place: Place) -> Iterator[Layer]:
         """Layers that may hold a row of a place, newest first."""

@@ -224,3 +224,33 @@ def test_a_start_row_that_comes_twice_is_the_same_transaction() -> None:
     assert [row.scn for _, row in done.rows] == [2, 4]
     assert done.start_scn == 1
     assert assembly.counts["second START rows"] == 1
+
+
+def test_an_update_of_plain_columns_ends_no_statement() -> None:
+    """Where the last row of a statement is not shown, the next update of the row is not taken for it."""
+    plain = 'update "S"."LOBS" set "STR0" = \'2\' where "ID" = \'1\';'
+    writer = Writer(random.Random(1))  # noqa: S311 - no secret
+    place = "AAASMqAAMAAA000001"
+    for code, row_id, rollback, text in (
+        (3, ZERO, 0, "t"), (10, ZERO, 0, "t"), (3, place, 0, plain), (3, place, 1, None),
+        (10, ZERO, 0, "t"), (3, place, 0, plain), (3, place, 1, None), (3, place, 1, None),
+    ):  # fmt: skip
+        writer.rows.append(writer.row(LOBS, code, row_id, rollback=rollback, text=text))
+    writer.commit()
+    assembly = Assembly("undo", recorded_table, ends_statement=lambda _, row: row.sql_redo != plain)
+    (done,) = [event for row in writer.rows if isinstance(event := assembly.add(row), Committed)]
+    assert [row.scn for _, row in done.rows] == [2]
+
+
+def test_lobs_of_another_table_explain_no_compensation() -> None:
+    """A change of a LOB alone may have no row; in a table without LOBs there is no such thing."""
+    writer = Writer(random.Random(1))  # noqa: S311 - no secret
+    place = "AAASMqAAMAAA000001"
+    for table, code, row_id, rollback in (
+        (LOBS, 10, ZERO, 0), (LOBS, 3, place, 1), (LOBS, 3, place, 1), (PLAIN, 3, place, 1),
+    ):  # fmt: skip
+        writer.rows.append(writer.row(table, code, row_id, rollback=rollback))
+    writer.commit()
+    assembly = Assembly("undo", recorded_table, has_large=lambda table: table.name == LOBS)
+    (done,) = [event for row in writer.rows if isinstance(event := assembly.add(row), Committed)]
+    assert [(table.name, row.operation_code) for table, row in done.rows] == [(PLAIN, Code.UNSUPPORTED)]
