@@ -33,7 +33,7 @@ class OpenStatement:
         kind: INSERT, UPDATE, `ANY` for a row that LogMiner does not support, `ONLY_LOBS`.
         row_id: as far as a row of its LOBs told it.
         data_obj: object that its rows are of.
-        begun: codes and texts of rows that begin an XML document or an extended string, while there is no data row.
+        begun: rows that begin an XML document or an extended string, while there is no data row: code, text.
     """
 
     number: int
