@@ -167,7 +167,7 @@ class Journal:
         self.mark(record.scn)
         thread = record.transaction.thread
         if self._rooms[thread] <= 0:
-            self.switch(record.scn, thread)
+            self.switch(record.first_scn, thread)
         self._rooms[thread] -= 1
         self.threads[thread].last_scn = record.scn
         self.records.append(record)

@@ -181,6 +181,29 @@ def test_a_long_clob_comes_in_pieces_behind_its_row(app: Sql, reader: Sql) -> No
     assert "dbms_lob.write(loc_c, 500, 4001, buf_c);" in rows[5][1]
 
 
+def test_a_log_holds_the_scns_between_its_first_and_the_next_one(
+    database: OracleDatabase, app: Sql, reader: Sql
+) -> None:
+    """Of a statement of several redo records too, in front of whose first one the log was switched."""
+    system = Sql(database, "SYSTEM")
+    system.run("begin sandbox_faults.switch_logs(every => 1); end;")
+    for key in range(3):
+        app.run(f"insert into per (id, note) values ('{key}', rpad('x', 4500, 'y'))")
+        app.session.commit()
+    ends = reader.rows(
+        "select f.member, l.first_change#, l.next_change# "
+        "from v$log l join v$logfile f on f.group# = l.group#"
+    )
+    for name, first, end in ends:
+        reader.run(
+            "begin dbms_logmnr.add_logfile(logfilename => :1, options => dbms_logmnr.new); "
+            f"dbms_logmnr.start_logmnr(options => {OPTIONS}); end;",
+            name,
+        )
+        found = [scn for (scn,) in reader.rows("select scn from v$logmnr_contents")]
+        assert [scn for scn in found if not first <= scn < end] == []
+
+
 LONG = "rpad('x', 4500, 'y')"
 LOB_STATEMENTS = [
     ("insert into per (id, note) values ('9', null)", ["1z", "3r"]),
