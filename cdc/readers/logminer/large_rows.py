@@ -116,7 +116,7 @@ class _Joining:
         self._number = 0
         self._first: Kept | None = None
         self._empty: set[tuple[TableName, Key, str]] = set()
-        self._loose = LooseWrites(system, from_redo)
+        self._loose = LooseWrites(system, readers, from_redo)
 
     def join(self, rows: Iterable[Marked]) -> Iterator[Kept]:
         """The data rows, each behind those before it."""

@@ -15,6 +15,7 @@ import structlog
 from cdc.changes import SourceColumn, SourceType, TableName
 from cdc.readers.logminer.blocks import LobText
 from cdc.readers.logminer.cells import RedoSyntaxError
+from cdc.readers.logminer.images import ImageReader
 from cdc.readers.logminer.large_values import FETCH, Fetch, LargeRow
 from cdc.readers.logminer.lobs import LobValue
 from cdc.readers.logminer.undo import Kept
@@ -38,11 +39,17 @@ class LooseWrites:
 
     Args:
         system: name of the source, for the log.
+        readers: know which columns of each table are captured; the others may be meant, but get nothing.
         from_redo: columns whose values come from the redo where it tells them.
     """
 
-    def __init__(self, system: str, from_redo: Mapping[TableName, frozenset[str]]) -> None:
-        self._system, self._from_redo = system, from_redo
+    def __init__(
+        self,
+        system: str,
+        readers: Mapping[TableName, ImageReader],
+        from_redo: Mapping[TableName, frozenset[str]],
+    ) -> None:
+        self._system, self._readers, self._from_redo = system, readers, from_redo
         self._waiting: dict[TableName, _Loose] = {}
         self._held: list[Kept] = []
 
@@ -92,12 +99,15 @@ class LooseWrites:
             )  # fmt: skip
             return
         certain = len(loose.owners) == 1 and len(loose.owners[0][1]) == 1 and _is_one(loose.writes)
-        from_redo = self._from_redo.get(table, frozenset())
+        from_redo, captured = self._from_redo.get(table, frozenset()), self._readers[table].table
         for place, columns in loose.owners:
             parts = {
                 one.name: _value(one, loose.writes) if certain and one.name in from_redo else FETCH
                 for one in columns
+                if captured.column(one.name) is not None
             }
+            if not parts:
+                continue
             row = self._held[place][1]
             if isinstance(row, LargeRow):
                 parts = {**row.parts, **parts}

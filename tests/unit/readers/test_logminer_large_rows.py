@@ -194,6 +194,19 @@ def test_two_columns_that_writes_can_belong_to(from_redo: tuple[SourceColumn, ..
     assert parts == {"NOTE": FETCH, "ASIDE": FETCH}
 
 
+@pytest.mark.parametrize("columns", [(NOTE, ASIDE), (ASIDE,)])
+@pytest.mark.parametrize("from_redo", [(NOTE,), ()])
+def test_writes_that_can_belong_to_a_column_no_rule_reads(
+    columns: tuple[SourceColumn, ...], from_redo: tuple[SourceColumn, ...]
+) -> None:
+    """Such a column may be meant, so nothing is given to the other one; it gets no value itself."""
+    names = ",".join(f'"{column.name}"' for column in columns)
+    text = f"""insert into "S"."T"("ID",{names}) values ('1',{",".join(["EMPTY_CLOB()"] * len(columns))})"""
+    redo = Redo(captured=(NOTE,), large=(NOTE, ASIDE), from_redo=from_redo)
+    ((_, parts),) = redo.join(*rows(write("abc", 1), (INSERT, text)))
+    assert parts == {"NOTE": FETCH}
+
+
 def test_two_rows_that_writes_can_belong_to() -> None:
     """Nor are they given to the first of two rows; the next row's own writes end the question."""
     one = """insert into "S"."T"("ID","NOTE") values ('{}',EMPTY_CLOB())"""
