@@ -176,7 +176,8 @@ class Assembly:
             return
         transaction = self._transaction(row)
         if row.scn > transaction.on_disk_to:
-            transaction.marks += -1 if row.rollback else row.operation_code == Code.INSERT
+            inserted, undone = row.operation_code == Code.INSERT, row.operation_code == Code.DELETE
+            transaction.marks += (inserted and not row.rollback) - (undone and bool(row.rollback))
             transaction.changed = True
 
     def _internal(self, row: LogRow) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, groupby, takewhile
 from operator import itemgetter
+from types import MappingProxyType
 
 import polars as pl
 
@@ -72,7 +73,8 @@ class BatchMaker:
         readers: the reader of each captured table's texts.
         our_user: user name in upper case whose work is ours.
         stop: told of a table with a row that cannot be read.
-        stopped: tables that are not read any more: transactions that were open may still hold rows of theirs.
+        stopped: SCN of each table that is not read any more, kept up to date by its owner: transactions that
+            were open then may still hold rows of theirs, and are left out whole.
         has_apply_log: our work has rows in the apply log.
         large: fills large columns; None where no rule reads one.
     """
@@ -84,13 +86,14 @@ class BatchMaker:
         our_user: str,
         *,
         stop: Stop = refuse_all,
-        stopped: Iterable[TableName] = (),
+        stopped: Mapping[TableName, int] = MappingProxyType({}),
         has_apply_log: bool = False,
         large: LargeValues | None = None,
     ) -> None:
         self._system, self._readers, self._our_user = system, readers, our_user
         self._has_apply_log, self._large = has_apply_log, large
-        self._stop, self._stopped = stop, set(stopped)
+        self._stop, self._stopped = stop, stopped
+        self._ended: set[TableName] = set()
 
     def tables(self, slices: Iterable[Slice], utc_offset: timedelta) -> dict[TableName, TableChanges]:
         """Changes by table in stream order; a table ends before the transaction of a row not to be read."""
@@ -98,7 +101,9 @@ class BatchMaker:
         for part in slices:
             at = part.first_ordinal
             for table, run in groupby(part.rows, key=itemgetter(0)):
-                if table in self._stopped:
+                if table in self._ended or part.transaction.scn > self._stopped.get(
+                    table, part.transaction.scn
+                ):
                     at += sum(1 for _ in run)
                     continue
                 into = collected.setdefault(table, _TableRows())
@@ -126,7 +131,7 @@ class BatchMaker:
         return None
 
     def _end(self, table: TableName, row: LogRow, reason: str, *, altered: bool = False) -> None:
-        self._stopped.add(table)
+        self._ended.add(table)
         self._stop(table, row, reason, altered)
 
     def _changes(

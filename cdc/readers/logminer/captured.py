@@ -49,6 +49,7 @@ class CapturedTables:
     Attributes:
         readers: the reader of each table's texts; a stopped table keeps its last one.
         stopped: tables that are no longer read, each with the reason.
+        stopped_at: SCN of each, behind which none of its transactions counts.
         large: all large columns of each table of which rules read at least one.
         outdated: tables of which older rows have values that no redo brings; they are read on.
     """
@@ -73,6 +74,7 @@ class CapturedTables:
         self._altered: set[TableName] = set()
         self.readers: dict[TableName, ImageReader] = {}
         self.stopped: dict[TableName, OperatorError] = {}
+        self.stopped_at: dict[TableName, int] = {}
         self.large: dict[TableName, tuple[SourceColumn, ...]] = {}
         self.outdated: dict[TableName, OperatorError] = {}
 
@@ -120,7 +122,7 @@ class CapturedTables:
     def begin_snapshot(self) -> Mapping[TableName, SourceTable]:
         """Describe the tables as a snapshot that is about to be taken finds them; none is stopped."""
         self._describe(self._tables)
-        self.stopped, self.outdated, self._altered = {}, {}, set()
+        self.stopped, self.stopped_at, self.outdated, self._altered = {}, {}, {}, set()
         self._shapes = {name: dictionary.shape(one) for name, one in self._captured.items()}
         return {name: captured.table for name, captured in self._captured.items()}
 
@@ -134,6 +136,7 @@ class CapturedTables:
             TableName(schema, name): self._error(message, *code)
             for schema, name, message, *code in resume.get("stopped", ())
         }
+        self.stopped_at = dict.fromkeys(self.stopped, 0)
         self.outdated = outdated_tables(self._system, resume)
         self._shapes = {name: then.get(name, dictionary.shape(one)) for name, one in self._captured.items()}
         self._altered = {
@@ -281,7 +284,7 @@ class CapturedTables:
         error = self._error(
             f"{self._system}: {reason}; at SCN {scn}; the table is not read any more, the others are", code
         )
-        self.stopped[name] = error
+        self.stopped[name], self.stopped_at[name] = error, scn
         log.error(
             "table_stopped", system=self._system, table=str(name), position=scn, error_code=error.code,
             reason=reason,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from cdc.errors import RedoUnreadable, read_anew
+from cdc.errors import RedoLogTrouble, RedoNotAvailable, RedoUnreadable, read_anew
 from cdc.readers.logminer.rows import Code, transaction_name
 from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.transaction import Transaction
@@ -75,7 +75,12 @@ class MissedEnds:
         """Read the redo of a transaction again, from its start, for its end alone."""
         start = one.start_scn - 1
         binds = {"xid": bytes.fromhex(one.xid), "read_to": start, "end_scn": read_to}
-        ends = [row for array in self._session.mined(END, binds, start, read_to, state) for row in array]
+        try:
+            ends = [row for array in self._session.mined(END, binds, start, read_to, state) for row in array]
+        except (RedoNotAvailable, RedoLogTrouble) as exc:
+            if isinstance(exc, RedoLogTrouble) and not self._session.finds_logs:
+                raise  # the log may be read by the next session
+            ends = []  # its rows are on disk: what is read now does not wait for its redo
         name = transaction_name(one.xid)
         if not ends:  # in doubt, or rolled back by the database after a crash: its end is still to come
             self._told.add(one.name)

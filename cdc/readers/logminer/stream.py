@@ -91,7 +91,7 @@ class Stream:
         assembly = self._assembly(restored)
         maker = BatchMaker(
             self._system, self._captured.readers, self._settings.user.upper(),
-            stop=self._captured.refuse, stopped=self._captured.stopped,
+            stop=self._captured.refuse, stopped=self._captured.stopped_at,
             has_apply_log=self._settings.apply_log is not None, large=self._large,
         )  # fmt: skip
         output = Output(

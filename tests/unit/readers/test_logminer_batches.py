@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import pytest
 
@@ -18,10 +20,12 @@ ACCT = TableName("CISADM", "CI_ACCT")
 HOST_TIME = datetime(2024, 3, 1, 0, 30)  # noqa: DTZ001 - the redo's times are host-local
 
 
-def maker(*, has_apply_log: bool = False) -> BatchMaker:
+def maker(
+    *, has_apply_log: bool = False, stopped: Mapping[TableName, int] = MappingProxyType({})
+) -> BatchMaker:
     columns = (SourceColumn("ID", SourceType.TEXT, "CHAR(1)"),)
     readers = {name: ImageReader(SourceTable(name, columns, ("ID",))) for name in (PER, ACCT)}
-    return BatchMaker("ccb", readers, "CCBRIDGE", has_apply_log=has_apply_log)
+    return BatchMaker("ccb", readers, "CCBRIDGE", has_apply_log=has_apply_log, stopped=stopped)
 
 
 def row(table: TableName, key: str) -> tuple[TableName, LogRow]:
@@ -48,6 +52,18 @@ def test_rows_keep_their_order_over_tables() -> None:
     assert tables[ACCT].frame["ordinal"].to_list() == [1, 3]
     assert tables[PER].frame["after.ID"].to_list() == ["a", "c"]
     assert set(tables[PER].frame["transaction_id"]) == {"10.1.855"}
+
+
+def test_a_table_ends_between_transactions() -> None:
+    """One that was open when its table stopped is left out whole, one that had committed is not."""
+    before, after = committed(row(PER, "a"), scn=9), committed(row(PER, "b"), row(ACCT, "c"), scn=11)
+    stopped: dict[TableName, int] = {}
+    slices = [Slice(one, tuple(one.rows), 0) for one in (before, after)]
+    made = maker(stopped=stopped)
+    stopped[PER] = 10
+    tables = made.tables(slices, timedelta(0))
+    assert tables[PER].frame["after.ID"].to_list() == ["a"]
+    assert tables[ACCT].frame["ordinal"].to_list() == [1]
 
 
 def test_commit_time_is_utc() -> None:

@@ -11,6 +11,7 @@ import pytest
 from cdc.changes import TableName
 from cdc.errors import RedoUnreadable
 from cdc.readers.logminer.assembly import Assembly
+from cdc.readers.logminer.events import Committed
 from cdc.readers.logminer.rows import Code, LogRow
 from tests.redo_sequences import DATA, Case, cases, judged, log_row, main, run
 
@@ -38,6 +39,32 @@ def test_sequences_of_a_file_are_judged(tmp_path: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("N1960-01: LOBs not read: rows left: found 0, expected 1")
     assert said[-1] == "redo sequences: 0 right, 1 wrong"
+
+
+@pytest.mark.parametrize(
+    ("rows", "marked"),
+    [
+        ([(1, 0)], True),
+        ([(1, 0), (2, 1)], False),
+        ([(1, 0), (3, 0), (3, 1)], True),
+        ([(1, 0), (2, 0), (1, 1)], True),
+        ([(1, 0), (1, 0), (2, 1)], True),
+        ([(2, 0)], False),
+    ],
+)
+def test_a_row_of_the_apply_log_that_stays_marks_its_transaction(
+    rows: list[tuple[int, int]], *, marked: bool
+) -> None:
+    """Only an insert that was not undone does; other work on the log, undone or not, changes nothing."""
+    assembly = Assembly(
+        "ccb", lambda row: TABLE if row.table == "T" else None, apply_log=TableName("S", "LOG")
+    )
+    log = [LogRow(3, code, "aa", "t", rollback=undo, owner="S", table="LOG") for code, undo in rows]
+    for row in (LogRow(1, 6, "aa"), LogRow(2, 1, "aa", "t", row_id="AAB", owner="S", table="T"), *log):
+        assembly.add(row)
+    event = assembly.add(LogRow(9, 7, "aa"))
+    assert isinstance(event, Committed)
+    assert event.marked is marked
 
 
 @pytest.mark.parametrize("operations", [("XML_BEGIN", "XML_WRITE", "XML_END"), ("LOB_WRITE",)])

@@ -180,5 +180,5 @@ def test_a_row_that_cannot_be_read_ends_its_table_before_its_transaction(bad: st
 def test_rows_of_a_table_that_stopped_before_a_restart_are_left_out() -> None:
     """An open transaction that was kept on disk may still hold some."""
     reader = {TABLE.name: ImageReader(TABLE)}
-    maker = BatchMaker("ccb", reader, "CCBRIDGE", stop=Stops(), stopped=[TABLE.name])
+    maker = BatchMaker("ccb", reader, "CCBRIDGE", stop=Stops(), stopped={TABLE.name: 0})
     assert maker.tables(slices(committed(1, (TABLE.name, insert()))), timedelta(0)) == {}
