@@ -23,6 +23,7 @@ from cdc.readers.logminer import dictionary
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.charsets import codec
 from cdc.readers.logminer.ddl import exchanged_table, is_of_partitions, read_ddl, rows_lost_by_alter
+from cdc.readers.logminer.ddl_columns import AlteredColumns, altered_columns
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
@@ -211,7 +212,7 @@ class CapturedTables:
             if read.kind not in ("TABLE", None):
                 return
             verb = read.verb
-        before = self._captured[name].table
+        before = self._captured[name]
         if verb == "TRUNCATE":
             lost.append("all rows")
         gone = rows_lost_by_alter(text) if verb == "ALTER" else None
@@ -228,7 +229,9 @@ class CapturedTables:
             lost.append(f"objects {', '.join(map(str, numbers))}, whose rows may have been of its partitions")
         self._describe([name])
         now = self._captured.get(name)
-        lost += _lost(before, now.table if now else None)
+        lost += _lost(before.table, now.table if now else None)
+        if verb == "ALTER" and now is not None:
+            lost += _altered_again(before, now, altered_columns(text))
         if lost:
             self._stop(name, f"{verb} of {name} took away: {', '.join(dict.fromkeys(lost))}", event.row.scn)
         if now is not None:
@@ -297,6 +300,14 @@ def outdated_tables(system: str, resume: Mapping[str, Any]) -> dict[TableName, O
         TableName(schema, name): TableOutdated(system, message)
         for schema, name, message in resume.get("outdated", ())
     }
+
+
+def _altered_again(before: CapturedTable, now: CapturedTable, altered: AlteredColumns) -> list[str]:
+    """What the dictionary of now does not tell of an ALTER TABLE that others followed before it was read."""
+    lost = [f"column {name}" for name in altered.taken if before.table.column(name) is not None]
+    if not lost and not altered.leads_to(before.names_in_row, now.names_in_row, now.excluded):
+        lost.append("columns that rows behind it have, and were dropped since")
+    return lost
 
 
 def _lost(before: SourceTable, now: SourceTable | None) -> list[str]:

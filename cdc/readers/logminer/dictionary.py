@@ -52,6 +52,11 @@ class CapturedTable:
     object_ids: frozenset[int] = frozenset()
     defaulted: frozenset[str] = frozenset()
 
+    @property
+    def names_in_row(self) -> tuple[str, ...]:
+        """Names of the segment columns, in order."""
+        return tuple(name for _, (name, _) in sorted(self.segment_columns.items()))
+
 
 INVISIBLE, VIRTUAL = "invisible", "virtual"
 """Why a column is excluded whose type would do."""

@@ -9,6 +9,7 @@ import oracledb
 import pytest
 
 from cdc.changes import TableName
+from cdc.ports import ColumnsRead
 from cdc.readers.logminer.captured import CapturedTables
 from cdc.readers.logminer.dictionary import CapturedTable, added_columns, captured_tables, is_extended, shape
 from cdc.readers.logminer.events import DdlSeen
@@ -17,14 +18,19 @@ from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession
 
 NAME = TableName("CISADM", "CI_X")
+Column = tuple[str, int | None, str, int | None, str]
 
 
 class Dictionary:
     """The dictionary of one table; columns as (name, column id, type, segment column id, virtual)."""
 
-    def __init__(self, *columns: tuple[str, int | None, str, int | None, str]) -> None:
+    def __init__(self, *columns: Column) -> None:
         self._columns = columns
         self._rows: list[tuple[Any, ...]] = []
+
+    def become(self, *columns: Column) -> None:
+        """The table is altered."""
+        self._columns = columns
 
     def cursor(self) -> Dictionary:
         return self
@@ -65,7 +71,7 @@ class Dictionary:
         return iter(self._rows)
 
 
-def described(*columns: tuple[str, int | None, str, int | None, str]) -> CapturedTable:
+def described(*columns: Column) -> CapturedTable:
     connection = cast("oracledb.Connection", Dictionary(*columns))
     return captured_tables(connection, [NAME], "ccb")[NAME]
 
@@ -147,7 +153,7 @@ def test_rows_that_todays_dictionary_cannot_decode_stop_their_table(
 @pytest.mark.parametrize(
     ("text", "stops"),
     [
-        ("alter table ci_x add c number", False),
+        ("alter table ci_x move online", False),
         ("alter table ci_x truncate /* old */ partition p", True),
         ("alter table ci_x move including rows where a = 1", True),
         ("truncate /* all */ table ci_x", True),
@@ -160,5 +166,39 @@ def test_ddl_that_may_have_taken_rows_stops_its_table(text: str | None, *, stops
     """No row of the log tells of rows that DDL took, and the dictionary is as before."""
     captured = CapturedTables("ccb", cast("MiningSession", Dictionary(ID, TEXT)), [NAME])
     captured.begin_snapshot()
+    captured.apply(DdlSeen(LogRow(8, 5, "aa", text, owner="CISADM", table="CI_X"), NAME))
+    assert (NAME in captured.stopped) is stops
+
+
+LOB, ADDED, LATER = ("DOC", 9, "CLOB", 5, "NO"), ("C", 7, "VARCHAR2", 5, "NO"), ("D", 8, "VARCHAR2", 5, "NO")
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "now", "stops"),
+    [
+        ("alter table ci_x add c varchar2(9)", [ID, TEXT], [ID, TEXT, ADDED], False),
+        ("alter table ci_x add c varchar2(9)", [ID, TEXT], [ID, TEXT, ADDED, (*LATER[:3], 6, "NO")], False),
+        ("alter table ci_x add (c varchar2(9))", [ID, TEXT], [ID, TEXT, LATER], True),
+        ("alter table ci_x add c varchar2(9)", [ID, TEXT], [ID, TEXT], True),
+        ("alter table ci_x add c as (id)", [ID, TEXT], [ID, TEXT, ("C", 5, "NUMBER", None, "YES")], False),
+        ("alter table ci_x drop column name", [ID, TEXT], [ID, TEXT], True),
+        ("alter table ci_x rename column name to name2", [ID, TEXT], [ID, TEXT], True),
+        ("alter table ci_x add c varchar2(9)", [ID, (*LOB[:3], 2, "NO"), TEXT], [ID, TEXT, ADDED], True),
+        ("alter table ci_x drop column doc", [ID, (*LOB[:3], 2, "NO"), TEXT], [ID, TEXT], False),
+        ("alter table ci_x set unused (doc)", [ID, (*LOB[:3], 2, "NO"), TEXT], [ID, UNUSED, TEXT], False),
+        ("alter table ci_x drop unused columns", [ID, UNUSED, TEXT], [ID, TEXT], False),
+        ("alter table ci_x modify name varchar2(90)", [ID, TEXT], [ID, TEXT], False),
+        ("alter table ci_x modify name varchar2(90)", [ID, UNUSED, TEXT], [ID, TEXT], True),
+    ],
+)
+def test_ddl_that_others_followed_stops_its_table_where_the_dictionary_hides_it(
+    text: str, before: list[Column], now: list[Column], *, stops: bool
+) -> None:
+    """A column that came and went gives its number to another; one dropped and added again has lost all."""
+    known = Dictionary(*before)
+    read = {NAME: ColumnsRead(frozenset(("ID", "NAME")), frozenset())}
+    captured = CapturedTables("ccb", cast("MiningSession", known), [NAME], read=read)
+    captured.begin_snapshot()
+    known.become(*now)
     captured.apply(DdlSeen(LogRow(8, 5, "aa", text, owner="CISADM", table="CI_X"), NAME))
     assert (NAME in captured.stopped) is stops

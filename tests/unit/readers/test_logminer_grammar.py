@@ -7,6 +7,7 @@ import pytest
 from cdc.readers.logminer.blocks import read_lob
 from cdc.readers.logminer.cells import Call, Hex, RedoSyntaxError
 from cdc.readers.logminer.ddl import Ddl, exchanged_table, is_of_partitions, read_ddl, rows_lost_by_alter
+from cdc.readers.logminer.ddl_columns import altered_columns
 from cdc.readers.logminer.formats import timestamp_tz_text
 from cdc.readers.logminer.internal import decode
 from cdc.readers.logminer.relaxed import read_relaxed
@@ -137,6 +138,35 @@ def test_words_in_comments_and_quotes_name_no_partitions() -> None:
     """Such DDL concerns no object number that was not explained."""
     assert is_of_partitions("alter table t split /* */ subpartition p at (3)")
     assert not is_of_partitions("alter table t add \"partition\" number default 'partition' -- partition")
+
+
+@pytest.mark.parametrize(
+    ("text", "added", "taken"),
+    [
+        ("alter table t add c number", ["C"], []),
+        (
+            """alter table t add ("c,d" number(8,2), e char default 'a,(', constraint x check (e > 1))""",
+            ["c,d", "E"],
+            [],
+        ),
+        ("alter table t add c number add (d date, e date)", ["C", "D", "E"], []),
+        ("alter table t add if not exists c number", ["C"], []),
+        ("alter table t add constraint c primary key (a) drop column b", [], ["B"]),
+        ("alter table t drop (a, /* b, */ c) cascade constraints", [], ["A", "C"]),
+        ("alter table t set unused column a", [], ["A"]),
+        ("alter table t set /**/ unused (a, b) online", [], ["A", "B"]),
+        ("alter table t rename column a to b", [], ["A"]),
+        ("alter table t drop primary key", [], []),
+        ("alter table t add supplemental log data (all) columns", [], []),
+        ("alter table t ilm add policy row store compress advanced row after 3 days", [], []),
+        ("alter table t modify (c annotations (add display 'x'))", [], []),
+        ("alter table t drop partition p", [], []),
+    ],
+)
+def test_an_alter_names_its_columns(text: str, added: list[str], taken: list[str]) -> None:
+    """As their author typed them: lists, comments, quotes, several clauses."""
+    found = altered_columns(text)
+    assert (list(found.added), list(found.taken)) == (added, taken)
 
 
 def test_early_years_keep_four_digits() -> None:
