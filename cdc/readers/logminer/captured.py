@@ -27,12 +27,16 @@ from cdc.readers.logminer.ddl_columns import AlteredColumns, altered_columns
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.events import DdlSeen
 from cdc.readers.logminer.images import ImageReader
-from cdc.readers.logminer.object_numbers import ObjectNumbers
+from cdc.readers.logminer.object_numbers import ObjectNumbers, object_number
 from cdc.readers.logminer.rows import Code, LogRow, place
 from cdc.readers.logminer.session import MiningSession
+from cdc.readers.logminer.undo import DATA
 
 CHARACTER_SET = "select value from nls_database_parameters where parameter = 'NLS_CHARACTERSET'"
-UNDECODED = "OBJ# "
+UNDECODED = "UNKNOWN"
+"""SEG_OWNER of rows of which LogMiner does not know the table."""
+NAMED_BY_NUMBER = frozenset((*DATA, Code.INTERNAL, Code.UNSUPPORTED))
+"""Rows that may name no table, and are put to theirs by DATA_OBJ#."""
 
 log = structlog.get_logger(__name__)
 
@@ -168,14 +172,13 @@ class CapturedTables:
 
     def table_of(self, row: LogRow) -> TableName | None:
         """The table of a row, undecoded rows by their object id; None for others' and stopped ones."""
-        if row.table is None and row.operation_code == Code.INTERNAL:
+        if row.table is None and row.operation_code in NAMED_BY_NUMBER:
             name, undecoded = self._numbers.known(row.data_obj or 0), False
-        elif row.owner != "UNKNOWN" or not (row.table or "").startswith(UNDECODED):
+        elif row.owner != UNDECODED:
             name = self._by_name.get((row.owner, row.table))
             undecoded = row.status == 2 and "ismatch" in (row.info or "")
         else:
-            number = int((row.table or "")[len(UNDECODED) :])
-            name, undecoded = self._numbers.table_of(number, self._captured), True
+            name, undecoded = self._numbers.table_of(object_number(row), self._captured), True
         if undecoded and name in self._altered and name not in self.stopped:
             self._stop(name, f"rows of {name} are older than its columns of today", row.scn)
         return None if self.stopped and name in self.stopped else name

@@ -8,6 +8,7 @@ for another table's. Read next: `cdc.readers.logminer.dictionary`, `cdc.readers.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,11 +19,20 @@ from cdc.changes import TableName
 from cdc.oracle.errors import oracle_errors
 from cdc.readers.logminer import dictionary
 from cdc.readers.logminer.dictionary import CapturedTable
+from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.session import MiningSession
 
 NOW = "select current_scn from v$database"
 
+_OBJECT = re.compile(r"OBJ# (\d+)\Z")
+
 log = structlog.get_logger(__name__)
+
+
+def object_number(row: LogRow) -> int:
+    """The number of an undecoded row's object: of its name `OBJ# n`, else DATA_OBJ#; 0 if none is told."""
+    named = _OBJECT.match(row.table or "")
+    return int(named.group(1)) if named else row.data_obj or 0
 
 
 class ObjectNumbers:

@@ -202,3 +202,24 @@ def test_ddl_that_others_followed_stops_its_table_where_the_dictionary_hides_it(
     known.become(*now)
     captured.apply(DdlSeen(LogRow(8, 5, "aa", text, owner="CISADM", table="CI_X"), NAME))
     assert (NAME in captured.stopped) is stops
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        (LogRow(8, 1, "aa", owner="UNKNOWN", table="OBJ# 77"), NAME),
+        (LogRow(8, 1, "aa", owner="UNKNOWN", table="Objn:77", data_obj=77), NAME),
+        (LogRow(8, 1, "aa", owner="UNKNOWN", table="OBJ# ?", data_obj=77), NAME),
+        (LogRow(8, 255, "aa", data_obj=77), NAME),
+        (LogRow(8, 3, "aa", data_obj=77), NAME),
+        (LogRow(8, 0, "aa", data_obj=77), NAME),
+        (LogRow(8, 255, "aa", data_obj=78), None),
+        (LogRow(8, 10, "aa", data_obj=77), None),
+        (LogRow(8, 3, "aa"), None),
+    ],
+)
+def test_a_row_that_names_no_table_is_put_to_it_by_its_number(row: LogRow, found: TableName | None) -> None:
+    """A change, or one that LogMiner does not support, is not taken for another table's."""
+    captured = CapturedTables("ccb", cast("MiningSession", Dictionary(ID, TEXT)), [NAME])
+    captured.begin({"committed": 7, "objects": [["CISADM", "CI_X", [77]]]})
+    assert captured.table_of(row) == found
