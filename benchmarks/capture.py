@@ -56,7 +56,7 @@ def capture(*, rows: int = 100_000, rows_per_transaction: int = 100) -> Iterator
         with psycopg.connect(info, autocommit=True) as connection:
             start, end = _workload(connection, rows, rows_per_transaction)
         peer_s = _pg_recvlogical(server, end)
-        ours_s, batches = _reader(settings, start, rows)
+        ours_s, cpu_s, batches = _reader(settings, start, rows)
     common: dict[str, object] = {
         "bench": "capture",
         "rows": rows,
@@ -69,7 +69,7 @@ def capture(*, rows: int = 100_000, rows_per_transaction: int = 100) -> Iterator
     }
     yield common | {
         "who": "ccbridge", "elapsed_s": round(ours_s, 3), "rows_per_s": round(rows / ours_s),
-        "batches": batches,
+        "cpu_s": round(cpu_s, 3), "batches": batches,
     }  # fmt: skip
     yield common | {"who": "ratio", "elapsed": round(ours_s / peer_s, 2)}
 
@@ -103,16 +103,16 @@ def _pg_recvlogical(server: PostgresServer, end: Lsn) -> float:
     return time.perf_counter() - started
 
 
-def _reader(settings: PostgresSystem, start: Lsn, rows: int) -> tuple[float, int]:
+def _reader(settings: PostgresSystem, start: Lsn, rows: int) -> tuple[float, float, int]:
     reader = PgoutputReader("prepaid", settings, [TableName("public", "recharge")])
     seen = batches = 0
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     stream = reader.read({"lsn": start.text}, max_changes=20_000, stop=lambda: seen >= rows)
     try:
         for batch in stream:
             seen += batch.rows
             batches += 1
-        return time.perf_counter() - started, batches
+        return time.perf_counter() - started, time.process_time() - cpu, batches
     finally:
         reader.close()
 

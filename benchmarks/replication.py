@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.bridge import Bridge, bridge, log_tail, peak_memory_mb, wait_until
+from benchmarks.cpu import CpuMeter
 
 _INSERTS = """
 insert into item
@@ -29,6 +30,7 @@ def rate(changes: int) -> Iterator[dict[str, Any]]:
             source.execute("insert into item values (0, 'last', 0, true, now(), null)")
         started = time.perf_counter()
         with made.running() as process, made.connected("target") as target:
+            meter = _meter(made, process.pid)
             wait_until(
                 lambda: _one(target, "select 1 from item where item_id = 0") == (1,),
                 timeout_s=1_800, what="the last change in the target",
@@ -37,12 +39,13 @@ def rate(changes: int) -> Iterator[dict[str, Any]]:
                 lambda: _one(target, "select staged_seq from ccbridge.sink_mark") == _staged(made),
                 timeout_s=60, what="the sink's mark to reach the last staged row",
             )  # fmt: skip
-            elapsed = time.perf_counter() - started
+            elapsed, cpu = time.perf_counter() - started, meter.seconds()
             memory = peak_memory_mb(process.pid)
             _require_equal(made)
         yield {
             "bench": "postgres_to_postgres", "changes": changes, "seconds": round(elapsed, 2),
-            "changes_per_s": round(changes / elapsed), "peak_memory_mb": round(memory),
+            "changes_per_s": round(changes / elapsed), "cpu_s": cpu,
+            "changes_per_cpu_s": round(changes / cpu["ccbridge"]), "peak_memory_mb": round(memory),
         }  # fmt: skip
 
 
@@ -53,7 +56,7 @@ def latency(changes_per_s: int, seconds: int) -> Iterator[dict[str, Any]]:
     """
     with bridge() as made, made.running() as process:
         _snapshot_done(made)
-        started = time.perf_counter()
+        started, meter = time.perf_counter(), _meter(made, process.pid)
         rows = changes_per_s * seconds
         _paced(made, rows, changes_per_s)
         writing = time.perf_counter() - started
@@ -62,6 +65,7 @@ def latency(changes_per_s: int, seconds: int) -> Iterator[dict[str, Any]]:
                 lambda: _one(target, "select count(*) from item") == (rows,),
                 timeout_s=120, what="the target to hold every row",
             )  # fmt: skip
+            cpu = meter.seconds()
             query = "select item_id, extract(epoch from pg_xact_commit_timestamp(xmin))::float8 from item"
             sent, arrived = _commit_times(source, query), _commit_times(target, query)
         memory = peak_memory_mb(process.pid)
@@ -69,8 +73,13 @@ def latency(changes_per_s: int, seconds: int) -> Iterator[dict[str, Any]]:
     yield {
         "bench": "commit_to_commit_latency", "changes": rows, "changes_per_s": round(rows / writing),
         "p50_ms": round(waits[len(waits) // 2], 1), "p99_ms": round(waits[int(len(waits) * 0.99)], 1),
-        "max_ms": round(waits[-1], 1), "peak_memory_mb": round(memory),
+        "max_ms": round(waits[-1], 1), "cpu_s": cpu, "peak_memory_mb": round(memory),
     }  # fmt: skip
+
+
+def _meter(made: Bridge, process_id: int) -> CpuMeter:
+    servers = {f"{name}_postgres": server.pid or 0 for name, server in made.servers.items()}
+    return CpuMeter({"ccbridge": process_id, **servers})
 
 
 def _paced(made: Bridge, rows: int, per_s: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cdc.changes import TableName
-from cdc.readers.logminer.rows import Code, LogRow, has_no_row_id
+from cdc.readers.logminer.rows import NO_ROW, Code, LogRow, has_no_row_id
 
 Kept = tuple[TableName, LogRow]
 """A row with the captured table it belongs to."""
@@ -38,13 +38,14 @@ class RowStack:
         live: rows that are there, without those that only tell where a statement ends.
     """
 
-    __slots__ = ("_members", "_places", "live", "marks", "rows")
+    __slots__ = ("_indexed", "_members", "_places", "live", "marks", "rows")
 
     def __init__(self, rows: list[Kept | None] | None = None, marks: dict[int, int] | None = None) -> None:
         self.rows: list[Kept | None] = rows if rows is not None else []
         self.marks: dict[int, int] = marks if marks is not None else {}
         self.live = sum(kept is not None and is_change(kept) for kept in self.rows)
-        self._places: dict[Place, list[int]] | None = None
+        self._places: dict[str | TableName, list[int]] = {}
+        self._indexed = 0
         self._members: dict[int, list[int]] = {}
 
     def append(self, kept: Kept, mark: int = 0) -> None:
@@ -55,8 +56,6 @@ class RowStack:
             self.marks[index] = mark
         if kept[1].operation_code:
             self.live += 1
-        if self._places is not None:
-            self._enter(self._places, index, kept)
 
     def cancel(self, index: int) -> None:
         """A row was undone."""
@@ -65,12 +64,16 @@ class RowStack:
 
     def newest(self, place: Place, undone: LogRow) -> int | None:
         """The newest live row there that a compensation can undo."""
-        stack = self._index().get(place, [])
+        table, row_id = place
+        self._index()
+        stack = self._places.get(row_id or table, [])
         while stack and self.rows[stack[-1]] is None:
             stack.pop()
         for index in reversed(stack):
             kept = self.rows[index]
-            if kept is not None and _fits(undone, kept[1].operation_code, self.marks.get(index, 0)):
+            if kept is None or kept[0] != table:
+                continue
+            if _fits(undone, kept[1].operation_code, self.marks.get(index, 0)):
                 return index
         return None
 
@@ -85,21 +88,26 @@ class RowStack:
         self._index()
         return [index for index in self._members.get(statement, ()) if self.rows[index] is not None]
 
-    def _index(self) -> dict[Place, list[int]]:
-        """Made when first needed: undone work is rare."""
-        if self._places is None:
-            self._places = {}
-            for index, kept in enumerate(self.rows):
-                if kept is not None:
-                    self._enter(self._places, index, kept)
-        return self._places
+    def _index(self) -> None:
+        """Enter what was kept since the last look: undone work is rare.
 
-    def _enter(self, places: dict[Place, list[int]], index: int, kept: Kept) -> None:
-        place, code, mark = place_of(*kept), kept[1].operation_code, self.marks.get(index, 0)
-        if place[1] or code in DATA or (mark and code == Code.UNSUPPORTED):
-            places.setdefault(place, []).append(index)
-        if mark:
-            self._members.setdefault(mark >> 2, []).append(index)
+        By row id alone, whose hash a text keeps; its table is compared when it is looked for. Rows
+        without one are entered by their table.
+        """
+        places, marks = self._places, self.marks
+        for index in range(self._indexed, len(self.rows)):
+            kept = self.rows[index]
+            if kept is None:
+                continue
+            table, row = kept
+            row_id, mark = row.row_id, marks.get(index, 0)
+            if row_id and not row_id.endswith(NO_ROW):
+                places.setdefault(row_id, []).append(index)
+            elif row.operation_code in DATA or (mark and row.operation_code == Code.UNSUPPORTED):
+                places.setdefault(table, []).append(index)
+            if mark:
+                self._members.setdefault(mark >> 2, []).append(index)
+        self._indexed = len(self.rows)
 
 
 def _fits(undone: LogRow, code: int, mark: int) -> bool:
