@@ -6,7 +6,8 @@ to 30 s and begins anew once the flow made progress; where it may not pass by it
 is told after some tries, and it looks once a minute. An error that a person mends in the database
 (`mended_outside`: redo logs to be restored) makes it wait and look once a minute; so does a row that
 nothing could isolate, which never ends a flow. Any other error of ours ends this flow only, the others
-go on. Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
+go on. Errors of the drivers are ours by then: none of them ends the process.
+Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import oracledb
+import psycopg
 import tenacity
 
+import cdc.oracle.errors
+import cdc.postgres.errors
 from cdc import log
 from cdc.errors import (
     CcbridgeError,
@@ -125,6 +130,15 @@ class Flow:
                 log.get().warning("flow_abandoned", flow=self.name, reason=str(self.error))
                 return
 
+    def _try(self) -> None:
+        """One attempt; a driver's error that nobody turned into one of ours on the way is classified here."""
+        try:
+            self.work(self)
+        except psycopg.Error as exc:
+            raise cdc.postgres.errors.translated(exc, self.name) from exc
+        except oracledb.Error as exc:
+            raise cdc.oracle.errors.translated(exc, self.name) from exc
+
     def _run(self) -> None:
         logger = log.get().bind(flow=self.name)
         retrying = tenacity.Retrying(
@@ -137,7 +151,7 @@ class Flow:
         )
         try:
             self.state.report(self.name, "running")
-            retrying(self.work, self)
+            retrying(self._try)
             self.state.report(self.name, "stopped")
         except TransientError as exc:
             logger.info("flow_stopped", reason=str(exc))

@@ -4,8 +4,9 @@ A holder renews its lease; once it has expired another process may take it over,
 token. The holder's session carries the token in its name (`cdc.postgres.sessions`): when the process dies
 its session ends, and the next one need not wait for the lease to expire. Whoever writes to staging verifies
 its token inside its own transaction, so a process that was stopped for a minute and wakes up again writes
-nothing. A process that was frozen inside such a transaction holds the lease's row: once the lease has
-expired its sessions are ended, which undoes what they did not commit.
+nothing. A transaction of a process that lives may take as long as it needs, because the lease is renewed
+meanwhile. A process that was frozen inside one holds the lease's row: once the lease has expired its sessions
+are ended, which undoes what they did not commit.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _FREE = """
 _TAKE = f"""
 insert into staging.lease as mine (name, holder, token, acquired_at, renewed_at, expires_at)
 values (%(name)s, %(holder)s, 1, clock_timestamp(), clock_timestamp(), clock_timestamp() + %(ttl)s)
-on conflict (name) do update set
+on conflict (name) do update set name = excluded.name,
     holder = excluded.holder, token = mine.token + 1, acquired_at = excluded.acquired_at,
     renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
 where {_FREE}
@@ -55,9 +56,10 @@ _RELEASE = (
 )
 _VERIFY = """
 select set_config('idle_in_transaction_session_timeout', %(ttl)s, true)
-from staging.lease where name = %(name)s and token = %(token)s for share
+from staging.lease where name = %(name)s and token = %(token)s for key share
 """
-"""The server itself ends a transaction whose client fell silent after this."""
+"""The server itself ends a transaction whose client fell silent after this. The lock lets the holder renew
+its lease while the transaction lasts, and keeps others from taking it over: only they touch the key."""
 
 
 class _RowLocked(Exception):
@@ -142,7 +144,7 @@ class Lease:
         try:
             renewed = self._execute(_RENEW)
         except _RowLocked:
-            return  # a transaction of ours that verified the lease is about to commit: nobody can take it
+            return  # somebody takes it over right now, or waits to; the next renewal tells
         if not renewed:
             raise self._lost()
 
@@ -150,8 +152,8 @@ class Lease:
         """Make sure, inside the caller's transaction, that the lease is ours until that ends.
 
         Args:
-            connection: the transaction that is about to commit. Be short: nobody, the holder
-                included, can renew the lease or take it over meanwhile.
+            connection: the transaction that is about to commit. The holder renews the lease meanwhile;
+                nobody can take it over.
 
         Raises:
             LeaseLost: another process has taken it over.

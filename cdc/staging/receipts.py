@@ -268,7 +268,7 @@ class Receipts:
         return execute(self._connection, statement, {"rows": rows.write_json()})
 
     def _read(self, condition: str) -> pl.DataFrame:
-        with self._connection.transaction():
+        with postgres_errors("staging.receipt"), self._connection.transaction():
             statement = f"select {_COLUMNS} from staging.receipt r {condition}"  # noqa: S608 - our own text
             rows = self._connection.execute(statement).fetchall()
         return pl.DataFrame(rows, schema=RECEIPT_SCHEMA, orient="row")

@@ -297,9 +297,10 @@ class Site:
         """True if no command has written anything anywhere: no slot, mark, staging schema or origin."""
         return (
             not self.slots()
-            and self.prepaid_admin("select from pg_class where relnamespace = 'ccbridge'::regnamespace") == []
-            and self.prepaid_admin("select from pg_replication_origin where roname = %s", self.slot) == []
-            and self.staging("select from pg_namespace where nspname = 'staging'") == []
+            and self.prepaid_admin("select 1 from pg_class where relnamespace = 'ccbridge'::regnamespace")
+            == []
+            and self.prepaid_admin("select 1 from pg_replication_origin where roname = %s", self.slot) == []
+            and self.staging("select 1 from pg_namespace where nspname = 'staging'") == []
         )
 
     def leaked(self) -> list[str]:

@@ -85,17 +85,35 @@ def test_lease_cannot_be_taken_from_under_a_write(database: str) -> None:
     ):
         first.acquire()
         first.verify(writer)
-        expired = threading.Thread(target=expire, args=[database])
-        expired.start()
+        expire(database)
         taken: list[int | None] = []
         taker = threading.Thread(target=lambda: taken.append(second.acquire(wait_s=30)))
         taker.start()
-        wait_for_blocked(observer, "expirer")
+        wait_for_blocked(observer, "ccbridge lease")
         assert taken == []
         writer.commit()
-        expired.join(30)
         taker.join(30)
         assert taken == [2]
+
+
+def test_a_long_transaction_keeps_its_lease(database: str) -> None:
+    """Its process lives and renews meanwhile, so that a stand-by neither takes over nor ends its sessions."""
+    with (
+        rivals(database) as (first, second),
+        connect(settings_of(database), application="w", holder=first_holder(first)) as writer,
+    ):
+        first.verify(writer)
+        expire(database)
+        first.renew()
+        assert second.acquire(wait_s=0) is None
+        writer.commit()
+        first.renew()
+
+
+def first_holder(lease: Lease) -> Holder:
+    """What the sessions of a process carry that has just become active."""
+    lease.acquire()
+    return lease.session
 
 
 def test_lease_reconnects(database: str) -> None:

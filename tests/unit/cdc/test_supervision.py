@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
+import oracledb
+import psycopg
 import pytest
 
 from cdc.errors import DatabaseUnreachable, OperatorError, RedoNotAvailable, UnclassifiedError
@@ -85,6 +88,37 @@ def test_a_call_without_an_answer_is_named_and_does_not_hold_up_the_end(
     with pytest.raises(DatabaseUnreachable):
         supervisor.raise_first()
     answers.release(2)
+
+
+def test_no_error_of_a_driver_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the call that raised it forgot to classify it: retried, or the end of its own flow."""
+    monkeypatch.setattr(supervision, "WAITING_PAUSE_S", 0.001)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.001)
+    kinds = {one for one in vars(psycopg.errors).values() if _is_error(one, psycopg.Error)}
+    kinds |= {one for one in vars(oracledb).values() if _is_error(one, oracledb.Error)}
+    assert len(kinds) > 250
+    supervisor = Supervisor(threading.Event(), FlowState())
+    for kind in kinds:
+        supervisor.start(kind.__name__, raising_twice(kind))
+    supervisor.join()
+    assert not supervisor.stop.is_set()
+    assert [flow.name for flow in supervisor.flows if flow.crash is not None] == []
+
+
+def raising_twice(kind: type[Exception]) -> Callable[[Flow], None]:
+    """Work that fails with that error, and then does not."""
+    failures = iter((kind("words"), kind("words")))
+
+    def work(flow: Flow) -> None:
+        failure = next(failures, None)
+        if failure is not None:
+            raise failure
+
+    return work
+
+
+def _is_error(found: object, base: type[Exception]) -> bool:
+    return isinstance(found, type) and issubclass(found, base)
 
 
 def test_other_errors_for_a_person_end_the_flow() -> None:
