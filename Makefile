@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# a worker a core; a file stays in one worker, which keeps its servers. `make test PARALLEL=` is serial
-PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+# a worker a core; each begins with a run of neighbours, which share servers, and takes from the other when done.
+# `make test PARALLEL=` is serial
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 

@@ -11,8 +11,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +27,7 @@ from sandbox.postgres import PostgresServer
 from sandbox.prepaid import application
 from sandbox.prepaid.application import APPLICATION_USER, BRIDGE_USER, PrepaidDatabase
 from sandbox.world import World
+from tests.support.commands import CommandProcess, call
 
 CANARIES = {
     APPLICATION_USER: "Kanarie#app-4711",
@@ -73,10 +72,7 @@ class Running:
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
         self.log = log
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                arguments, env=environment, stdout=output, stderr=output, start_new_session=True
-            )
+        self.process = CommandProcess(arguments, environment, log, log)
 
     def text(self) -> str:
         """Everything it wrote so far."""
@@ -200,19 +196,14 @@ class Site:
 
     def call(self, *arguments: str, **environment: str) -> Done:
         """Run a command to its end; `environment` overrides variables."""
-        done = subprocess.run(
-            self._command(*arguments), env=self._environment(environment), capture_output=True, text=True,
-            check=False, timeout=60,
-        )  # fmt: skip
-        self.transcript += [done.stdout, done.stderr]
-        return Done(done.returncode, done.stdout, done.stderr)
+        done = Done(*call(arguments, self._environment(environment), self.folder))
+        self.transcript += [done.out, done.err]
+        return done
 
     def start(self, **environment: str) -> Running:
         """Start `ccbridge run`, every event logged."""
         log = self.folder / f"run{len(self._running) + 1}.log"
-        running = Running(
-            self._command("run", "--log-format", "json", "--verbose"), self._environment(environment), log
-        )
+        running = Running(["run", "--log-format", "json", "--verbose"], self._environment(environment), log)
         self._running.append(running)
         return running
 
@@ -333,9 +324,6 @@ class Site:
                 [self.slot],
             )
         _drop(self.world.postgres, self.prepaid.name)
-
-    def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "cdc.cli", *arguments]
 
     def _environment(self, overrides: Mapping[str, str]) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CCBRIDGE_")}

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -33,8 +33,24 @@ class Delivery:
 
     world: World
     target: Target
-    supervisor: Supervisor
+    supervisor: Supervisor = field(default_factory=lambda: Supervisor(threading.Event(), FlowState()))
     position: int = 10
+
+    def start(self) -> None:
+        """Start the flow, as a new process would."""
+        self.supervisor = Supervisor(threading.Event(), FlowState())
+        deliver = Deliver(
+            system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
+            open_sink=self.target.sink,
+            open_staging=lambda: connect(self.world.settings, application="test deliver"),
+            sizes=Run(retry_held_s=1, idle_poll_ms=50), wake=Wake(), state=self.supervisor.state,
+        )  # fmt: skip
+        self.supervisor.start("deliver:till", deliver)
+
+    def stop(self) -> None:
+        """End the flow after its current batch."""
+        self.supervisor.stop.set()
+        self.supervisor.join()
 
     def stage(self, *rows: dict[str, Any]) -> None:
         """Commit rows in the source and stage them."""
@@ -47,6 +63,10 @@ class Delivery:
         self.position += 1
         self.world.stager().stage(batch(Event("d", self.position, before=row)))
         self.world.stagers.pop().close()
+
+    def snapshot_complete(self, complete: bool) -> None:
+        """Whether the source was read in full."""
+        self.world.execute(f"update staging.checkpoint set snapshot_complete = {complete}")
 
     def buyers(self) -> set[str]:
         return {key for (key,) in self.target.rows("select buyer_id from buyer")}
@@ -67,29 +87,57 @@ def delivery(database: str) -> Iterator[Delivery]:
 @contextmanager
 def flowing(database: str, key: str = "text") -> Iterator[Delivery]:
     with staging(database, RULES) as world:
-        target, stop = Target(database), threading.Event()
+        target = Target(database)
         if key == "citext":
             target.run("create extension citext schema public")
         target.run(
             f"create table buyer (buyer_id {key} primary key, full_name text, note text, "
             "credit numeric(15,2), last_bought_on date)"
         )
-        delivery = Delivery(world, target, Supervisor(stop, FlowState()))
+        delivery = Delivery(world, target)
         delivery.stage(customer("0"))
-        world.execute("update staging.checkpoint set snapshot_complete = true")
-        deliver = Deliver(
-            system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
-            open_sink=target.sink, open_staging=lambda: connect(world.settings, application="test deliver"),
-            sizes=Run(retry_held_s=1, idle_poll_ms=50), wake=Wake(), state=delivery.supervisor.state,
-        )  # fmt: skip
-        delivery.supervisor.start("deliver:till", deliver)
+        delivery.snapshot_complete(True)
+        delivery.start()
         try:
             delivery.wait(lambda: delivery.buyers() == {"0"}, "first row")
             yield delivery
         finally:
-            stop.set()
-            delivery.supervisor.join()
+            delivery.stop()
             target.rows(f"select pg_replication_origin_drop('{target.settings.origin}')")
+
+
+def test_records_of_a_write_that_never_happened_are_voided_at_the_next_start(delivery: Delivery) -> None:
+    """A process that died between its records and the target's commit; those of what was written stay."""
+    delivery.stop()
+    with psycopg.connect(delivery.target.conninfo) as session:
+        (lost,) = session.execute("select pg_current_xact_id()::text").fetchone() or ("",)
+        session.rollback()
+    delivery.world.execute(
+        "insert into staging.delivery "
+        "(sink, target_table, key, decision, after, staged_seq, target_transaction) "
+        f"values ('prepaid.upsert', 'public.buyer', '{{}}', 'insert', '{{}}', 1000000, '{lost}')"
+    )
+    delivery.start()
+    voided = "select target_transaction from staging.delivery where decision = 'void'"
+    delivery.stage(customer("1"))
+    delivery.wait(lambda: "1" in delivery.buyers(), "a row behind the start")
+    assert delivery.world.query(voided) == [(lost,)]
+
+
+def test_nothing_is_delivered_before_every_source_was_read_in_full(delivery: Delivery) -> None:
+    """Half a first load would show customers without accounts; status says what is waited for."""
+    delivery.stop()
+    delivery.snapshot_complete(False)
+    delivery.stage(customer("1"))
+    delivery.start()
+    figures = delivery.supervisor.state.rows
+    delivery.wait(
+        lambda: any(row["status"] == "waiting" for row in figures()) or "1" in delivery.buyers(), "the flow"
+    )
+    assert delivery.buyers() == {"0"}
+    assert figures()[0]["detail"] == "first snapshot of shop"
+    delivery.snapshot_complete(True)
+    delivery.wait(lambda: "1" in delivery.buyers(), "the row after the snapshot")
 
 
 def test_held_key_is_tried_again_while_traffic_goes_on(delivery: Delivery) -> None:

@@ -23,8 +23,9 @@ from cdc.staging.entities import entity_metadata
 from cdc.staging.migrate import check_revision, downgrade, migrate
 from mapping_rules import Entity, EntityColumn, EntityType, Kind, RuleSet
 from mapping_rules.model import TEXT
+from tests.support.migrated import settings_of
 from tests.unit.staging.doubles import Event, batch, customer, rule_set
-from tests.unit.staging.world import settings_of, staging
+from tests.unit.staging.world import staging
 
 HEAD = max(path.name[:4] for path in (Path(__file__).parents[2] / "migrations" / "versions").glob("0*.py"))
 

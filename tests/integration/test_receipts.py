@@ -9,16 +9,15 @@ from typing import Any
 import polars as pl
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 import mapping_rules
 from cdc.config import PaymentUpload, PostgresConnection
 from cdc.errors import LeaseLost
 from cdc.postgres.connect import connect
 from cdc.staging.leases import Lease
-from cdc.staging.migrate import migrate
 from cdc.staging.receipts import Receipts
 from sandbox.postgres import PostgresServer
+from tests.support.migrated import migrated
 
 RULES = mapping_rules.load("ccb_prepaid")
 [PROGRAM] = mapping_rules.compile_outbound(RULES, "ccb")
@@ -79,20 +78,14 @@ class Staging:
 
 
 @pytest.fixture(scope="module")
-def migrated(postgres: PostgresServer) -> PostgresConnection:
+def migrated_settings(postgres: PostgresServer) -> PostgresConnection:
     """A staging database for the module; the tests empty it."""
-    parts = conninfo_to_dict(postgres.create_database("receipts"))
-    settings = PostgresConnection(
-        host=str(parts["host"]), port=int(str(parts["port"])), database=str(parts["dbname"]),
-        user=str(parts["user"]), password=str(parts["password"]), sslmode="disable", insecure=True,
-    )  # fmt: skip
-    migrate(settings, RULES)
-    return settings
+    return migrated(postgres.create_database("receipts"), RULES)
 
 
 @pytest.fixture
-def staging(migrated: PostgresConnection) -> Iterator[Staging]:
-    staging = Staging(migrated)
+def staging(migrated_settings: PostgresConnection) -> Iterator[Staging]:
+    staging = Staging(migrated_settings)
     tables = ("receipt", "receipt_history", "upload_tender", "tender", "payment", "agreement", "lease")
     staging.connection.execute(f"truncate {', '.join(f'staging.{table}' for table in tables)}")
     yield staging
@@ -407,10 +400,11 @@ def receipts_read(staging: Staging) -> int:
 
 def test_process_without_the_lease_changes_no_receipt(staging: Staging) -> None:
     """A process that was stopped while another took over builds, sends and moves nothing."""
-    former = Lease(staging.settings, "run", "former", 0.01)
+    former = Lease(staging.settings, "run", "former", 60)
     assert former.acquire() is not None
     receipts = staging.receipts(former)
     receipts.build(PROGRAM, desired("r1"))
+    staging.connection.execute("update staging.lease set expires_at = clock_timestamp()")
     later = Lease(staging.settings, "run", "later", 60)
     assert later.acquire() is not None
     for act in (lambda: receipts.build(PROGRAM, desired("r2")), receipts.unsent):

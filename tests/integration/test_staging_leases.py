@@ -13,15 +13,14 @@ from cdc.errors import DatabaseUnreachable, LeaseLost, StagingRevision
 from cdc.postgres.connect import connect
 from cdc.postgres.sessions import Holder
 from cdc.staging.leases import Lease
-from cdc.staging.migrate import migrate
+from tests.support.migrated import migrated, settings_of
 from tests.unit.staging.doubles import rule_set
-from tests.unit.staging.world import settings_of, wait_for_blocked
+from tests.unit.staging.world import wait_for_blocked
 
 
 @contextmanager
 def rivals(database: str, ttl_s: float = 15) -> Iterator[tuple[Lease, Lease]]:
-    settings = settings_of(database)
-    migrate(settings, rule_set())
+    settings = migrated(database, rule_set())
     first, second = (Lease(settings, "replication", holder, ttl_s) for holder in ("first", "second"))
     try:
         yield first, second

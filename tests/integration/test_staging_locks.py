@@ -15,8 +15,8 @@ from psycopg import sql
 from cdc.errors import TransientError
 from cdc.staging.migrate import migrate
 from cdc.staging.order import reserve_numbers
+from tests.support.migrated import migrated
 from tests.unit.staging.doubles import rule_set
-from tests.unit.staging.world import settings_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def stranger(database: str) -> Iterator[psycopg.Connection]:
 
 def test_a_stranger_can_take_none_of_our_locks(database: str) -> None:
     """CONNECT is no right to hold up replication or a migration."""
-    migrate(settings_of(database), rule_set())
+    migrated(database, rule_set())
     for table in ("staged_order", "migration", "change", "lease"):
         with stranger(database) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
             other.execute(f"lock table staging.{table} in access share mode")
@@ -52,7 +52,7 @@ def test_nothing_waits_for_an_advisory_lock() -> None:
 
 def test_numbers_are_given_to_one_transaction_at_a_time(database: str) -> None:
     """So they become visible in growing order, and a sink passes none."""
-    migrate(settings_of(database), rule_set())
+    migrated(database, rule_set())
     with psycopg.connect(database) as first, psycopg.connect(database) as second:
         assert reserve_numbers(first.cursor(), 3) == 1
         second.execute("set lock_timeout = '100ms'")
@@ -65,8 +65,7 @@ def test_numbers_are_given_to_one_transaction_at_a_time(database: str) -> None:
 
 def test_a_second_migrate_says_that_one_is_running(database: str) -> None:
     """It does not wait without end, and changes nothing."""
-    settings = settings_of(database)
-    migrate(settings, rule_set())
+    settings = migrated(database, rule_set())
     with psycopg.connect(database) as running:
         running.execute("lock table staging.migration in exclusive mode")
         with pytest.raises(TransientError, match="another ccbridge migrate is running"):

@@ -26,7 +26,8 @@ from cdc.staging.migrate import migrate
 from cdc.staging.source_tables import SourceTables
 from cdc.staging.stage import Stager
 from tests.integration.pgoutput_source import Prepaid
-from tests.unit.staging.world import World, settings_of
+from tests.support.migrated import settings_of
+from tests.unit.staging.world import World
 
 TIMEOUT_S = 60.0
 T = TableName("public", "t")

@@ -10,24 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from cdc.config import PostgresConnection
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
-from cdc.staging.migrate import migrate
 from cdc.staging.stage import Stager
 from mapping_rules import RuleSet
+from tests.support.migrated import migrated
 from tests.unit.staging.doubles import rule_set
-
-
-def settings_of(conninfo: str) -> PostgresConnection:
-    """The configuration section for a server of the tests."""
-    found = conninfo_to_dict(conninfo)
-    return PostgresConnection(
-        host=str(found["host"]), port=int(str(found["port"])), database=str(found["dbname"]),
-        user=str(found["user"]), password=found["password"], sslmode="disable", insecure=True,
-    )  # fmt: skip
 
 
 @dataclass
@@ -78,9 +68,9 @@ def wait_for_blocked(observer: Connection, application: str) -> None:
 
 @contextmanager
 def staging(database: str, rules: RuleSet | None = None) -> Iterator[World]:
-    """Migrate a database for a rule set and take the lease."""
-    settings, rules = settings_of(database), rules or rule_set()
-    migrate(settings, rules)
+    """Give an empty database the staging schema of a rule set and take the lease."""
+    rules = rules or rule_set()
+    settings = migrated(database, rules)
     lease = Lease(settings, "replication", "test", 15)
     lease.acquire()
     observer = psycopg.connect(database, autocommit=True)

@@ -1,0 +1,99 @@
+"""The capture flow: what it tells the source and when, and which source it takes for its own."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from cdc.changes import ChangeBatch, SourceTable, TableName
+from cdc.config import Run
+from cdc.errors import SourceChanged
+from cdc.flows.capture import Capture
+from cdc.flows.state import FlowState
+from cdc.flows.supervision import Flow
+from cdc.flows.wake import Wake
+from cdc.ports import ColumnsRead, Resume, StopAsked
+from tests.unit.staging.doubles import CUSTOMER, Event, batch, customer
+from tests.unit.staging.world import World, staging
+
+
+@dataclass
+class ListReader:
+    """A source of given batches; at each acknowledgement it notes what staging holds by then."""
+
+    world: World
+    stream: Iterable[ChangeBatch]
+    database: str = "shop"
+    told: list[tuple[Any, Any]] = field(default_factory=list)
+
+    system = "shop"
+    can_read_tables = False
+
+    def identity(self) -> Mapping[str, str]:
+        return {"database": self.database}
+
+    def describe(self) -> Mapping[TableName, SourceTable]:
+        return {CUSTOMER.name: CUSTOMER}
+
+    def estimates(self) -> Mapping[TableName, int]:
+        return {}
+
+    def snapshot(self, *, max_rows: int, stop: StopAsked) -> Iterator[ChangeBatch]:
+        yield batch(Event("r", 10, after=customer("0")), snapshot_done=(CUSTOMER.name,))
+
+    def read(self, resume: Resume, *, max_changes: int, stop: StopAsked) -> Iterator[ChangeBatch]:
+        yield from self.stream
+
+    def reread(self, *_: object) -> dict[int, Any]:
+        return {}
+
+    def acknowledge(self, resume: Resume) -> None:
+        [(staged,)] = self.world.query("select source_position from staging.checkpoint")
+        self.told.append((resume["at"], staged))
+
+    def close(self) -> None:
+        return
+
+
+@pytest.fixture
+def world(database: str) -> Iterator[World]:
+    with staging(database) as world:
+        yield world
+
+
+def capture(world: World, reader: ListReader) -> None:
+    """Run the flow to the end of the reader's stream."""
+    columns = ColumnsRead(frozenset(CUSTOMER.column_names), frozenset({"id"}))
+    work = Capture(
+        system="shop", read={CUSTOMER.name: columns}, open_reader=lambda: reader,  # type: ignore[arg-type,return-value]
+        open_stager=world.stager, sizes=Run(), wake=Wake(), state=FlowState(), run_id=uuid.uuid4(),
+    )  # fmt: skip
+    work(Flow("capture:shop", work, threading.Event(), FlowState()))
+
+
+def test_a_batch_is_acknowledged_once_it_is_staged(world: World) -> None:
+    """The source may discard its log up to there; a slice of a transaction is never acknowledged."""
+    stream = [
+        batch(Event("c", 11, after=customer("1"))),
+        batch(Event("c", 12, after=customer("2")), continues=True),
+        batch(Event("c", 12, 1, after=customer("3"))),
+    ]
+    reader = ListReader(world, stream)
+    capture(world, reader)
+    assert reader.told == [(10, 10), (11, 11), (12, 12)]
+    assert world.customers().keys() == {"0", "1", "2", "3"}
+
+
+def test_a_position_is_used_in_its_own_source_only(world: World) -> None:
+    """Another database under the same name, or one restored under a new identity, is named and not read."""
+    capture(world, ListReader(world, []))
+    other = ListReader(world, [batch(Event("c", 11, after=customer("1")))], database="copy")
+    with pytest.raises(SourceChanged, match="database was shop, is copy"):
+        capture(world, other)
+    assert other.told == []
+    assert world.customers().keys() == {"0"}
