@@ -26,12 +26,16 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 LARGE = frozenset({"MEMO", "DATA_AREA"})
 """CLOBs of ACCT: a rule reads MEMO, none reads DATA_AREA."""
+SPARE = "SPARE"
+"""A column of ITEM with a default, which no rule reads and a step takes away."""
 NUMBERS = frozenset({"ID", "AMOUNT", "LINE", "QTY"})
 DATES = frozenset({"MADE"})
 CREATE = {
-    ACCT: "create table {owner}.ACCT (id number(10) primary key, name varchar2(60), amount number(15,2), "
+    ACCT: "create table {owner}.ACCT (id number(10) primary key, name varchar2(60), "
+    "aside varchar2(9) default 'it''s' invisible, amount number(15,2), "
     "note varchar2(4000), made date, memo clob, data_area clob)",
-    ITEM: "create table {owner}.ITEM (code varchar2(8), line number(5), label varchar2(60), qty number, "
+    ITEM: "create table {owner}.ITEM (code varchar2(8), aside date default date '2024-02-29' invisible, "
+    "line number(5), label varchar2(60), qty number, spare number default 7, "
     "constraint {owner}_ITEM_PK primary key (code, line))",
 }
 NAMES = (
@@ -112,6 +116,7 @@ class Model:
         self.ever: set[Place] = set()
         self.loaded: set[Place] = set()
         self.extra: list[str] = []
+        self.may_stop: set[str] = set()
         self._work = [_Work() for _ in range(SESSIONS)]
         self._statements = 0
 
@@ -329,6 +334,7 @@ WRITES = (
 OTHERS = (
     ("read", 30), ("restart", 6), ("lose", 4), ("fault", 8), ("switch", 8), ("column", 3), ("thread", 3),
     ("delay", 3), ("flush", 3), ("share", 3), ("kill", 1), ("bounce", 2),
+    ("unused", 1),
 )  # fmt: skip
 FAULTS = (
     "add_disconnect(statement => 'v$logmnr_contents', after_rows => {n}, {who})",

@@ -1,10 +1,11 @@
 """Random concurrent work in Oracle, with faults and restarts, ends in staging as a plain model says.
 
 Each history runs in several sessions and in two redo threads: savepoints, statements that fail, rolled
-back and killed work, key changes, keys used again, LOBs that a rule reads and one that none reads, columns
-added, logs switched and archived late, an instance that is shut down and started, redo that is not flushed,
-or every three seconds only, commits that share an SCN. The reader is cut off, fails and starts again
-meanwhile. A failing history is printed with its seed, made as small as it gets. The full run plays 1,000.
+back and killed work, key changes, keys used again, LOBs that a rule reads and one that none reads, hidden
+columns, columns added and one taken away (its table may stop, by name), logs switched and archived late, an
+instance that is shut down and started, redo that is not flushed, or every three seconds only, commits that
+share an SCN. The reader is cut off, fails and starts again meanwhile. A failing history is printed with its
+seed, made as small as it gets. The full run plays 1,000.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.integration.redo_world import RedoWorld
-from tests.redo_histories import RIGHT, judge, redo_world
+from tests.redo_histories import WRONG, judge, redo_world
 
 FEW, ALL = 25, 1_000
 
@@ -31,7 +32,7 @@ def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 def test_staging_holds_what_was_committed(world: RedoWorld, seed: int) -> None:
     """Entities equal the model; each committed change is logged once, in commit order; nothing undone."""
     outcome, text = judge(world, seed)
-    assert outcome == RIGHT, text
+    assert outcome != WRONG, text
 
 
 @pytest.mark.slow
@@ -39,4 +40,4 @@ def test_staging_holds_what_was_committed(world: RedoWorld, seed: int) -> None:
 def test_staging_holds_what_was_committed_in_the_full_run(world: RedoWorld, seed: int) -> None:
     """The same for the rest of the histories."""
     outcome, text = judge(world, seed)
-    assert outcome == RIGHT, text
+    assert outcome != WRONG, text
