@@ -10,7 +10,7 @@ found and what was expected; they never hold row values, passwords or whole conn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 
 
@@ -126,9 +126,13 @@ class PreflightFailed(OperatorError):
 
 
 class SourceChanged(OperatorError):
-    """The source is not the one the saved position belongs to."""
+    """The source is not the one the saved position belongs to; `changed` are the parts that differ."""
 
     code = "CDC-101"
+
+    def __init__(self, message: str, *, hint: str = "", changed: Collection[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.changed = frozenset(changed)
 
 
 class SlotMissing(OperatorError):
@@ -224,6 +228,42 @@ class LeaseLost(OperatorError):
     """Another process has taken over; this one may write no more."""
 
     code = "CDC-202"
+
+
+def bind_target(system: str) -> str:
+    """What an operator does when a target is the right one all the same."""
+    return f"run: ccbridge targets bind {system} --reason '...'"
+
+
+class TargetRefused(OperatorError):
+    """A target that may not be written now, as its source was refused; the flow looks again now and then."""
+
+    code = "CDC-203"
+    mended_outside = True
+
+
+class TargetChanged(TargetRefused):
+    """The target is not the database that staging is bound to."""
+
+    code = "CDC-204"
+
+
+class TargetTaken(TargetRefused):
+    """The target is written from another staging database."""
+
+    code = "CDC-205"
+
+
+class StagingOlder(TargetRefused):
+    """The target holds writes of which staging knows nothing: staging was restored from a backup."""
+
+    code = "CDC-206"
+
+
+class TargetOlder(TargetRefused):
+    """The target lacks writes that staging knows of: it was restored from a backup, or is a copy."""
+
+    code = "CDC-207"
 
 
 class RuleFaults(OperatorError):

@@ -41,7 +41,7 @@ RESERVED_TABLES = frozenset(
     {
         "receipt", "change", "batch", "delivery", "dead_letter", "checkpoint", "lease", "rule_set",
         "operator_action", "conflict", "resync_run", "resync_difference", "control_total",
-        "alembic_version",
+        "alembic_version", "target_binding", "installation",
     }
 )  # fmt: skip
 """Names of ccbridge's own staging tables; no entity may take one."""

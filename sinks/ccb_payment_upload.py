@@ -8,7 +8,10 @@ lost connection the outcome is read, never guessed. Which receipts are sent, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 import oracledb
 import polars as pl
@@ -18,6 +21,7 @@ from cdc.errors import DatabaseUnreachable, OperatorError, ReceiptMismatch, RowE
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import close, connect, mended_inside
 from cdc.oracle.errors import oracle_errors
+from cdc.oracle.identity import target_identity
 from cdc.ports import Finding
 from sinks import upload_checks
 from sinks.ouaf import found_among
@@ -41,6 +45,13 @@ class SendOutcome:
     receipts: pl.DataFrame
 
 
+class Admission(Protocol):
+    """Who decides whether a database may be written: `cdc.staging.bindings.TargetBinding`."""
+
+    def admit_unmarked(self, identity: Mapping[str, str]) -> None:
+        """Raise TargetRefused if it may not; binds it at its first use."""
+
+
 class PaymentUploadSink:
     """Writes the payment upload staging tables of one CC&B. One thread; connects on first use.
 
@@ -48,6 +59,10 @@ class PaymentUploadSink:
         system: name of the system in the configuration.
         settings: where and as whom.
         upload: external source and tender types.
+
+    Attributes:
+        admission: asked in each new session, before anything is read or written; None for a tool that runs
+            alone.
     """
 
     def __init__(self, system: str, settings: OracleSystem, upload: PaymentUpload) -> None:
@@ -55,6 +70,7 @@ class PaymentUploadSink:
         self.name = f"{system}.payment_upload"
         self._subject = f"{settings.user}@{settings.dsn}"
         self._apply_log = apply_log(settings)
+        self.admission: Admission | None = None
         self._connection: oracledb.Connection | None = None
         self._tables: UploadTables | None = None
 
@@ -68,6 +84,39 @@ class PaymentUploadSink:
             found = upload_checks.findings(cursor, self.settings, self.upload)
             found += self._apply_log.findings(cursor) if self._apply_log else ()
         return mended_inside(found, self.settings.pdb)
+
+    def identity(self) -> dict[str, str]:
+        """What tells the database from others.
+
+        Raises:
+            CcbridgeError: it cannot be reached, or V$DATABASE not be read.
+        """
+        with oracle_errors(self._subject):
+            return target_identity(self.settings, self._session())
+
+    def transmissions(self, *, since: datetime | None) -> dict[str, datetime]:
+        """Transmissions of ccbridge under our external source after a time of CC&B's clock.
+
+        Raises:
+            TargetRefused: not the database that staging is bound to.
+            TransientError: not reachable.
+        """
+        with oracle_errors(self._subject), self._session().cursor() as cursor:
+            found = self._described(cursor).transmissions(cursor, self.upload.external_source, since=since)
+            self._session().rollback()  # ends the read
+        return found
+
+    def holds(self, external_source: str, transmission_id: str) -> bool:
+        """True if CC&B's upload tables hold a transmission.
+
+        Raises:
+            TargetRefused: not the database that staging is bound to.
+            TransientError: not reachable.
+        """
+        with oracle_errors(self._subject), self._session().cursor() as cursor:
+            found = self._described(cursor).deposits(cursor, external_source, [transmission_id])
+            self._session().rollback()  # ends the read
+        return bool(found)
 
     def precheck(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """Receipts that CC&B would not post as wanted: recharge_id, reason_code, reason.
@@ -227,7 +276,14 @@ class PaymentUploadSink:
 
     def _session(self) -> oracledb.Connection:
         if self._connection is None:
-            self._connection = connect(self.settings, module=f"ccbridge sink {self.system}")
+            connection = connect(self.settings, module=f"ccbridge sink {self.system}")
+            try:
+                if self.admission is not None:
+                    self.admission.admit_unmarked(target_identity(self.settings, connection))
+            except BaseException:
+                close(connection)
+                raise
+            self._connection = connection
         return self._connection
 
     def _described(self, cursor: oracledb.Cursor) -> UploadTables:

@@ -17,7 +17,7 @@ from cdc.postgres.errors import postgres_errors
 from mapping_rules import OutboundProgram
 from sinks import column_checks
 from sinks.layout import is_loose
-from sinks.mark import TABLE, SinkMark
+from sinks.mark import ADDED, TABLE, SinkMark
 from sinks.target_tables import TargetTable, deactivated_column, describe
 
 _ORIGIN_FUNCTIONS = (
@@ -34,7 +34,7 @@ def findings(system: str, settings: PostgresSystem, programs: Sequence[OutboundP
     """
     with (
         connect(settings, application=f"ccbridge check {system}", autocommit=True) as connection,
-        postgres_errors(_subject(settings)),
+        postgres_errors(subject(settings)),
     ):
         found = [
             *_mark_findings(connection, settings),
@@ -56,12 +56,14 @@ def prepare(system: str, settings: PostgresSystem, mark: SinkMark) -> None:
     """Create the mark table and the replication origin where they are missing.
 
     Raises:
+        TargetRefused: the target may not be written; nothing was made in it.
         NotGranted: the user may not; `findings` has the statements for an administrator.
     """
     with (
         connect(settings, application=f"ccbridge migrate {system}", autocommit=True) as connection,
-        postgres_errors(_subject(settings)),
+        postgres_errors(subject(settings)),
     ):
+        mark.require(connection)
         if not _schema_exists(connection, settings.mark_schema):
             connection.execute(sql.SQL("create schema {}").format(sql.Identifier(settings.mark_schema)))
         if not mark.exists(connection):
@@ -70,7 +72,8 @@ def prepare(system: str, settings: PostgresSystem, mark: SinkMark) -> None:
             connection.execute("select pg_replication_origin_create(%s)", [settings.origin])
 
 
-def _subject(settings: PostgresSystem) -> str:
+def subject(settings: PostgresSystem) -> str:
+    """How errors name the target."""
     return f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
 
 
@@ -92,6 +95,14 @@ def _mark_findings(connection: Connection, settings: PostgresSystem) -> Iterator
                 _rendered(connection, "grant create, usage on schema {} to {};", schema, user),
             )  # fmt: skip
         return
+    owned = "select pg_has_role(relowner, 'usage') from pg_class where oid = %s::regclass"
+    lacking = [name for name in ADDED if not _has_column(connection, table, name)]
+    if lacking and not _holds(connection, owned, table):
+        added = ", ".join(f"add column if not exists {name} {ADDED[name]}" for name in lacking)
+        yield Finding(
+            f"table {schema}.{TABLE}", f"no column {', '.join(lacking)}, and {user} is not its owner",
+            "the columns of this release", f"alter table {table} {added};",
+        )  # fmt: skip
     for right in ("select", "insert", "update"):
         if not _holds(connection, "select has_table_privilege(%s, %s)", table, right):
             yield Finding(
@@ -215,6 +226,15 @@ def _privilege_findings(
 def _written(program: OutboundProgram) -> list[str]:
     flags = [deactivated_column(program)] if program.on_delete == "deactivate" else []
     return list(dict.fromkeys([*program.columns, *flags]))
+
+
+def _has_column(connection: Connection, table: str, name: str) -> bool:
+    return _holds(
+        connection,
+        "select exists (select from pg_attribute where attrelid = %s::regclass and attname = %s)",
+        table,
+        name,
+    )
 
 
 def _schema_exists(connection: Connection, schema: str) -> bool:

@@ -126,6 +126,7 @@ class TargetSession:
             origin and rows; it is ended.
 
     Raises:
+        TargetRefused: the target may not be written.
         LeaseLost: another holder has claimed the mark.
         TransientError: target not reachable, or origin still held by a former session.
         OperatorError: mark table or origin missing; run the sink's `prepare` or see its findings.
@@ -143,6 +144,7 @@ class TargetSession:
             with postgres_errors(self.subject):
                 self.connection.execute(_SETTINGS)
                 if not mark.exists(self.connection):
+                    mark.require(self.connection)
                     raise OperatorError(
                         f"{settings.database}: no table {mark.schema}.sink_mark",
                         hint="run: ccbridge migrate; ccbridge check shows what it needs for that",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from itertools import repeat
 
@@ -45,6 +46,9 @@ NEEDED: Mapping[str, Sequence[str]] = {
 """Tables and columns used; the first three are written."""
 WRITTEN = (DEPOSIT, CONTROL, TENDER)
 
+OURS = "ccbridge-"
+"""How the transmission ids of ccbridge begin."""
+_LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 - an Oracle DATE has no zone
 _CONTROL_PENDING, _TENDER_PENDING = "20", "10"  # as Oracle's page says to load them
 _FIRST_VERSION = 1
 
@@ -129,6 +133,20 @@ class UploadTables:
             found |= {_unpadded(number) for (number,) in cursor}
         return found
 
+    def transmissions(
+        self, cursor: oracledb.Cursor, source: str, *, since: datetime | None
+    ) -> dict[str, datetime]:
+        """Transmissions of ccbridge under an external source, with their times by CC&B's clock.
+
+        Args:
+            cursor: to CC&B.
+            source: the external source.
+            since: later ones only; None for all.
+        """
+        key = self._bound(DEPOSIT, "EXT_SOURCE_ID", source)
+        cursor.execute(transmissions_statement(self.owner), [key, f"{OURS}%", since or _LONG_AGO])
+        return {_unpadded(number): at for number, at in cursor}
+
     def tenders(self, cursor: oracledb.Cursor, source: str, references: Sequence[str]) -> list[Tender]:
         """The source's tenders with these receipt ids, in whatever transmission they are."""
         return self._tenders(cursor, "EXT_REFERENCE_ID", source, references)
@@ -192,6 +210,7 @@ class UploadTables:
     def statements(self) -> Iterator[str]:
         """Everything that is sent about these tables, with lists of every length."""
         yield from map(self._insert_statement, WRITTEN)
+        yield transmissions_statement(self.owner)
         for size in ouaf.IN_LIST_SIZES:
             yield deposits_statement(self.owner, size)
             for column in ("EXT_REFERENCE_ID", "EXT_TRANSMIT_ID"):
@@ -227,6 +246,14 @@ def deposits_statement(owner: str, transmissions: int) -> str:
     return (
         f"select EXT_TRANSMIT_ID from {owner}.{DEPOSIT} "  # noqa: S608 - our own names
         f"where EXT_SOURCE_ID = :1 and EXT_TRANSMIT_ID in ({_binds(transmissions)})"
+    )
+
+
+def transmissions_statement(owner: str) -> str:
+    """The query for our transmissions of a source after a time."""
+    return (
+        f"select EXT_TRANSMIT_ID, TRANSMIT_DTTM from {owner}.{DEPOSIT} "  # noqa: S608 - our own names
+        "where EXT_SOURCE_ID = :1 and EXT_TRANSMIT_ID like :2 and TRANSMIT_DTTM > :3"
     )
 
 

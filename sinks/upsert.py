@@ -10,21 +10,23 @@ Statements: `sinks.comparison`, `sinks.writing`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 import psycopg
 
+from cdc.bindings import Mark
 from cdc.config import PostgresSystem
 from cdc.errors import RowError, TransientError
 from cdc.ports import Finding
+from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
 from cdc.postgres.sessions import Holder
 from mapping_rules import OutboundProgram
 from sinks import mark, target_checks
 from sinks.isolation import may_concern_a_row
-from sinks.mark import SinkMark
+from sinks.mark import Admission, SinkMark, identity
 from sinks.refusals import LOCKED, condition
 from sinks.rivals import Live
 from sinks.second_try import try_again
@@ -58,6 +60,10 @@ HASTE = "50ms"
 
 Desired = Sequence[tuple[OutboundProgram, pl.DataFrame]]
 Record = Callable[[pl.DataFrame], None]
+
+
+Store = Callable[[Mapping[str, str], Mark | None], None]
+"""Takes the identity of a target and what it knows of the sink."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,20 @@ class UpsertSink:
         self._session: TargetSession | None = None
         self._in_haste = False
 
+    @property
+    def admission(self) -> Admission | None:
+        """Who decides whether the target may be written; None for a tool that runs alone."""
+        return self._mark.admission
+
+    @admission.setter
+    def admission(self, admission: Admission | None) -> None:
+        self._mark.admission = admission
+
+    @property
+    def next_write(self) -> int:
+        """Number that the next write gets if it changes a row."""
+        return self._mark.writes + 1
+
     def preflight(self, programs: Sequence[OutboundProgram]) -> list[Finding]:
         """Everything that would keep this sink from writing, all at once; read only."""
         return target_checks.findings(self.system, self.settings, programs)
@@ -104,9 +124,46 @@ class UpsertSink:
         """Create the mark table and the replication origin where they are missing.
 
         Raises:
+            TargetRefused: the target may not be written; nothing was made in it.
             NotGranted: the user may not; `preflight` has the statements for an administrator.
         """
         target_checks.prepare(self.system, self.settings, self._mark)
+
+    def look(self) -> tuple[dict[str, str], Mark | None]:
+        """What tells the target from others, and what it knows of this sink; nothing is claimed.
+
+        Raises:
+            CcbridgeError: it cannot be reached, or refuses the login.
+        """
+        application = f"ccbridge check {self.system}"
+        with (
+            connect(self.settings, application=application, autocommit=True) as connection,
+            postgres_errors(target_checks.subject(self.settings)),
+        ):
+            return identity(connection), self._mark.look(connection)
+
+    def bind(self, staging: str, newest_seq: int, store: Store) -> None:
+        """Have the target written from a staging database from now on, whatever it said before.
+
+        What is missing in it is made. A write under way is waited for.
+
+        Args:
+            staging: identity of the staging database.
+            newest_seq: highest number of a row in it.
+            store: has staging remember the target; called while nobody can write it.
+
+        Raises:
+            NotGranted: `preflight` has the statements for an administrator.
+            TransientError: not reachable.
+        """
+        self.prepare()
+        application = f"ccbridge targets {self.system}"
+        with (
+            connect(self.settings, application=application) as connection,
+            postgres_errors(target_checks.subject(self.settings)),
+        ):
+            store(identity(connection), self._mark.lock(connection))
+            self._mark.bind(connection, staging, newest_seq)
 
     def mark(self) -> int:
         """All staged rows up to this number are written. Claims the target for our fencing token.
@@ -114,6 +171,7 @@ class UpsertSink:
         Afterwards no write of an earlier process can be under way, so its outcome is known.
 
         Raises:
+            TargetRefused: the target may not be written.
             LeaseLost: a later holder writes this target.
             TransientError: not reachable, or a former session still holds the origin.
         """
@@ -166,7 +224,7 @@ class UpsertSink:
                     hold(held)
                 if deliveries.height:
                     record(deliveries)
-                _commit(session)
+                self._commit(session, counted=deliveries.height > 0)
                 self._in_haste = LOCKED in held["reason_code"]
                 if held.height or any(part.in_isolation for part in parts):
                     session.forget_tables()
@@ -227,6 +285,20 @@ class UpsertSink:
         ]
         return pl.concat([pl.DataFrame(schema=DELIVERY_SCHEMA), *frames])
 
+    def _commit(self, session: TargetSession, *, counted: bool) -> None:
+        """Commit; what was checked before cannot be refused now, unless a constraint was made meanwhile.
+
+        Raises:
+            TransientError: refused all the same. In a new session the constraint is known.
+        """
+        try:
+            self._mark.commit(session.connection, counted=counted)
+        except psycopg.Error as exc:
+            if may_concern_a_row(exc):
+                text = f"{session.subject}: the commit was refused by {condition(exc)}"
+                raise TransientError(text) from exc
+            raise
+
     def close(self) -> None:
         """Close the session; safe to call twice."""
         if self._session is not None:
@@ -239,20 +311,6 @@ class UpsertSink:
                 self.settings, self._mark, application=f"ccbridge sink {self.system}", holder=self._holder
             )
         return self._session
-
-
-def _commit(session: TargetSession) -> None:
-    """Commit; what was checked before cannot be refused now, unless a constraint was made meanwhile.
-
-    Raises:
-        TransientError: refused all the same. In a new session the constraint is known.
-    """
-    try:
-        mark.commit(session.connection)
-    except psycopg.Error as exc:
-        if may_concern_a_row(exc):
-            raise TransientError(f"{session.subject}: the commit was refused by {condition(exc)}") from exc
-        raise
 
 
 def _write_all(session: TargetSession, parts: Sequence[TableWrite], *, isolated: bool) -> None:

@@ -21,12 +21,13 @@ def command(
     """Check configuration, rules, databases and grants; print the statement that mends each finding."""
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
-    from cdc.flows.preflight import missing_log, preflight
+    from cdc.flows.preflight import missing_log, preflight, refused_targets
     from cdc.flows.rule_set import load_rules
 
     rule_set = load_rules(settings)
     report = preflight(settings, rule_set)
     missing_log(settings, rule_set, report)
+    refused_targets(settings, rule_set, report)
     findings = report.findings + report.advice
     if form == "json":
         show(({"system": one.system, **asdict(one.finding)} for one in findings), (), form=form)

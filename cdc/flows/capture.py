@@ -16,6 +16,7 @@ from cdc.changes import ChangeBatch, TableName
 from cdc.config import Run
 from cdc.errors import OperatorError, SnapshotTooOld, SourceChanged, TableChanged, read_anew
 from cdc.flows.source_tables import SourceTables
+from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.truncation import without_truncated
@@ -42,6 +43,7 @@ class Capture:
     wake: Wake
     state: FlowState
     run_id: uuid.UUID
+    found: SourcesFound = field(default_factory=SourcesFound)
     too_old: int = field(default=0, init=False)
 
     def __call__(self, flow: Flow) -> None:
@@ -52,22 +54,29 @@ class Capture:
             TransientError: a connection was lost; call again.
             OperatorError: the reader or the stager cannot go on.
         """
-        reader = self.open_reader()
         try:
-            stager = self.open_stager()
-            stager.ask_source = reader.reread
+            reader = self.open_reader()
             try:
-                self._work(flow, reader, stager)
+                stager = self.open_stager()
+                stager.ask_source = reader.reread
+                try:
+                    self._work(flow, reader, stager)
+                finally:
+                    stager.close()
             finally:
-                stager.close()
+                reader.close()
+        except SourceChanged as exc:
+            self.found.refuse(self.system, exc)
+            raise
         finally:
-            reader.close()
+            self.found.looked(self.system)
 
     def _work(self, flow: Flow, reader: ChangeReader, stager: Stager) -> None:
         stored = stager.resume()
         identity = dict(reader.identity())
         if stored is not None:
             refuse_other_source(self.system, stored.identity, identity)
+        self.found.looked(self.system)
         stager.bind(identity)
         logger = log.get().bind(flow=flow.name, run_id=str(self.run_id))
         tables = SourceTables(self.system, self.read, reader, stager, self.sizes)
@@ -188,13 +197,14 @@ def refuse_other_source(system: str, stored: Mapping[str, str], found: Mapping[s
     Raises:
         SourceChanged: any part differs; each is named.
     """
-    changed = [
-        f"{name} was {value}, is {found.get(name, 'missing')}"
+    changed = {
+        name: f"{name} was {value}, is {found.get(name, 'missing')}"
         for name, value in sorted(stored.items())
         if found.get(name) != value
-    ]
+    }
     if changed:
         raise SourceChanged(
-            f"{system}: not the source the saved position belongs to: {'; '.join(changed)}",
+            f"{system}: not the source the saved position belongs to: {'; '.join(changed.values())}",
+            changed=changed,
             hint=f"connect to the former database; or, if the change was meant, {read_anew(system)}",
         )

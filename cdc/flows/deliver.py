@@ -2,7 +2,8 @@
 
 The sink's mark lies in the target and moves in the transaction that writes the rows. Delivery
 records are committed to staging before that transaction ends; after a crash those whose target
-transaction never committed are voided. Read next: `sinks.upsert`.
+transaction never committed are voided. A target that is not the one that staging is bound to, or knows
+more than staging, is not written (`cdc.bindings`). Read next: `sinks.upsert`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import polars as pl
 from cdc import log
 from cdc.config import Run
 from cdc.flows.held import HeldKeys
+from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection
+from cdc.staging.bindings import TargetBinding
 from cdc.staging.checkpoints import Checkpoints
 from cdc.staging.dead_letters import DeadLetters
-from cdc.staging.deliveries import record_deliveries, unsettled_deliveries, void_deliveries
+from cdc.staging.deliveries import unsettled_deliveries, void_deliveries
 from cdc.staging.desired import desired_rows, desired_rows_for_keys, live_keys, newest_staged_seq
+from cdc.staging.leases import Lease
 from mapping_rules import OutboundProgram
 from sinks.upsert import UpsertSink, Written
 
@@ -43,6 +47,8 @@ class Deliver:
     sizes: Run
     wake: Wake
     state: FlowState
+    lease: Lease
+    sources_found: SourcesFound = field(default_factory=SourcesFound)
     _held: HeldKeys = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +58,7 @@ class Deliver:
         """Work until the flow is asked to stop.
 
         Raises:
+            TargetRefused: the target may not be written; nothing was.
             LeaseLost: another process writes this target now.
             TransientError: a connection was lost; call again.
             OperatorError: target or staging cannot be used.
@@ -59,31 +66,35 @@ class Deliver:
         with self.open_staging() as staging:
             sink = self.open_sink()
             try:
+                self.sources_found.require(self.system, stop=flow.stop)
+                sink.admission = binding = TargetBinding(staging, self.system, sink.name, self.lease)
                 sink.prepare()
                 self._settle(staging, sink)
                 self._held.hold(DeadLetters(staging).open_keys_with_reason(sink.name))
-                self._follow(flow, staging, sink)
+                self._follow(flow, staging, sink, binding)
             finally:
                 sink.close()
 
-    def _follow(self, flow: Flow, staging: Connection, sink: UpsertSink) -> None:
-        low = sink.mark()
+    def _follow(self, flow: Flow, staging: Connection, sink: UpsertSink, binding: TargetBinding) -> None:
+        low = binding.low(sink.mark())
         wait_for_snapshots(flow, staging, self.sources, self.state)
         self.state.progress(flow.name, staged_seq=low, detail="")
         while not flow.stop.is_set():
-            self._retry(flow, staging, sink, low)
+            self.sources_found.require(self.system, stop=flow.stop)
+            self._retry(flow, staging, sink, low, binding)
             newest = newest_staged_seq(staging)
             high = max(newest.values(), default=0)
             # an outbound rule whose entities did not change is not asked
             programs = [p for p in self.programs if any(newest.get(name, high) > low for name in p.entities)]
             if high - low > self.sizes.max_delivery_rows:
-                low = self._catch_up(flow, staging, sink, programs, low, high)
+                low = self._catch_up(flow, staging, sink, programs, low, high, binding)
             elif high > low:
                 desired = [(p, desired_rows(staging, p, low, high)) for p in programs]
-                self._write(flow, staging, sink, desired, up_to=high)
+                self._write(flow, staging, sink, desired, binding, up_to=high)
                 low = high
             else:
                 self.wake.wait_beyond(low, self.sizes.idle_poll_ms / 1000)
+        binding.reached(low, at_once=True)
 
     def _catch_up(
         self,
@@ -93,6 +104,7 @@ class Deliver:
         programs: Sequence[OutboundProgram],
         low: int,
         high: int,
+        binding: TargetBinding,
     ) -> int:
         """Work off a backlog table by table, parents first, so that no child waits for its parent.
 
@@ -102,11 +114,12 @@ class Deliver:
             for start in range(low, high, self.sizes.max_delivery_rows):
                 if flow.stop.is_set():
                     return low
-                self._retry(flow, staging, sink, low)
+                self._retry(flow, staging, sink, low, binding)
                 end = min(start + self.sizes.max_delivery_rows, high)
                 desired = [(program, desired_rows(staging, program, start, end))]
-                self._write(flow, staging, sink, desired, up_to=low)
-        self._write(flow, staging, sink, [], up_to=high)
+                self._write(flow, staging, sink, desired, binding, up_to=low)
+        self._write(flow, staging, sink, [], binding, up_to=high)
+        binding.reached(high, at_once=True)
         return high
 
     def _write(
@@ -115,15 +128,16 @@ class Deliver:
         staging: Connection,
         sink: UpsertSink,
         desired: Sequence[tuple[OutboundProgram, pl.DataFrame]],
+        binding: TargetBinding,
         *,
         up_to: int,
     ) -> Written:
         started = time.monotonic()
 
         def record(deliveries: pl.DataFrame) -> None:
-            record_deliveries(staging, deliveries)
+            binding.record(deliveries, write=sink.next_write, up_to=up_to)
 
-        letters = DeadLetters(staging)
+        letters = DeadLetters(staging, self.lease)
         written = sink.write(
             desired,
             up_to=up_to,
@@ -131,6 +145,8 @@ class Deliver:
             hold=partial(letters.hold_deliveries, sink.name),
             live=partial(live_keys, staging),
         )
+        if not written.written:
+            binding.reached(up_to)
         if written.held.height or (self._held.number and self._held.any_among(desired)):
             letters.settle_deliveries(sink.name, desired, written.held)
             before = self._held.number
@@ -143,7 +159,9 @@ class Deliver:
         self._report(flow, written, up_to, started)
         return written
 
-    def _retry(self, flow: Flow, staging: Connection, sink: UpsertSink, mark: int) -> None:
+    def _retry(
+        self, flow: Flow, staging: Connection, sink: UpsertSink, mark: int, binding: TargetBinding
+    ) -> None:
         """Try held keys again whose turn it is: what was missing may have arrived."""
         for one in self._held.rounds:
             due = one.due()
@@ -155,7 +173,7 @@ class Deliver:
                 for program in self.programs
                 if program.name in due
             ]
-            written = self._write(flow, staging, sink, desired, up_to=mark)
+            written = self._write(flow, staging, sink, desired, binding, up_to=mark)
             one.tried(time.monotonic() - started, written=written.written)
 
     def _settle(self, staging: Connection, sink: UpsertSink) -> None:
@@ -163,7 +181,7 @@ class Deliver:
         unsettled = unsettled_deliveries(staging, sink.name, sink.mark())
         lost = [transaction for transaction in unsettled if sink.committed(transaction) is not True]
         if lost:
-            void_deliveries(staging, sink.name, lost)
+            void_deliveries(staging, sink.name, lost, self.lease)
             log.get().warning("deliveries_voided", flow=sink.name, transactions=len(lost))
 
     def _report(self, flow: Flow, written: Written, low: int, started: float) -> None:

@@ -11,6 +11,7 @@ from cdc.config import OracleSystem, PostgresSystem, Settings
 from cdc.errors import ConfigurationError
 from cdc.flows.capture import Capture
 from cdc.flows.deliver import Deliver
+from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.upload import Upload
@@ -40,6 +41,7 @@ class Context:
     run_id: uuid.UUID
     state: FlowState
     wake: Wake
+    found: SourcesFound
 
     def staging(self, application: str, *, autocommit: bool = False) -> Connection:
         """A session of its own in the staging database; see `cdc.postgres.connect`.
@@ -146,6 +148,7 @@ def _capture(context: Context, system: str) -> Work:
         wake=context.wake,
         state=context.state,
         run_id=context.run_id,
+        found=context.found,
     )
 
 
@@ -164,6 +167,8 @@ def _delivery(context: Context, system: str) -> Work:
             sizes=settings.run,
             wake=context.wake,
             state=context.state,
+            lease=context.lease,
+            sources_found=context.found,
         )
     return Deliver(
         system=system,
@@ -176,4 +181,6 @@ def _delivery(context: Context, system: str) -> Work:
         sizes=settings.run,
         wake=context.wake,
         state=context.state,
+        lease=context.lease,
+        sources_found=context.found,
     )

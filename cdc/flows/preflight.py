@@ -21,10 +21,12 @@ from cdc.errors import (
     LoginRefused,
     PreflightFailed,
     RuleFaults,
+    TargetRefused,
     read_anew,
     read_table_again,
 )
 from cdc.flows import parts
+from cdc.flows.targets import look
 from cdc.ports import Finding
 from cdc.postgres.connect import connect
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
@@ -127,6 +129,22 @@ def missing_log(settings: Settings, rule_set: RuleSet, report: Report) -> None:
     for checkpoint in saved:
         if checkpoint.snapshot_complete and checkpoint.system in parts.sources(rule_set):
             report.look(checkpoint.system, partial(_missing_log, settings, rule_set, checkpoint))
+
+
+def refused_targets(settings: Settings, rule_set: RuleSet, report: Report) -> None:
+    """Add the targets that a running process would not write: another database, or a restore."""
+    if report.findings:
+        return
+    for name in parts.targets(rule_set):
+        report.look(name, partial(_refused, settings, name))
+
+
+def _refused(settings: Settings, name: str) -> list[Finding]:
+    try:
+        look(settings, name)
+    except TargetRefused as exc:
+        return [Finding(exc.code, str(exc), "the database that staging is bound to", exc.hint)]
+    return []
 
 
 def _missing_log(settings: Settings, rule_set: RuleSet, checkpoint: StoredCheckpoint) -> list[Finding]:

@@ -18,6 +18,7 @@ from cdc.errors import LeaseLost, TransientError
 from cdc.flows import parts
 from cdc.flows.preflight import require
 from cdc.flows.rule_set import load_rules
+from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Supervisor, pause_s
 from cdc.flows.wake import Wake
@@ -48,7 +49,9 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
             return
         logger.info("replication_started", rule_set=rule_set.digest[:12], fencing=lease.token)
         supervisor = Supervisor(stop, state)
-        context = parts.Context(settings, rule_set, lease, run_id, state, Wake())
+        context = parts.Context(
+            settings, rule_set, lease, run_id, state, Wake(), SourcesFound(parts.sources(rule_set))
+        )
         gc.freeze()  # modules and rules stay: looking through them again and again is time of every flow
         for name, work in parts.flows(context):
             supervisor.start(name, work)

@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 import polars as pl
 
 from cdc import log
+from cdc.bindings import Bound
 from cdc.config import Run
-from cdc.errors import OperatorError, ReceiptMismatch, RowError
+from cdc.errors import OperatorError, ReceiptMismatch, RowError, StagingOlder, TargetOlder, bind_target
 from cdc.flows.deliver import wait_for_snapshots
+from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
+from cdc.staging.bindings import TargetBinding
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.desired import desired_rows, high_staged_seq
+from cdc.staging.leases import Lease
 from cdc.staging.receipts import Receipts
 from mapping_rules import OutboundProgram
 from sinks.ccb_payment_upload import PaymentUploadSink
@@ -51,12 +56,15 @@ class Upload:
     sizes: Run
     wake: Wake
     state: FlowState
+    lease: Lease
+    sources_found: SourcesFound = field(default_factory=SourcesFound)
     _recheck_at: float = 0.0
 
     def __call__(self, flow: Flow) -> None:
         """Work until the flow is asked to stop.
 
         Raises:
+            TargetRefused: CC&B may not be written; nothing was.
             LeaseLost: another process uploads now.
             ReceiptMismatch: CC&B holds something else under a transmission's keys.
             TransientError: a connection was lost; call again.
@@ -67,8 +75,14 @@ class Upload:
                 staging.execute(_BY_KEY)
             sink = self.open_sink()
             try:
+                self.sources_found.require(self.system, stop=flow.stop)
+                sink.admission = binding = TargetBinding(staging, self.system, sink.name, self.lease)
+                receipts = self.open_receipts(staging)
+                newest = require_known(self.system, binding.bound(), sink, receipts)
+                if newest is not None:
+                    binding.seen(newest)
                 wait_for_snapshots(flow, staging, self.sources, self.state)
-                self._follow(flow, staging, sink, self.open_receipts(staging))
+                self._follow(flow, staging, sink, receipts)
             finally:
                 sink.close()
 
@@ -77,6 +91,7 @@ class Upload:
         self.state.progress(flow.name, staged_seq=low, detail="")
         self._send(flow, staging, sink, receipts, recheck=True)
         while not flow.stop.is_set():
+            self.sources_found.require(self.system, stop=flow.stop)
             high = min(high_staged_seq(staging), low + self.sizes.max_delivery_rows)
             recheck = time.monotonic() >= self._recheck_at
             if high == low and not recheck:
@@ -85,7 +100,7 @@ class Upload:
             if high > low:
                 desired = desired_rows(staging, self.program, low, high)
                 held = receipts.build(self.program, desired).held
-                letters = DeadLetters(staging)
+                letters = DeadLetters(staging, self.lease)
                 if not held.is_empty() or letters.open_keys(self.program.name):
                     letters.hold_deliveries(self.program.name, held)
                     letters.settle_deliveries(self.program.name, [(self.program, desired)], held)
@@ -157,9 +172,46 @@ class Upload:
 
     def _move_mark(self, staging: Connection, staged_seq: int) -> None:
         with postgres_errors("staging.checkpoint"), staging.transaction():
+            self.lease.verify(staging)
             Checkpoints(staging).save(
                 StoredCheckpoint(self.program.name, "staging", {}, staged_seq, -1, {}, snapshot_complete=True)
             )
+
+
+def require_known(
+    system: str, bound: Bound | None, sink: PaymentUploadSink, receipts: Receipts
+) -> datetime | None:
+    """Compare what CC&B holds of us with what staging has sent, before anything is sent.
+
+    Returns:
+        Time of the newest transmission that was compared, by CC&B's clock; None if there was none.
+
+    Raises:
+        TargetChanged: not the database that staging is bound to.
+        StagingOlder: CC&B holds transmissions of ours that staging never sent.
+        TargetOlder: CC&B lacks the transmission that staging sent last.
+        TransientError: CC&B or staging is not reachable.
+    """
+    source = sink.upload.external_source
+    found = sink.transmissions(since=bound.seen_at if bound else None)
+    unknown = sorted(receipts.unknown(found), key=lambda number: (found[number], number))
+    if unknown:
+        raise StagingOlder(
+            f"{system}: CC&B holds {len(unknown)} transmissions under external source {source} that this "
+            f"staging did not send, the first {unknown[0]} of {found[unknown[0]]}: it was restored from a "
+            "backup, or another installation sends under that source",
+            hint="give each installation an external_source of its own; or, when both sources are read up to "
+            f"now (ccbridge status: no error, no lag), {bind_target(system)}; "
+            "receipts that CC&B holds are not sent again",
+        )
+    last = receipts.last_sent()
+    if last is not None and not sink.holds(*last):
+        raise TargetOlder(
+            f"{system}: CC&B does not hold transmission {last[1]}, which was sent last: it was restored "
+            "from a backup, or is a copy",
+            hint=f"connect to the former database; or, if it was restored, {bind_target(system)}",
+        )
+    return max(found.values(), default=None)
 
 
 def send_in_groups(

@@ -21,6 +21,7 @@ from cdc.changes import TableName
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.change_log import storable_json
+from cdc.staging.leases import Lease
 from mapping_rules import Mapped
 
 RECORD_SCHEMA = {
@@ -123,10 +124,19 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The records of one staging database. Each call is a transaction of its own unless one is open."""
+    """The records of one staging database. Each call is a transaction of its own unless one is open.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    Args:
+        connection: to staging.
+        lease: verified in every transaction that records or settles; None where the caller verifies it, or
+            for a tool that runs alone.
+
+    Raises (any call that writes):
+        LeaseLost: another process is active; nothing was written.
+    """
+
+    def __init__(self, connection: Connection, lease: Lease | None = None) -> None:
+        self._connection, self._lease = connection, lease
 
     def record(self, refused: pl.DataFrame) -> None:
         """Set rows aside (RECORD_SCHEMA); of several rows with one key the latest counts."""
@@ -134,6 +144,7 @@ class DeadLetters:
             return
         safe = storable_json(refused, ("key", "entity_key", "raw"))
         with postgres_errors("staging.dead_letter"), self._connection.transaction():
+            self._verify()
             self._connection.execute(_RECORD, [safe.select(*RECORD_SCHEMA).write_json()])
 
     def supersede(self, system: str, batch_id: int, oldest: datetime, newest: datetime) -> int:
@@ -167,7 +178,10 @@ class DeadLetters:
 
     def resolve(self, identifiers: Sequence[int], resolution: str) -> int:
         """Settle records by number; returns how many were waiting."""
+        if not identifiers:
+            return 0
         with postgres_errors("staging.dead_letter"), self._connection.transaction():
+            self._verify()
             return self._connection.execute(
                 "update staging.dead_letter set resolved_at = now(), resolution = %s "
                 "where resolved_at is null and dead_letter_id = any(%s)",
@@ -217,8 +231,11 @@ class DeadLetters:
                 )
                 wanted = frame.select(pl.col(program.key).cast(pl.String)).unique()
                 settled += keys.join(wanted, on=list(program.key))["_number"].to_list()
-        with postgres_errors("staging.dead_letter"), self._connection.transaction():
-            self.resolve(settled, "delivered")
+        self.resolve(settled, "delivered")
+
+    def _verify(self) -> None:
+        if self._lease is not None:
+            self._lease.verify(self._connection)
 
     def _held(self, sink: str) -> list[tuple[int, str, dict[str, Any], str]]:
         statement = (

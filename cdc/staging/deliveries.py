@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import polars as pl
 from psycopg import sql
 
-from cdc.postgres.connect import Connection, one_statement
+from cdc.postgres.connect import Connection
 from cdc.postgres.copy import copy_frame
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.change_log import storable_json
+from cdc.staging.leases import Lease
 
 _NOT_VOIDED = """
 not exists (select from staging.delivery v where v.sink = d.sink
@@ -38,17 +39,14 @@ order by d.delivery_id
 
 
 def record_deliveries(connection: Connection, deliveries: pl.DataFrame) -> None:
-    """Store what is about to be committed in a target, durably: commits.
+    """Store what is about to be committed in a target; the caller commits before the target does.
 
     Args:
-        connection: to staging, with no transaction open.
+        connection: to staging.
         deliveries: columns of staging.delivery but its number and time; key, before, after as json text.
-
-    Raises:
-        TransientError: not stored; the target must roll back.
     """
     storable = storable_json(deliveries, ("key", "before", "after"))
-    with postgres_errors("staging.delivery"), one_statement(connection), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         copy_frame(cursor, sql.Identifier("staging", "delivery"), storable)
 
 
@@ -62,12 +60,19 @@ def unsettled_deliveries(connection: Connection, sink: str, mark: int) -> list[s
     return [str(row[0]) for row in rows]
 
 
-def void_deliveries(connection: Connection, sink: str, transactions: Sequence[str]) -> int:
+def void_deliveries(
+    connection: Connection, sink: str, transactions: Sequence[str], lease: Lease | None = None
+) -> int:
     """Say of every record of these target transactions that it was never committed; commits.
 
     Returns:
         How many records were voided; 0 when that had been said before.
+
+    Raises:
+        LeaseLost: another process is active; nothing was voided.
     """
     parameters = {"sink": sink, "transactions": list(transactions)}
     with postgres_errors("staging.delivery"), connection.transaction():
+        if lease is not None:
+            lease.verify(connection)
         return connection.execute(_VOID, parameters).rowcount

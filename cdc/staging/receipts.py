@@ -13,7 +13,7 @@ Why it is built so: `docs/decisions/0004-receipts.md`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,18 @@ _THAW = f"""
 update staging.receipt r set state_reason = null
 where r.recharge_id = any(%(keys)s) and r.state = 'built' and r.state_reason = '{_SENDING}'
 """  # noqa: S608 - our own text
+_UNKNOWN = """
+select id from unnest(%(ids)s::text[]) as asked(id)
+where not exists (select from staging.receipt r where r.transmission_id = id)
+    and not exists (select from staging.receipt_history h where h.transmission_id = id)
+"""
+_LAST_SENT = """
+select r.external_source, r.transmission_id from staging.receipt r
+where r.sent_at is not null and not exists (
+    select from staging.upload_tender u where u.tombstone and u.external_source = r.external_source
+        and u.transmission_id = r.transmission_id)
+order by r.sent_at desc limit 1
+"""
 _COLUMNS = ", ".join(f"r.{name}" for name in _TYPES)
 
 
@@ -229,6 +241,22 @@ class Receipts:
         with postgres_errors("staging.receipt"), self._connection.transaction():
             self._verify()
             return self._store(_SENT, transmission.select("recharge_id", "transmission_id", "batch_id"))
+
+    def unknown(self, transmission_ids: Iterable[str]) -> set[str]:
+        """Which transmissions no receipt was ever in."""
+        asked = list(transmission_ids)
+        with postgres_errors("staging.receipt"), self._connection.transaction():
+            found = self._connection.execute(_UNKNOWN, {"ids": asked}, prepare=False).fetchall()
+        return {str(one) for (one,) in found}
+
+    def last_sent(self) -> tuple[str, str] | None:
+        """External source and id of the newest transmission that CC&B must still hold; None if none was sent.
+
+        CC&B removes transmissions when it purges them; the captured tables tell.
+        """
+        with postgres_errors("staging.receipt"), self._connection.transaction():
+            row = self._connection.execute(_LAST_SENT).fetchone()
+        return None if row is None else (str(row[0]), str(row[1]))
 
     def follow(self) -> int:
         """Move the receipts that CC&B has dealt with; returns how many."""

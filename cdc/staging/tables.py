@@ -248,6 +248,39 @@ lease = Table(
     comment="Who is active; a process without the current token can write nothing",
 )
 
+installation = Table(
+    "installation",
+    metadata,
+    column(
+        "installation_id", Uuid, "Tells this staging from others", server_default=text("gen_random_uuid()")
+    ),
+    moment("made_at", "When ccbridge migrate made it", server_default=NOW),
+    PrimaryKeyConstraint("installation_id"),
+    comment="One row: the identity of this staging database, which its targets carry too",
+)
+
+target_binding = Table(
+    "target_binding",
+    metadata,
+    column("sink", Text, "Sink that writes the target"),
+    column("system", Text, "System it writes"),
+    column("identity", JSONB, "What tells the target from others; nothing else is ever written"),
+    column("writes", BigInteger, "Writes with deliveries, the one under way included; the target counts too"),
+    column("delivered_seq", BigInteger, "All staged rows up to this number are delivered, or more"),
+    column(
+        "seen_at",
+        DateTime,
+        "Transmissions up to this time of CC&B's clock were compared with receipts",
+        null=True,
+    ),
+    moment("bound_at", "When the target was bound", server_default=NOW),
+    column("bound_by", Text, "Who bound it", server_default=text("session_user")),
+    column("reason", Text, "Why"),
+    moment("updated_at", "When writes or delivered_seq last moved", server_default=NOW),
+    PrimaryKeyConstraint("sink"),
+    comment="Which database each sink writes, and how far it has; compared with the target before a write",
+)
+
 staged_order = Table(
     "staged_order",
     metadata,

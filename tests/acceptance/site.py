@@ -167,12 +167,28 @@ class Site:
         application.create(self.world.postgres, self.prepaid.name, **passwords)
         if self._staging_server is not self.world.postgres:
             application.create_role(self._staging_server, BRIDGE_USER, CANARIES[BRIDGE_USER])
+        self._create_tender_source()
         statement = sql.SQL("create database {} owner {} template {}").format(
             *map(sql.Identifier, (self.staging_name, BRIDGE_USER, like or "template0"))
         )
         with psycopg.connect(self._staging_server.conninfo(), autocommit=True) as connection:
             connection.execute(statement)
         return self
+
+    def _create_tender_source(self) -> None:
+        """Sites share one CC&B; each uploads under an external source of its own."""
+        self.oracle(
+            "insert into CISADM.CI_TNDR_SRCE (TNDR_SOURCE_CD, TNDR_SRCE_TYPE_FLG, SA_ID, EXT_SOURCE_ID, "
+            "CURRENCY_CD, VERSION) select :code, TNDR_SRCE_TYPE_FLG, SA_ID, :source, CURRENCY_CD, VERSION "
+            "from CISADM.CI_TNDR_SRCE where EXT_SOURCE_ID = 'PREPAID' and not exists "
+            "(select * from CISADM.CI_TNDR_SRCE where EXT_SOURCE_ID = :again)",
+            user="CISADM", code=self.tender_source[:8], source=self.tender_source, again=self.tender_source,
+        )  # fmt: skip
+
+    @property
+    def tender_source(self) -> str:
+        """External source of its payment uploads."""
+        return f"SITE{self.name.upper()}"
 
     @property
     def slot(self) -> str:
@@ -191,6 +207,7 @@ class Site:
             f'slot = "{self.slot}"\norigin = "{self.slot}"\n'
             f'[systems.ccb]\nkind = "oracle"\ndsn = "{self.ccb.tls_dsn}"\nuser = "CCBRIDGE"\n'
             f'poll_interval_ms = 25\nwallet = "{self.world.wallet}"\ntime_zone = "Africa/Douala"\n'
+            f'[payment_upload]\nexternal_source = "{self.tender_source}"\n'
             f'[rules]\npath = "{rules}"\n{RUN_SETTINGS}'
         )
 

@@ -44,6 +44,7 @@ class Delivery:
             open_sink=self.target.sink,
             open_staging=lambda: connect(self.world.settings, application="test deliver"),
             sizes=Run(retry_held_s=1, idle_poll_ms=50), wake=Wake(), state=self.supervisor.state,
+            lease=self.world.lease,
         )  # fmt: skip
         self.supervisor.start("deliver:till", deliver)
 

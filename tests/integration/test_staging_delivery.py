@@ -116,8 +116,9 @@ def delivered(transaction: str, *keys: str, staged_seq: int = 1) -> pl.DataFrame
 def test_deliveries_that_never_happened_are_voided_once(database: str) -> None:
     """After a crash between staging and target: the record stays, and is followed by its end."""
     with staging(database, RULES) as world, connect(world.settings, application="test sink") as session:
-        record_deliveries(session, delivered("100", "a", staged_seq=4))
-        record_deliveries(session, delivered("101", "b", "c", staged_seq=9))
+        with session.transaction():
+            record_deliveries(session, delivered("100", "a", staged_seq=4))
+            record_deliveries(session, delivered("101", "b", "c", staged_seq=9))
         assert unsettled_deliveries(session, "till.upsert", 9) == ["101"]
         assert unsettled_deliveries(session, "till.upsert", 3) == ["100", "101"]
         assert unsettled_deliveries(session, "other.upsert", 0) == []

@@ -22,6 +22,7 @@ from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem
 from cdc.errors import OperatorError, RedoLogTrouble, SourceChanged, read_anew
 from cdc.oracle.errors import oracle_errors
+from cdc.oracle.identity import database_identity
 from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.readers.logminer import dictionary, preflight
 from cdc.readers.logminer.captured import CapturedTables
@@ -36,7 +37,6 @@ from cdc.readers.logminer.snapshot import Snapshot, take_point
 from cdc.readers.logminer.stream import Stream
 from cdc.readers.logminer.window import WindowSize
 
-IDENTITY = "select dbid, resetlogs_change#, to_char(resetlogs_time, 'YYYY-MM-DD HH24:MI:SS') from v$database"
 CURRENT_SCN = "select current_scn from v$database"
 
 log = structlog.get_logger(__name__)
@@ -85,10 +85,8 @@ class LogMinerReader:
 
     def identity(self) -> Mapping[str, str]:
         """DBID and the incarnation: a position means nothing in another one."""
-        with oracle_errors(self.system), self._session.connection.cursor() as cursor:
-            cursor.execute(IDENTITY, fetch_decimals=False)
-            dbid, resetlogs, at = cursor.fetchone()
-        return {"dbid": str(dbid), "resetlogs_change": str(resetlogs), "resetlogs_time": str(at)}
+        with oracle_errors(self.system):
+            return database_identity(self._session.connection)
 
     def describe(self) -> Mapping[TableName, SourceTable]:
         """The captured tables that exist and are visible, without LONG, XML and virtual columns."""

@@ -78,6 +78,21 @@ def _sys_context(args: list[Expr]) -> Expr:
     return derived(sql_types.text(256), run, *args)
 
 
+def _con_id_to_dbid(args: list[Expr]) -> Expr:
+    number = to_number(args[0]).run
+
+    def run(row: Row, env: Env) -> Cell:
+        cell, containers = number(row, env), env.session.database.containers
+        if cell is None:
+            return None
+        asked = cells.decode_integer(cell)
+        if containers.root is None:
+            return cells.encode_number(0)
+        return cells.encode_number(next((one.dbid for one in containers if one.number == asked), 0))
+
+    return derived(NUMBER, run, *args)
+
+
 def _scn_to_timestamp(args: list[Expr]) -> Expr:
     scn = to_number(args[0]).run
 
@@ -193,6 +208,7 @@ def _register() -> None:
         lambda env: cells.encode_number(env.session.storage.next_scn()),
     )
     function("SYS_CONTEXT", 2, 3)(_sys_context)
+    function("CON_ID_TO_DBID", 1)(_con_id_to_dbid)
     function("AT TIME ZONE", 2)(_at_time_zone)
     function("TZ_OFFSET", 1)(_tz_offset)
     function("SCN_TO_TIMESTAMP", 1)(_scn_to_timestamp)

@@ -1,0 +1,123 @@
+"""Which databases the sinks write: shown by `ccbridge targets show` and `check`, bound again by `bind`.
+
+The rule is `cdc.bindings`; a running process asks it before it writes. Read next: `cdc.staging.bindings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cdc.bindings import Bound, Mark, require_same
+from cdc.config import OracleSystem, Settings
+from cdc.errors import CcbridgeError, ConfigurationError, TargetRefused
+from cdc.flows import parts
+from cdc.flows.rule_set import load_rules
+from cdc.flows.upload import require_known
+from cdc.postgres.connect import Connection, connect
+from cdc.postgres.errors import postgres_errors
+from cdc.staging import bindings
+from cdc.staging.desired import high_staged_seq
+from cdc.staging.receipts import Receipts
+
+_APPLICATION = "ccbridge targets"
+_NEWEST_LEASE = "select coalesce(max(token), 0) from staging.lease"
+
+
+def targets(settings: Settings) -> list[dict[str, Any]]:
+    """Each target as staging has it bound, and whether it may be written.
+
+    Returns:
+        system, sink, identity, writes, delivered_seq, bound_at, bound_by, reason of its binding, None before
+        its first use; state: `ok`, or the code of what speaks against it, with error_text and hint.
+    """
+    systems = parts.targets(load_rules(settings))
+    with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
+        stored = {row["system"]: row for row in bindings.listed(staging)}
+    unbound = dict.fromkeys(bindings.COLUMNS)
+    return [{**unbound, **stored.get(name, {"system": name}), **_state(settings, name)} for name in systems]
+
+
+def _state(settings: Settings, system: str) -> dict[str, str | None]:
+    try:
+        look(settings, system)
+    except CcbridgeError as exc:
+        return {"state": exc.code, "error_text": str(exc), "hint": exc.hint}
+    return {"state": "ok", "error_text": None, "hint": None}
+
+
+def look(settings: Settings, system: str) -> None:
+    """Return if a target may be written as it is now; nothing is written.
+
+    Raises:
+        TargetRefused: it may not.
+        CcbridgeError: staging or the target cannot be reached, or used.
+    """
+    target = settings.systems[system]
+    with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
+        if isinstance(target, OracleSystem):
+            sink = parts.upload_sink(settings, system, target)
+            try:
+                with postgres_errors("staging.target_binding"):
+                    bound = bindings.load(staging, sink.name)
+                if bound is not None:
+                    require_same(system, bound, sink.identity())
+                require_known(system, bound, sink, Receipts(staging, settings.payment_upload))
+            finally:
+                sink.close()
+            return
+        upsert = parts.upsert_sink(system, target, fencing_token=0)
+        identity, mark = upsert.look()
+        with postgres_errors("staging.lease"):
+            (token,) = staging.execute(_NEWEST_LEASE).fetchone() or (0,)
+        bindings.judge_target(staging, system, upsert.name, int(str(token)), identity, mark)
+
+
+def bind(settings: Settings, system: str, reason: str) -> str | None:
+    """Have a target written from this staging from now on, whatever either side said before.
+
+    Every row of it is compared with staging again by the next delivery. Put on record with its reason.
+
+    Args:
+        settings: the configuration.
+        system: name of the target.
+        reason: why it is the right one.
+
+    Returns:
+        What spoke against it; None if nothing did.
+
+    Raises:
+        ConfigurationError: no such target.
+        CcbridgeError: staging or the target cannot be reached, or used.
+    """
+    known = parts.targets(load_rules(settings))
+    if system not in known:
+        raise ConfigurationError([f"system {system}: not a target, expected one of {', '.join(known)}"])
+    try:
+        look(settings, system)
+        before = None
+    except TargetRefused as exc:
+        before = f"{exc.code}: {exc}"
+    target = settings.systems[system]
+    with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
+        if isinstance(target, OracleSystem):
+            sink = parts.upload_sink(settings, system, target)
+            try:
+                identity, found = sink.identity(), sink.transmissions(since=None)
+                bound = Bound(identity, 0, 0, max(found.values(), default=None))
+                _store(staging, system, sink.name, bound, reason)
+            finally:
+                sink.close()
+            return before
+        upsert = parts.upsert_sink(system, target, fencing_token=0)
+
+        def store(identity: Mapping[str, str], mark: Mark | None) -> None:
+            _store(staging, system, upsert.name, Bound(identity, mark.writes if mark else 0, 0), reason)
+
+        upsert.bind(bindings.installation(staging), high_staged_seq(staging), store)
+    return before
+
+
+def _store(staging: Connection, system: str, sink: str, bound: Bound, reason: str) -> None:
+    with postgres_errors("staging.target_binding"), staging.transaction():
+        bindings.bind(staging, system, sink, bound, reason)

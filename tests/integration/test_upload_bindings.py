@@ -1,0 +1,269 @@
+"""Recharges go to the CC&B that staging is bound to, and none that was sent before a restore goes again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+
+import mapping_rules
+from cdc.config import OracleSystem, PaymentUpload, Run, Settings
+from cdc.errors import SourceChanged
+from cdc.flows import targets
+from cdc.flows.sources_found import SourcesFound
+from cdc.flows.state import FlowState
+from cdc.flows.supervision import Supervisor
+from cdc.flows.upload import Upload
+from cdc.flows.wake import Wake
+from cdc.postgres.connect import Connection, connect
+from cdc.staging.leases import Lease
+from cdc.staging.migrate import migrate
+from cdc.staging.receipts import Receipts
+from sandbox.world import World
+from sinks.ccb_payment_upload import PaymentUploadSink
+from tests.unit.staging.world import settings_of
+
+RULES = mapping_rules.load("ccb_prepaid")
+[PROGRAM] = mapping_rules.compile_outbound(RULES, "ccb")
+UPLOADED = ("CI_PAY_TNDR_ST", "CI_TNDR_CTL_ST", "CI_DEP_CTL_ST")
+STAGED = ("receipt", "receipt_history", "recharge", "upload_tender", "checkpoint", "target_binding",
+          "operator_action")  # fmt: skip
+
+
+@dataclass
+class Site:
+    """Staging with recharges, and the upload flow into CC&B."""
+
+    world: World
+    settings: Settings
+    observer: Connection
+    lease: Lease
+    account: str = ""
+    sinks: list[PaymentUploadSink] = field(default_factory=list)
+
+    @property
+    def ccb(self) -> OracleSystem:
+        found = self.settings.systems["ccb"]
+        assert isinstance(found, OracleSystem)
+        return found
+
+    def recharge(self, key: str) -> None:
+        """Stage a completed recharge, with the next number."""
+        self.observer.execute(
+            "insert into staging.recharge (recharge_id, account_id, amount, currency, channel, tender_type, "
+            "status, recharged_at, source_system, source_position, source_ordinal, operation, committed_at, "
+            "staged_seq, tombstone) values (%s, %s, 1500, 'XAF', 'ussd', 'cash', 'completed', now(), "
+            "'prepaid', 1, 0, 'c', now(), nextval('staging.staged_seq'), false)",
+            [key, self.account],
+        )
+
+    def oracle(self, statement: str) -> list[Any]:
+        with self.world.ccb.connect("CISADM") as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            rows = list(cursor.fetchall()) if cursor.description else []
+            connection.commit()
+            return rows
+
+    def uploaded(self) -> list[str]:
+        """Receipts in CC&B's upload tables, each as often as it is there."""
+        rows = self.oracle("select EXT_REFERENCE_ID from CISADM.CI_PAY_TNDR_ST order by 1")
+        return [str(key).rstrip() for (key,) in rows]
+
+    def states(self) -> dict[str, str]:
+        rows = self.observer.execute("select recharge_id, state from staging.receipt").fetchall()
+        return {str(key): str(state) for key, state in rows}
+
+    def copied(self) -> list[tuple[str, list[Any]]]:
+        """A backup of staging."""
+        return [(name, self.observer.execute(f"table staging.{name}").fetchall()) for name in STAGED]
+
+    def restore(self, backup: list[tuple[str, list[Any]]]) -> None:
+        """Staging as it was then; of JSON columns only bindings are needed."""
+        for name, rows in backup:
+            self.observer.execute(f"delete from staging.{name}")
+            for row in rows:
+                values = [psycopg.types.json.Jsonb(v) if isinstance(v, dict) else v for v in row]
+                self.observer.execute(
+                    f"insert into staging.{name} overriding system value values "
+                    f"({', '.join(['%s'] * len(values))})",
+                    values,
+                )
+
+    @contextmanager
+    def running(self, found: SourcesFound | None = None) -> Iterator[Running]:
+        stop = threading.Event()
+        supervisor = Supervisor(stop, FlowState())
+        upload = self.settings.payment_upload
+
+        def open_sink() -> PaymentUploadSink:
+            self.sinks.append(PaymentUploadSink("ccb", self.ccb, upload))
+            return self.sinks[-1]
+
+        flow = Upload(
+            system="ccb", program=PROGRAM, sources=[], open_sink=open_sink,
+            open_staging=lambda: connect(self.settings.staging, application="test upload"),
+            open_receipts=lambda staging: Receipts(staging, upload, self.lease),
+            sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=supervisor.state,
+            lease=self.lease, sources_found=found or SourcesFound(),
+        )  # fmt: skip
+        supervisor.start("deliver:ccb", flow)
+        try:
+            yield Running(supervisor)
+        finally:
+            stop.set()
+            supervisor.join()
+
+    def sent(self, *keys: str) -> None:
+        """Run until these receipts are sent."""
+        with self.running() as running:
+            running.wait(lambda: all(self.states().get(key) == "sent" for key in keys), f"receipts {keys}")
+
+    def refused(self) -> str:
+        """Run until the flow is refused; the code. Nothing was put into CC&B."""
+        before = self.uploaded()
+        with self.running() as running:
+            running.wait(lambda: running.figures["status"] == "waiting", "a refusal")
+            assert "ccbridge targets bind ccb" in running.figures["hint"]
+            code = str(running.figures["error_code"])
+        assert self.uploaded() == before
+        return code
+
+
+@dataclass
+class Running:
+    supervisor: Supervisor
+
+    @property
+    def figures(self) -> dict[str, str]:
+        return (self.supervisor.state.rows() or [{"status": ""}])[0]
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: {self.supervisor.state.rows()}"
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Site]:
+    with World(persons=20, seed=7) as world:
+        staging = settings_of(world.postgres.create_database("uploads"))
+        ccb = OracleSystem(
+            kind="oracle", dsn=world.ccb.dsn, user="CCBRIDGE", password=world.ccb.passwords["CCBRIDGE"],
+            insecure=True,
+        )  # fmt: skip
+        settings = Settings(staging=staging, systems={"ccb": ccb}, payment_upload=PaymentUpload())
+        migrate(staging, RULES)
+        lease = Lease(staging, "replication", "test", 600)
+        lease.acquire()
+        with connect(staging, application="observer", autocommit=True) as observer:
+            site = Site(world, settings, observer, lease)
+            [(account,)] = site.oracle("select min(ACCT_ID) from CISADM.CI_SA where SA_TYPE_CD = 'PPD'")
+            site.account = str(account)
+            yield site
+        lease.close()
+
+
+@pytest.fixture
+def site(made: Site) -> Iterator[Site]:
+    """One recharge sent."""
+    for name in STAGED:
+        made.observer.execute(f"delete from staging.{name}")
+    made.recharge("r1")
+    made.sent("r1")
+    assert made.uploaded() == ["r1"]
+    yield made
+    for table in UPLOADED:
+        made.oracle(f"delete from CISADM.{table}")
+
+
+@pytest.mark.parametrize("part", ["dbid", "resetlogs_change", "container_dbid"])
+def test_recharges_are_not_sent_to_another_ccb(site: Site, part: str) -> None:
+    """Another database, incarnation, or pluggable database; sent once it is right again."""
+    other = "update staging.target_binding set identity = jsonb_set(identity, array[%s], %s)"
+    ((identity,),) = site.observer.execute("select identity from staging.target_binding").fetchall()
+    assert isinstance(identity, dict)
+    site.observer.execute(other, [part, psycopg.types.json.Jsonb("1")])
+    site.recharge("r2")
+    assert site.refused() == "CDC-204"
+    assert "r2" not in site.states()
+    site.observer.execute(other, [part, psycopg.types.json.Jsonb(identity[part])])
+    site.sent("r2")
+    assert site.uploaded() == ["r1", "r2"]
+
+
+def test_a_session_that_leads_to_another_ccb_sends_nothing(site: Site) -> None:
+    """The address was moved while the flow ran: the new session finds out before it writes."""
+    with site.running() as running:
+        running.wait(lambda: running.figures["status"] == "running", "the flow")
+        site.observer.execute(
+            "update staging.target_binding set identity = jsonb_set(identity, '{dbid}', '\"1\"')"
+        )
+        with site.world.ccb.connect("SYSTEM") as system, system.cursor() as cursor:
+            sessions = "select sid, serial# from v$session where module = 'ccbridge sink ccb'"
+            for sid, serial in cursor.execute(sessions).fetchall():
+                cursor.execute(f"alter system kill session '{sid},{serial}' immediate")
+        site.recharge("r2")
+        running.wait(lambda: running.figures["error_code"] == "CDC-204", "a refusal")
+    assert site.uploaded() == ["r1"]
+
+
+def test_nothing_is_sent_to_a_system_whose_capture_was_refused(site: Site) -> None:
+    """The capture knows the database better: it has positions in it."""
+    found = SourcesFound(["ccb"])
+    site.recharge("r2")
+    with site.running(found) as running:
+        found.refuse("ccb", SourceChanged("dbid was 1, is 2", hint="connect there", changed=["dbid"]))
+        running.wait(lambda: running.figures["error_code"] == "CDC-203", "a refusal")
+        assert running.figures["hint"] == "connect there"
+    assert site.uploaded() == ["r1"]
+
+
+def test_what_a_restored_staging_forgot_is_not_sent_again(site: Site) -> None:
+    """Recognised before anything is sent; once bound, what CC&B holds is adopted and the rest is sent."""
+    backup = site.copied()
+    site.recharge("r2")
+    site.sent("r2")
+    site.restore(backup)
+    site.recharge("r2")  # its source is read again
+    site.recharge("r3")
+    assert site.refused() == "CDC-206"
+    assert "CDC-206" in (targets.bind(site.settings, "ccb", "restored on Sunday") or "")
+    site.sent("r2", "r3")
+    assert site.uploaded() == ["r1", "r2", "r3"]
+    site.sent("r3")
+    (action,) = site.observer.execute(
+        "select action, object, detail ->> 'reason' from staging.operator_action "
+        "where detail ->> 'reason' <> 'first use'"
+    ).fetchall()
+    assert action == ("bind target", "ccb.payment_upload", "restored on Sunday")
+
+
+def test_a_new_staging_does_not_send_what_another_one_has_sent(site: Site) -> None:
+    """A second installation under the same external source."""
+    for name in STAGED:
+        site.observer.execute(f"delete from staging.{name}")
+    site.recharge("x1")
+    assert site.refused() == "CDC-206"
+
+
+def test_a_ccb_that_lacks_what_was_sent_last_gets_nothing(site: Site) -> None:
+    """Restored, or a copy: unless the captured tables say that CC&B has purged it."""
+    for table in UPLOADED:
+        site.oracle(f"delete from CISADM.{table}")
+    site.recharge("r2")
+    assert site.refused() == "CDC-207"
+    site.observer.execute(
+        "insert into staging.upload_tender (external_source, transmission_id, batch_id, external_reference, "
+        "source_system, source_position, source_ordinal, operation, committed_at, staged_seq, tombstone) "
+        "select external_source, transmission_id, batch_id, recharge_id, 'ccb', 1, 0, 'd', now(), "
+        "nextval('staging.staged_seq'), true from staging.receipt where recharge_id = 'r1'"
+    )
+    site.sent("r2")
+    assert site.uploaded() == ["r2"]
