@@ -91,7 +91,7 @@ def contents(observer: Connection) -> dict[str, Any]:
         "and relname <> 'lease'"
     ).fetchall()
     return {
-        str(name): observer.execute(f'select * from staging."{name}" order by 1').fetchall()
+        str(name): sorted(map(repr, observer.execute(f'table staging."{name}"').fetchall()))
         for (name,) in tables
     }
 

@@ -14,6 +14,7 @@ from cdc.cli.main import app
 BY_HAND = {
     *("--help", "--version", "--force", "--system", "--user", "--pdb", "--rds", "--inside-pdb"),
     *("--scratch", "--scratch-dsn", "--password-file", "--file", "--statements", "--watch", "--timeout"),
+    "--reason",
 }
 """Given each time on purpose, as those of one run of `grants` or `probe`: no environment variable needed."""
 
