@@ -23,6 +23,8 @@ import psycopg
 from psycopg import sql
 
 from cdc.staging.desired import high_staged_seq
+from sandbox.ccb.database import SUSPENSE_AGREEMENT
+from sandbox.ccb.schema import tables
 from sandbox.postgres import PostgresServer
 from sandbox.prepaid import application
 from sandbox.prepaid.application import APPLICATION_USER, BRIDGE_USER, PrepaidDatabase
@@ -177,18 +179,21 @@ class Site:
 
     def _create_tender_source(self) -> None:
         """Sites share one CC&B; each uploads under an external source of its own."""
-        self.oracle(
-            "insert into CISADM.CI_TNDR_SRCE (TNDR_SOURCE_CD, TNDR_SRCE_TYPE_FLG, SA_ID, EXT_SOURCE_ID, "
-            "CURRENCY_CD, VERSION) select :code, TNDR_SRCE_TYPE_FLG, SA_ID, :source, CURRENCY_CD, VERSION "
-            "from CISADM.CI_TNDR_SRCE where EXT_SOURCE_ID = 'PREPAID' and not exists "
-            "(select * from CISADM.CI_TNDR_SRCE where EXT_SOURCE_ID = :again)",
-            user="CISADM", code=self.tender_source[:8], source=self.tender_source, again=self.tender_source,
-        )  # fmt: skip
+        with self.connected("CISADM") as connection, connection.cursor() as cursor:
+            known = "select count(*) from CISADM.CI_TNDR_SRCE where EXT_SOURCE_ID = :1"
+            (count,) = cursor.execute(known, [self.tender_source]).fetchone()
+            if not count:
+                statement = tables()["CI_TNDR_SRCE"].insert_statement(
+                    ("TNDR_SOURCE_CD", "TNDR_SRCE_TYPE_FLG", "SA_ID", "EXT_SOURCE_ID"), CURRENCY_CD="XAF"
+                )
+                row = (self.tender_source[:8], "LOCK", SUSPENSE_AGREEMENT, self.tender_source)
+                cursor.execute(statement, row)
+            connection.commit()
 
     @property
     def tender_source(self) -> str:
         """External source of its payment uploads."""
-        return f"SITE{self.name.upper()}"
+        return f"S{self.name.upper()}"
 
     @property
     def slot(self) -> str:
