@@ -25,7 +25,7 @@ from cdc.staging.migrate import migrate
 from cdc.staging.receipts import RECEIPT_SCHEMA, Receipts
 from sinks.upsert import HELD_SCHEMA
 from tests.integration.test_staging_delivery import delivered
-from tests.unit.staging.world import settings_of
+from tests.support.migrated import settings_of
 
 RULES = mapping_rules.load("ccb_prepaid")
 [PROGRAM] = mapping_rules.compile_outbound(RULES, "ccb")

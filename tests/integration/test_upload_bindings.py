@@ -27,7 +27,7 @@ from cdc.staging.migrate import migrate
 from cdc.staging.receipts import Receipts
 from sandbox.world import World
 from sinks.ccb_payment_upload import PaymentUploadSink
-from tests.unit.staging.world import settings_of
+from tests.support.migrated import settings_of
 
 RULES = mapping_rules.load("ccb_prepaid")
 [PROGRAM] = mapping_rules.compile_outbound(RULES, "ccb")
