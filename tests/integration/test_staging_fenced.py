@@ -21,11 +21,10 @@ from cdc.staging.bindings import TargetBinding
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.deliveries import void_deliveries
 from cdc.staging.leases import Lease
-from cdc.staging.migrate import migrate
 from cdc.staging.receipts import RECEIPT_SCHEMA, Receipts
 from sinks.upsert import HELD_SCHEMA
 from tests.integration.test_staging_delivery import delivered
-from tests.support.migrated import settings_of
+from tests.support.migrated import migrated
 
 RULES = mapping_rules.load("ccb_prepaid")
 [PROGRAM] = mapping_rules.compile_outbound(RULES, "ccb")
@@ -98,8 +97,7 @@ def contents(observer: Connection) -> dict[str, Any]:
 
 def test_a_former_holder_writes_nothing_that_a_delivery_or_an_upload_writes(database: str) -> None:
     """Each write verifies the lease in its own transaction: the new holder's rows stay as they are."""
-    settings = settings_of(database)
-    migrate(settings, RULES)
+    settings = migrated(database, RULES)
     former, later = Lease(settings, "replication", "former", 15), Lease(settings, "replication", "later", 15)
     former.acquire()
     with connect(settings, application="observer", autocommit=True) as observer:
