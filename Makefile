@@ -9,7 +9,7 @@ PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-all dev format lint types imports check bench lock docs clean
+.PHONY: help demo test test-all mutants dev format lint types imports check bench lock docs clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(STAMP) lint types imports ## what CI runs: checks and all tests but the 
 
 test-all: $(STAMP) ## every test, the slow ones too
 	$(BIN)/python -m pytest $(PARALLEL)
+
+mutants: $(STAMP) ## break each guard of the product and see that a test notices
+	$(BIN)/python -m tests.mutants --jobs 2
 
 format: $(STAMP) ## format the code
 	$(BIN)/ruff format .
