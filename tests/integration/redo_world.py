@@ -49,6 +49,8 @@ OWNER, SYSTEM = "HIST", "bill"
 TABLES = (ACCT, ITEM)
 DEADLINE_S = 60.0
 RENEW_S = 4.0
+HELD_S = 2.5
+"""No redo stays in a log buffer for more than three seconds, so none is held back for longer."""
 FAILING = frozenset({1, 12899})
 COLUMNS_CHANGED = "CDC-103"
 MOST_EXTRA = 2
@@ -251,11 +253,11 @@ class Play:
             self.resume = dict(batch.resume)
         self.stager.snapshot_completed()
 
-    def _read(self, step: Step) -> None:
-        """Look for changes a few times and stage what comes."""
+    def _read(self, step: Step, *, within_s: float = DEADLINE_S) -> None:
+        """Look for changes a few times, and not longer than that, and stage what comes."""
         self._snapshot(step)
-        looks = itertools.count()
-        self._stage(lambda: next(looks) >= step.number)
+        looks, is_late = itertools.count(), self._later(within_s)
+        self._stage(lambda: next(looks) >= step.number or is_late())
 
     def _lose(self, step: Step) -> None:
         """Read and crash before anything is staged."""
@@ -350,7 +352,7 @@ class Play:
         self.pairs.append(self.model.log[-2])
         self.world.call("share_commits(times => 0)")
         if step.number:
-            self._read(Step("read", number=step.number))
+            self._read(Step("read", number=step.number), within_s=HELD_S)
             self.world.call("flush")
 
     def _kill(self, step: Step) -> None:
