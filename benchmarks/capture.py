@@ -18,6 +18,7 @@ import psycopg
 
 from cdc.changes import TableName
 from cdc.config import PostgresSystem
+from cdc.flows.replicate import rest_collector
 from cdc.positions import Lsn
 from cdc.readers.pgoutput import PgoutputReader
 from sandbox.postgres import PostgresServer
@@ -106,6 +107,7 @@ def _pg_recvlogical(server: PostgresServer, end: Lsn) -> float:
 def _reader(settings: PostgresSystem, start: Lsn, rows: int) -> tuple[float, float, int]:
     reader = PgoutputReader("prepaid", settings, [TableName("public", "recharge")])
     seen = batches = 0
+    rest_collector()  # as `ccbridge run` does
     started, cpu = time.perf_counter(), time.process_time()
     stream = reader.read({"lsn": start.text}, max_changes=20_000, stop=lambda: seen >= rows)
     try:

@@ -23,6 +23,7 @@ from benchmarks import bridge
 from benchmarks.cpu import CpuMeter
 from cdc.changes import TableName
 from cdc.config import OracleSystem
+from cdc.flows.replicate import rest_collector
 from cdc.readers.logminer import LogMinerReader
 from sandbox.ccb.database import APPLICATION_USER, CcbDatabase, create
 from sandbox.ccb.schema import OWNER, tables
@@ -139,6 +140,7 @@ def _reader(made: Site, changes: int) -> Iterator[dict[str, Any]]:
     )  # fmt: skip
     reader = LogMinerReader("ccb", settings, [TABLE])
     seen = 0
+    rest_collector()  # as `ccbridge run` does
     meter = CpuMeter({"oracle_stand_in": made.oracle.pid or 0})
     started, cpu = time.perf_counter(), time.process_time()
     stream = reader.read(resume, max_changes=20_000, stop=lambda: seen >= changes)

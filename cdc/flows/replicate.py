@@ -17,17 +17,19 @@ from cdc.config import Settings
 from cdc.errors import LeaseLost, TransientError
 from cdc.flows import parts
 from cdc.flows.preflight import require
+from cdc.flows.publishing import Publisher
 from cdc.flows.rule_set import load_rules
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Supervisor, pause_s
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection, connect
-from cdc.staging.flow_states import publish
 from cdc.staging.leases import Lease
 
 LEASE = "replication"
 _HEARTBEAT_S = 0.5
+COLLECT_AFTER = 50_000
+"""Objects made and kept until Python looks for rings among them; a batch keeps some hundred thousand."""
 
 
 def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) -> None:
@@ -52,7 +54,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
         context = parts.Context(
             settings, rule_set, lease, run_id, state, Wake(), SourcesFound(parts.sources(rule_set))
         )
-        gc.freeze()  # modules and rules stay: looking through them again and again is time of every flow
+        rest_collector()
         for name, work in parts.flows(context):
             supervisor.start(name, work)
         try:
@@ -65,6 +67,15 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
         logger.info("replication_stopped")
     finally:
         lease.close()
+
+
+def rest_collector() -> None:
+    """Let Python look for unreachable rings less often: rows make none, and looking is time of every flow.
+
+    Modules and rules stay: they are left out for good.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
 def _became_active(lease: Lease, stop: threading.Event) -> bool:
@@ -95,8 +106,9 @@ def _keep_alive(
     supervisor: Supervisor,
     stop: threading.Event,
 ) -> None:
-    """Renew the lease and publish what the flows do, twice a second; ends when all flows ended."""
+    """Renew the lease and publish what the flows do, looked at twice a second; ends when all flows ended."""
     connection: Connection | None = None
+    publisher = Publisher(run_id, state)
     missed = False
     try:
         while not stop.wait(_HEARTBEAT_S) and supervisor.alive():
@@ -105,7 +117,7 @@ def _keep_alive(
                 if connection is None:
                     connection = connect(settings.staging, application="ccbridge status", autocommit=True)
                 supervisor.watch()
-                publish(connection, run_id, state.rows())
+                publisher.publish_news(connection)
                 missed = False
             except TransientError as exc:
                 # the flows meet the same fault and retry; without renewal another process takes over
@@ -125,7 +137,7 @@ def _publish(settings: Settings, lease: Lease, run_id: uuid.UUID, state: FlowSta
     try:
         lease.renew()
         with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
-            publish(connection, run_id, state.rows())
+            Publisher(run_id, state).publish_news(connection)
     except LeaseLost:
         pass
     except TransientError as exc:

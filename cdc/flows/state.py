@@ -1,6 +1,6 @@
 """What the flows of this process are doing, for `status`, the demo and metrics.
 
-Flows report into memory; `cdc.flows.replicate` writes it to `staging.flow_state` twice a second.
+Flows report into memory; `cdc.flows.publishing` writes it to `staging.flow_state`.
 """
 
 from __future__ import annotations

@@ -329,7 +329,7 @@ def _options() -> Iterator[str]:
 def _log_row(row: tuple[object, ...]) -> LogRow:
     """A fetched row; XID and PXID are RAW."""
     values = list(row)
-    for place in (2, 18):
-        value = values[place]
-        values[place] = value.hex() if isinstance(value, bytes) else ""
+    xid, pxid = values[2], values[18]
+    values[2] = xid.hex() if isinstance(xid, bytes) else ""
+    values[18] = values[2] if pxid == xid else pxid.hex() if isinstance(pxid, bytes) else ""
     return LogRow._make(values)

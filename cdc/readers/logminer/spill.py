@@ -108,8 +108,14 @@ class SpillFile:
                 file.write(places.tobytes())
                 self._live += segment.live
 
-    def marked(self) -> Iterator[Marked]:
+    def kept(self) -> Iterator[Kept]:
         """Rows that were not undone, in order; one segment is in memory at a time."""
+        for segment in self.segments:
+            if segment.live:
+                yield from self._read(segment).kept()
+
+    def marked(self) -> Iterator[Marked]:
+        """The same with their marks."""
         for segment in self.segments:
             if segment.live:
                 yield from self._read(segment).marked()

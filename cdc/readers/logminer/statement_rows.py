@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdc.changes import TableName
-from cdc.readers.logminer.rows import Code, LogRow, has_no_row_id
+from cdc.readers.logminer.rows import NO_ROW, Code, LogRow, has_no_row_id
 from cdc.readers.logminer.undo import ANY, DATA, ONLY_LOBS, fits_statement
 
 _NO_LOB = DATA | {Code.INTERNAL, Code.UNSUPPORTED}
@@ -70,10 +70,12 @@ class Statements:
     def mark(self, table: TableName, row: LogRow) -> int:
         """What the next row is marked with, 0 for a statement of its own."""
         code, row_id = row.operation_code, row.row_id
+        if code in DATA and not self.open and row_id and not row_id.endswith(NO_ROW):
+            return 0  # most rows
         if code not in _NO_LOB:
             return self._lob(table, row).mark
         if not has_no_row_id(row_id):
-            return self._end(table, code, row_id) if self.open else 0
+            return self._end(table, code, row_id)
         if code in (Code.DELETE, Code.INTERNAL):
             return 0
         statement = self.open.get(table)

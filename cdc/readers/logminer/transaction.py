@@ -81,7 +81,9 @@ class Transaction:
 
     def __iter__(self) -> Iterator[Kept]:
         """Rows that were not undone, in order."""
-        return (kept for kept, _ in self.marked())
+        if self.file is not None:
+            yield from self.file.kept()
+        yield from self._tail.kept()
 
     def marked(self) -> Iterator[Marked]:
         """The same with what tells which of them make one statement, see `RowStack`."""

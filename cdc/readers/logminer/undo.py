@@ -77,6 +77,10 @@ class RowStack:
                 return index
         return None
 
+    def kept(self) -> Iterator[Kept]:
+        """Rows that are there."""
+        return (kept for kept in self.rows if kept is not None and kept[1].operation_code)
+
     def marked(self) -> Iterator[Marked]:
         """Rows that are there, with their marks."""
         for index, kept in enumerate(self.rows):
