@@ -16,11 +16,14 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -33,6 +36,15 @@ ENVIRONMENT_PREFIX = "CCBRIDGE_"
 SECRET_KEYS = ("password", "wallet_password")
 
 
+def _placed(path: Path, info: ValidationInfo) -> Path:
+    """A relative path is meant from the folder of the configuration file: services start in any."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path
+
+
+ConfiguredPath = Annotated[Path, AfterValidator(_placed)]
+
+
 class Section(BaseModel):
     """A table of the TOML file; unknown keys are errors."""
 
@@ -43,7 +55,14 @@ class Secret(Section):
     """A password from the environment or from a file, never from the TOML file of a real site."""
 
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: ConfiguredPath | None = None
+    _section: str = PrivateAttr("systems.<name>")
+
+    @property
+    def password_hint(self) -> str:
+        """How to give the password that is missing."""
+        variable = ENVIRONMENT_PREFIX + self._section.replace(".", "__").upper() + "__PASSWORD"
+        return f"set the environment variable {variable}, or password_file in [{self._section}]"
 
     def secret(self) -> str | None:
         """The password, or None where none is configured (peer or certificate login).
@@ -83,7 +102,7 @@ class PostgresConnection(Secret):
     database: str
     user: str
     sslmode: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
-    sslrootcert: Path | None = None
+    sslrootcert: ConfiguredPath | None = None
     insecure: bool = Field(default=False, description="allow a sslmode below verify-full")
     connect_timeout_s: int = 10
 
@@ -116,11 +135,11 @@ class OracleSystem(Secret):
     user: str
     owner: str = Field(default="CISADM", description="schema owner of the captured tables")
     time_zone: str = Field(default="UTC", description="zone in which the site's DATE columns are meant")
-    wallet: Path | None = Field(default=None, description="directory of ewallet.pem for TCPS")
+    wallet: ConfiguredPath | None = Field(default=None, description="directory of ewallet.pem for TCPS")
     wallet_password: SecretStr | None = Field(
         default=None, description="password of the private key in ewallet.pem"
     )
-    wallet_password_file: Path | None = None
+    wallet_password_file: ConfiguredPath | None = None
     insecure: bool = Field(default=False, description="allow a connection without TLS")
     connect_timeout_s: int = 10
     poll_interval_ms: int = Field(default=500, ge=1, description="pause between two looks at the redo log")
@@ -159,7 +178,7 @@ class OracleSystem(Secret):
     open_transaction_bytes: int = Field(
         default=128 * 2**20, ge=1, description="memory for the rows of all open transactions together"
     )
-    spill_directory: Path | None = Field(
+    spill_directory: ConfiguredPath | None = Field(
         default=None, description="where large and long open transactions are kept, also over restarts"
     )
     open_transaction_write_s: int = Field(
@@ -231,6 +250,16 @@ class Rules(Section):
     """Where the rule set is: the name of a shipped one, or a folder."""
 
     path: str = "ccb_prepaid"
+    _folder: Path = PrivateAttr(Path())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the folder from which a relative path is meant."""
+        self._folder = (context or {}).get("folder", Path())
+
+    @property
+    def folder(self) -> Path:
+        """The rule set's folder, if `path` is not the name of a shipped one."""
+        return self._folder / self.path
 
 
 class PaymentUpload(Section):
@@ -270,6 +299,12 @@ class Settings(Section):
     payment_upload: PaymentUpload = PaymentUpload()
     run: Run = Run()
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Let each section know its name."""
+        self.staging._section = "staging"
+        for name, system in self.systems.items():
+            system._section = f"systems.{name}"
+
     def postgres_systems(self) -> Mapping[str, PostgresSystem]:
         """The PostgreSQL systems by name."""
         return {n: s for n, s in self.systems.items() if isinstance(s, PostgresSystem)}
@@ -307,19 +342,16 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
         path: the TOML file.
         environment: variables that start with CCBRIDGE_ override keys, `__` between levels.
 
+    Relative paths are meant from the folder of the file, those of the environment too.
+
     Raises:
         ConfigurationError: the file is missing, is no TOML, or has faults; all are listed.
     """
     tree = _tree(path)
     in_file = list(_secrets_in_file(path, tree))
-    origins: dict[str, str] = {}
-    for name, value in environment.items():
-        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
-            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-            origins[".".join(keys)] = name
-            _override(tree, keys, value)
+    origins = _overridden(tree, environment)
     try:
-        settings = Settings.model_validate(tree)
+        settings = Settings.model_validate(tree, context={"folder": path.resolve().parent})
     except ValidationError as exc:
         faults = [_fault(path, origins, error) for error in exc.errors()]
         raise ConfigurationError(in_file + faults, hint="ccbridge init writes a commented example") from exc
@@ -331,6 +363,48 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
             faults, hint="correct the file; on a test system insecure = true allows connections without TLS"
         )
     return settings
+
+
+class _RulesOnly(BaseModel):
+    """What the verbs of rules need of a configuration: they run where no database is."""
+
+    rules: Rules = Rules()
+    systems: dict[str, dict[str, Any]] = {}
+
+
+def load_rules_section(
+    path: Path, environment: Mapping[str, str] = os.environ
+) -> tuple[Rules, dict[str, str]]:
+    """Which rule set a configuration names, and the schema owners that it gives by system.
+
+    Nothing else of the file is checked: certificates and passwords may be elsewhere.
+
+    Raises:
+        ConfigurationError: the file is missing, is not TOML, or the section is wrong.
+    """
+    tree = _tree(path)
+    origins = _overridden(tree, environment)
+    try:
+        found = _RulesOnly.model_validate(tree, context={"folder": path.resolve().parent})
+    except ValidationError as exc:
+        raise ConfigurationError([_fault(path, origins, error) for error in exc.errors()]) from exc
+    default = OracleSystem.model_fields["owner"].default
+    return found.rules, {
+        name: str(system.get("owner", default))
+        for name, system in found.systems.items()
+        if system.get("kind") == "oracle"
+    }
+
+
+def _overridden(tree: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Put the environment's values over the file's; returns the variable by key."""
+    origins: dict[str, str] = {}
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
+            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            origins[".".join(keys)] = name
+            _override(tree, keys, value)
+    return origins
 
 
 def _tree(path: Path) -> dict[str, Any]:

@@ -18,7 +18,10 @@ def command(
     log_format: LogFormat = "auto",
     verbose: Verbose = False,
 ) -> None:
-    """Check configuration, rules, databases and grants; print the statement that mends each finding."""
+    """Check all that run needs; print the SQL that fixes each finding.
+
+    Looks at configuration, rules, databases, rights and both schemas; writes nothing.
+    """
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
     from cdc.flows.preflight import missing_log, preflight, refused_targets

@@ -55,7 +55,10 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Run the main job on a sandbox: snapshot, traffic on both sides, then compare both sides."""
+    """Run the main job on a sandbox and compare both sides.
+
+    Snapshot, traffic on both sides, then the comparison; exit code 1 where they differ.
+    """
     try:
         from sandbox.installation import write_environment
         from sandbox.workload.crowd import Crowd

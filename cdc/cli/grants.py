@@ -34,7 +34,10 @@ def command(
     ] = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Print the grants for capture and payment upload of one Oracle system; nothing is executed."""
+    """Print the grants that an Oracle system needs.
+
+    For capture and payment upload, as a script for its DBA; nothing is executed.
+    """
     log.configure()
     settings = configuration.load(config)
     from cdc.flows.grants import grants

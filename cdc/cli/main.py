@@ -20,7 +20,9 @@ app = typer.Typer(
     name="ccbridge",
     help="Replicate between Oracle Utilities CC&B and a prepaid-energy application.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 differences or something waits for a person, 2 usage or configuration, "
+    "3 database unreachable, 4 an operator is needed.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -29,6 +31,12 @@ for verb in (init, check, grants, migrate, run, snapshot, status, demo):
 app.add_typer(rules.app, name="rules")
 app.add_typer(probe.app, name="probe")
 app.add_typer(targets.app, name="targets")
+
+
+@app.command(name="help", hidden=True)
+def show_help(context: typer.Context) -> None:
+    """Show this help, as --help does."""
+    say(context.parent.get_help() if context.parent else "")
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,7 +11,10 @@ from cdc.cli.output import say
 def command(
     config: Config = DEFAULT_CONFIG, log_format: LogFormat = "auto", verbose: Verbose = False
 ) -> None:
-    """Create or upgrade the staging schema; additive for entity tables, never destructive."""
+    """Create or upgrade the staging schema.
+
+    Additive for entity tables, never destructive.
+    """
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
     from cdc.flows.rule_set import load_rules

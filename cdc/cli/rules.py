@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
+from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import Format
+from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import say, show
-from cdc.errors import ExitCode
+from cdc.errors import ExitCode, RuleFaults
+from mapping_rules import RuleSet
 
 app = typer.Typer(help="Check, test and show mapping rules.", no_args_is_help=True)
 
-RulesPath = Annotated[str, typer.Argument(help="A folder, or the name of a shipped rule set.")]
+RulesPath = Annotated[
+    str | None,
+    typer.Argument(
+        help="A folder, or the name of a shipped rule set. [default: rules.path of the configuration; "
+        "ccb_prepaid without a configuration]",
+        show_default=False,
+    ),
+]
+CheckFormat = Annotated[
+    Literal["table", "json", "github"],
+    typer.Option(
+        "--format", help="table; faults as json: one object a line; github: as annotations of a workflow.",
+        envvar="CCBRIDGE_FORMAT",
+    ),
+]  # fmt: skip
 DEFAULT_RULES = "ccb_prepaid"
+_FAULT = re.compile(r"(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+): (?P<text>.*)", re.DOTALL)
 
 
 @app.command()
-def check(rules: RulesPath = DEFAULT_RULES) -> None:
+def check(rules: RulesPath = None, config: Config = DEFAULT_CONFIG, form: CheckFormat = "table") -> None:
     """Report every fault of the rules with file, line and column."""
     log.configure()
-    import mapping_rules
-
-    rule_set = mapping_rules.load(rules)
-    say(
-        f"rules ok: {rule_set.name} entities={len(rule_set.entities)} inbound={len(rule_set.inbound)} "
-        f"outbound={len(rule_set.outbound)} digest={rule_set.digest[:12]}"
-    )
+    with _faults_shown(rules, config, form):
+        rule_set = _load(rules, config)
+    if form == "table":
+        say(
+            f"rules ok: {rule_set.name} entities={len(rule_set.entities)} inbound={len(rule_set.inbound)} "
+            f"outbound={len(rule_set.outbound)} digest={rule_set.digest[:12]}"
+        )
 
 
 @app.command(name="test")
-def run_golden_rows(rules: RulesPath = DEFAULT_RULES) -> None:
+def run_golden_rows(rules: RulesPath = None, config: Config = DEFAULT_CONFIG) -> None:
     """Run the golden rows that lie beside the rules."""
     log.configure()
     import mapping_rules
 
-    results = mapping_rules.run_golden(mapping_rules.load(rules))
+    results = mapping_rules.run_golden(_load(rules, config))
     failed = [result for result in results if result.differences]
     for result in failed:
         say(f"FAILED {result.name}")
@@ -47,10 +68,74 @@ def run_golden_rows(rules: RulesPath = DEFAULT_RULES) -> None:
 
 
 @app.command(name="show")
-def show_lineage(rules: RulesPath = DEFAULT_RULES, form: Format = "table") -> None:
+def show_lineage(
+    rules: RulesPath = None,
+    only: Annotated[
+        str,
+        typer.Option(help="Lines that hold this text: a table, a column, an entity.", envvar="CCBRIDGE_ONLY"),
+    ] = "",
+    config: Config = DEFAULT_CONFIG,
+    form: Format = "table",
+) -> None:
     """Show where each column comes from and where it goes."""
     log.configure()
     import mapping_rules
 
-    rows = mapping_rules.lineage(mapping_rules.load(rules))
+    found = mapping_rules.lineage(_load(rules, config))
+    rows = [row for row in found if only.casefold() in " ".join(map(str, row.values())).casefold()]
     show(rows, ("source", "entity_column", "how", "target"), form=form)
+
+
+def _load(rules: str | None, config: Path) -> RuleSet:
+    """The rule set that is meant; says on standard error which one it is."""
+    import mapping_rules
+
+    path, owners, said = _meant(rules, config)
+    say(f"rules: {path} ({said})", err=True)
+    return mapping_rules.load(path, schemas=owners)
+
+
+def _meant(rules: str | None, config: Path) -> tuple[str | Path, dict[str, str] | None, str]:
+    """What to load, the owners to load it with, and who named it."""
+    from cdc.flows.rule_set import rules_path
+
+    if rules is not None:
+        return rules, None, "as given"
+    if config == DEFAULT_CONFIG and not config.exists():
+        return DEFAULT_RULES, None, "shipped, no configuration here"
+    section, owners = configuration.load_rules_section(config)
+    return rules_path(section), owners, f"rules.path of {config}"
+
+
+@contextmanager
+def _faults_shown(rules: str | None, config: Path, form: str) -> Iterator[None]:
+    """Faults in a form for machines go to standard output, with paths that an editor finds."""
+    try:
+        yield
+    except RuleFaults as exc:
+        if form == "table":
+            raise
+        folder = Path(_meant(rules, config)[0])
+        found = list(_placed(exc.faults, folder))
+        if form == "json":
+            show(found, (), form=form)
+        else:
+            for one in found:
+                say(f"::error file={one['file']},line={one['line']},col={one['column']}::{one['text']}")
+        raise typer.Exit(exc.exit_code) from exc
+
+
+def _placed(faults: Iterable[str], folder: Path) -> Iterator[dict[str, str | int]]:
+    """File (with the rule set's folder), line, column and text of each fault."""
+    for fault in faults:
+        match = _FAULT.fullmatch(fault)
+        file = folder / match["file"] if match else folder
+        if file.is_absolute() and file.is_relative_to(Path.cwd()):
+            file = file.relative_to(Path.cwd())
+        numbers = (int(match["line"]), int(match["column"])) if match else (1, 1)
+        yield {
+            "file": str(file),
+            "line": numbers[0],
+            "column": numbers[1],
+            "text": match["text"] if match else fault,
+        }

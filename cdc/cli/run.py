@@ -14,7 +14,10 @@ from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
 def command(
     config: Config = DEFAULT_CONFIG, log_format: LogFormat = "auto", verbose: Verbose = False
 ) -> None:
-    """Replicate continuously; SIGTERM, SIGHUP or Ctrl-C ends after the current batch."""
+    """Replicate continuously, until SIGTERM, SIGHUP or Ctrl-C.
+
+    Ends after the current batch. A second one on another host waits as stand-by and takes over.
+    """
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
     from cdc.cli.progress import progress_shown

@@ -17,7 +17,10 @@ def command(
     tables: Annotated[list[str], typer.Argument(help="Captured tables, as schema.table or table.")],
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Ask `ccbridge run` to read tables again, stopped ones too; the others flow on meanwhile."""
+    """Read tables of a source again while replication goes on.
+
+    Asks the `ccbridge run` that is active, or the next one; tables that were stopped are taken up again.
+    """
     log.configure()
     settings = configuration.load(config)
     from cdc.flows.table_requests import request_snapshot

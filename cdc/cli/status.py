@@ -21,7 +21,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
-    """Show flows, lag, receipts and dead letters; exit code 1 when something waits for a person."""
+    """Show flows, lag, receipts and dead letters.
+
+    Exit code 1 when something waits for a person.
+    """
     log.configure()
     settings = configuration.load(config)
     from cdc.flows.lag import flows_with_lag

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mapping_rules
-from cdc.config import Settings
+from cdc.config import Rules, Settings
 from mapping_rules import RuleSet
 
 
@@ -14,4 +16,9 @@ def load_rules(settings: Settings) -> RuleSet:
         RuleFaults: every fault, with file, line and column.
     """
     owners = {name: system.owner for name, system in settings.oracle_systems().items()}
-    return mapping_rules.load(settings.rules.path, schemas=owners)
+    return mapping_rules.load(rules_path(settings.rules), schemas=owners)
+
+
+def rules_path(rules: Rules) -> str | Path:
+    """What `mapping_rules.load` takes: the name of a shipped rule set, or a folder."""
+    return rules.path if rules.path in mapping_rules.shipped_sets() else rules.folder

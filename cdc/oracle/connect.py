@@ -54,9 +54,7 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
     subject = f"{settings.user}@{settings.dsn}"
     password = settings.secret()
     if password is None:
-        raise ConfigurationError(
-            [f"{subject}: no password"], hint="set CCBRIDGE_SYSTEMS__<NAME>__PASSWORD, or password_file"
-        )
+        raise ConfigurationError([f"{subject}: no password"], hint=settings.password_hint)
     check_wallet(settings, subject)
     with oracle_errors(subject), login_deadline(settings.connect_timeout_s, subject):
         try:

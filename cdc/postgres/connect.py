@@ -8,6 +8,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from cdc.config import PostgresConnection
+from cdc.errors import LoginRefused
 from cdc.postgres.errors import postgres_errors
 from cdc.postgres.sessions import Holder
 
@@ -78,7 +79,12 @@ def connect(
     subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
     name = application if holder is None else holder.name(application)
     with postgres_errors(subject):
-        connection = psycopg.connect(conninfo(settings, application=name), autocommit=True)
+        try:
+            connection = psycopg.connect(conninfo(settings, application=name), autocommit=True)
+        except psycopg.OperationalError as exc:
+            if settings.secret() is None and "no password supplied" in str(exc):
+                raise LoginRefused(f"{subject}: no password", hint=settings.password_hint) from exc
+            raise
         try:
             connection.execute(_SETTINGS)
             if holder is not None:

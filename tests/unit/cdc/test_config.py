@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.config import load
+from cdc.config import load, load_rules_section
 from cdc.errors import ConfigurationError, ExitCode
 from cdc.postgres.connect import conninfo
 
@@ -196,3 +196,46 @@ def test_the_password_of_a_wallet_is_a_secret_like_any_other(tmp_path: Path) -> 
         load(written(tmp_path, text), {})
     file.chmod(0o600)
     assert load(written(tmp_path, text), {}).oracle_systems()["ccb"].wallet_secret() == "from-file"
+
+
+def test_relative_paths_are_meant_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service starts in /: every path of the file, the rule set's too, is found from there."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    for name in ("password", "ca.pem", "wallet"):
+        (tmp_path / "secrets" / name).touch(mode=0o600)
+    text = GOOD.replace(
+        "[systems.ccb]", 'password_file = "secrets/password"\nsslrootcert = "secrets/ca.pem"\n[systems.ccb]'
+    )
+    text += 'wallet = "secrets/wallet"\nspill_directory = "spill"\n[rules]\npath = "my_rules"\n'
+    path = written(tmp_path, text)
+    monkeypatch.chdir(elsewhere)
+    for given in (path, Path("../ccbridge.toml")):
+        settings = load(given, {"CCBRIDGE_STAGING__PASSWORD_FILE": "secrets/password"})
+        prepaid, ccb = settings.postgres_systems()["prepaid"], settings.oracle_systems()["ccb"]
+        found = (prepaid.password_file, settings.staging.password_file, prepaid.sslrootcert, ccb.wallet)
+        assert [one and one.resolve() for one in found] == [
+            tmp_path / "secrets" / name for name in ("password", "password", "ca.pem", "wallet")
+        ]
+        assert ccb.spill_directory == tmp_path / "spill"
+        assert settings.rules.folder == load_rules_section(given, {})[0].folder == tmp_path / "my_rules"
+
+
+def test_a_missing_password_is_asked_for_by_its_variable(tmp_path: Path) -> None:
+    """The name of the variable is that of the section, so nobody has to guess it."""
+    settings = load(written(tmp_path, GOOD), {})
+    assert "CCBRIDGE_STAGING__PASSWORD," in settings.staging.password_hint
+    assert "CCBRIDGE_SYSTEMS__CCB__PASSWORD," in settings.systems["ccb"].password_hint
+    assert "[systems.prepaid]" in settings.systems["prepaid"].password_hint
+
+
+def test_the_rules_section_is_read_without_the_rest(tmp_path: Path) -> None:
+    """Rules are tested where no certificate, password or database is."""
+    text = GOOD + 'owner = "CCB1"\nwallet = "/nowhere"\n[rules]\npath = "/etc/rules"\n'
+    rules, owners = load_rules_section(written(tmp_path, text), {})
+    assert (rules.folder, owners) == (Path("/etc/rules"), {"ccb": "CCB1"})
+    rules, owners = load_rules_section(written(tmp_path, text), {"CCBRIDGE_RULES__PATH": "other"})
+    assert rules.folder == tmp_path / "other"
+    with pytest.raises(ConfigurationError, match=r"rules\.pth: unknown key, did you mean 'path'"):
+        load_rules_section(written(tmp_path, text.replace("path =", "pth =")), {})
