@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -186,6 +187,7 @@ class ChangeBatch:
         definitions: what the reader saw of captured tables for the first time, or changed since; JSON types
             only. Stored with the batch and given back with `resume` as `tables`.
         held_back: what the source waits for meanwhile, if it does.
+        behind: the source has more log already, which was not read yet.
         outdated: captured tables that are read on, and whose older rows have values that no change brings.
     """
 
@@ -199,9 +201,16 @@ class ChangeBatch:
     stopped: Mapping[TableName, OperatorError] = field(default_factory=dict)
     definitions: Mapping[TableName, Mapping[str, Any]] = field(default_factory=dict)
     held_back: OperatorError | None = None
+    behind: bool = False
     outdated: Mapping[TableName, OperatorError] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         """Number of changes over all tables."""
         return sum(len(changes) for changes in self.tables.values())
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """When the source committed the last change, by its clock; None without a change."""
+        last = (changes.frame["committed_at"][-1] for changes in self.tables.values() if len(changes))
+        return max(last, default=None)

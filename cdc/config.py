@@ -290,6 +290,16 @@ class Run(Section):
     )
 
 
+class Status(Section):
+    """From when on `ccbridge status` tells that something waits for a person."""
+
+    lag_alarm_s: int = Field(default=900, ge=1, description="a flow is behind by more than this, seconds")
+    retry_alarm_s: int = Field(default=60, ge=1, description="a flow retries for longer than this, seconds")
+    receipt_alarm_s: int = Field(
+        default=900, ge=1, description="a receipt is not posted for longer than this, seconds"
+    )
+
+
 class Settings(Section):
     """The whole configuration."""
 
@@ -298,6 +308,7 @@ class Settings(Section):
     rules: Rules = Rules()
     payment_upload: PaymentUpload = PaymentUpload()
     run: Run = Run()
+    status: Status = Status()
 
     def model_post_init(self, context: Any, /) -> None:
         """Let each section know its name."""

@@ -100,7 +100,7 @@ class Product:
         with psycopg.connect(self.staging, autocommit=True) as staging:
             high = high_staged_seq(staging)
             marks: dict[str, int] = dict(staging.execute(_MARKS.encode()).fetchall())
-            states = {one["state"]: one["receipts"] for one in overview.receipts(staging)}
+            states = overview.by_state(overview.receipts(staging))
         with psycopg.connect(prepaid) as connection:
             unposted = connection.execute(_UNPOSTED.encode()).fetchone()
         behind = [flow for flow, mark in marks.items() if mark != high]

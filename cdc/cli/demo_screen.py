@@ -15,9 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-import mapping_rules
 from cdc.cli.demo_product import OPEN_RECEIPTS
-from cdc.config import Rules
 from cdc.flows.lag import flows_with_lag
 from cdc.postgres.connect import Connection
 from cdc.staging import overview
@@ -42,7 +40,6 @@ class Screen:
         self._console = Console(stderr=True)
         self._live: Live | None = None
         self._staging: Connection | None = None
-        self._rules = mapping_rules.load(Rules().path)
         self._flows: list[dict[str, Any]] = []
         self._receipts: list[dict[str, Any]] = []
         self._phase, self._last_line = "", 0.0
@@ -90,7 +87,7 @@ class Screen:
         """Look again and show it, with what is waited for."""
         if self._staging is None:
             return
-        self._flows = flows_with_lag(self._staging, self._rules)
+        self._flows = flows_with_lag(self._staging)
         self._receipts = overview.receipts(self._staging)
         summary = self._summary(crowd, waits)
         if self._live is not None:
@@ -106,7 +103,7 @@ class Screen:
             table.add_column(heading, justify="left" if heading in ("flow", "status") else "right")
         for flow in self._flows:
             numbers = (f"{flow[name] or 0:,}" for name in ("rows", "held", "staged_seq"))
-            lag = f"{flow['lag_s']:.1f}" if "lag_s" in flow else ""
+            lag = "" if flow["lag_s"] is None else f"{flow['lag_s']:.1f}"
             table.add_row(flow["flow"], flow["status"], *numbers, lag)
         return table
 
@@ -114,9 +111,9 @@ class Screen:
         if waits:
             return "waiting for " + ", ".join(waits)
         rows = sum(flow["rows"] for flow in self._flows if flow["flow"].startswith("capture:"))
-        states = {receipt["state"]: receipt["receipts"] for receipt in self._receipts}
+        states = overview.by_state(self._receipts)
         done = sum(sum(counts.values()) for counts in crowd.counts.values()) if crowd else 0
-        lag_s = max((flow.get("lag_s", 0.0) for flow in self._flows), default=0.0)
+        lag_s = max((flow["lag_s"] or 0.0 for flow in self._flows), default=0.0)
         parts = [f"{rows:,} rows captured"]
         parts += [f"lag {lag_s:.1f} s", f"{done:,} transactions of traffic"] if crowd else []
         # in the order of a receipt's life

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import typer
@@ -23,12 +24,17 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, form: str
     """Print `rows`; the table shows `columns` in that order, JSON shows every key."""
     if form == "json":
         for row in rows:
-            typer.echo(json.dumps(row, default=str))
+            typer.echo(json.dumps(row, default=_json))
         return
     texts = [[_text(row.get(column)) for column in columns] for row in rows]
     widths = [max([len(c), *(len(t[i]) for t in texts)]) for i, c in enumerate(columns)]
     for line in (list(columns), *texts):
         say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _json(value: object) -> str:
+    """Moments as ISO 8601 writes them; money as text, so that no cent is lost on the way."""
+    return value.isoformat() if isinstance(value, datetime | date) else str(value)
 
 
 def _text(value: object) -> str:

@@ -1,9 +1,8 @@
-"""`ccbridge status`: what each flow does, lag, receipts and rows set aside."""
+"""`ccbridge status`: what each flow does, lag, receipts, dead letters, and what waits for a person."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,76 +12,81 @@ from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import say, show
 from cdc.errors import ExitCode
 
-WORKING = frozenset(("starting", "snapshot", "running", "retrying", "waiting"))
-SILENT = "silent"
-"""Shown for a flow that should work and whose process says nothing any more."""
-
-Rows = Sequence[Mapping[str, Any]]
+if TYPE_CHECKING:
+    from cdc.flows.status import Status
 
 
 def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     """Show flows, lag, receipts and dead letters.
 
-    Exit code 1 when something waits for a person.
+    Exit code 1 when something waits for a person: nothing is active, a flow failed, is silent, has an
+    error that does not pass, retries or is behind for too long, receipts are not posted, rows are dead
+    letters.
     """
     log.configure()
     settings = configuration.load(config)
-    from cdc.flows.lag import flows_with_lag
-    from cdc.flows.rule_set import load_rules
-    from cdc.postgres.connect import connect
-    from cdc.staging import overview
+    from cdc.flows.status import read_status
 
-    with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
-        flows = flows_with_lag(connection, load_rules(settings))
-        receipts, letters = overview.receipts(connection), overview.dead_letters(connection)
-        echoes = overview.echoes(connection)
-    for flow in flows:
-        if flow["status"] in WORKING and flow["reported_s"] > settings.run.lease_ttl_s:
-            flow["status"] = SILENT
+    status = read_status(settings)
     if form == "json":
-        kinds = {"flow": flows, "receipts": receipts, "echoes": echoes, "dead_letters": letters}
-        for kind, rows in kinds.items():
-            show(({"kind": kind, **row} for row in rows), (), form=form)
+        _show_json(status)
     else:
-        _tell(flows, receipts, letters)
-        _tell_echoes(echoes)
-    waiting = letters or any(map(_waits_for_a_person, flows))
-    raise typer.Exit(ExitCode.DIFFERENCES if waiting else ExitCode.DONE)
+        _show_table(status)
+    raise typer.Exit(ExitCode.DIFFERENCES if status.problems else ExitCode.DONE)
 
 
-def _tell_echoes(echoes: Rows) -> None:
-    """What was taken for our own work: a table that nobody expects here was written under our name."""
-    if echoes:
+def _show_json(status: Status) -> None:
+    active = status.active or {"holder": None, "alive": False}
+    kinds = {
+        "replication": [{**active, "lag_s": status.lag_s}],
+        "flow": status.flows,
+        "receipts": status.receipts,
+        "echoes": status.echoes,
+        "dead_letters": status.letters,
+        "note": [{"text": text} for text in status.notes],
+        "problem": [problem._asdict() for problem in status.problems],
+    }
+    for kind, rows in kinds.items():
+        show(({"kind": kind, **row} for row in rows), (), form="json")
+
+
+def _show_table(status: Status) -> None:
+    """Tables of at most 80 columns, then what is said in words."""
+    if status.flows:
+        show(status.flows, ("flow", "status", "at", "rows", "held", "lag_s"), form="table")
+        say()
+        _say_active(status)
+    for flow in status.flows:
+        if flow["waits_for"]:
+            say(f"{flow['flow']}: {flow['status']}: {flow['waits_for']}")
+    if status.receipts:
+        say()
+        show(status.receipts, ("state", "receipts", "amount", "currency", "oldest_s"), form="table")
+    if status.echoes:
+        # a table that nobody expects here was written under our name
         say("\nown writes read back and left out, last 24 h")
-        show(echoes, ("system", "table_name", "suppressed", "last_at"), form="table")
-
-
-def _waits_for_a_person(flow: Mapping[str, Any]) -> bool:
-    """Also while it runs: without a table that it stopped reading."""
-    stopped = flow["status"] in ("failed", SILENT)
-    return stopped or (flow["status"] in ("running", "waiting") and flow["error_code"] is not None)
-
-
-def _tell(flows: Rows, receipts: Rows, letters: Rows) -> None:
-    """Tables of at most 80 columns, what stops a flow, and what to do."""
-    if not flows:
-        say("nothing has run yet")
-    else:
-        # a capture is at a position of its source, a delivery at a number of staging's own
-        at = ({**flow, "at": flow["position"] or flow["staged_seq"]} for flow in flows)
-        show(at, ("flow", "status", "at", "rows", "held", "lag_s"), form="table")
-    for flow in flows:
-        if flow["status"] == SILENT:
-            age = f"{flow['reported_s']:.0f}"
-            say(f"{flow['flow']}: no word for {age} s: is ccbridge run still alive?")
-        if flow["error_code"]:
-            say(f"{flow['flow']}: {flow['error_code']}: {flow['error_text']}")
-            if flow["hint"]:
-                say(f"    {flow['hint']}")
-    if receipts:
+        show(status.echoes, ("system", "table_name", "suppressed", "last_at"), form="table")
+    if status.letters:
         say()
-        show(receipts, ("state", "receipts", "amount", "oldest_s"), form="table")
-    if letters:
+        show(status.letters, ("stage", "system", "rule", "reason_code", "rows", "oldest_s"), form="table")
+    if status.problems or status.notes:
         say()
-        show(letters, ("stage", "system", "rule", "reason_code", "rows", "oldest_s"), form="table")
-        say("keys, reasons and raw rows: staging.dead_letter where resolved_at is null")
+    for note in status.notes:
+        say(note)
+    for problem in status.problems:
+        say(f"{problem.subject}: {problem.text}")
+        for line in problem.hint.splitlines():
+            say(f"    {line}")
+
+
+def _say_active(status: Status) -> None:
+    active = status.active
+    if active is None or not active["alive"]:
+        return
+    parts = [f"active: {active['holder']} since {active['acquired_at']:%Y-%m-%d %H:%M:%S%z}"]
+    parts += [f"release {active['version']}"] if active["version"] else []
+    parts += [f"rules {active['rule_set'][:12]}"] if active["rule_set"] else []
+    say(", ".join(parts))
+    number = active["standbys"]
+    lag = "" if status.lag_s is None else f"; end to end at most {status.lag_s:.1f} s behind"
+    say(f"stand-by: {number or 'none'}{lag}")

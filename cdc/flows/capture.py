@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from cdc import log
 from cdc.changes import ChangeBatch, TableName
@@ -147,6 +148,7 @@ class Capture:
             self.state.progress(
                 flow.name, rows=batch.rows, position=int(batch.position), staged_seq=staged.staged_seq,
                 detail=", ".join(str(t) for t in batch.tables) if status == "snapshot" else "",
+                changed_at=batch.changed_at, current_to=current_to(batch, datetime.now(UTC)),
                 status="snapshot" if status == "snapshot" else "running",
                 error=_stopped(batch, tables.untold if tables is not None else {}) or batch.held_back,
             )  # fmt: skip
@@ -189,6 +191,18 @@ def _alike(error: OperatorError, message: str) -> OperatorError:
     found = OperatorError(message, hint=error.hint)
     found.code = error.code
     return found
+
+
+def current_to(batch: ChangeBatch, now: datetime) -> datetime | None:
+    """Up to when all that the source committed is staged once the batch is; None if it does not tell.
+
+    Args:
+        batch: the batch.
+        now: the time it came.
+    """
+    if batch.changed_at is not None:
+        return batch.changed_at
+    return None if batch.behind else now
 
 
 def refuse_other_source(system: str, stored: Mapping[str, str], found: Mapping[str, str]) -> None:

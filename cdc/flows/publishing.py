@@ -17,8 +17,8 @@ from cdc.staging.flow_states import publish
 REFRESH_S = 2.0
 """How old what is written may be where there is no news: `status` takes long silence for a fault."""
 
-_NO_NEWS = frozenset(("position",))
-"""It moves with the source's log, whether anything was changed or not."""
+_NO_NEWS = frozenset(("position", "current_to"))
+"""They move with the source's log, whether anything was changed or not."""
 
 
 class Publisher:

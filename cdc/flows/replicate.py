@@ -11,13 +11,16 @@ import os
 import socket
 import threading
 import uuid
+from functools import partial
 
-from cdc import log
+from cdc import __version__, log
 from cdc.config import Settings
 from cdc.errors import LeaseLost, TransientError
 from cdc.flows import parts
+from cdc.flows.lag import flows_with_lag
 from cdc.flows.preflight import require
 from cdc.flows.publishing import Publisher
+from cdc.flows.report import Report
 from cdc.flows.rule_set import load_rules
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
@@ -45,7 +48,10 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
     require(settings, rule_set)
     run_id = uuid.uuid4()
     logger = log.get().bind(run_id=str(run_id))
-    lease = Lease(settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s)
+    lease = Lease(
+        settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s,
+        version=__version__, rule_set=rule_set.digest,
+    )  # fmt: skip
     try:
         if not _became_active(lease, stop):
             return
@@ -110,6 +116,7 @@ def _keep_alive(
     connection: Connection | None = None
     publisher = Publisher(run_id, state)
     missed = False
+    report = Report()
     try:
         while not stop.wait(_HEARTBEAT_S) and supervisor.alive():
             try:
@@ -118,6 +125,7 @@ def _keep_alive(
                     connection = connect(settings.staging, application="ccbridge status", autocommit=True)
                 supervisor.watch()
                 publisher.publish_news(connection)
+                report.tell(state.all(), partial(flows_with_lag, connection))
                 missed = False
             except TransientError as exc:
                 # the flows meet the same fault and retry; without renewal another process takes over

@@ -6,7 +6,8 @@ Flows report into memory; `cdc.flows.publishing` writes it to `staging.flow_stat
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cdc.errors import CcbridgeError
@@ -18,7 +19,9 @@ FlowStatus = Literal["starting", "snapshot", "running", "retrying", "waiting", "
 class Figures:
     """The latest word of one flow; `rows` counts since the process started.
 
-    `expected` is what the snapshot under way will read, by the source's own estimate.
+    `expected` is what the snapshot under way will read, by the source's own estimate. `changed_at` is the
+    commit time of the newest change read, `current_to` that up to which all that the source committed is
+    staged; both None where nothing is captured.
     """
 
     flow: str
@@ -32,6 +35,14 @@ class Figures:
     error_code: str | None = None
     error_text: str | None = None
     hint: str | None = None
+    changed_at: datetime | None = None
+    current_to: datetime | None = None
+    status_since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def now(self, status: FlowStatus, **figures: Any) -> Figures:
+        """The same flow with this status and these figures."""
+        since = self.status_since if status == self.status else datetime.now(UTC)
+        return replace(self, status=status, status_since=since, **figures)
 
 
 class FlowState:
@@ -45,8 +56,8 @@ class FlowState:
         """The flow's status changed; an error stays until the flow runs again."""
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
-            self._figures[flow] = replace(
-                figures, status=status,
+            self._figures[flow] = figures.now(
+                status,
                 error_code=error.code if error else None,
                 error_text=str(error) if error else None,
                 hint=error.hint if error else None,
@@ -57,9 +68,7 @@ class FlowState:
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
             if figures.status == "waiting":
-                self._figures[flow] = replace(
-                    figures, status="running", error_code=None, error_text=None, hint=None
-                )
+                self._figures[flow] = figures.now("running", error_code=None, error_text=None, hint=None)
 
     def progress(
         self,
@@ -72,6 +81,8 @@ class FlowState:
         detail: str | None = None,
         status: FlowStatus = "running",
         error: CcbridgeError | None = None,
+        changed_at: datetime | None = None,
+        current_to: datetime | None = None,
     ) -> None:
         """The flow got on: `rows` more, and where it is now; None leaves a figure as it is.
 
@@ -79,8 +90,9 @@ class FlowState:
         """
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
-            self._figures[flow] = replace(
-                figures, status=status, rows=figures.rows + rows,
+            self._figures[flow] = figures.now(
+                status, rows=figures.rows + rows,
+                changed_at=changed_at or figures.changed_at, current_to=current_to or figures.current_to,
                 position=figures.position if position is None else position,
                 staged_seq=figures.staged_seq if staged_seq is None else staged_seq,
                 held=figures.held if held is None else held,
@@ -94,7 +106,7 @@ class FlowState:
         """A snapshot of about so many rows begins; 0 if the source cannot tell."""
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
-            self._figures[flow] = replace(figures, status="snapshot", expected=rows or None)
+            self._figures[flow] = figures.now("snapshot", expected=rows or None)
 
     def all(self) -> list[Figures]:
         """The figures of every flow, by name."""

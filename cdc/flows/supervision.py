@@ -71,6 +71,8 @@ class Flow:
 
     def progressed(self) -> None:
         """The flow got on: the next failure starts with the shortest pause again."""
+        if self.failures:
+            log.get().info("flow_recovered", flow=self.name, failures=self.failures)
         self.failures = 0
 
     def _failed(self, retry: tenacity.RetryCallState) -> None:

@@ -31,7 +31,7 @@ _FOLLOW_KEYS = ", ".join(
 """Rows are found by their keys, so a delivery costs the same however large the tables are, and whatever
 the server knows of them: without statistics it would read a whole table for each key."""
 
-_WITH_STAGED_SEQ = """
+WITH_STAGED_SEQ = """
 select c.relname from pg_class c
 where c.relnamespace = 'staging'::regnamespace and c.relkind = 'r'
     and c.relname not in ('delivery', 'flow_state')
@@ -97,7 +97,7 @@ def newest_staged_seq(connection: Connection) -> Mapping[str, int]:
     with postgres_errors("staging"), one_statement(connection):
         session = _sessions.setdefault(connection, _Session())
         if session.newest is None:
-            session.tables = tuple(str(name) for (name,) in connection.execute(_WITH_STAGED_SEQ))
+            session.tables = tuple(str(name) for (name,) in connection.execute(WITH_STAGED_SEQ))
             session.newest = _newest(session.tables)
         row = connection.execute(session.newest).fetchone() or ()
     return {name: int(str(highest or 0)) for name, highest in zip(session.tables, row, strict=True)}

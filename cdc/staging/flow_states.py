@@ -11,7 +11,7 @@ from cdc.postgres.errors import postgres_errors
 
 _COLUMNS = (
     "flow", "status", "position", "staged_seq", "rows", "held", "detail",
-    "error_code", "error_text", "hint", "run_id",
+    "error_code", "error_text", "hint", "changed_at", "current_to", "status_since", "run_id",
 )  # fmt: skip
 _PUBLISH = f"""
 insert into staging.flow_state ({", ".join(_COLUMNS)}, reported_at)

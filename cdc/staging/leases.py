@@ -25,6 +25,7 @@ from cdc.postgres.sessions import Holder, site_of
 
 _POLL_S = 0.25
 _APPLICATION = "ccbridge lease"
+"""Of every session for a lease; a stand-by's has no token behind it."""
 _MISSED_S = 2.0
 """A holder without its session that did not renew for so long is taken for dead."""
 _PATIENCE = "1s"
@@ -38,11 +39,14 @@ _FREE = """
         where application_name = %(application)s || ' #' || %(site)s || '.' || mine.token))
 """
 _TAKE = f"""
-insert into staging.lease as mine (name, holder, token, acquired_at, renewed_at, expires_at)
-values (%(name)s, %(holder)s, 1, clock_timestamp(), clock_timestamp(), clock_timestamp() + %(ttl)s)
+insert into staging.lease as mine
+    (name, holder, token, acquired_at, renewed_at, expires_at, version, rule_set)
+values (%(name)s, %(holder)s, 1, clock_timestamp(), clock_timestamp(), clock_timestamp() + %(ttl)s,
+    %(version)s, %(rule_set)s)
 on conflict (name) do update set name = excluded.name,
     holder = excluded.holder, token = mine.token + 1, acquired_at = excluded.acquired_at,
-    renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
+    renewed_at = excluded.renewed_at, expires_at = excluded.expires_at,
+    version = excluded.version, rule_set = excluded.rule_set
 where {_FREE}
 returning token
 """  # noqa: S608 - parameters only
@@ -74,10 +78,21 @@ class Lease:
         name: what is leased.
         holder: who asks, for people, for example `host:pid`.
         ttl_s: a lease not renewed for so long may be taken over.
+        version, rule_set: what the process runs, for people.
     """
 
-    def __init__(self, settings: PostgresConnection, name: str, holder: str, ttl_s: float) -> None:
+    def __init__(
+        self,
+        settings: PostgresConnection,
+        name: str,
+        holder: str,
+        ttl_s: float,
+        *,
+        version: str | None = None,
+        rule_set: str | None = None,
+    ) -> None:
         self.name, self.holder, self.ttl_s = name, holder, ttl_s
+        self._runs = {"version": version, "rule_set": rule_set}
         self._settings = settings
         self._subject = f"lease {name}"
         self._token: int | None = None
@@ -188,7 +203,7 @@ class Lease:
             session = self._session()
             parameters = {
                 "name": self.name, "holder": self.holder, "ttl": _interval(self.ttl_s), "site": self._site,
-                "application": _APPLICATION, "missed": _interval(_MISSED_S),
+                "application": _APPLICATION, "missed": _interval(_MISSED_S), **self._runs,
             }  # fmt: skip
             try:
                 left = session.execute(_LEFT_BY, parameters).fetchone()

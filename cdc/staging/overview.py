@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from psycopg import sql
@@ -12,16 +13,27 @@ from psycopg.rows import dict_row
 from cdc.errors import StagingRevision
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
+from cdc.staging.desired import WITH_STAGED_SEQ
 
 _FLOWS = """
-select flow, status, position, staged_seq, rows, held, detail, error_code, error_text, hint,
+select flow, status, position, staged_seq, rows, held, detail, error_code, error_text, hint, run_id,
+       changed_at, greatest(0, extract(epoch from now() - current_to))::float8 as lag_s,
+       extract(epoch from now() - status_since)::float8 as status_s,
        extract(epoch from now() - reported_at)::float8 as reported_s
 from staging.flow_state order by flow
 """
 _RECEIPTS = """
-select state, count(*) as receipts, coalesce(sum(amount), 0) as amount,
-       extract(epoch from now() - min(built_at))::float8 as oldest_s
-from staging.receipt where not tombstone group by state order by state
+select state, count(*) as receipts, coalesce(sum(amount), 0) as amount, currency,
+       case when state <> 'posted' then extract(epoch from now() - min(built_at))::float8 end as oldest_s,
+       max(coalesce(posted_at, accepted_at, sent_at, built_at)) as last_at
+from staging.receipt where not tombstone group by state, currency
+order by array_position(array['built', 'sent', 'accepted', 'posted'], state) nulls last, state, currency
+"""
+_ACTIVE = """
+select holder, acquired_at, version, rule_set, expires_at > clock_timestamp() as alive,
+       (select count(*) from pg_stat_activity
+        where application_name = 'ccbridge lease' and datname = current_database()) as standbys
+from staging.lease where name = %s
 """
 _ECHOES = """
 select system, t.key as table_name, sum((t.value ->> 'suppressed')::bigint)::bigint as suppressed,
@@ -55,9 +67,29 @@ def flows(connection: Connection) -> list[dict[str, Any]]:
     return _rows(connection, _FLOWS)
 
 
+def active(connection: Connection, lease: str) -> dict[str, Any] | None:
+    """Who holds a lease, since when and with which release and rule set; None if nobody ever did.
+
+    `alive` is False once it ended or fell silent, `standbys` are the processes that wait for it.
+    """
+    found = _rows(connection, sql.SQL(_ACTIVE.replace("%s", "{}")).format(sql.Literal(lease)))
+    return found[0] if found else None
+
+
 def receipts(connection: Connection) -> list[dict[str, Any]]:
-    """Receipts by state: number, sum, age of the oldest in seconds."""
+    """Receipts by state and currency, in the order of their life: number, sum, time of the last step.
+
+    `oldest_s` is the age of the oldest in seconds, None for those that are posted.
+    """
     return _rows(connection, _RECEIPTS)
+
+
+def by_state(receipts: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
+    """How many receipts are in each state, over all currencies."""
+    found: Counter[str] = Counter()
+    for one in receipts:
+        found[one["state"]] += one["receipts"]
+    return found
 
 
 def echoes(connection: Connection) -> list[dict[str, Any]]:
@@ -70,19 +102,19 @@ def dead_letters(connection: Connection) -> list[dict[str, Any]]:
     return _rows(connection, _DEAD_LETTERS)
 
 
-def lag_s(connection: Connection, entities: Iterable[str], staged_seq: int) -> float:
-    """Age of the oldest staged change that a sink at `staged_seq` has not delivered; 0 for none.
+def lag_s(connection: Connection, staged_seq: int) -> float:
+    """Age of the oldest staged change that a sink at `staged_seq` has not looked at; 0 for none.
 
-    Args:
-        connection: to staging.
-        entities: the entities that the sink's rules read.
-        staged_seq: the sink's mark.
+    A sink's mark moves over the versions of every entity, also those that its rules do not read.
     """
+    entities = [one["relname"] for one in _rows(connection, WITH_STAGED_SEQ)]
+    if not entities:
+        return 0.0
     oldest = sql.SQL(" union all ").join(
         sql.SQL("select min(committed_at) as at from {} where staged_seq > {}").format(
             sql.Identifier("staging", entity), sql.Literal(staged_seq)
         )
-        for entity in sorted(set(entities))
+        for entity in sorted(entities)
     )
     found = _rows(
         connection,

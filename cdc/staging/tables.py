@@ -244,6 +244,8 @@ lease = Table(
     moment("acquired_at", "When the holder got it"),
     moment("renewed_at", "When the holder last renewed it"),
     moment("expires_at", "When another process may take it over, by this database's clock"),
+    column("version", Text, "Release of ccbridge that the holder runs", null=True),
+    column("rule_set", Text, "Rule set that the holder runs, by its digest", null=True),
     PrimaryKeyConstraint("name"),
     comment="Who is active; a process without the current token can write nothing",
 )
@@ -330,6 +332,13 @@ flow_state = Table(
     column("hint", Text, "What to do about it", null=True),
     column("run_id", Uuid, "The run of ccbridge that reports", null=True),
     moment("reported_at", "When it last reported", server_default=NOW),
+    moment(
+        "current_to",
+        "All that the source had committed by then is staged: now while nothing is left to read",
+        null=True,
+    ),
+    moment("changed_at", "When the source committed the newest change that was read", null=True),
+    moment("status_since", "Since when it has this status", null=True),
     PrimaryKeyConstraint("flow"),
     comment="What each flow said last, for ccbridge status; no part of the record",
 )

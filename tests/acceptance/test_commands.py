@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 from cdc import __version__
+from mapping_rules.load import SHIPPED
 from tests.acceptance.site import Site, eventually
 
 OPTIONS = {
@@ -43,6 +45,23 @@ def test_migrate_twice_changes_nothing_the_second_time(site: Site) -> None:
     assert site.call("check").out == "check ok\n"
 
 
+def _edited_rules_are_only_said(site: Site) -> None:
+    """Monitoring goes on while somebody writes a rule for a table that staging does not have yet."""
+    folder = site.folder / "edited"
+    shutil.copytree(SHIPPED / "ccb_prepaid", folder)
+    former = site.config.read_text()
+    site.config.write_text(site.configuration(rules="edited"))
+    entity = folder / "entities/meter.yaml"
+    entity.write_text("entity: meter\nkey: [meter_id]\ncolumns:\n  meter_id: {type: text}\n")
+    different = site.call("status")
+    assert "the rules on disk are not those that run" in different.out
+    entity.write_text("entity: meter\nkey: [nothing]\n")
+    faulty = site.call("status")
+    assert "the rules on disk have faults" in faulty.out
+    assert (different.code, faulty.code) == (0, 0)
+    site.config.write_text(former)
+
+
 def test_the_shipped_rules_check_test_and_show(site: Site) -> None:
     """The three commands work without any database or configuration."""
     site.config.unlink()
@@ -59,7 +78,9 @@ def test_status_before_during_and_after_a_run(migrated: Site) -> None:
     """What each flow does, on 80 columns and as JSON; a process that is gone is not called running."""
     site = migrated
     before = site.call("status")
-    assert (before.code, before.out) == (0, "nothing has run yet\n")
+    assert (before.code, before.out) == (
+        1, "\nccbridge run: nothing has run yet\n    start it: ccbridge run\n"
+    )  # fmt: skip
     flows = ["capture:ccb", "capture:prepaid", "deliver:ccb", "deliver:prepaid"]
     with site.running() as running:
         site.recharge("status-1")
@@ -70,12 +91,20 @@ def test_status_before_during_and_after_a_run(migrated: Site) -> None:
         assert max(map(len, lines)) <= 80
         assert [line.split()[:2] for line in lines[1:5]] == [[flow, "running"] for flow in flows]
         assert re.search(r"^(built|sent) +1 +1500\.00 ", table.out, re.MULTILINE)
-        assert [row["flow"] for row in rows if row["kind"] == "flow"] == flows
-        assert all(
-            row["lag_s"] is not None for row in rows if row["kind"] == "flow" and "deliver" in row["flow"]
-        )
+        shown = [row for row in rows if row["kind"] == "flow"]
+        assert [row["flow"] for row in shown] == flows
+        assert all(row["lag_s"] is not None and row["lag_s"] < 60 for row in shown)
+        assert shown[0]["changed_at"] is not None
+        assert re.fullmatch(r"[0-9A-F]+/[0-9A-F]+", shown[1]["at"]), "a position as PostgreSQL writes it"
+        (active,) = [row for row in rows if row["kind"] == "replication"]
+        assert (active["alive"], active["version"], active["standbys"]) == (True, __version__, 0)
+        assert active["holder"].endswith(f":{running.process.pid}")
+        assert f"active: {active['holder']} since 20" in table.out
+        assert [row for row in rows if row["kind"] in ("problem", "note")] == []
+        _edited_rules_are_only_said(site)
     after = site.call("status")
-    assert after.code == 0
+    assert after.code == 1
+    assert "ccbridge run: not active; the last one was" in after.out
     assert [line.split()[:2] for line in after.out.splitlines()[1:5]] == [[flow, "stopped"] for flow in flows]
     again = site.start()
     site.wait_until_delivered(again)

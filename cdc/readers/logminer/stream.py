@@ -118,7 +118,7 @@ class Stream:
                 self._recovery.progressed()
                 if output.waiting or time.monotonic() - told_at >= IDLE_BATCH_S:
                     told_at = time.monotonic()
-                    yield from self._flushed(output)
+                    yield from self._flushed(output, behind=self.read_to < state.flushed_scn - 1)
                 self._oldest_open.look(self._session.connection, assembly.open)
                 for gone in missed.look(assembly.open, end, state):
                     assembly.forget(gone)
@@ -133,14 +133,14 @@ class Stream:
             self._idle.look(now)
             if self._idle.held_back is not None and time.monotonic() - told_at >= IDLE_BATCH_S:
                 told_at = time.monotonic()
-                yield from self._flushed(output)
+                yield from self._flushed(output, behind=True)
             if now.flushed_scn != since.flushed_scn:
                 since = now
             state = now
 
-    def _flushed(self, output: Output) -> Iterator[ChangeBatch]:
+    def _flushed(self, output: Output, *, behind: bool) -> Iterator[ChangeBatch]:
         for batch in output.flush(self.read_to, self._session.utc_offset):
-            yield replace(batch, held_back=self._idle.held_back)
+            yield replace(batch, held_back=self._idle.held_back, behind=behind)
 
     def _handed_out(self, committed: Committed) -> None:
         if committed.transaction is not None:

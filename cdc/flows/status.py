@@ -1,0 +1,153 @@
+"""What `ccbridge status` tells: what each flow does, who is active, and what waits for a person.
+
+Everything comes from staging; the rule set on disk is only compared with the one that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from cdc.config import PostgresSystem, Settings
+from cdc.errors import RuleFaults
+from cdc.flows.lag import flows_with_lag
+from cdc.flows.replicate import LEASE
+from cdc.flows.rule_set import load_rules
+from cdc.positions import Lsn
+from cdc.postgres.connect import connect
+from cdc.staging import overview
+
+WORKING = frozenset(("starting", "snapshot", "running", "retrying", "waiting"))
+SILENT = "silent"
+"""Shown for a flow that should work and whose process says nothing any more."""
+START = "start it: ccbridge run"
+_OPEN = ("built", "sent", "accepted")
+_UNPOSTED = {
+    "built": "look whether CC&B can be reached: they could not be sent",
+    "sent": "look whether the payment upload batch of CC&B runs",
+    "accepted": "look whether the payments are frozen and distributed in CC&B",
+}
+
+
+class Problem(NamedTuple):
+    """Something that waits for a person: what it is about, what is known, and what to do."""
+
+    subject: str
+    text: str
+    hint: str
+
+
+@dataclass
+class Status:
+    """All of it; rows have the columns of `cdc.staging.overview`.
+
+    A flow has besides: `at` (its position in the source's own notation, or its number in staging),
+    `waits_for` (in words, None while it works) and `status` SILENT.
+    """
+
+    active: dict[str, Any] | None
+    flows: list[dict[str, Any]]
+    receipts: list[dict[str, Any]]
+    letters: list[dict[str, Any]]
+    echoes: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def lag_s(self) -> float | None:
+        """End to end: the worst capture and the worst delivery together, None while neither is known."""
+        worst = [
+            max(
+                (one["lag_s"] for one in self.flows if one["flow"].startswith(kind) and one["lag_s"]),
+                default=0.0,
+            )
+            for kind in ("capture:", "deliver:")
+        ]
+        known = any(one["lag_s"] is not None for one in self.flows)
+        return sum(worst) if known else None
+
+
+def read_status(settings: Settings) -> Status:
+    """Look into staging.
+
+    Raises:
+        StagingRevision: there is no staging schema of this release.
+        DatabaseUnreachable, LoginRefused: staging cannot be reached.
+    """
+    with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
+        found = Status(
+            overview.active(connection, LEASE), flows_with_lag(connection), overview.receipts(connection),
+            overview.dead_letters(connection), overview.echoes(connection),
+        )  # fmt: skip
+    for flow in found.flows:
+        if flow["status"] in WORKING and flow["reported_s"] > settings.run.lease_ttl_s:
+            flow["status"] = SILENT
+        flow["at"] = _at(flow, settings)
+        flow["waits_for"] = _waits_for(flow)
+    if found.active is not None and found.active["alive"]:
+        found.notes += _rules_differ(settings, found.active["rule_set"])
+    found.problems += judged(found, settings)
+    return found
+
+
+def judged(status: Status, settings: Settings) -> Iterator[Problem]:
+    """What waits for a person."""
+    if status.active is None or not status.flows:
+        yield Problem("ccbridge run", "nothing has run yet", START)
+    elif not status.active["alive"]:
+        yield Problem("ccbridge run", f"not active; the last one was {status.active['holder']}", START)
+    for flow in status.flows:
+        yield from _of_flow(flow, settings)
+    for receipt in status.receipts:
+        age_s = receipt["oldest_s"]
+        if receipt["state"] in _OPEN and age_s is not None and age_s > settings.status.receipt_alarm_s:
+            money = f"{receipt['amount']} {receipt['currency']}"
+            text = f"{receipt['receipts']} receipts for up to {age_s:.0f} s, {money}"
+            yield Problem(f"receipts {receipt['state']}", text, _UNPOSTED[receipt["state"]])
+    if status.letters:
+        rows = sum(letter["rows"] for letter in status.letters)
+        yield Problem("dead letters", f"{rows} rows", "see staging.dead_letter where resolved_at is null")
+
+
+def _of_flow(flow: Mapping[str, Any], settings: Settings) -> Iterator[Problem]:
+    name, status, alarms = flow["flow"], flow["status"], settings.status
+    told = f"{flow['error_code']}: {flow['error_text']}"
+    hint = flow["hint"] or ""
+    if status == SILENT:
+        yield Problem(name, f"no word for {flow['reported_s']:.0f} s: is ccbridge run still alive?", START)
+    if status == "failed":
+        after = "then start ccbridge run again: this flow has ended"
+        yield Problem(name, told, f"{hint}\n{after}" if hint else after)
+    elif flow["error_code"] is not None and status in ("running", "waiting"):
+        yield Problem(name, told, hint)  # also while it runs: without a table that it stopped reading
+    elif status == "retrying" and (flow["status_s"] or 0) > alarms.retry_alarm_s:
+        yield Problem(name, f"retrying for {flow['status_s']:.0f} s: {told}", hint)
+    if status in ("running", "retrying") and (flow["lag_s"] or 0) > alarms.lag_alarm_s:
+        yield Problem(name, f"behind by {flow['lag_s']:.0f} s", "look whether it gets on: run this again")
+
+
+def _waits_for(flow: Mapping[str, Any]) -> str | None:
+    if flow["status"] not in ("waiting", "retrying"):
+        return None
+    return flow["error_text"] or flow["detail"] or None
+
+
+def _at(flow: Mapping[str, Any], settings: Settings) -> str | int | None:
+    """A capture is at a position of its source, a delivery at a number of staging's own."""
+    position = flow["position"]
+    if position is None:
+        return flow["staged_seq"]  # type: ignore[no-any-return]
+    system = settings.systems.get(flow["flow"].partition(":")[2])
+    return Lsn(position).text if isinstance(system, PostgresSystem) else int(position)
+
+
+def _rules_differ(settings: Settings, running: str | None) -> Iterator[str]:
+    """A rule set that is being edited does not concern what runs; it is only said."""
+    try:
+        digest = load_rules(settings).digest
+    except RuleFaults:
+        yield "the rules on disk have faults, those that run are not concerned: ccbridge rules check"
+        return
+    if running is not None and digest != running:
+        yield "the rules on disk are not those that run: ccbridge check, then start ccbridge run again"
