@@ -26,21 +26,31 @@ def auditor(database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         yield connection
 
 
+_COLUMNS = (
+    "person_id, sequence, source_system, source_position, source_ordinal, operation, "
+    "full_name, committed_at, staged_seq, tombstone"
+)
+
+
+def _versions(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """A name that was x in January 2024, y in February, and was deleted in March."""
+    key = "'0123456789', 1, 'ccb', 1, 0, 'u'"
+    for values in (
+        "'x', '2024-01-01', 1, false, 2, '2024-01-01', '2024-02-01'",
+        "'y', '2024-02-01', 2, false, 3, '2024-02-01', '2024-03-01'",
+    ):
+        connection.execute(
+            f"insert into staging.person_name_history ({_COLUMNS}, superseded_seq, valid_from, valid_to) "
+            f"values ({key}, {values})".encode()
+        )
+    connection.execute(
+        f"insert into staging.person_name ({_COLUMNS}) values ({key}, 'y', '2024-03-01', 3, true)".encode()
+    )
+
+
 def test_documented_queries_run_and_know_deleted_rows(auditor: psycopg.Connection[tuple[Any, ...]]) -> None:
     """Each of them; and what was there at a moment is not there before it came or after it was deleted."""
-    common = "'x', 'PRIM', 'ccb', 1, 0, 'u', '2024-01-01+00', now(), null"
-    columns = (
-        "(person_id, sequence, full_name, name_type, source_system, source_position, source_ordinal, operation, "
-        "committed_at, staged_at, rule_set_id, staged_seq, tombstone"
-    )
-    key = "'0123456789', 1"
-    auditor.execute(
-        f"insert into staging.person_name {columns}) values ({key}, "
-        f"{common.replace('2024-01-01', '2024-03-01')}, 3, true);"
-        f"insert into staging.person_name_history {columns}, superseded_seq, valid_from, valid_to) values "
-        f"({key}, {common}, 1, false, 2, '2024-01-01+00', '2024-02-01+00'), "
-        f"({key}, {common.replace(chr(39) + 'x', chr(39) + 'y', 1)}, 2, false, 3, '2024-02-01+00', '2024-03-01+00')".encode()
-    )
+    _versions(auditor)
     for query in QUERIES:
         auditor.execute(query.encode())
     (as_of,) = [query for query in QUERIES if "'infinity'" in query]
