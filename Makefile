@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
 # a worker a core; each begins with a run of neighbours, which share servers, and takes from the other when done.
 # `make test PARALLEL=` is serial
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist worksteal
@@ -18,11 +19,18 @@ $(STAMP): requirements/dev.txt setup.cfg
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@ $(DEMO_STAMP)
+
+$(DEMO_STAMP): requirements/demo.txt setup.cfg
+	@echo "installing what the demo needs into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/demo.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
 dev: $(STAMP) ## make .venv with everything developers need
 
-demo: $(STAMP) ## run the main job on a sandbox; DEMO_SECONDS=20 ends it, DEMO_KEEP=DIR leaves it up
+demo: $(DEMO_STAMP) ## run the main job on a sandbox; DEMO_SECONDS=20 ends it, DEMO_KEEP=DIR leaves it up
 	$(BIN)/ccbridge demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: $(STAMP) lint types imports ## what CI runs: checks and all tests but the slow ones
@@ -53,9 +61,11 @@ check: lint types imports ## all static checks
 bench: $(STAMP) ## measure; one JSON line a figure
 	$(BIN)/python -m benchmarks
 
-lock: $(STAMP) ## renew requirements/dev.txt from setup.cfg
+lock: $(STAMP) ## renew requirements/dev.txt and demo.txt from setup.cfg
 	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --no-header --output-file requirements/dev.txt setup.cfg
+	$(BIN)/pip-compile --quiet --extra sandbox --constraint requirements/dev.txt --strip-extras --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --no-header --output-file requirements/demo.txt setup.cfg
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

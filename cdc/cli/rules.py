@@ -1,4 +1,4 @@
-"""`ccbridge rules`: check, test and show a rule set without touching a database."""
+"""`ccbridge rules`: check, test, show and begin a rule set; only `new` looks into a database."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import say, show
-from cdc.errors import ExitCode, RuleFaults
+from cdc.errors import ConfigurationError, ExitCode, RuleFaults
 from mapping_rules import RuleSet
 
-app = typer.Typer(help="Check, test and show mapping rules.", no_args_is_help=True)
+app = typer.Typer(help="Check, test, show and begin mapping rules.", no_args_is_help=True)
 
 RulesPath = Annotated[
     str | None,
@@ -84,6 +84,52 @@ def show_lineage(
     found = mapping_rules.lineage(_load(rules, config))
     rows = [row for row in found if only.casefold() in " ".join(map(str, row.values())).casefold()]
     show(rows, ("source", "entity_column", "how", "target"), form=form)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to write; it must be empty or not exist.")],
+    like: Annotated[
+        str, typer.Option("--from", help="Shipped rule set to start from.", envvar="CCBRIDGE_RULES_FROM")
+    ] = DEFAULT_RULES,
+) -> None:
+    """Write a rule set of your own, made of a shipped one."""
+    log.configure()
+    from mapping_rules.starting import copied
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigurationError([f"{folder}: is not an empty folder"], hint="give another folder")
+    files = copied(like)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    say(f"wrote {len(files)} files into {folder}")
+    say(f'next: set path = "{folder}" in [rules] of the configuration, then run: ccbridge rules check')
+
+
+@app.command(name="new")
+def new(
+    table: Annotated[str, typer.Option("--table", help="Table, or schema.table, as its database spells it.")],
+    system: Annotated[
+        str | None, typer.Option("--system", help="System that has it. [default: the one that does]")
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option("--entity", help="Name of the entity. [default: made of the table's name]")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Write an entity and an inbound rule with the columns of a table.
+
+    Into the rule set of the configuration, from the table as its database describes it.
+    """
+    log.configure()
+    settings = configuration.load(config)
+    from cdc.flows.new_rule import new_rule
+
+    for path in new_rule(settings, table, system=system, entity=entity):
+        say(f"wrote {path}")
+    say("next: look through both files, then run: ccbridge rules check, ccbridge migrate, ccbridge check")
 
 
 def _load(rules: str | None, config: Path) -> RuleSet:

@@ -12,7 +12,7 @@ import typer.main
 from cdc.cli.main import app
 
 BY_HAND = {
-    *("--keep", "--install-completion", "--show-completion"),
+    *("--table", "--entity", "--keep", "--install-completion", "--show-completion"),
     *("--help", "--version", "--force", "--system", "--user", "--pdb", "--rds", "--inside-pdb"),
     *("--scratch", "--scratch-dsn", "--password-file", "--file", "--statements", "--watch", "--timeout"),
     "--reason",

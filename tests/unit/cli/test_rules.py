@@ -60,3 +60,20 @@ def test_lineage_is_narrowed_to_what_is_asked_for() -> None:
     )
     assert done.stdout
     assert all("CI_PER_NAME" in line for line in done.stdout.splitlines())
+
+
+def test_a_rule_set_to_start_from_is_right_and_one_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loads, its golden rows are right, and the schemas that its files name are there."""
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    done = runner.invoke(app, ["rules", "init", "my_rules"])
+    assert (done.exit_code, 'path = "my_rules"' in done.stdout) == (0, True)
+    (tmp_path / "ccbridge.toml").write_text('[rules]\npath = "my_rules"\n')
+    for verb in ("check", "test"):
+        assert runner.invoke(app, ["rules", verb]).exit_code == 0
+    for path in (tmp_path / "my_rules").rglob("*.yaml"):
+        link = path.read_text().splitlines()[0].partition("$schema=")[2]
+        assert (path.parent / link).is_file(), path
+    assert "not an empty folder" in str(runner.invoke(app, ["rules", "init", "my_rules"]).exception)
