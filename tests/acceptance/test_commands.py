@@ -63,13 +63,16 @@ def _edited_rules_are_only_said(site: Site) -> None:
 
 
 def test_the_shipped_rules_check_test_and_show(site: Site) -> None:
-    """The three commands work without any database or configuration."""
+    """The three commands work without any database or configuration, and not with one that is missing."""
     site.config.unlink()
-    assert site.call("rules", "check").out.startswith("rules ok: ccb_prepaid entities=18 ")
-    tested = site.call("rules", "test")
+    nowhere = site.call("rules", "test")
+    assert (nowhere.code, f"{site.config}: no such file" in nowhere.err) == (2, True)
+    none = {"CCBRIDGE_CONFIG": "ccbridge.toml"}
+    assert site.call("rules", "check", **none).out.startswith("rules ok: ccb_prepaid entities=18 ")
+    tested = site.call("rules", "test", **none)
     assert tested.code == 0
     assert re.fullmatch(r"golden rows: [1-9]\d* right, 0 wrong\n", tested.out)
-    shown = site.call("rules", "show", "--format", "json").rows()
+    shown = site.call("rules", "show", "--format", "json", **none).rows()
     assert {"source", "entity_column", "how", "target"} <= set(shown[0])
     assert any("recharge" in row["entity_column"] for row in shown)
 
@@ -116,3 +119,28 @@ def test_status_before_during_and_after_a_run(migrated: Site) -> None:
     assert re.search(
         r"^capture:ccb: no word for 36\d\d s: is ccbridge run still alive\?$", gone.out, re.MULTILINE
     )
+
+
+def test_a_rule_is_made_of_a_table_of_either_database(migrated: Site) -> None:
+    """From its real columns, into the configured rule set, which is then right and complete."""
+    site = migrated
+    shipped = site.call("rules", "new", "--table", "CI_PREM")
+    assert (shipped.code, "ccbridge rules init" in shipped.err) == (2, True)
+    assert site.call("rules", "init", str(site.folder / "mine")).code == 0
+    site.config.write_text(site.configuration(rules="mine"))
+    site.prepaid_admin("create table public.meter (meter_id text primary key, multiplier numeric(9,4))")
+    site.prepaid_admin("grant select on public.meter to ccbridge")
+    for table in ("CI_LOOKUP_VAL_L", "meter"):
+        done = site.call("rules", "new", "--table", table)
+        assert done.code == 0, done.err
+    again = site.call("rules", "new", "--table", "meter")
+    assert (again.code, "exists already" in again.err) == (2, True)
+    nowhere = site.call("rules", "new", "--table", "nothing")
+    assert (nowhere.code, "found in no system, expected one" in nowhere.err) == (2, True)
+    assert site.call("rules", "check").code == 0
+    assert site.call("migrate").code == 0
+    found = site.call("check", "--format", "json").rows()
+    assert {row["fix"].partition(";")[0] for row in found if not row["advice"]} == {
+        'alter publication "ccbridge" add table "public"."meter"',
+        "alter table CISADM.CI_LOOKUP_VAL_L add supplemental log data (all) columns",
+    }
