@@ -118,6 +118,10 @@ orders the changes that share a position, over all tables. (position, ordinal) g
 the stream and is the same when the stream is read again. `ours` marks our own writes read back.
 """
 
+WHO: tuple[str, ...] = ("source_user", "source_client")
+"""Columns (String) after all others in the frames of a reader whose log tells them: the database user, and
+the client identifier that the application set; null where a change has none."""
+
 BEFORE = "before."
 AFTER = "after."
 ALL_PRESENT: frozenset[str] = frozenset()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from cdc.changes import AFTER, BEFORE, Operation, TableChanges
+from cdc.changes import AFTER, BEFORE, WHO, Operation, TableChanges
 
 COLUMNS = (
     "system", "schema_name", "table_name", "operation", "key", "before", "after", "source_position",
@@ -26,7 +26,9 @@ SYMBOL_FOR_NULL = "\u2400"
 def change_rows(
     system: str, changes: TableChanges, *, batch_id: int, left_out: frozenset[str] = frozenset()
 ) -> pl.DataFrame:
-    """The rows of `staging.change` for the changes of one table, in stream order, columns COLUMNS.
+    """The rows of `staging.change` for the changes of one table, in stream order.
+
+    The columns are COLUMNS, and WHO where the reader's log tells it.
 
     Args:
         system: name of the source.
@@ -55,7 +57,8 @@ def change_rows(
             given[name] = pl.lit(_images(changes, side, names, shapes.unique()))
     given["before"] = pl.when(pl.col("operation").is_in(_HAS_BEFORE)).then(given["before"])
     given["after"] = pl.when(~pl.col("operation").is_in(_HAS_NO_AFTER)).then(given["after"])
-    rows = frame.select_seq(given.get(name, pl.col(name)).alias(name) for name in COLUMNS)
+    columns = [*COLUMNS, *(name for name in WHO if name in frame.columns)]
+    rows = frame.select_seq(given.get(name, pl.col(name)).alias(name) for name in columns)
     return storable_json(rows, ("key", "before", "after"))
 
 

@@ -110,6 +110,13 @@ change = Table(
     moment("committed_at", "When the source committed it"),
     column("batch_id", BigInteger, "Batch that staged it, see staging.batch"),
     moment("staged_at", "When it was staged", server_default=NOW),
+    column("source_user", Text, "Database user that made it; null where the log does not tell", null=True),
+    column(
+        "source_client",
+        Text,
+        "Client identifier that the application had set; null where there is none or the log does not tell",
+        null=True,
+    ),
     PrimaryKeyConstraint("source_position", "source_ordinal", "system", "committed_at"),
     Index(None, "batch_id", **_APPEND_ONLY),
     Index(None, "key", postgresql_using="hash"),

@@ -69,6 +69,8 @@ def _change_and_see(variables: dict[str, str]) -> None:
         ccb.commit()
         named = "select from customer where ccb_person_id = %s and full_name = 'Kept'"
         eventually(lambda: prepaid.execute(named.encode(), some).fetchone() is not None, "the new name")
+        named = "select source_user, source_client from staging.change where after ->> 'ENTITY_NAME' = 'Kept'"
+        assert staging.execute(named.encode()).fetchall() == [("SYSTEM", None)]
         superuser = staging.execute("select current_setting('is_superuser')").fetchone()
         assert superuser == ("on",)
 

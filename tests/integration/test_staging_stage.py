@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import polars as pl
 import psycopg
 import pytest
 
@@ -403,3 +405,33 @@ def test_what_staging_refuses_for_every_row_is_an_error_of_the_source(database: 
             world.stager().stage(batch(*events))
         assert world.query("select count(*) from staging.dead_letter") == [(0,)]
         assert set(world.customers()) == {"old"}
+
+
+def test_who_changed_a_row_is_in_the_audit_chain(database: str) -> None:
+    """Named by a reader whose log tells it, or by none; what is altered later breaks the chain."""
+    who = pl.DataFrame({"source_user": ["CISUSER"], "source_client": ["jdoe"]})
+    with staging(database) as world:
+        stager = world.stager()
+        for position in (1, 2, 3):
+            one = batch(Event("c", position, after=customer(str(position))))
+            if position < 3:
+                named = who if position == 2 else who.clear(1)
+                tables = {
+                    name: replace(changes, frame=pl.concat([changes.frame, named], how="horizontal"))
+                    for name, changes in one.tables.items()
+                }
+                one = replace(one, tables=tables)
+            stager.stage(one)
+        found = world.query("select source_user, source_client from staging.change order by source_position")
+        assert found == [(None, None), ("CISUSER", "jdoe"), (None, None)]
+        assert list(broken_batches(world.observer, "shop")) == []
+        for position, user in ((1, "'EVE'"), (2, "null"), (2, "'EVE'"), (3, "'EVE'")):
+            world.execute("begin")
+            world.execute(
+                f"update staging.change set source_user = {user}, source_client = null "
+                f"where source_position = {position}"
+            )
+            assert [text for _, text in broken_batches(world.observer, "shop")] == [
+                "its changes were altered, removed or added to"
+            ]
+            world.execute("rollback")

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import polars as pl
 
-from cdc.changes import META_SCHEMA, TableChanges, TableName, frame_schema
+from cdc.changes import META_SCHEMA, WHO, TableChanges, TableName, frame_schema
 from cdc.errors import RedoUnreadable
 from cdc.readers.logminer.canonical_columns import RedoRowError
 from cdc.readers.logminer.events import Committed
@@ -144,15 +144,16 @@ class BatchMaker:
                 "transaction_id": [one.name for _, one in collected.transactions],
                 "committed_at": [utc(one.when, utc_offset) for _, one in collected.transactions],
                 "ours": [self.is_ours(one) for _, one in collected.transactions],
+                "source_user": [one.username for _, one in collected.transactions],
+                "source_client": [one.client_id or None for _, one in collected.transactions],
             },
-            schema={name: META_SCHEMA[name] for name in _OF_TRANSACTION},
+            schema={**{name: META_SCHEMA[name] for name in _OF_TRANSACTION}, **dict.fromkeys(WHO, pl.String)},
         )
         counts = pl.Series([count for count, _ in collected.transactions], dtype=pl.UInt32)
         of_rows = pl.int_range(len(counts), dtype=pl.UInt32, eager=True).repeat_by(counts).explode()
         ordinals = pl.Series("ordinal", collected.ordinals, dtype=pl.Int64)
-        frame = images.frame.with_columns(ordinals, *transactions[of_rows]).select(
-            frame_schema(reader.table).keys()
-        )
+        names = (*frame_schema(reader.table), *WHO)
+        frame = images.frame.with_columns(ordinals, *transactions[of_rows]).select(names)
         changes = TableChanges(reader.table, frame, images.shapes, images.unreadable)
         return self._large.fill(changes, collected.rows) if self._large is not None else changes
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
+from cdc.changes import WHO, SourceColumn, SourceTable, SourceType, TableName
 from cdc.errors import RedoUnreadable
 from cdc.readers.logminer.batches import BatchMaker, Slice
 from cdc.readers.logminer.events import Committed
@@ -64,6 +64,18 @@ def test_a_table_ends_between_transactions() -> None:
     tables = made.tables(slices, timedelta(0))
     assert tables[PER].frame["after.ID"].to_list() == ["a"]
     assert tables[ACCT].frame["ordinal"].to_list() == [1]
+
+
+def test_who_made_a_change_goes_with_it() -> None:
+    """User and client identifier of its transaction; null where it has none."""
+    slices = [
+        Slice(one, tuple(one.rows), number)
+        for number, one in enumerate(
+            [committed(row(PER, "a"), user="CISUSER", client="jdoe"), committed(row(PER, "b"), client="")]
+        )
+    ]
+    frame = maker().tables(slices, timedelta(0))[PER].frame
+    assert frame.select(WHO).rows() == [("CISUSER", "jdoe"), (None, None)]
 
 
 def test_commit_time_is_utc() -> None:

@@ -1,7 +1,8 @@
-"""How current each flow is, and what the active process runs: staging.flow_state, staging.lease.
+"""Who made a change, how current each flow is, and what the active process runs.
 
-Why: `ccbridge status` tells the lag of capture and who is active.
-Locks: of two small tables, for a moment.
+Why: auditors ask who changed what (staging.change); `ccbridge status` tells the lag of capture and who is
+active (staging.flow_state, staging.lease).
+Locks: of three tables, for a moment; no row is touched.
 Previous release: still runs; it leaves the columns empty.
 
 Revision ID: 0004
@@ -17,7 +18,11 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
-_COLUMNS = {"flow_state": ("current_to", "changed_at", "status_since"), "lease": ("version", "rule_set")}
+_COLUMNS = {
+    "change": ("source_user", "source_client"),
+    "flow_state": ("current_to", "changed_at", "status_since"),
+    "lease": ("version", "rule_set"),
+}
 
 
 def upgrade() -> None:
@@ -27,7 +32,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; nothing of the record is in them."""
+    """Drop them; who made the changes is lost, and their batches do not verify any more."""
     for table, names in _COLUMNS.items():
         for name in names:
             op.drop_column(table, name, schema="staging")

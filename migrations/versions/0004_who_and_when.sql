@@ -1,3 +1,8 @@
+alter table staging.change add column source_user text;
+alter table staging.change add column source_client text;
+comment on column staging.change.source_user is 'Database user that made it; null where the log does not tell';
+comment on column staging.change.source_client is
+    'Client identifier that the application had set; null where there is none or the log does not tell';
 alter table staging.flow_state add column current_to timestamptz;
 alter table staging.flow_state add column changed_at timestamptz;
 alter table staging.flow_state add column status_since timestamptz;
