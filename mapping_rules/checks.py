@@ -98,7 +98,7 @@ def _check_rule(rule: Inbound, entity: Entity, lookups: Lookups, faults: Faults)
             _check_column(column, entity.columns[column.name], lookups, faults)
     for name in entity.columns:
         if name not in rule.columns:
-            faults.add(rule.place, f"column {name} of entity {entity.name} is fed by nothing")
+            faults.add(rule.place, f"column {name!r} of entity {entity.name} is fed by nothing")
     for condition in rule.where:
         for value in condition.values:
             if value is not None and not isinstance(value, str | bool):
@@ -127,7 +127,7 @@ def _check_key(rule: Inbound, entity: Entity, faults: Faults) -> None:
             faults.add(column.place, f"key column {name}: expected a plain copy of a source key column")
         elif entity.columns[name].lookup or column.if_null is not None:
             faults.add(column.place, f"key column {name}: expected a plain copy, without lookup or if_null")
-        elif column.source not in rule.key:
+        elif rule.key and column.source not in rule.key:
             faults.add(
                 column.place,
                 f"key column {name}: expected one of the source key columns {', '.join(rule.key)},"

@@ -5,7 +5,7 @@ Used by `ccbridge check` and, first thing, by `ccbridge run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -32,12 +32,8 @@ from cdc.postgres.connect import connect
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.migrate import check_revision
 from cdc.staging.source_tables import SourceTables, StoredTable
+from cdc.transport import oracle_faults, postgres_faults
 from mapping_rules import RuleSet
-
-INSECURE = Finding(
-    "connection", "not protected by verified TLS: insecure = true", "TLS with a verified certificate",
-    "remove insecure, and give a dsn with tcps or sslmode verify-full", advice=True,
-)  # fmt: skip
 
 log = structlog.get_logger(__name__)
 
@@ -100,9 +96,7 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
     A part that cannot be reached is a finding of its own, the others are still checked.
     """
     report = Report()
-    for name, system in {"staging": settings.staging, **settings.systems}.items():
-        if system.insecure:
-            report.add(name, [INSECURE], ExitCode.DONE)
+    report.add("configuration", list(_insecure(settings)), ExitCode.DONE)
     missing = sorted(rule_set.systems.keys() - settings.systems.keys())
     if missing:
         wanted = [
@@ -118,6 +112,29 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
     for name in parts.targets(rule_set):
         report.look(name, partial(_target, settings, rule_set, name))
     return report
+
+
+def _insecure(settings: Settings) -> Iterator[Finding]:
+    """One piece of advice for all connections that need `insecure`, one for those that have it for nothing."""
+    needed, idle = [], []
+    for name, one in {"staging": settings.staging, **settings.systems}.items():
+        if one.insecure:
+            if isinstance(one, OracleSystem):
+                faults = oracle_faults(name, one.dsn, insecure=False)
+            else:
+                faults = postgres_faults(name, one.sslmode, insecure=False)
+            (needed if any(faults) else idle).append(name)
+    if needed:
+        yield Finding(
+            ", ".join(needed), "insecure = true, not protected by verified TLS",
+            "TLS with a verified certificate",
+            "remove insecure, and give a dsn with tcps or sslmode verify-full", advice=True,
+        )  # fmt: skip
+    if idle:
+        yield Finding(
+            ", ".join(idle), "insecure = true, which the connection does not need", "no such key",
+            "remove insecure: then less than verified TLS is refused", advice=True,
+        )  # fmt: skip
 
 
 def missing_log(settings: Settings, rule_set: RuleSet, report: Report) -> None:

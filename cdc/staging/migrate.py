@@ -81,7 +81,7 @@ def migrate(settings: PostgresConnection, rule_set: RuleSet) -> MigrationReport:
 
 def check_revision(settings: PostgresConnection, rule_set: RuleSet) -> list[Finding]:
     """Everything in which the staging schema is not what this release and rule set need; read only."""
-    subject = f"staging {settings.database}"
+    subject = f"database {settings.database}"
     script = _script()
     with _engine(settings) as engine, engine.connect() as connection:
         revision = _revision(connection)

@@ -174,5 +174,5 @@ def test_a_rule_that_does_not_fit_the_database_is_found_by_check(site: Site) -> 
     )
     forgotten = "column NOTIFY_SW of CISADM.CI_ACCT_PER is neither mapped nor ignored"
     assert any(forgotten in line for line in lines if "advice_given" in line), "data may flow without it"
-    assert "staging: staging staging_" in done.err, "other faults are told at the same time"
+    assert "staging: database staging_" in done.err, "other faults are told at the same time"
     assert site.untouched()
