@@ -99,6 +99,13 @@ def _check_joins(rule: Outbound, known: Entities, faults: Faults) -> Scope:
         entity = known[join.entity]
         for column, ref in join.on:
             mine = resolve(Ref(entity.name, column, ref.place), {entity.name: entity}, faults)
+            if ref.alias not in scope and any(one.alias == ref.alias for one in rule.joins):
+                faults.add(
+                    ref.place,
+                    f"join {join.alias!r} needs {ref.alias!r}, which is not above it: write that one first; "
+                    "joins that need each other cannot be written",
+                )
+                continue
             theirs = resolve(ref, scope, faults)
             if mine and theirs and mine.type != theirs.type:
                 faults.add(ref.place, f"{join.alias}.{column} is {mine.type}, {ref} is {theirs.type}")

@@ -115,7 +115,7 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
 
 
 def _insecure(settings: Settings) -> Iterator[Finding]:
-    """One piece of advice for all connections that need `insecure`, one for those that have it for nothing."""
+    """Advice for the connections that need `insecure`, and for those that have it for nothing."""
     needed, idle = [], []
     for name, one in {"staging": settings.staging, **settings.systems}.items():
         if one.insecure:

@@ -116,7 +116,7 @@ def test_entities_cannot_take_the_names_of_staging_columns(column: str) -> None:
 def test_an_entity_column_that_nothing_feeds_is_a_fault() -> None:
     """It would be empty for ever and look as if the source had no value."""
     wrong = INBOUND.replace(", currency: CURRENCY_CD", "")
-    assert "column currency of entity account is fed by nothing" in "".join(
+    assert "column 'currency' of entity account is fed by nothing" in "".join(
         faults(entities__account=ENTITY, inbound__ci_acct=wrong)
     )
 

@@ -56,6 +56,12 @@ def faults(rule: str) -> str:
     [
         ("name.name", "nam.name", "unknown join 'nam', did you mean 'name'?"),
         ("name.name", "name.nam", "unknown column of person_name 'nam', did you mean 'name'?"),
+        ("on: person_id", "on: {person_id: later.person_id}", "unknown join 'later'"),
+        (
+            "join:",
+            "join:\n  first: {entity: person_name, on: {person_id: name.person_id}, pick: {order: [sequence]}}",
+            "join 'first' needs 'name', which is not above it",
+        ),
         ("person.person_id", "person.language", "key ccb_person_id: expected a key column of person"),
         ("[sequence]", "[sequence down]", "expected a column, then perhaps asc or desc"),
         ("on: person_id", "on: {sequence: person.person_id}", "is integer, person.person_id is text"),
