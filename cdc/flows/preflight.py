@@ -116,7 +116,8 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
 
 def _insecure(settings: Settings) -> Iterator[Finding]:
     """Advice for the connections that need `insecure`, and for those that have it for nothing."""
-    needed, idle = [], []
+    needed: list[str] = []
+    idle: list[str] = []
     for name, one in {"staging": settings.staging, **settings.systems}.items():
         if one.insecure:
             if isinstance(one, OracleSystem):

@@ -59,8 +59,8 @@ def faults(rule: str) -> str:
         ("on: person_id", "on: {person_id: later.person_id}", "unknown join 'later'"),
         (
             "join:",
-            "join:\n  first: {entity: person_name, on: {person_id: name.person_id}, pick: {order: [sequence]}}",
-            "join 'first' needs 'name', which is not above it",
+            "join:\n  a: {entity: person_name, on: {person_id: name.person_id}, pick: {order: [sequence]}}",
+            "join 'a' needs 'name', which is not above it",
         ),
         ("person.person_id", "person.language", "key ccb_person_id: expected a key column of person"),
         ("[sequence]", "[sequence down]", "expected a column, then perhaps asc or desc"),
