@@ -33,7 +33,7 @@ _ACTIVE = """
 select holder, acquired_at, version, rule_set, expires_at > clock_timestamp() as alive,
        (select count(*) from pg_stat_activity
         where application_name = 'ccbridge lease' and datname = current_database()) as standbys
-from staging.lease where name = %s
+from staging.lease where name = {}
 """
 _ECHOES = """
 select system, t.key as table_name, sum((t.value ->> 'suppressed')::bigint)::bigint as suppressed,
@@ -72,7 +72,7 @@ def active(connection: Connection, lease: str) -> dict[str, Any] | None:
 
     `alive` is False once it ended or fell silent, `standbys` are the processes that wait for it.
     """
-    found = _rows(connection, sql.SQL(_ACTIVE.replace("%s", "{}")).format(sql.Literal(lease)))
+    found = _rows(connection, sql.SQL(_ACTIVE).format(sql.Literal(lease)))
     return found[0] if found else None
 
 
