@@ -108,7 +108,7 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
     report.look("staging", lambda: check_revision(settings.staging, rule_set))
     known = _known_tables(settings, report)
     for name in parts.sources(rule_set):
-        report.look(name, partial(_source, settings, rule_set, name, known.get(name, {})))
+        report.look(name, partial(_source, settings, rule_set, name, known.get(name, {}), report))
     for name in parts.targets(rule_set):
         report.look(name, partial(_target, settings, rule_set, name))
     return report
@@ -206,18 +206,29 @@ def _known_tables(settings: Settings, report: Report) -> dict[str, dict[TableNam
 
 
 def _source(
-    settings: Settings, rule_set: RuleSet, name: str, known: Mapping[TableName, StoredTable]
+    settings: Settings,
+    rule_set: RuleSet,
+    name: str,
+    known: Mapping[TableName, StoredTable],
+    report: Report,
 ) -> list[Finding]:
+    """What the reader finds, and what of the rules does not fit the tables that can be seen, at once."""
     reader = parts.open_reader(settings, rule_set, name)
     try:
         found = reader.preflight()
         again = read_table_again if reader.can_read_tables else None
         findings = [_of_table(name, finding, known, again) for finding in found]
-        if not all(finding.advice or finding.table in known for finding in findings):
-            return findings
-        tables = reader.describe()
+        blocked = [finding for finding in found if not finding.advice]
+        try:
+            tables = reader.describe()
+        except CcbridgeError:
+            if not blocked:
+                raise
+            return findings  # they say why
         faults: list[str] = []
         for table in mapping_rules.captured_tables(rule_set, name):
+            if blocked and table not in tables:
+                continue
             wrong = mapping_rules.check_source(rule_set, name, tables, only=table)
             if table not in known:
                 faults += wrong
@@ -226,8 +237,7 @@ def _source(
                     _of_table(name, replace(_rule_finding(fault), table=table), known, again)
                     for fault in wrong
                 ]
-        if faults:
-            raise RuleFaults(faults)
+        report.add("rules", [_rule_finding(fault) for fault in faults], RuleFaults.exit_code)
         unmapped = mapping_rules.unmapped_columns(rule_set, name, tables)
         return [*findings, *map(_unmapped, unmapped), *_stopped(name, known, again)]
     finally:
