@@ -83,10 +83,9 @@ def _say_active(status: Status) -> None:
     active = status.active
     if active is None or not active["alive"]:
         return
-    parts = [f"active: {active['holder']} since {active['acquired_at']:%Y-%m-%d %H:%M:%S%z}"]
-    parts += [f"release {active['version']}"] if active["version"] else []
+    say(f"active: {active['holder']} since {active['acquired_at']:%Y-%m-%d %H:%M:%S%z}")
+    parts = [f"release {active['version']}"] if active["version"] else []
     parts += [f"rules {active['rule_set'][:12]}"] if active["rule_set"] else []
+    parts += [f"stand-by: {active['standbys'] or 'none'}"]
+    parts += [] if status.lag_s is None else [f"end to end {status.lag_s:.1f} s behind"]
     say(", ".join(parts))
-    number = active["standbys"]
-    lag = "" if status.lag_s is None else f"; end to end at most {status.lag_s:.1f} s behind"
-    say(f"stand-by: {number or 'none'}{lag}")
