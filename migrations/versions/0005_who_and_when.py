@@ -5,8 +5,8 @@ active (staging.flow_state, staging.lease).
 Locks: of three tables, for a moment; no row is touched.
 Previous release: still runs; it leaves the columns empty.
 
-Revision ID: 0004
-Revises: 0003
+Revision ID: 0005
+Revises: 0004
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 _COLUMNS = {
     "change": ("source_user", "source_client"),
