@@ -12,7 +12,7 @@ import pytest
 
 import mapping_rules
 from cdc.staging.migrate import migrate
-from tests.unit.staging.world import settings_of
+from tests.support.migrated import settings_of
 
 MANUAL = Path(__file__).parents[2] / "docs/staging.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", MANUAL.read_text(), re.DOTALL)

@@ -44,6 +44,11 @@ class CommandProcess:
         output.touch()
         self._process.start()
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id."""
+        return self._process.pid
+
     def poll(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
         return self._process.exitcode
