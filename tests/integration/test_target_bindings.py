@@ -13,12 +13,14 @@ import pytest
 from psycopg import sql
 
 import mapping_rules
-from cdc.config import Run
+from cdc.config import Run, Settings
+from cdc.flows import targets
 from cdc.flows.deliver import Deliver
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Supervisor
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import connect
+from sinks.upsert import UpsertSink
 from tests.integration.upsert_target import Target
 from tests.unit.staging.doubles import OUTBOUND, Event, batch, customer, rule_set
 from tests.unit.staging.world import World, staging
@@ -78,7 +80,7 @@ class Site:
         supervisor = Supervisor(stop, FlowState())
         deliver = Deliver(
             system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
-            open_sink=lambda: self.target.sink(self.world.lease.token),
+            open_sink=lambda: UpsertSink("till", self.target.settings, fencing_token=self.world.lease.token),
             open_staging=lambda: connect(self.world.settings, application="test deliver", autocommit=True),
             sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=supervisor.state,
             lease=self.world.lease,
@@ -168,7 +170,7 @@ def test_a_target_is_bound_at_its_first_use_and_counts_with_staging(site: Site) 
     assert site.world.query("select installation_id::text from staging.installation") == [(installation,)]
     actions = site.world.query("select action, object, detail ->> 'reason' from staging.operator_action "
                                "where action <> 'migrate'")  # fmt: skip
-    assert actions == [("bind target", "prepaid.upsert", "first use")]
+    assert actions == [("bind target", "till.upsert", "first use")]
 
 
 def test_an_emptied_target_is_not_filled_again_by_itself(site: Site) -> None:
@@ -209,6 +211,26 @@ def test_staging_older_than_its_target_delivers_nothing_in_silence(site: Site) -
     site.stage(customer("2"))
     assert site.refused() == "CDC-206"
     assert site.names()["0"] == "newer"
+
+
+def test_a_bound_target_is_brought_to_what_a_restored_staging_says(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row is compared: those staged under numbers that the target had passed too."""
+    settings = Settings(staging=site.world.settings, systems={"till": site.target.settings})
+    monkeypatch.setattr(targets, "load_rules", lambda _: RULES)
+    site.back_up()
+    site.stage(customer("0", name="newer"), customer("1"))
+    site.delivered("1")
+    site.restore()
+    site.stage(customer("0", name="newest"))
+    assert site.refused() == "CDC-206"
+    assert [row["state"] for row in targets.targets(settings)] == ["CDC-206"]
+    assert "CDC-206" in (targets.bind(settings, "till", "restored on Sunday") or "")
+    assert [row["state"] for row in targets.targets(settings)] == ["ok"]
+    site.stage(customer("2"))
+    site.delivered("2")
+    assert site.names()["0"] == "newest"
 
 
 def test_staging_older_than_a_target_that_got_no_write_since_goes_on_where_it_was(site: Site) -> None:
