@@ -204,7 +204,7 @@ def require_known(
             f"now (ccbridge status: no error, no lag), {bind_target(system)}; "
             "receipts that CC&B holds are not sent again",
         )
-    last = receipts.last_sent()
+    last = receipts.last_sent(sink.name)
     if last is not None and not sink.holds(*last):
         raise TargetOlder(
             f"{system}: CC&B does not hold transmission {last[1]}, which was sent last: it was restored "

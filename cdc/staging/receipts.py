@@ -103,7 +103,7 @@ where not exists (select from staging.receipt r where r.transmission_id = id)
 """
 _LAST_SENT = """
 select r.external_source, r.transmission_id from staging.receipt r
-where r.sent_at is not null and not exists (
+where r.sent_at > (select bound_at from staging.target_binding where sink = %s) and not exists (
     select from staging.upload_tender u where u.tombstone and u.external_source = r.external_source
         and u.transmission_id = r.transmission_id)
 order by r.sent_at desc limit 1
@@ -249,13 +249,14 @@ class Receipts:
             found = self._connection.execute(_UNKNOWN, {"ids": asked}, prepare=False).fetchall()
         return {str(one) for (one,) in found}
 
-    def last_sent(self) -> tuple[str, str] | None:
+    def last_sent(self, sink: str) -> tuple[str, str] | None:
         """External source and id of the newest transmission that CC&B must still hold; None if none was sent.
 
-        CC&B removes transmissions when it purges them; the captured tables tell.
+        Those sent before the sink's target was bound count no more. CC&B removes transmissions when it purges
+        them; the captured tables tell.
         """
         with postgres_errors("staging.receipt"), self._connection.transaction():
-            row = self._connection.execute(_LAST_SENT).fetchone()
+            row = self._connection.execute(_LAST_SENT, [sink]).fetchone()
         return None if row is None else (str(row[0]), str(row[1]))
 
     def follow(self) -> int:

@@ -253,6 +253,17 @@ def test_a_new_staging_does_not_send_what_another_one_has_sent(site: Site) -> No
     assert site.refused() == "CDC-206"
 
 
+def test_a_ccb_that_was_restored_gets_recharges_again_once_it_is_bound(site: Site) -> None:
+    """What it lacks was said by whoever bound it; what is sent from then on must be there."""
+    for table in UPLOADED:
+        site.oracle(f"delete from CISADM.{table}")
+    site.recharge("r2")
+    assert site.refused() == "CDC-207"
+    assert "CDC-207" in (targets.bind(site.settings, "ccb", "restored on Sunday") or "")
+    site.sent("r2")
+    assert site.uploaded() == ["r2"]
+
+
 def test_a_ccb_that_lacks_what_was_sent_last_gets_nothing(site: Site) -> None:
     """Restored, or a copy: unless the captured tables say that CC&B has purged it."""
     for table in UPLOADED:
