@@ -18,7 +18,7 @@ from mapping_rules import OutboundProgram
 from sinks import casting
 from sinks.layout import Layout
 from sinks.pairs import may_be_key, pair
-from sinks.target_session import PreparedTable
+from sinks.target_session import REMEMBER_PATH, PreparedTable
 from sinks.target_tables import TargetTable
 
 
@@ -70,15 +70,10 @@ def tried(
     """Every statement of a write on no row, rolled back: what fails here fails for every row."""
     try:
         with connection.transaction(force_rollback=True):
+            connection.execute(REMEMBER_PATH)
             layout = Layout.of(program, table, 0, settings.time_zone)
             connection.execute(casting.create_tables(layout))
-            prepared = PreparedTable(layout)
-            statements = [
-                *prepared.without_rows,
-                *([prepared.delete] if program.on_delete == "delete" else []),
-            ]
-            for statement in statements:
-                connection.execute(statement, {"low": 0, "high": 0})
+            PreparedTable(layout).try_without_rows(connection)
     except psycopg.Error as exc:
         error = translated(exc, f"table {table.name}")
         yield Finding(

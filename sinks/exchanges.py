@@ -38,10 +38,12 @@ where c.relname = %(index)s and n.nspname = %(schema)s and t.relname = %(table)s
     and i.indisunique and part.place <= i.indnkeyatts
 order by 2 desc, part.place
 """
-_UNIQUE_TEXT = "'ccbridge ' || gen_random_uuid()"
-_SMALLEST = "(select min({column}) from {target}) - 1 - x._row"
+_UNIQUE_TEXT = "'ccbridge ' operator(pg_catalog.||) pg_catalog.gen_random_uuid()::pg_catalog.text"
+_SMALLEST = (
+    "(select pg_catalog.min({column}) from {target}) operator(pg_catalog.-) 1 operator(pg_catalog.-) x._row"
+)
 _STAND_INS = {
-    "text": _UNIQUE_TEXT, "character varying": _UNIQUE_TEXT, "uuid": "gen_random_uuid()",
+    "text": _UNIQUE_TEXT, "character varying": _UNIQUE_TEXT, "uuid": "pg_catalog.gen_random_uuid()",
     "smallint": _SMALLEST, "integer": _SMALLEST, "bigint": _SMALLEST, "numeric": _SMALLEST,
 }  # fmt: skip
 """By type: a value that no other row has, for a column without length or scale."""
@@ -80,8 +82,11 @@ def refused_exchange(connection: Connection, layout: Layout, exc: psycopg.Error)
 def give_up(layout: Layout, exchange: Exchange) -> sql.Composed:
     """Take the value from the rows of a range that are about to get another one."""
     return sql.SQL(
-        "update {target} t set {column} = {meanwhile} from {decided} x join {typed} d on d.ctid = x.place "
-        "where x.decision = {decision} and {in_range} and {match} and t.{column} is distinct from d.{column}"
+        "update {target} t set {column} = {meanwhile} from {decided} x "
+        "join {typed} d on d.ctid operator(pg_catalog.=) x.place "
+        "where x.decision operator(pg_catalog.=) {decision} and {in_range} and {match} "
+        "and not (t.{column} is null and d.{column} is null) "
+        "and (t.{column}::pg_catalog.text operator(pg_catalog.=) d.{column}::pg_catalog.text) is not true"
     ).format(
         target=layout.target,
         column=sql.Identifier(exchange.column),

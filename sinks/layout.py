@@ -5,7 +5,9 @@ the desired rows as text, `typed` the same rows cast to the target's types, `dec
 with each. Read next: `sinks.casting`, `sinks.comparison`, `sinks.writing` for the statements and
 `sinks.upsert` for their order.
 
-Identifiers come from the catalog and the rules and are quoted; values never enter the text.
+Identifiers come from the catalog and the rules and are quoted; values never enter the text. Statements that
+write a table of the target run under the application's search_path (`sinks.target_session`), so what they are
+made of here names the schema of every function and operator.
 """
 
 from __future__ import annotations
@@ -196,7 +198,9 @@ def is_loose(column: TargetColumn) -> bool:
 
 def in_range(alias: str) -> sql.Composed:
     """Condition on the row number: every statement works on the range low <= row < high."""
-    return sql.SQL("{0} >= %(low)s and {0} < %(high)s").format(sql.Identifier(alias, "_row"))
+    return sql.SQL("{0} operator(pg_catalog.>=) %(low)s and {0} operator(pg_catalog.<) %(high)s").format(
+        sql.Identifier(alias, "_row")
+    )
 
 
 def differs(column: TargetColumn) -> sql.Composed:
@@ -218,10 +222,17 @@ def json_object(
     """Text of a json object of the columns of `t` or `d`; put together as text, which is fast."""
     parts = []
     for column in columns:
-        value = sql.SQL("coalesce(to_json({}.{})::text, 'null')").format(sql.SQL(side), named(column))
-        part = sql.SQL("{} || {}").format(sql.Literal(f"{json.dumps(column.name)}: "), value)
+        value = sql.SQL("coalesce(pg_catalog.to_json({}.{})::pg_catalog.text, 'null')").format(
+            sql.SQL(side), named(column)
+        )
+        part = sql.SQL("{} operator(pg_catalog.||) {}").format(
+            sql.Literal(f"{json.dumps(column.name)}: "), value
+        )
         if only_differing:
             part = sql.SQL("case when {} then {} end").format(differs(column), part)
         parts.append(part)
     # an array, because it has no limit on its elements and its text leaves nulls out
-    return sql.SQL("'{{' || array_to_string(array[{}], ', ') || '}}'").format(sql.SQL(", ").join(parts))
+    return sql.SQL(
+        "'{{' operator(pg_catalog.||) pg_catalog.array_to_string(array[{}], ', ') "
+        "operator(pg_catalog.||) '}}'"
+    ).format(sql.SQL(", ").join(parts))

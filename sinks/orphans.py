@@ -20,11 +20,15 @@ CODE = "foreign_key_violation"
 # The columns on both sides of a foreign key, if we may read the parent.
 _FOREIGN_KEY = """
 select n.nspname, p.relname, array_agg(own.attname::text order by part.place),
-       array_agg(parent.attname::text order by part.place)
+       array_agg(parent.attname::text order by part.place),
+       array_agg(quote_ident(q.nspname) || '.' || o.oprname order by part.place)
 from pg_constraint f
 join pg_class p on p.oid = f.confrelid
 join pg_namespace n on n.oid = p.relnamespace
-cross join lateral unnest(f.conkey, f.confkey) with ordinality as part (own, parent, place)
+cross join lateral unnest(f.conkey, f.confkey, f.conpfeqop) with ordinality
+    as part (own, parent, equal, place)
+join pg_operator o on o.oid = part.equal
+join pg_namespace q on q.oid = o.oprnamespace
 join pg_attribute own on own.attrelid = f.conrelid and own.attnum = part.own
 join pg_attribute parent on parent.attrelid = f.confrelid and parent.attnum = part.parent
 join pg_class t on t.oid = f.conrelid
@@ -37,12 +41,16 @@ having bool_and(has_column_privilege(p.oid, parent.attnum, 'select'))
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key of a target table; columns in the order of their counterparts."""
+    """A foreign key of a target table; columns in the order of their counterparts.
+
+    `operators` are those by which the server compares parent and child, with their schemas.
+    """
 
     constraint: str
     parent: sql.Identifier
     columns: tuple[str, ...]
     parent_columns: tuple[str, ...]
+    operators: tuple[str, ...]
 
 
 def violated_key(connection: Connection, layout: Layout, exc: psycopg.Error) -> ForeignKey | None:
@@ -61,9 +69,10 @@ def violated_key(connection: Connection, layout: Layout, exc: psycopg.Error) -> 
     ).fetchone()
     if row is None:
         return None
-    schema, parent, columns, parent_columns = row
+    schema, parent, columns, parent_columns, operators = row
     assert isinstance(columns, list)  # noqa: S101 - array_agg
     assert isinstance(parent_columns, list)  # noqa: S101
+    assert isinstance(operators, list)  # noqa: S101
     if not set(columns) <= {column.name for column in layout.all_columns}:
         return None
     return ForeignKey(
@@ -71,14 +80,17 @@ def violated_key(connection: Connection, layout: Layout, exc: psycopg.Error) -> 
         sql.Identifier(str(schema), str(parent)),
         tuple(columns),
         tuple(parent_columns),
+        tuple(operators),
     )
 
 
 def set_aside(layout: Layout, key: ForeignKey) -> sql.Composed:
     """Give the orphans of a range their fault; yields (row, fault)."""
     conditions = sql.SQL(" and ").join(
-        sql.SQL("p.{} = d.{}").format(sql.Identifier(parent), sql.Identifier(own))
-        for own, parent in zip(key.columns, key.parent_columns, strict=True)
+        sql.SQL("p.{} operator({}) d.{}").format(
+            sql.Identifier(parent), sql.SQL(operator), sql.Identifier(own)
+        )
+        for own, parent, operator in zip(key.columns, key.parent_columns, key.operators, strict=True)
     )
     filled = sql.SQL(" and ").join(
         sql.SQL("d.{} is not null").format(sql.Identifier(own)) for own in key.columns

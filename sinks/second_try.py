@@ -15,7 +15,7 @@ import psycopg
 from cdc.errors import RowError
 from sinks.isolation import may_concern_a_row
 from sinks.table_write import TableWrite
-from sinks.target_session import TargetSession
+from sinks.target_session import TargetSession, check_now
 
 _MAX_TRIED_AGAIN = 100
 """More refusals than this wait for the flow's next try; alone, each takes a round of its own."""
@@ -57,7 +57,7 @@ def _together(session: TargetSession, parts: Sequence[TableWrite], refused: Refu
             left = [(part, row) for part, row in refused if _written(session, part, row)]
             try:
                 with session.connection.transaction():
-                    session.connection.execute("set constraints all immediate")
+                    check_now(session.connection)
             except psycopg.Error as exc:
                 orphans = {(id(part), row) for part in parts for row in part.orphans(exc)}
                 left = [(part, row) for part, row in left if (id(part), row) not in orphans]

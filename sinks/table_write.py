@@ -22,7 +22,13 @@ from sinks.isolation import halve_until_written
 from sinks.orphans import ForeignKey
 from sinks.refusals import Refusal
 from sinks.rivals import Live
-from sinks.target_session import PreparedTable, TargetSession, name_uncastable
+from sinks.target_session import (
+    PreparedTable,
+    TargetSession,
+    as_application,
+    check_now,
+    name_uncastable,
+)
 
 _MAX_KEPT_ROWS = 2_000
 """Rows of earlier writes that stay in the session's temporary tables before they are emptied."""
@@ -244,8 +250,7 @@ class TableWrite:
     def _attempt(self, low: int, high: int) -> None:
         """All statements for a range but the deletions; takes note only when all went well."""
         if low == high:
-            for statement in self._prepared.without_rows:
-                self._connection.execute(statement, {"low": low, "high": high})
+            self._prepared.try_without_rows(self._connection)
             return
         self._write_range(low, high)
         if self.in_isolation:
@@ -266,30 +271,34 @@ class TableWrite:
             decided[str(decision)] = int(str(rows))
             differing |= int(str(mask))
         locked = execute(prepared.locked, limits).fetchall() if self.in_isolation else []
-        if decided[comparison.UPDATE]:
-            for exchange in self._exchanges.values():
-                execute(exchanges.give_up(prepared.layout, exchange), limits)
         statements = {
             comparison.UPDATE: prepared.update(differing) if differing else "",
             comparison.DEACTIVATE: prepared.deactivate,
             comparison.INSERT: prepared.insert,
         }
-        for decision, statement in statements.items():
-            if decided[decision]:
-                prepared.require_written(self._connection, decision, statement, limits, decided[decision])
+        due = {decision: text for decision, text in statements.items() if decided[decision]}
+        if due:
+            with as_application(self._connection):
+                if comparison.UPDATE in due:
+                    for exchange in self._exchanges.values():
+                        execute(exchanges.give_up(prepared.layout, exchange), limits)
+                written = {decision: execute(text, limits) for decision, text in due.items()}
+            for decision, cursor in written.items():
+                prepared.require_written(decision, cursor, decided[decision])
         self._decided += decided
         self._keep([self._misfit(int(str(row)), str(fault)) for row, fault in faults])
         self._keep([refusals.locked(self._table, int(str(row))) for (row,) in locked])
 
     def _attempt_delete(self, low: int, high: int) -> None:
-        self._connection.execute(self._prepared.delete, {"low": low, "high": high})
+        with as_application(self._connection):
+            self._connection.execute(self._prepared.delete, {"low": low, "high": high})
         if self.in_isolation:
             self._check_deferred()
 
     def _check_deferred(self) -> None:
         """Have constraints that wait for the commit refuse now, where the rows can be told apart."""
         if self._session.defers:
-            self._connection.execute("set constraints all immediate")
+            check_now(self._connection)
 
     def _adapt(self, exc: psycopg.Error | RowError) -> bool:
         """True if the attempt now deals with such rows by itself and is worth repeating as it was."""

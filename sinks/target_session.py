@@ -6,7 +6,8 @@ further, then takes the replication origin by which our own reader recognises th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
@@ -24,17 +25,21 @@ from sinks.refusals import KEY_ALTERED, SUPPRESSED, Altered
 from sinks.target_tables import TargetColumn, describe
 
 _SETTINGS = """
-select set_config('search_path', 'pg_catalog, ' || reset_val, false)
-from pg_settings where name = 'search_path';
 set intervalstyle = 'postgres'; set extra_float_digits = 1; set bytea_output = 'hex';
 set plan_cache_mode = force_custom_plan;
 set lock_timeout = '30s';  -- while the mark is claimed: a former holder may still commit
 set idle_in_transaction_session_timeout = '60s'
 """
-"""Why each: triggers of the target find their tables as for the application; a type has one text, the one it
-has in the source; the temporary tables hold 1 or 20,000 rows, so plans are not reused; a session that lost
-its client frees mark and origin within a minute.
+"""Why each: a type has one text, the one it has in the source; the temporary tables hold 1 or 20,000 rows, so
+plans are not reused; a session that lost its client frees mark and origin within a minute.
 """
+REMEMBER_PATH = """
+select set_config('ccbridge.application_path', 'pg_catalog, ' || reset_val, false)
+from pg_settings where name = 'search_path'
+"""
+"""What the session had for a search_path before we set ours; it may differ by role and database."""
+_APPLICATION_PATH = "select set_config('search_path', current_setting('ccbridge.application_path'), true)"
+_OWN_PATH = "set local search_path = pg_catalog, pg_temp"
 PATIENCE = "1s"
 """How long a write waits for a lock of the application before it goes round the rows that need it."""
 
@@ -80,34 +85,35 @@ class PreparedTable:
             self._updates[differing] = writing.update(self.layout, differing).as_string()
         return self._updates[differing]
 
-    @property
-    def without_rows(self) -> tuple[str, ...]:
-        """Every statement that may be needed, to be tried on no row at all."""
-        statements = [self.cast, self.decide_unlocked, self.locked]
-        if not self.layout.program.update_only:
-            statements.append(self.insert)
+    def try_without_rows(self, connection: Connection) -> None:
+        """Run every statement that may be needed on no row at all, in an open transaction."""
+        nothing = {"low": 0, "high": 0}
+        for statement in (self.cast, self.decide_unlocked, self.locked):
+            connection.execute(statement, nothing)
+        writing = [] if self.layout.program.update_only else [self.insert]
         if self.layout.compared:
-            statements.append(self.update((1 << len(self.layout.compared)) - 1))
+            writing.append(self.update((1 << len(self.layout.compared)) - 1))
         if self.deactivate:
-            statements.append(self.deactivate)
-        return tuple(statements)
+            writing.append(self.deactivate)
+        if self.layout.program.on_delete == "delete":
+            writing.append(self.delete)
+        with as_application(connection):
+            for statement in writing:
+                connection.execute(statement, nothing)
 
-    def require_written(
-        self, connection: Connection, decision: str, statement: str, limits: Mapping[str, object], rows: int
-    ) -> None:
-        """Run a statement that is to write so many rows.
+    def require_written(self, decision: str, cursor: psycopg.Cursor[tuple[object, ...]], rows: int) -> None:
+        """Compare what a statement has written with what it was to write.
 
         Raises:
             Altered: a trigger or policy kept a row away, or gave it another key.
         """
-        cursor = connection.execute(statement, limits)
-        written, altered = cursor.rowcount, 0
+        written = found = cursor.rowcount
         if self.layout.table.has_row_triggers:
-            written, altered = (int(str(count)) for count in cursor.fetchone() or (0, 0))
+            written, found = (int(str(count)) for count in cursor.fetchone() or (0, 0))
         name = self.layout.table.name
         if written != rows:
             raise Altered(f"{name}: {decision} was suppressed by a trigger or policy", SUPPRESSED)
-        if altered:
+        if found != written:
             raise Altered(f"{name}: a trigger altered the key of what was written", KEY_ALTERED)
 
     def cast_one(self, column: TargetColumn) -> str:
@@ -143,6 +149,7 @@ class TargetSession:
         try:
             with postgres_errors(self.subject):
                 self.connection.execute(_SETTINGS)
+                self.connection.execute(REMEMBER_PATH)
                 if not mark.exists(self.connection):
                     mark.require(self.connection)
                     raise OperatorError(
@@ -192,6 +199,28 @@ class TargetSession:
     def close(self) -> None:
         """Close the session; the server undoes what is open."""
         self.connection.close()
+
+
+@contextmanager
+def as_application(connection: Connection) -> Iterator[None]:
+    """Around statements that write the target, in an open transaction: their triggers see its search_path.
+
+    Nothing else runs so. Who may create functions or operators in a schema of that path could otherwise have
+    them called as our user, where their arguments fit better than those of pg_catalog. The statements are
+    sent together; their results are there afterwards.
+    Source: PostgreSQL 17 documentation, "Operator Type Resolution" and "Writing SECURITY DEFINER Functions
+    Safely".
+    """
+    with connection.pipeline():
+        connection.execute(_APPLICATION_PATH)
+        yield
+        connection.execute(_OWN_PATH)
+
+
+def check_now(connection: Connection) -> None:
+    """Have what waits for the commit, constraints and triggers, run now."""
+    with as_application(connection):
+        connection.execute("set constraints all immediate")
 
 
 def name_uncastable(connection: Connection, prepared: PreparedTable, row: int) -> str | None:

@@ -31,7 +31,7 @@ from sinks.refusals import LOCKED, condition
 from sinks.rivals import Live
 from sinks.second_try import try_again
 from sinks.table_write import TableWrite
-from sinks.target_session import PreparedTable, TargetSession
+from sinks.target_session import PreparedTable, TargetSession, check_now
 
 DELIVERY_SCHEMA = {
     "sink": pl.String,
@@ -262,7 +262,7 @@ class UpsertSink:
                 ]
                 _write_all(session, parts, isolated=isolated)
                 if session.defers:
-                    session.connection.execute("set constraints all immediate")
+                    check_now(session.connection)
             except (psycopg.Error, RowError) as exc:
                 if isolated or not may_concern_a_row(exc):
                     raise

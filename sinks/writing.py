@@ -3,7 +3,8 @@
 Each works on a range of row numbers and touches only rows with its own decision. A table whose
 triggers may alter what we write is written by statements that read back what is there then: the
 delivery shows what was stored, not what was asked for. Those yield one row: rows written, and rows of
-which the key was altered.
+them that were found again by their key. All that write the target do so under the application's search_path,
+for its triggers' sake, and so name the schema of every function and operator.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ def _read_back(layout: Layout, statement: sql.Composed, decision: str, stored: s
     return sql.SQL(
         "with written as ({statement} returning {key}, {stored} as _stored), "
         "noted as (update {decided} x set after = t._stored from written t join {typed} d on {match} "
-        "where d.ctid = x.place and x.decision = {decision} and {in_range} returning 1) "
-        "select (select count(*) from written), "
-        "(select count(*) from written) - (select count(*) from noted)"
+        "where d.ctid operator(pg_catalog.=) x.place and x.decision operator(pg_catalog.=) {decision} "
+        "and {in_range} returning 1) "
+        "select (select pg_catalog.count(*) from written), (select pg_catalog.count(*) from noted)"
     ).format(
         statement=statement,
         key=sql.SQL(", ").join(sql.SQL("t.{}").format(named(c)) for c in layout.key),
@@ -90,7 +91,8 @@ def _read_back(layout: Layout, statement: sql.Composed, decision: str, stored: s
 
 def _decided(layout: Layout, word: str, decision: str) -> sql.Composed:
     return sql.SQL(
-        "{word} {decided} x join {typed} d on d.ctid = x.place where x.decision = {decision} and {in_range}"
+        "{word} {decided} x join {typed} d on d.ctid operator(pg_catalog.=) x.place "
+        "where x.decision operator(pg_catalog.=) {decision} and {in_range}"
     ).format(
         word=sql.SQL(word),
         typed=layout.typed,

@@ -23,7 +23,7 @@ SESSION_OPTIONS = " ".join(
         "intervalstyle": "iso_8601",
         "bytea_output": "hex",
         "extra_float_digits": "3",
-        "search_path": "pg_catalog",
+        "search_path": r"pg_catalog,\ pg_temp",
         "statement_timeout": "0",
         "idle_in_transaction_session_timeout": "0",
         "row_security": "off",  # the server then refuses instead of leaving rows out
