@@ -106,6 +106,16 @@ class UnclassifiedError(TransientError):
     tries = 10
 
 
+class ConnectionMisconfigured(DatabaseUnreachable):
+    """Something answers, but not as it is configured: TLS, certificate, database, service, a pooler.
+
+    A person is told at once; the flow looks once a minute and goes on by itself once it is corrected.
+    """
+
+    code = "CDC-024"
+    tries = 1
+
+
 class LoginRefused(OperatorError):
     """User or password was refused; never retried, because a retry can lock the account."""
 
@@ -305,6 +315,13 @@ class RedoHeldBack(OperatorError):
     """An instance of a cluster writes no redo, and reading may not pass it: what others commit waits."""
 
     code = "CDC-112"
+
+
+class DirectoryRefused(TransientError):
+    """Open transactions cannot be kept on disk: no room, read only, or not ours; looked at once a minute."""
+
+    code = "CDC-115"
+    tries = 1
 
 
 class SnapshotTooOld(TransientError):

@@ -73,7 +73,7 @@ def tried(
             connection.execute(REMEMBER_PATH)
             layout = Layout.of(program, table, 0, settings.time_zone)
             connection.execute(casting.create_tables(layout))
-            PreparedTable(layout).try_without_rows(connection)
+            PreparedTable(layout).try_without_rows(connection, deleting=True)
     except psycopg.Error as exc:
         error = translated(exc, f"table {table.name}")
         yield Finding(

@@ -85,7 +85,7 @@ class PreparedTable:
             self._updates[differing] = writing.update(self.layout, differing).as_string()
         return self._updates[differing]
 
-    def try_without_rows(self, connection: Connection) -> None:
+    def try_without_rows(self, connection: Connection, *, deleting: bool = False) -> None:
         """Run every statement that may be needed on no row at all, in an open transaction."""
         nothing = {"low": 0, "high": 0}
         for statement in (self.cast, self.decide_unlocked, self.locked):
@@ -95,7 +95,7 @@ class PreparedTable:
             writing.append(self.update((1 << len(self.layout.compared)) - 1))
         if self.deactivate:
             writing.append(self.deactivate)
-        if self.layout.program.on_delete == "delete":
+        if deleting and self.layout.program.on_delete == "delete":
             writing.append(self.delete)
         with as_application(connection):
             for statement in writing:

@@ -15,7 +15,7 @@ from functools import partial
 
 from cdc import __version__, log
 from cdc.config import Settings
-from cdc.errors import LeaseLost, TransientError
+from cdc.errors import CcbridgeError, LeaseLost, TransientError
 from cdc.flows import parts
 from cdc.flows.lag import flows_with_lag
 from cdc.flows.preflight import require
@@ -127,8 +127,10 @@ def _keep_alive(
                 publisher.publish_news(connection)
                 report.tell(state.all(), partial(flows_with_lag, connection))
                 missed = False
-            except TransientError as exc:
-                # the flows meet the same fault and retry; without renewal another process takes over
+            except LeaseLost:
+                raise
+            except CcbridgeError as exc:
+                # the flows meet the same fault; without renewal another process takes over
                 if not missed:
                     log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
                 missed = True
@@ -148,5 +150,5 @@ def _publish(settings: Settings, lease: Lease, run_id: uuid.UUID, state: FlowSta
             Publisher(run_id, state).publish_news(connection)
     except LeaseLost:
         pass
-    except TransientError as exc:
+    except CcbridgeError as exc:
         log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))

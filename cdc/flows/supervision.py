@@ -31,6 +31,7 @@ from cdc.errors import (
     OperatorError,
     RowError,
     TransientError,
+    UnclassifiedError,
 )
 from cdc.flows.state import FlowState
 from cdc.oracle.calls import unanswered
@@ -140,6 +141,12 @@ class Flow:
             raise cdc.postgres.errors.translated(exc, self.name) from exc
         except oracledb.Error as exc:
             raise cdc.oracle.errors.translated(exc, self.name) from exc
+        except OSError as exc:
+            place = f" {exc.filename}" if exc.filename else ""
+            raise UnclassifiedError(
+                f"{self.name}: {type(exc).__name__}{place}: {exc.strerror or 'no reason given'}",
+                hint="look for what the operating system refused; it is tried again",
+            ) from exc
 
     def _run(self) -> None:
         logger = log.get().bind(flow=self.name)

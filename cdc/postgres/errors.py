@@ -1,8 +1,13 @@
 """psycopg errors become ours, by SQLSTATE.
 
-The table is the only place that decides which PostgreSQL error is retried, which stops the flow and
-which concerns one row. Where a sink can try rows one by one it does not ask the table whether an error
-concerns one: it finds out (`is_environment`, `sinks.isolation`).
+What happens next is told, in this order, by
+1. no SQLSTATE: there is no session; libpq's text says why (`cdc.postgres.login_errors`);
+2. the state in `_BY_STATE`;
+3. its class, the first two characters, in `_BY_CLASS`: 08, 40, 53 and 58 pass, 22, 23 and P0 are a row's;
+4. else a person: a right, a syntax, an object that is not there.
+
+Where rows can be tried one by one, nobody asks the tables whether an error concerns one: it is found out
+(`is_environment`, `sinks.isolation`, `cdc.staging.refused_rows`).
 Source: PostgreSQL 17 documentation, appendix A "PostgreSQL Error Codes".
 """
 
@@ -15,6 +20,7 @@ import psycopg
 
 from cdc.errors import (
     CcbridgeError,
+    ConnectionMisconfigured,
     DatabaseUnreachable,
     LoginRefused,
     NotGranted,
@@ -22,13 +28,14 @@ from cdc.errors import (
     RowError,
     TransientError,
 )
+from cdc.postgres.login_errors import cause_of
 
 LOCK_NOT_AVAILABLE = "55P03"
 
 _BY_STATE: dict[str, type[CcbridgeError]] = {
     "28P01": LoginRefused,  # invalid password
     "28000": LoginRefused,  # no pg_hba entry, or the role may not log in
-    "3D000": OperatorError,  # database does not exist
+    "3D000": ConnectionMisconfigured,  # database does not exist
     "42501": NotGranted,  # insufficient privilege
     "25006": TransientError,  # read-only: a standby until its promotion, or a full disk
     "25P03": DatabaseUnreachable,  # session ended: idle in a transaction for too long
@@ -44,13 +51,18 @@ _BY_STATE: dict[str, type[CcbridgeError]] = {
     "57P04": DatabaseUnreachable,  # session ended: the database is being dropped
     "57P05": DatabaseUnreachable,  # session ended: idle for too long
 }
-_LOGIN_WORDS = (
-    "password authentication failed",
-    "no password supplied",
-    "no pg_hba.conf entry",
-    "not permitted to log in",
-)
-"""libpq gives no SQLSTATE when a connection fails. A server that speaks another language is asked again."""
+_HINTS = {
+    "25006": "the server is read only: a standby, or a disk that is full",
+    "28000": "add a line to pg_hba.conf, or give the role LOGIN",
+    "28P01": "check user and password",
+    "3D000": "create the database, or set database to one that the server has",
+    "42501": "run: ccbridge check, it prints the grant",
+    "42P01": "a table is missing; run: ccbridge check",
+    "42703": "a column is missing; run: ccbridge check",
+    "53100": "make room on the disk of the server",
+    "53300": "raise max_connections of the server, or the role's connection limit",
+    "57014": "cancelled by a person or by statement_timeout of the server; it is tried again",
+}
 _BY_CLASS: dict[str, type[CcbridgeError]] = {
     "08": DatabaseUnreachable,  # connection exception
     "22": RowError,  # data exception: value out of range, bad text
@@ -67,17 +79,21 @@ def translated(exc: psycopg.Error, subject: str) -> CcbridgeError:
 
     Only the primary message is taken: DETAIL and CONTEXT can hold row values.
     """
-    state = exc.sqlstate
     text = (exc.diag.message_primary or str(exc).partition("\n")[0]).strip()
-    if state is None:
-        if any(words in str(exc) for words in _LOGIN_WORDS):
-            return LoginRefused(f"{subject}: {text}", hint="check user, password and pg_hba.conf")
-        return DatabaseUnreachable(f"{subject}: {text}", hint="is the server up and the address right?")
-    kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or OperatorError
+    if exc.sqlstate is None:
+        # of several addresses that were tried each has a line, so the cause may be in any of them
+        cause = cause_of(str(exc))
+        return cause.kind(f"{subject}: {text}", hint=cause.hint)
+    kind = kind_of(exc.sqlstate)
     if kind is RowError:
         constraint = exc.diag.constraint_name or exc.diag.column_name
         text = f"{exc.diag.table_name or 'row'}: {constraint or type(exc).__name__}"
-    return kind(f"{subject}: {text} (SQLSTATE {state})")
+    return kind(f"{subject}: {text} (SQLSTATE {exc.sqlstate})", hint=_HINTS.get(exc.sqlstate, ""))
+
+
+def kind_of(state: str) -> type[CcbridgeError]:
+    """What happens next after an error with this SQLSTATE; see the module text."""
+    return _BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or OperatorError
 
 
 _ENVIRONMENT = frozenset(("08", "25", "28", "40", "53", "57", "58"))

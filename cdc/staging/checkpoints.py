@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from cdc.postgres.connect import Connection
+from cdc.postgres.errors import postgres_errors
 
 _COLUMNS = """
 system, reader, identity, source_position, source_ordinal, resume, snapshot_complete, batch_id, updated_at
@@ -79,8 +80,7 @@ class Checkpoints:
         )  # fmt: skip
 
     def _select(self, where: str, parameters: list[object]) -> list[StoredCheckpoint]:
-        rows = self._connection.execute(
-            f"select {_COLUMNS} from staging.checkpoint {where}",  # noqa: S608 - our own text
-            parameters,
-        )
+        statement = f"select {_COLUMNS} from staging.checkpoint {where}"  # noqa: S608 - our own text
+        with postgres_errors("staging.checkpoint"):
+            rows = self._connection.execute(statement, parameters).fetchall()
         return [StoredCheckpoint(*row) for row in rows]  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -217,7 +218,7 @@ class Stager:
     def _undo(self) -> None:
         self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
         self._absent.forget()
-        if not self._connection.closed:
+        with suppress(psycopg.Error):  # a session that was lost has undone everything
             self._connection.rollback()
         for merge in self._merges.values():
             merge.rolled_back()

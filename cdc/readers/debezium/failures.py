@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import oracledb
-import psycopg
 
-from cdc.errors import CcbridgeError, DatabaseUnreachable, OperatorError, TransientError
+from cdc.errors import CcbridgeError, DatabaseUnreachable, OperatorError, RowError, TransientError
 from cdc.oracle import errors as oracle
-from cdc.postgres.errors import translated
+from cdc.postgres.errors import kind_of
+from cdc.postgres.login_errors import GENERAL, cause_of
 
 SqlFailure = Callable[[Any, str], CcbridgeError]
 """Our error for a `java.sql.SQLException`; the text names the system."""
@@ -54,9 +54,7 @@ def failure(error: Any, message: str, system: str, sql_failure: SqlFailure) -> C
     for cause in chain:
         name = str(cause.getClass().getName())
         if name in _TRANSIENT:
-            return DatabaseUnreachable(
-                f"{system}: {name.rpartition('.')[2]}", hint="is the server up and the address right?"
-            )
+            return DatabaseUnreachable(f"{system}: {name.rpartition('.')[2]}", hint=GENERAL.hint)
     root = chain[-1] if chain else None
     text = _told(str(root.getMessage()) if root is not None else message)
     kind = str(root.getClass().getSimpleName()) if root is not None else "engine"
@@ -72,20 +70,21 @@ def postgres_failure(exc: Any, system: str) -> CcbridgeError:
     """Our error for an exception of the PostgreSQL JDBC driver."""
     state = str(exc.getSQLState() or "")
     text = str(exc.getMessage() or "").partition("\n")[0].removeprefix("FATAL: ").removeprefix("ERROR: ")
+    kind, told = kind_of(state), _told(text)
     if not state or state.startswith("08"):
-        return DatabaseUnreachable(f"{system}: {text}", hint="is the server up and the address right?")
-    try:
-        known = psycopg.errors.lookup(state)
-    except KeyError:
-        return OperatorError(f"{system}: {_told(text)} (SQLSTATE {state})")
-    return translated(known(text), system)
+        cause = cause_of(text)
+        kind = cause.kind
+        return kind(f"{system}: {told}", hint=cause.hint)
+    if kind is RowError:
+        told = "row"  # the text may hold values
+    return kind(f"{system}: {told} (SQLSTATE {state})")
 
 
 def oracle_failure(exc: Any, system: str) -> CcbridgeError:
     """Our error for an exception of the Oracle JDBC driver."""
     fault = _Fault(int(exc.getErrorCode()), _told(str(exc.getMessage() or "")))
     if fault.code in _JDBC_CODES:
-        return DatabaseUnreachable(f"{system}: {fault}", hint="is the server up and the address right?")
+        return DatabaseUnreachable(f"{system}: {fault}", hint=GENERAL.hint)
     return oracle.translated(oracledb.DatabaseError(fault), system)
 
 

@@ -18,13 +18,13 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from cdc.errors import OperatorError
+from cdc.errors import DirectoryRefused
 from cdc.readers.logminer.spill import Segment, SpillFile
 from cdc.readers.logminer.statement_rows import Statements
 from cdc.readers.logminer.transaction import Transaction
@@ -65,7 +65,7 @@ class OpenWork:
         """Move a transaction's rows to its file; returns the bytes of memory that are free now.
 
         Raises:
-            OperatorError: the directory cannot be written.
+            DirectoryRefused: the directory cannot be written.
         """
         with self._writing():
             return transaction.spill(self.path(transaction))
@@ -109,7 +109,7 @@ class OpenWork:
             started: START SCNs that mining must see again, of open transactions without captured rows.
 
         Raises:
-            OperatorError: the directory cannot be written.
+            DirectoryRefused: the directory cannot be written.
         """
         low = start = min((position, *(scn - 1 for scn in started)))
         named: list[list[str | int]] = []
@@ -135,7 +135,8 @@ class OpenWork:
         if transaction.name in self._written:
             self._ended[transaction.name] = scn
         elif transaction.file is not None:
-            transaction.file.delete()
+            with self._writing():
+                transaction.file.delete()
 
     def acknowledged(self, resume: Mapping[str, Any]) -> None:
         """A checkpoint is durable: files of transactions that ended before it go."""
@@ -150,7 +151,8 @@ class OpenWork:
             return
         if self._keeps:
             if self._identity:  # else nothing was read, and the files belong to the next reader
-                self._sweep(set(self._written))
+                with suppress(DirectoryRefused):  # what is left the next start removes
+                    self._sweep(set(self._written))
         else:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -238,14 +240,17 @@ class OpenWork:
         return transaction
 
     def _sweep(self, kept: set[str]) -> None:
-        if self._folder is None or not self._folder.is_dir():
-            return
-        for path in self._folder.iterdir():
-            if path.suffix in (ROWS, MANIFEST) and path.stem not in kept:
-                path.unlink(missing_ok=True)
+        with self._writing():
+            if self._folder is None or not self._folder.is_dir():
+                return
+            for path in self._folder.iterdir():
+                if path.suffix in (ROWS, MANIFEST) and path.stem not in kept:
+                    path.unlink(missing_ok=True)
 
     def _remove(self, name: str) -> None:
-        if self._folder is not None:
+        if self._folder is None:
+            return
+        with self._writing():
             for suffix in (MANIFEST, ROWS):
                 (self._folder / (name + suffix)).unlink(missing_ok=True)
 
@@ -254,10 +259,11 @@ class OpenWork:
         try:
             yield
         except OSError as exc:
-            raise OperatorError(
+            raise DirectoryRefused(
                 f"{self._system}: open transactions cannot be written to {exc.filename or self._folder}: "
                 f"{exc.strerror}",
-                hint="make room, or name another directory: spill_directory of the system",
+                hint="make room, and let the ccbridge user write there: it is looked at once a minute; "
+                "or set spill_directory of the system to another one and start again",
             ) from exc
 
 

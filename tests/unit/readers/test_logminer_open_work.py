@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from cdc.changes import TableName
-from cdc.errors import OperatorError, RedoUnreadable
+from cdc.errors import DirectoryRefused, RedoUnreadable
 from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.events import Committed, RolledBack
 from cdc.readers.logminer.open_work import OpenWork
@@ -228,14 +229,35 @@ def test_temporary_directory_goes_with_the_reader() -> None:
     assert not folder.exists()
 
 
-def test_directory_that_cannot_be_written_is_for_the_operator(tmp_path: Path) -> None:
-    """The setting to change is named."""
+def test_directory_that_refuses_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full, read only, no directory: told at once with the setting, and gone on with when corrected."""
     (tmp_path / "ccb").write_text("a file")
-    assembly = new_assembly(OpenWork("ccb", tmp_path, every_s=30), max_bytes=1)
+    work = OpenWork("ccb", tmp_path, every_s=0)
+    assembly = new_assembly(work, max_bytes=1)
     assembly.add(control(5, 6))
-    with pytest.raises(OperatorError, match="cannot be written") as caught:
+    with pytest.raises(DirectoryRefused, match="cannot be written") as caught:
         assembly.add(change(6, 1, "R1"))
     assert "spill_directory" in caught.value.hint
+    assert caught.value.tries == 1
+    (tmp_path / "ccb").unlink()
+    work = OpenWork("ccb", tmp_path, every_s=0)
+    work.begin({"read_from": 1}, {"dbid": "1"})
+    assembly = new_assembly(work, max_bytes=1)
+    for row in (control(5, 6), change(6, 1, "R1")):
+        assembly.add(row)
+    (transaction,) = assembly.open
+    work.resume([transaction], 7, all_read=True)
+
+    def refuse(_path: Path, **_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    work.ended(transaction, 8)
+    with pytest.raises(DirectoryRefused, match="Read-only file system"):
+        work.acknowledged({"committed": 9})
+    with pytest.raises(DirectoryRefused, match="Read-only file system"):
+        work.begin({"read_from": 1}, {"dbid": "1"})
+    work.close()
 
 
 def test_transactions_without_captured_rows_hold_the_checkpoint_back() -> None:
