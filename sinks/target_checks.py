@@ -165,7 +165,10 @@ def _table_findings(
     if not table.is_unique(program.key) and all(table.column(name) for name in program.key):
         yield Finding(
             subject, f"no unique constraint on {', '.join(program.key)}", "the rule's key is unique",
-            _rendered(connection, "alter table {}.{} add unique ", table.name.schema, table.name.name)
+            _rendered(
+                connection, "alter table {}.{} add constraint {} unique ",
+                table.name.schema, table.name.name, f"{table.name.name}_ccbridge_key",
+            )
             + f"({', '.join(_rendered(connection, '{}', name) for name in program.key)});",
         )  # fmt: skip
     yield from column_checks.pair_findings(table, program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -13,6 +14,14 @@ from cdc.cli.output import say, show
 
 
 def command(
+    sql: Annotated[
+        str | None,
+        typer.Option(
+            "--sql",
+            metavar="SYSTEM",
+            help="Print a script for the DBA of this system, or of staging, for psql or SQL*Plus.",
+        ),
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     form: Format = "table",
     log_format: LogFormat = "auto",
@@ -24,6 +33,7 @@ def command(
     """
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
+    from cdc.flows.fix_script import fix_script
     from cdc.flows.preflight import missing_log, preflight, refused_targets
     from cdc.flows.rule_set import load_rules
 
@@ -32,7 +42,10 @@ def command(
     missing_log(settings, rule_set, report)
     refused_targets(settings, rule_set, report)
     findings = report.findings + report.advice
-    if form == "json":
+    if sql is not None:
+        for line in fix_script(settings, sql, findings):
+            say(line)
+    elif form == "json":
         show(({"system": one.system, **asdict(one.finding)} for one in findings), (), form=form)
     else:
         for one in findings:

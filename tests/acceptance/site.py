@@ -30,6 +30,7 @@ from sandbox.prepaid import application
 from sandbox.prepaid.application import APPLICATION_USER, BRIDGE_USER, PrepaidDatabase
 from sandbox.world import World
 from tests.support.commands import CommandProcess, call
+from tests.support.psql import run_psql
 
 CANARIES = {
     APPLICATION_USER: "Kanarie#app-4711",
@@ -271,6 +272,10 @@ class Site:
     def prepaid_admin(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run a statement in prepaid as the administrator."""
         return self._postgres(self.world.postgres.conninfo(self.prepaid.name), statement, values)
+
+    def psql(self, script: str) -> str:
+        """Run a script in prepaid as the administrator, by psql; returns what it said."""
+        return run_psql(self.world.postgres.conninfo(self.prepaid.name), script)
 
     def oracle(self, statement: str, user: str = "CISUSER", **binds: object) -> list[tuple[Any, ...]]:
         """Run a statement in CC&B and commit."""

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 
+from cdc.changes import TableName
+from cdc.config import Settings
+from cdc.errors import ConfigurationError
+from cdc.flows.fix_script import fix_script
+from cdc.flows.preflight import Located
 from cdc.ports import Finding
 from tests.integration.upsert_target import (
     ACCOUNT,
@@ -18,6 +24,7 @@ from tests.integration.upsert_target import (
     program,
     wanted,
 )
+from tests.support.psql import run_psql
 
 
 @pytest.fixture
@@ -60,6 +67,39 @@ def test_every_fix_given_mends_its_finding_and_then_the_sink_can_write(target: T
     sink.close()
 
 
+def test_script_of_all_findings_runs_in_psql_and_again(target: Target) -> None:
+    """Names that must be quoted, things made once, advice and prose: the script runs whole, twice."""
+    target.run('create table "Odd Ones" ("Id" text, v int); create role "O\'Hara"')
+    rule = replace(program("x", ["Id"], ["v"]), table=TableName("public", "Odd Ones"))
+    programs = [CUSTOMER, ACCOUNT, ACKNOWLEDGEMENT, rule]
+    settings = Settings.model_construct(staging=target.settings, systems={"prepaid": target.settings})
+    try:
+        found = target.sink().preflight(programs)
+        assert any("unique" in finding.expected for finding in found)
+        others = [
+            Finding("publication p", "does not exist", "it", "create publication p;"),
+            Finding("publication p", "no", "yes", "alter publication p add table public.account;"),
+            Finding("server", "old", "new", "upgrade the server\x1b[31m"),
+            Finding("table t", "no key", "key", "alter table t add primary key (<key columns>);"),
+            Finding("role", "much", "less", 'alter role "O\'Hara" nosuperuser;', advice=True),
+        ]
+        lines = list(fix_script(settings, "prepaid", [Located("prepaid", one) for one in [*found, *others]]))
+        assert lines[0].startswith(f"-- run as a superuser in database {target.settings.database}: psql -h ")
+        script = "\n".join(lines)
+        assert "-- by hand: upgrade the server [31m" in script
+        assert "-- advice: alter role" in script
+        run_psql(target.conninfo, script)
+        assert "done already" in run_psql(target.conninfo, script)
+        assert target.sink().preflight(programs) == []
+        constraints = "select count(*) from pg_constraint where conrelid = '\"Odd Ones\"'::regclass"
+        assert target.rows(constraints + " and contype = 'u'") == [(1,)]
+    finally:
+        target.run('drop role "O\'Hara"')
+    assert list(fix_script(settings, "staging", []))[-1] == "-- nothing to do"
+    with pytest.raises(ConfigurationError, match="expected one of: prepaid, staging"):
+        list(fix_script(settings, "prepayed", []))
+
+
 def test_acknowledgement_needs_no_more_than_its_own_columns(target: Target) -> None:
     """A rule that only updates two columns asks for the right to update those two, not to insert."""
     fixes = [f.fix for f in target.sink().preflight([ACKNOWLEDGEMENT]) if "recharge" in f.fix]
@@ -84,7 +124,7 @@ def test_rules_that_do_not_fit_the_target_are_found(target: Target) -> None:
     assert "no rule fills it" in of("column public.loose.kind")[0].found
     assert of("table public.nowhere")[0].found == "missing"
     unique = next(f for f in of("table public.loose") if "unique" in f.found)
-    assert unique.fix == 'alter table "public"."loose" add unique ("id");'
+    assert unique.fix == 'alter table "public"."loose" add constraint "loose_ccbridge_key" unique ("id");'
 
 
 def test_preflight_writes_nothing(target: Target) -> None:
