@@ -133,7 +133,11 @@ class OracleSystem(Secret):
     reader: Literal["logminer", "debezium"] = "logminer"
     dsn: str
     user: str
-    owner: str = Field(default="CISADM", description="schema owner of the captured tables")
+    owner: str = Field(
+        default="CISADM",
+        pattern=r"^[A-Za-z][A-Za-z0-9_$#]*$",
+        description="schema owner of the captured tables",
+    )
     time_zone: str = Field(default="UTC", description="zone in which the site's DATE columns are meant")
     wallet: ConfiguredPath | None = Field(default=None, description="directory of ewallet.pem for TCPS")
     wallet_password: SecretStr | None = Field(

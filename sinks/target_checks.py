@@ -18,8 +18,17 @@ from mapping_rules import OutboundProgram
 from sinks import column_checks
 from sinks.layout import is_loose
 from sinks.mark import ADDED, TABLE, SinkMark
+from sinks.target_session import REMEMBER_PATH, as_application
 from sinks.target_tables import TargetTable, deactivated_column, describe
 
+_CREATORS = """
+select n.nspname, coalesce(r.rolname, 'public')
+from pg_namespace n cross join lateral aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+left join pg_roles r on r.oid = a.grantee
+where n.nspname = any (%s) and n.nspname <> 'pg_catalog' and a.privilege_type = 'CREATE'
+    and a.grantee <> n.nspowner and (r.oid is null or not r.rolsuper and r.rolname <> current_user)
+order by 1, 2
+"""
 _ORIGIN_FUNCTIONS = (
     "pg_catalog.pg_replication_origin_session_setup(text)",
     "pg_catalog.pg_replication_origin_xact_setup(pg_lsn, timestamptz)",
@@ -41,6 +50,7 @@ def findings(system: str, settings: PostgresSystem, programs: Sequence[OutboundP
             *_origin_findings(connection, settings),
             *_temporary_findings(connection, settings),
             *column_checks.encoding_findings(connection),
+            *_path_findings(connection),
         ]
         may_write = not any("temporary" in finding.expected for finding in found)
         for program in programs:
@@ -137,6 +147,24 @@ def _temporary_findings(connection: Connection, settings: PostgresSystem) -> Ite
             f"database {settings.database}", f"{settings.user} may not create temporary tables", "temporary",
             _rendered(connection, "grant temporary on database {} to {};", settings.database, settings.user),
         )  # fmt: skip
+
+
+def _path_findings(connection: Connection) -> Iterator[Finding]:
+    """Who may create what triggers of the target find by a plain name: it runs as our user when we write."""
+    with connection.transaction():
+        connection.execute(REMEMBER_PATH)
+        with as_application(connection):
+            path = connection.execute("select pg_catalog.current_schemas(false)")
+        (schemas,) = path.fetchone() or ([],)
+    for schema, role in connection.execute(_CREATORS, [schemas]).fetchall():
+        grantee = "public" if role == "public" else _rendered(connection, "{}", str(role))
+        yield Finding(
+            f"schema {schema}",
+            f"{role} may create objects in it, which triggers may then call as our user by a plain name",
+            "create for the schema's owner alone",
+            _rendered(connection, "revoke create on schema {} from ", str(schema)) + f"{grantee};",
+            advice=True,
+        )
 
 
 def _table_findings(

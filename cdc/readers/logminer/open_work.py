@@ -284,7 +284,7 @@ def _segment(written: list[Any]) -> Segment:
 def _replace(path: Path, content: bytes) -> None:
     """Write a file so that after a crash it is the old or the new one."""
     draft = path.with_suffix(".new" + MANIFEST)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()

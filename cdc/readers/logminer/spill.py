@@ -88,7 +88,7 @@ class SpillFile:
 
     def append(self, rows: Sequence[Marked]) -> None:
         """Write rows behind those written before."""
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.seek(self.segments[-1].end if self.segments else 0)
             file.truncate()

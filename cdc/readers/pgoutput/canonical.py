@@ -24,6 +24,7 @@ SESSION_OPTIONS = " ".join(
         "bytea_output": "hex",
         "extra_float_digits": "3",
         "search_path": r"pg_catalog,\ pg_temp",
+        "standard_conforming_strings": "on",
         "statement_timeout": "0",
         "idle_in_transaction_session_timeout": "0",
         "row_security": "off",  # the server then refuses instead of leaving rows out

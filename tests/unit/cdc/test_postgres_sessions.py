@@ -8,9 +8,7 @@ from pathlib import Path
 
 import cdc
 import sinks
-from cdc.config import PostgresSystem
 from cdc.postgres import connect
-from cdc.readers.debezium.postgres import PostgresConnector
 from cdc.readers.pgoutput import canonical
 
 ROOMS = (Path(cdc.__file__).parent, Path(sinks.__file__).parent)
@@ -44,12 +42,3 @@ def test_every_module_that_opens_a_session_pins_its_search_path() -> None:
     assert [name for name, text in found.items() if OPEN[name] not in text] == []
     assert "set search_path = pg_catalog, pg_temp" in connect._SETTINGS.strip().partition(";")[0]
     assert r"-c search_path=pg_catalog,\ pg_temp" in canonical.SESSION_OPTIONS
-
-
-def test_debeziums_sessions_have_the_same_path() -> None:
-    """They are opened by its own driver."""
-    settings = PostgresSystem(
-        kind="postgres", host="h", database="d", user="u", sslmode="disable", insecure=True
-    )
-    properties = PostgresConnector("prepaid", settings, []).properties([], snapshot=False)
-    assert properties["driver.options"] == "-c search_path=pg_catalog,pg_temp"

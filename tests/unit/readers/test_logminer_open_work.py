@@ -260,6 +260,19 @@ def test_directory_that_refuses_is_waited_for(tmp_path: Path, monkeypatch: pytes
     work.close()
 
 
+def test_a_link_that_stands_where_a_file_is_to_be_is_not_followed(tmp_path: Path) -> None:
+    """Rows of customers are written into our own files only."""
+    work = OpenWork("ccb", tmp_path, every_s=30)
+    assembly = new_assembly(work, max_bytes=2**20)
+    for row in (control(5, 6), change(6, 1, "R1")):
+        assembly.add(row)
+    (transaction,) = assembly.open
+    work.path(transaction).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DirectoryRefused, match="cannot be written"):
+        work.spill(transaction)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_transactions_without_captured_rows_hold_the_checkpoint_back() -> None:
     """The first row of such a one may be half in the redo that was read: mining must see its start again."""
     work = OpenWork("ccb", None, every_s=0)
