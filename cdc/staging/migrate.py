@@ -59,11 +59,14 @@ def migrate(settings: PostgresConnection, rule_set: RuleSet) -> MigrationReport:
 
     Raises:
         StagingRevision: the schema is newer than this release.
-        OperatorError: an entity of the rule set is not what its table is (column retyped or removed,
-            other key); nothing of the entity tables was changed.
+        OperatorError: the database cannot write down every character, or an entity of the rule set is
+            not what its table is (column retyped or removed, other key); no entity table was changed.
         TransientError: a lock was not to be had within five seconds; nothing half done remains.
     """
     script = _script()
+    with _engine(settings) as engine, engine.connect() as connection:
+        for finding in _encoding(connection, settings.database):
+            raise OperatorError(f"{finding.subject}: found {finding.found}", hint=finding.fix)
     with _alone(settings), _engine(settings) as engine, engine.connect() as connection:
         before = _revision(connection)
         _refuse_newer(script, before, settings.database)
@@ -84,6 +87,9 @@ def check_revision(settings: PostgresConnection, rule_set: RuleSet) -> list[Find
     subject = f"database {settings.database}"
     script = _script()
     with _engine(settings) as engine, engine.connect() as connection:
+        wrong = _encoding(connection, settings.database)
+        if wrong:
+            return wrong
         revision = _revision(connection)
         if revision is None:
             return [Finding(subject, "no staging schema", f"revision {_head(script)}", _FIX)]
@@ -179,6 +185,21 @@ def _revision(connection: sa.Connection) -> str | None:
     revision = context.get_current_revision()
     connection.rollback()
     return revision
+
+
+def _encoding(connection: sa.Connection, database: str) -> list[Finding]:
+    """Staging holds texts of every system: only UTF8 has all their characters."""
+    encoding = connection.execute(sa.text("select current_setting('server_encoding')")).scalar_one()
+    connection.rollback()
+    if encoding == "UTF8":
+        return []
+    return [
+        Finding(
+            f"staging {database}", f"encoding {encoding}", "UTF8, which has every character",
+            "create the staging database anew with encoding UTF8: "
+            "create database .. encoding 'UTF8' template template0",
+        )
+    ]  # fmt: skip
 
 
 def _known(script: ScriptDirectory, revision: str) -> bool:

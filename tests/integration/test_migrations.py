@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from psycopg.conninfo import make_conninfo
 
 import mapping_rules
 from cdc.errors import OperatorError, StagingRevision, TransientError
@@ -192,6 +194,22 @@ def test_migrate_gives_up_when_a_lock_is_held(database: str, monkeypatch: pytest
             with pytest.raises(TransientError, match="lock timeout"):
                 migrate(settings, wider)
         assert migrate(settings, wider).extended
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_lacks_characters_is_refused(database: str, encoding: str) -> None:
+    """Before anything is made in it, by migrate and by check alike."""
+    name = f"e_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(f"create database {name} encoding '{encoding}' locale 'C' template template0".encode())
+        try:
+            settings = settings_of(make_conninfo(database, dbname=name))
+            with pytest.raises(OperatorError, match=f"found encoding {encoding}"):
+                migrate(settings, rule_set())
+            (finding,) = check_revision(settings, rule_set())
+            assert finding.found == f"encoding {encoding}"
+        finally:
+            admin.execute(f"drop database {name} with (force)".encode())
 
 
 def test_migrate_twice_at_once(database: str) -> None:
