@@ -18,7 +18,7 @@ from cdc.printable import printable
 _SQL = re.compile(r"(?:alter|create|grant|revoke|select|begin)\s.*;\s*(?:--.*)?$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"<[\w ]+>")
 _ONCE = re.compile(
-    r"(?:create|alter publication|alter table \S+ add constraint|select pg_\w+\()", re.IGNORECASE
+    r"(?:create|alter publication|alter table .+ add constraint|select pg_\w+\()", re.IGNORECASE
 )
 """What fails when it is done already."""
 _PARTS = re.compile(r";\s+(?=alter|create|grant|revoke|select)", re.IGNORECASE)

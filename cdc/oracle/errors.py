@@ -134,6 +134,7 @@ _BY_DPY: dict[str, type[CcbridgeError]] = {
 _HINTS = {
     904: "the captured table or this release of the database lacks a column; run: ccbridge check",
     942: "run: ccbridge check, it prints the missing grants",
+    1017: "check user and password; a few tries can lock the account, so there is none",
     1031: "run: ccbridge check, it prints the missing grants",
     1017: "check user and password of the system, and whether the password was changed in the database",
     12514: "check the service name in dsn; on the database host: lsnrctl services",
@@ -147,6 +148,9 @@ _HINTS = {
     1536: "alter user .. quota unlimited on the tablespace that the message names",
     1552: "the tablespace needs undo: bring an undo tablespace online",
     1950: "alter user .. quota unlimited on the tablespace that the message names",
+    12505: "the listener does not know the SID: check dsn against lsnrctl status",
+    12514: "the listener does not know the service: check dsn against lsnrctl status, and that it is started",
+    12541: "nothing listens there: check host and port of dsn, start the listener",
     16000: "the database is open read only: let dsn name the service of the primary",
     28000: "unlock the account, then start again",
     28001: "change the expired password, then start again",
@@ -161,8 +165,24 @@ _HINTS_BY_DPY = {
     "DPY-3010": "the database is older than 12.1",
     "DPY-3015": "the user has a 10G password verifier only: set the password again",
     "DPY-4000": "no TNS configuration was found: give host:port/service or a full descriptor as dsn",
+    "DPY-6000": "the listener refused: check the service of dsn against lsnrctl status",
+    "DPY-6001": "the listener does not know the service: check dsn against lsnrctl status, or start it",
+    "DPY-6003": "the listener does not know the SID: check dsn against lsnrctl status",
+    "DPY-6005": "check host and port of dsn, and that the listener and firewalls let us through",
     "DPY-4027": "no TNS configuration was found: give host:port/service or a full descriptor as dsn",
 }
+_HINTS_BY_WORDS = {
+    "certificate_verify_failed": "the server's certificate is of another host or CA, or has expired: "
+    "check wallet, and that dsn has a name that is in the certificate",
+    "certificate": "check wallet, and that dsn has a name that is in the server's certificate",
+    "ssl": "TLS could not be agreed on: check that the listener has TCPS at this port",
+    "connection refused": "nothing listens there: check host and port of dsn, start the listener",
+    "dpy-6001": _HINTS_BY_DPY["DPY-6001"],
+    "dpy-6003": _HINTS_BY_DPY["DPY-6003"],
+    "name or service not known": "the host name of dsn is not known: check it and the name service",
+    "timed out": "no answer: check host, port and firewalls",
+}
+"""What the driver says below DPY-6005, its word for any connection that is not made."""
 _INTERNAL = 600
 _DDL_RACE = ("krvrdGetUID", "krvrdccs10", "krvrdccs30")
 """Arguments of ORA-00600 seen when DDL meets mining with the online catalog; they pass."""
@@ -186,6 +206,8 @@ def translated(exc: oracledb.Error, subject: str) -> CcbridgeError:
     if kind is RowError:
         text = f"ORA-{number:05d}" if number else full_code  # the full text may hold values
     hint = _HINTS.get(number) or _HINTS_BY_DPY.get(full_code, "")
+    if full_code == _NO_CONNECTION:
+        hint = next((told for words, told in _HINTS_BY_WORDS.items() if words in whole.lower()), hint)
     return kind(f"{subject}: {text}", hint=hint)
 
 

@@ -150,6 +150,30 @@ def test_driver_codes(full_code: str, kind: type[CcbridgeError]) -> None:
     assert found.hint or isinstance(found, TransientError)
 
 
+@pytest.mark.parametrize(
+    ("below", "hint"),
+    [
+        ("[Errno 111] Connection refused", "start the listener"),
+        ('DPY-6001: Service "CBC" is not registered with the listener', "does not know the service"),
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch",
+            "another host or CA",
+        ),
+        ("The distinguished name on the server certificate does not match", "name that is in the server"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "TCPS"),
+        ("[Errno -2] Name or service not known", "host name"),
+        ("timed out", "firewalls"),
+        ("something else", "check host and port"),
+    ],
+)
+def test_a_connection_that_is_not_made_has_its_cause_in_text_and_hint(below: str, hint: str) -> None:
+    """DPY-6005 is the driver's word for all of them; the line below says why."""
+    found = error(0, f"DPY-6005: cannot connect to database (CONNECTION_ID=x).\n{below}", "DPY-6005")
+    assert type(found) is DatabaseUnreachable
+    assert below in str(found)
+    assert hint in found.hint
+
+
 def test_row_errors_hide_values() -> None:
     """The text of a refused value may hold personal data."""
     found = error(12899, 'ORA-12899: value too large for column "X" (actual: 300): Maria')
