@@ -8,6 +8,9 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # `make test PARALLEL=` is serial
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist worksteal
 
+# the tests start many processes: where this is set, each compiles every module again
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test test-all mutants dev format lint types imports check bench lock docs clean

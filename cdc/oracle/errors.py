@@ -134,11 +134,8 @@ _BY_DPY: dict[str, type[CcbridgeError]] = {
 _HINTS = {
     904: "the captured table or this release of the database lacks a column; run: ccbridge check",
     942: "run: ccbridge check, it prints the missing grants",
-    1017: "check user and password; a few tries can lock the account, so there is none",
     1031: "run: ccbridge check, it prints the missing grants",
     1017: "check user and password of the system, and whether the password was changed in the database",
-    12514: "check the service name in dsn; on the database host: lsnrctl services",
-    12541: "check host and port in dsn, and that the listener runs: lsnrctl status",
     1035: "the database is in restricted mode: alter system disable restricted session",
     1300: "LogMiner needs the primary database, open READ WRITE: let dsn name the service of the primary",
     1325: "switch the database to ARCHIVELOG mode",
@@ -158,9 +155,6 @@ _HINTS = {
     65040: "the session is in the wrong container: use the service of the root for mining",
 }
 _HINTS_BY_DPY = {
-    "DPY-6001": "check the service name in dsn; on the database host: lsnrctl services",
-    "DPY-6003": "check the SID in dsn; on the database host: lsnrctl services",
-    "DPY-6005": "check host and port in dsn, the listener (lsnrctl status), and firewalls between",
     "DPY-3001": "the thin driver has no Native Network Encryption: use TLS (dsn tcps://..) or switch it off",
     "DPY-3010": "the database is older than 12.1",
     "DPY-3015": "the user has a 10G password verifier only: set the password again",

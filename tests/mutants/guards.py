@@ -482,7 +482,7 @@ WRITING = (
     Guard(
         "constraints that wait for the commit",
         "sinks/table_write.py",
-        '        if self._session.defers:\n            check_now(self._connection)\n',
+        "        if self._session.defers:\n            check_now(self._connection)\n",
         "        pass\n",
         "one row refused at the commit takes all others with it",
         ("tests/integration/test_sink_isolation.py::test_deferrable_foreign_key_refuses_the_orphan_only",),
