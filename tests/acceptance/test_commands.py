@@ -88,6 +88,10 @@ def test_status_before_during_and_after_a_run(migrated: Site) -> None:
     with site.running() as running:
         site.recharge("status-1")
         eventually(site.receipts, "receipt", hint=running.text)
+        eventually(
+            lambda: site.call("status").out.count(" running ") == len(flows), "state of all flows",
+            hint=running.text,
+        )  # fmt: skip
         table, rows = site.call("status"), site.call("status", "--format", "json").rows()
         assert table.code == 0
         lines = table.out.splitlines()
