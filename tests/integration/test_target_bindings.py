@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from cdc.flows.wake import Wake
 from cdc.postgres.connect import connect
 from sinks.upsert import UpsertSink
 from tests.integration.upsert_target import Target
+from tests.support.one_flow import OneFlow
 from tests.unit.staging.doubles import OUTBOUND, Event, batch, customer, rule_set
 from tests.unit.staging.world import World, staging
 
@@ -74,7 +74,7 @@ class Site:
         return self.world.query("select writes, delivered_seq from staging.target_binding")
 
     @contextmanager
-    def running(self) -> Iterator[Running]:
+    def running(self) -> Iterator[OneFlow]:
         """The delivery flow, until the block ends."""
         stop = threading.Event()
         supervisor = Supervisor(stop, FlowState())
@@ -87,7 +87,7 @@ class Site:
         )  # fmt: skip
         supervisor.start("deliver:till", deliver)
         try:
-            yield Running(supervisor)
+            yield OneFlow(supervisor)
         finally:
             stop.set()
             supervisor.join()
@@ -101,26 +101,9 @@ class Site:
         """Run until the flow is refused; the code. Nothing of the target has changed."""
         before = (self.names(), self.target.rows("select * from pg_namespace order by oid"))
         with self.running() as running:
-            running.wait(lambda: running.figures["status"] == "waiting", "a refusal")
-            assert "ccbridge targets bind till" in running.figures["hint"]
-            code = str(running.figures["error_code"])
+            code = running.refused("till")
         assert (self.names(), self.target.rows("select * from pg_namespace order by oid")) == before
         return code
-
-
-@dataclass
-class Running:
-    supervisor: Supervisor
-
-    @property
-    def figures(self) -> dict[str, str]:
-        return (self.supervisor.state.rows() or [{"status": ""}])[0]
-
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}: {self.supervisor.state.rows()}"
-            time.sleep(0.02)
 
 
 @contextmanager

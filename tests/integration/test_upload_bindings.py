@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +27,7 @@ from cdc.staging.receipts import Receipts
 from sandbox.world import World
 from sinks.ccb_payment_upload import PaymentUploadSink
 from tests.support.migrated import settings_of
+from tests.support.one_flow import OneFlow
 
 RULES = mapping_rules.load("ccb_prepaid")
 [PROGRAM] = mapping_rules.compile_outbound(RULES, "ccb")
@@ -96,7 +96,7 @@ class Site:
                 )
 
     @contextmanager
-    def running(self, found: SourcesFound | None = None) -> Iterator[Running]:
+    def running(self, found: SourcesFound | None = None) -> Iterator[OneFlow]:
         stop = threading.Event()
         supervisor = Supervisor(stop, FlowState())
         upload = self.settings.payment_upload
@@ -114,7 +114,7 @@ class Site:
         )  # fmt: skip
         supervisor.start("deliver:ccb", flow)
         try:
-            yield Running(supervisor)
+            yield OneFlow(supervisor)
         finally:
             stop.set()
             supervisor.join()
@@ -128,26 +128,9 @@ class Site:
         """Run until the flow is refused; the code. Nothing was put into CC&B."""
         before = self.uploaded()
         with self.running() as running:
-            running.wait(lambda: running.figures["status"] == "waiting", "a refusal")
-            assert "ccbridge targets bind ccb" in running.figures["hint"]
-            code = str(running.figures["error_code"])
+            code = running.refused("ccb")
         assert self.uploaded() == before
         return code
-
-
-@dataclass
-class Running:
-    supervisor: Supervisor
-
-    @property
-    def figures(self) -> dict[str, str]:
-        return (self.supervisor.state.rows() or [{"status": ""}])[0]
-
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}: {self.supervisor.state.rows()}"
-            time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
