@@ -104,6 +104,9 @@ class PostgresConnection(Secret):
     sslmode: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     sslrootcert: ConfiguredPath | None = None
     insecure: bool = Field(default=False, description="allow a sslmode below verify-full")
+    allowed_rights: tuple[str, ...] = Field(
+        default=(), description="rights over everything that the role may have: superuser, createrole, .."
+    )
     connect_timeout_s: int = 10
 
 
@@ -145,6 +148,9 @@ class OracleSystem(Secret):
     )
     wallet_password_file: ConfiguredPath | None = None
     insecure: bool = Field(default=False, description="allow a connection without TLS")
+    allowed_rights: tuple[str, ...] = Field(
+        default=(), description="rights and roles over everything that the user may have: DBA, .."
+    )
     connect_timeout_s: int = 10
     poll_interval_ms: int = Field(default=500, ge=1, description="pause between two looks at the redo log")
     max_window_scn: int = Field(default=100_000, ge=1, description="SCNs that one LogMiner run covers")

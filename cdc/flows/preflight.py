@@ -13,7 +13,7 @@ import structlog
 
 import mapping_rules
 from cdc.changes import TableName
-from cdc.config import OracleSystem, Settings
+from cdc.config import OracleSystem, PostgresConnection, Settings
 from cdc.errors import (
     CcbridgeError,
     DatabaseUnreachable,
@@ -28,6 +28,7 @@ from cdc.errors import (
 from cdc.flows import parts
 from cdc.flows.targets import look
 from cdc.ports import Finding
+from cdc.postgres.broad_rights import broad_rights
 from cdc.postgres.connect import connect
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.migrate import check_revision
@@ -111,6 +112,9 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
         report.look(name, partial(_source, settings, rule_set, name, known.get(name, {}), report))
     for name in parts.targets(rule_set):
         report.look(name, partial(_target, settings, rule_set, name))
+    for name, one in {"staging": settings.staging, **settings.systems}.items():
+        if isinstance(one, PostgresConnection):
+            report.look(name, partial(broad_rights, one))
     return report
 
 

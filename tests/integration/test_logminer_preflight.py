@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,8 @@ def look(source: OracleSource, *tables: str, **settings: object) -> list[Finding
             "parameter _transaction_auditing", False,
         ),
         ("alter system set max_string_size = extended scope = spfile", "parameter max_string_size", True),
-        ("grant select any table to CCBRIDGE", "rights of CCBRIDGE", True),
-        ("grant dba to CCBRIDGE", "rights of CCBRIDGE", True),
+        ("grant select any table to CCBRIDGE", "rights of CCBRIDGE", False),
+        ("grant dba to CCBRIDGE", "rights of CCBRIDGE", False),
     ],
 )  # fmt: skip
 def test_settings_of_the_database(source: OracleSource, break_it: str, subject: str, *, advice: bool) -> None:
@@ -53,6 +54,9 @@ def test_settings_of_the_database(source: OracleSource, break_it: str, subject: 
     try:
         (finding,) = look(source)
         assert (finding.subject, finding.advice) == (subject, advice)
+        if "rights" in subject:
+            right = break_it.removeprefix("grant ").removesuffix(" to CCBRIDGE")
+            assert look(source, allowed_rights=(right,)) == [replace(finding, advice=True)]
         if "max_string_size" in subject:
             assert look(source, unescaped_apostrophes=True) == []
             administer(source, "alter system set max_string_size = standard scope = spfile")

@@ -216,27 +216,30 @@ def thread_findings(probe: Probe) -> Iterator[Finding]:
 
 def power_findings(probe: Probe, settings: OracleSystem, place: Container) -> Iterator[Finding]:
     """Rights over everything, which the bridge does not need: whoever has its password has them."""
-    user, inside = settings.user, place.is_pdb and settings.pdb is None
+    inside = place.is_pdb and settings.pdb is None
     held = sorted(str(name) for (name,) in probe.rows(SYSTEM_RIGHTS))
     roles: dict[str, list[str]] = {}
     for role, right in probe.rows(ROLE_RIGHTS):
         if _is_broad(str(right)):
             roles.setdefault(str(role), []).append(str(right))
     for right in filter(_is_broad, held):
-        yield _too_broad(user, f"system privilege {right}", right, inside=inside)
+        yield _too_broad(settings, f"system privilege {right}", right, inside=inside)
     for (role,) in sorted(probe.rows(ROLES)):
         if role in roles:
             what = f"role {role} ({', '.join(sorted(roles[role])[:3])}..)"
-            yield _too_broad(user, what, str(role), inside=inside)
+            yield _too_broad(settings, what, str(role), inside=inside)
 
 
 def _is_broad(right: str) -> bool:
     return " ANY " in f" {right} " or right in BROAD
 
 
-def _too_broad(user: str, what: str, revoked: str, *, inside: bool) -> Finding:
+def _too_broad(settings: OracleSystem, what: str, right: str, *, inside: bool) -> Finding:
+    """A fault unless the configuration allows it, or DBMS_GOLDENGATE_AUTH may have granted it."""
     unless = " -- unless it came from DBMS_GOLDENGATE_AUTH" if inside else ""
     return Finding(
-        f"rights of {user}", what, "only what ccbridge grants prints",
-        f"revoke {revoked} from {user};{unless}", advice=True,
+        f"rights of {settings.user}", what,
+        f'only what ccbridge grants prints, or allowed_rights = ["{right}"]',
+        f"revoke {right} from {settings.user};{unless}",
+        advice=inside or right.upper() in map(str.upper, settings.allowed_rights),
     )  # fmt: skip

@@ -1,0 +1,57 @@
+"""A role that may do everything is refused, unless the configuration allows it by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from cdc.config import PostgresConnection
+from cdc.postgres.broad_rights import ATTRIBUTES, ROLES, broad_rights
+from sandbox.postgres import PostgresServer
+from tests.support.migrated import settings_of
+
+ROLE = "broad_test"
+
+
+@pytest.fixture
+def settings(postgres: PostgresServer) -> Iterator[PostgresConnection]:
+    """Of a role that may log in, and no more."""
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as server:
+        server.execute(f"create role {ROLE} login password 'broad-secret'")
+        made = [name for name in ROLES if not _exists(server, name)]
+        for name in made:
+            server.execute(sql.SQL("create role {}").format(sql.Identifier(name)))
+        try:
+            found = settings_of(postgres.conninfo())
+            yield found.model_validate({**found.model_dump(), "user": ROLE, "password": "broad-secret"})
+        finally:
+            for name in (ROLE, *made):
+                server.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+
+
+def _exists(server: psycopg.Connection[psycopg.rows.TupleRow], name: str) -> bool:
+    return server.execute("select from pg_roles where rolname = %s", [name]).fetchone() is not None
+
+
+def test_a_plain_role_has_none(settings: PostgresConnection) -> None:
+    """What a bridge needs is no finding."""
+    assert broad_rights(settings) == []
+
+
+@pytest.mark.parametrize("right", [*ATTRIBUTES, *ROLES])
+def test_a_right_over_everything_is_refused_unless_allowed(
+    postgres: PostgresServer, settings: PostgresConnection, right: str
+) -> None:
+    """Each by name; the printed statement takes it away."""
+    grant = f"alter role {ROLE} {right}" if right in ATTRIBUTES else f"grant {right} to {ROLE}"
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as server:
+        server.execute(grant)
+        (finding,) = broad_rights(settings)
+        assert (finding.found, finding.advice) == (right, False)
+        (allowed,) = broad_rights(settings.model_copy(update={"allowed_rights": (right,)}))
+        assert allowed.advice
+        server.execute(finding.fix)
+    assert broad_rights(settings) == []
