@@ -87,7 +87,7 @@ def bridge() -> Iterator[Bridge]:
 def _config(servers: Mapping[str, PostgresServer]) -> str:
     place = {
         name: f'database = "{name}"\nhost = "127.0.0.1"\nport = {server.port}\nuser = "{server.user}"\n'
-        'sslmode = "disable"\ninsecure = true\n'
+        'sslmode = "disable"\ninsecure = true\nallowed_rights = ["superuser"]\n'
         for name, server in servers.items()
     }
     return (

@@ -102,7 +102,7 @@ def site() -> Iterator[Site]:
 def _config(made: Site) -> str:
     staging, target = (
         f'database = "{name}"\nhost = "127.0.0.1"\nport = {server.port}\nuser = "{server.user}"\n'
-        'sslmode = "disable"\ninsecure = true\n'
+        'sslmode = "disable"\ninsecure = true\nallowed_rights = ["superuser"]\n'
         for name, server in (("staging", made.staging), ("target", made.target))
     )
     return (
