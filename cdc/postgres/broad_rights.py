@@ -46,9 +46,9 @@ def broad_rights(settings: PostgresConnection) -> list[Finding]:
     ):
         [row] = connection.execute(_RIGHTS, {"roles": list(ROLES)}).fetchall()
     held = [name for name, is_held in zip(ATTRIBUTES, row[:-1], strict=True) if is_held]
-    if "superuser" not in held:  # who is a member of every role
-        held += cast(list[str], row[-1])
-    return list(_findings(settings, held))
+    held += cast(list[str], row[-1])
+    # a superuser has all the others too, and is a member of every role
+    return list(_findings(settings, ["superuser"] if "superuser" in held else held))
 
 
 def _findings(settings: PostgresConnection, held: list[str]) -> Iterator[Finding]:

@@ -55,3 +55,10 @@ def test_a_right_over_everything_is_refused_unless_allowed(
         assert allowed.advice
         server.execute(finding.fix)
     assert broad_rights(settings) == []
+
+
+def test_a_superuser_is_named_as_such_only(postgres: PostgresServer, settings: PostgresConnection) -> None:
+    """All other rights come with it, so allowing it is enough."""
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as server:
+        server.execute(f"alter role {ROLE} superuser createrole createdb")
+    assert [finding.found for finding in broad_rights(settings)] == ["superuser"]
