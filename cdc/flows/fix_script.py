@@ -21,10 +21,12 @@ _ONCE = re.compile(
     r"(?:create|alter publication|alter table .+ add constraint|select pg_\w+\()", re.IGNORECASE
 )
 """What fails when it is done already."""
+_DONE = "duplicate_object or duplicate_schema or duplicate_table or unique_violation"
 _PARTS = re.compile(r";\s+(?=alter|create|grant|revoke|select)", re.IGNORECASE)
+_DROP = re.compile(r"alter publication .+ drop table", re.IGNORECASE)
 _GUARD = """do $ccbridge$ begin
     {statement}
-exception when duplicate_object or duplicate_schema or duplicate_table or unique_violation or undefined_object
+exception when {done}
     then raise notice 'done already';
 end $ccbridge$;"""
 
@@ -84,7 +86,8 @@ def _lines(fix: str, *, oracle: bool, advice: bool) -> Iterator[str]:
     for part in _PARTS.split(statements.strip().removesuffix(";")):
         guarded = not oracle and _ONCE.match(part)
         statement = re.sub(r"^select (?=pg_)", "perform ", part) if guarded else part
-        yield _GUARD.format(statement=f"{statement};") if guarded else f"{statement};"
+        done = "undefined_object" if _DROP.match(part) else _DONE
+        yield _GUARD.format(statement=f"{statement};", done=done) if guarded else f"{statement};"
     if remark:
         yield _comment(remark)
 

@@ -26,12 +26,16 @@ ROLES = (
 )  # fmt: skip
 
 _RIGHTS = """
--- attributes of our role, and the predefined roles it is a member of
+-- attributes of our role; broad roles it may become, each with the role granted to us that leads there
 select r.rolsuper, r.rolcreaterole, r.rolcreatedb, array(
-    select m.rolname::text from pg_roles m
-    where m.rolname = any(%(roles)s) and pg_has_role(r.oid, m.oid, 'member') order by 1)
+    select array[m.rolname::text, d.rolname::text]
+    from pg_auth_members a join pg_roles d on d.oid = a.roleid
+        join pg_roles m on m.oid = d.oid or not d.rolsuper and pg_has_role(d.oid, m.oid, 'member')
+    where a.member = r.oid and (m.rolsuper or m.rolname = any(%(roles)s))
+    order by 1)
 from pg_roles r where r.rolname = current_user
 """
+"""A superuser's role is a member of every other one, so what it leads to is not told."""
 
 
 def broad_rights(settings: PostgresConnection) -> list[Finding]:
@@ -45,18 +49,19 @@ def broad_rights(settings: PostgresConnection) -> list[Finding]:
         postgres_errors(f"{settings.host}:{settings.port}/{settings.database}"),
     ):
         [row] = connection.execute(_RIGHTS, {"roles": list(ROLES)}).fetchall()
-    held = [name for name, is_held in zip(ATTRIBUTES, row[:-1], strict=True) if is_held]
-    held += cast(list[str], row[-1])
-    # a superuser has all the others too, and is a member of every role
-    return list(_findings(settings, ["superuser"] if "superuser" in held else held))
+    held = [(name, name) for name, is_held in zip(ATTRIBUTES, row[:-1], strict=True) if is_held]
+    held += [(right, granted) for right, granted in cast(list[list[str]], row[-1])]
+    return list(_findings(settings, held[:1] if row[0] else held))
 
 
-def _findings(settings: PostgresConnection, held: list[str]) -> Iterator[Finding]:
+def _findings(settings: PostgresConnection, held: list[tuple[str, str]]) -> Iterator[Finding]:
+    """Findings for pairs of a right and what was granted; a superuser has all the others with it."""
     user = sql.Identifier(settings.user).as_string()
-    for right in held:
-        fix = f"alter role {user} no{right};" if right in ATTRIBUTES else f"revoke {right} from {user};"
+    for right, granted in held:
+        role = sql.Identifier(granted).as_string()
+        fix = f"alter role {user} no{right};" if right in ATTRIBUTES else f"revoke {role} from {user};"
         yield Finding(
-            f"rights of {settings.user}", right,
+            f"rights of {settings.user}", right if right == granted else f"{right}, through {granted}",
             f"a role of its own without it, or allowed_rights = [\"{right}\"]", fix,
             advice=right in settings.allowed_rights,
         )  # fmt: skip

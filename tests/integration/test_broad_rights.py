@@ -62,3 +62,23 @@ def test_a_superuser_is_named_as_such_only(postgres: PostgresServer, settings: P
     with psycopg.connect(postgres.conninfo(), autocommit=True) as server:
         server.execute(f"alter role {ROLE} superuser createrole createdb")
     assert [finding.found for finding in broad_rights(settings)] == ["superuser"]
+
+
+@pytest.mark.parametrize("right", ["pg_write_all_data", "broad_owner"])
+def test_a_right_through_another_role_is_named_with_it(
+    postgres: PostgresServer, settings: PostgresConnection, right: str
+) -> None:
+    """A role that we may become is as good as ours, a superuser's too; the fix takes it from us only."""
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as server:
+        server.execute("create role broad_owner superuser")
+        server.execute("create role broad_team")
+        try:
+            server.execute(f"grant {right} to broad_team")
+            server.execute(f"grant broad_team to {ROLE}")
+            (finding,) = broad_rights(settings)
+            assert finding.found == f"{right}, through broad_team"
+            server.execute(finding.fix)
+            assert broad_rights(settings) == []
+        finally:
+            server.execute("drop role broad_team")
+            server.execute("drop role broad_owner")

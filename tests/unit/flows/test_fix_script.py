@@ -39,3 +39,15 @@ def test_what_stops_the_database_or_is_no_sql_is_left_to_a_person() -> None:
     by_hand = (stops, "RMAN: restore archivelog from sequence 7 thread 1;", "set pdb")
     assert script(*by_hand) == [f"-- by hand: {text}" for text in by_hand]
     assert script("revoke DBA from CCBRIDGE;", advice=True) == ["-- advice: revoke DBA from CCBRIDGE;"]
+
+
+def test_only_what_is_done_already_is_passed_over() -> None:
+    """A publication that is missing is an error of psql, one that has lost the table already is not."""
+    staging = PostgresConnection(host="h", database="d", user="u")
+    settings = Settings.model_construct(staging=staging, systems={})
+    fix = 'alter publication "p" drop table "t"; alter publication "p" add table "t";'
+    found = [Located("staging", Finding("s", "f", "e", fix))]
+    drop, add = "\n".join(fix_script(settings, "staging", found)).split("do $ccbridge$")[1:]
+    assert "undefined_object" in drop
+    assert "undefined_object" not in add
+    assert "duplicate_object" in add
