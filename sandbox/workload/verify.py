@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import oracledb
 import psycopg
 
 from sandbox.ccb.database import CcbDatabase
@@ -90,18 +91,21 @@ def compare(ccb: CcbDatabase, prepaid: PrepaidDatabase) -> Differences:
     Raises:
         oracledb.Error, psycopg.Error: a database cannot be read.
     """
-    with ccb.connect() as connection:
-        rows = read(connection)
-    result = Differences()
-    with psycopg.connect(prepaid.conninfo()) as target:
+    with ccb.connect() as connection, psycopg.connect(prepaid.conninfo()) as target:
         target.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        customers = expected_customers(rows)
-        accounts = expected_accounts(rows, customers)
-        result.persons, result.accounts = len(customers), len(accounts)
-        result.found += _masters("customer", customers, Customer, "ccb_person_id", target)
-        result.found += _masters("account", accounts, Account, "ccb_account_id", target)
-        _counter_payments(rows, target, result)
-        _recharges(rows, target, result)
+        return compare_in(connection, target)
+
+
+def compare_in(ccb: oracledb.Connection, prepaid: psycopg.Connection[tuple[Any, ...]]) -> Differences:
+    """`compare` in sessions that are open, as their transactions see both systems."""
+    rows = read(ccb)
+    customers = expected_customers(rows)
+    accounts = expected_accounts(rows, customers)
+    result = Differences(persons=len(customers), accounts=len(accounts))
+    result.found += _masters("customer", customers, Customer, "ccb_person_id", prepaid)
+    result.found += _masters("account", accounts, Account, "ccb_account_id", prepaid)
+    _counter_payments(rows, prepaid, result)
+    _recharges(rows, prepaid, result)
     return result
 
 

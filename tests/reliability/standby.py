@@ -1,0 +1,147 @@
+"""A stand-by takes over, whatever became of the active process, which writes nothing any more."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from random import Random
+
+import psycopg
+
+from tests.reliability.bed import LEASE_TTL_S, PATIENCE_S, Bed, Host, Mark
+
+ROUNDS = 20
+LATEST_S = LEASE_TTL_S + 10
+LEASE_LOST = 4
+"""Exit code of a process that finds out that another one took over."""
+
+Heal = Callable[[], None]
+
+
+def _frozen(host: Host) -> Heal:
+    """A virtual machine that is paused, a process that is stopped."""
+    running = host.process
+    assert running is not None
+    running.send(signal.SIGSTOP)
+
+    def woken() -> None:
+        running.send(signal.SIGCONT)
+        assert running.process.wait(PATIENCE_S) == LEASE_LOST, running.text()[-3000:]
+
+    return woken
+
+
+def _powered_off(host: Host) -> Heal:
+    """Nobody answers any more, and nobody says so."""
+    host.each(lambda proxy: proxy.lose_packets())
+    _killed(host)
+    return partial(_back, host)
+
+
+def _cut_off(host: Host) -> Heal:
+    """It lives and works on, and reaches nothing."""
+    running = host.process
+    assert running is not None
+    host.each(lambda proxy: proxy.lose_packets())
+
+    def reconnected() -> None:
+        host.each(lambda proxy: proxy.pass_packets())
+        assert running.process.wait(PATIENCE_S) == LEASE_LOST, running.text()[-3000:]
+        _back(host)
+
+    return reconnected
+
+
+def _orphaned(host: Host) -> Heal:
+    """It is gone, and what is between keeps its sessions open and answers for it."""
+    host.each(lambda proxy: proxy.keep_orphans(True))
+    _killed(host)
+    return partial(_back, host)
+
+
+def _back(host: Host) -> None:
+    """The ways are open again; what was left open at the servers is reset."""
+    host.each(lambda proxy: proxy.keep_orphans(False))
+    host.each(lambda proxy: proxy.pass_packets())
+    host.each(lambda proxy: proxy.cut())
+
+
+def _log(host: Host) -> str:
+    return host.process.text()[-6000:] if host.process is not None else ""
+
+
+def _killed(host: Host) -> None:
+    assert host.process is not None
+    host.process.kill()
+
+
+FAULTS = (_frozen, _orphaned, _powered_off, _cut_off)
+
+
+def standby(bed: Bed, chance: Random) -> None:
+    """Twenty times, under traffic: whatever happens to the active process, the stand-by carries on in time.
+
+    Four rounds catch it wherever it is, four inside a transaction of staging, and so on.
+    """
+    active, waiting = bed.a, bed.another_host("b")
+    bed.begin(active)
+    waiting.start().wait_for("standby_started", patience_s=PATIENCE_S)
+    for number in range(ROUNDS):
+        fault = FAULTS[number % len(FAULTS)]
+        name = f"{fault.__name__.strip('_')}{' in a transaction' if number // len(FAULTS) % 2 else ''}"
+        bed.took("carries with nothing wrong", bed.carries(f"calm{number}"))
+        with ExitStack() as caught:
+            if number // len(FAULTS) % 2:
+                caught.enter_context(_inside_a_transaction(bed))
+            else:
+                time.sleep(chance.uniform(0, 2))  # whatever it does at that moment
+            heal, since = fault(active), time.monotonic()
+        mark = bed.mark(f"round{number}")
+        assert waiting.process is not None
+        waiting.process.wait_for("replication_started", patience_s=PATIENCE_S)
+        taken_s = time.monotonic() - since
+        assert taken_s <= LATEST_S, f"{name}: took over after {taken_s:.1f} s\n{_log(waiting)}"
+        bed.eventually(partial(bed.delivered, mark), f"round {number}, {name}: the stand-by to carry on")
+        bed.took(f"takes over, {name}", taken_s)
+        bed.took(f"carries, {name}", time.monotonic() - since)
+        bed.counts["uploads that waited for Oracle to end a session"] += not _sent(bed, mark)
+        heal()
+        active.start().wait_for("standby_started", patience_s=PATIENCE_S)
+        active, waiting = waiting, active
+
+
+def _sent(bed: Bed, mark: Mark) -> bool:
+    """Whether the recharge reaches CC&B; if not, status says that a call has no answer.
+
+    Oracle keeps the row locks of a session whose process is frozen or gone inside a transaction until it
+    ends the session.
+    """
+    told = False
+
+    def decided() -> bool:
+        nonlocal told
+        if bed.sent(mark):
+            return True
+        states = "select 1 from staging.flow_state where flow = 'deliver:ccb' and error_text like %s"
+        told = bool(bed.staging(states, "%a call has had no answer%"))
+        return told
+
+    bed.eventually(decided, "a recharge to be sent, or status to tell why not")
+    return not told
+
+
+@contextmanager
+def _inside_a_transaction(bed: Bed) -> Iterator[None]:
+    """The active process waits inside a staging transaction for a lock, until the block ends."""
+    waits = (
+        "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+        " and application_name like 'ccbridge capture%'"
+    )
+    with psycopg.connect(bed.world.staging.conninfo()) as locking:
+        locking.execute("lock table staging.person_name in share row exclusive mode")
+        bed.rename("Caught,Inside")
+        bed.eventually(lambda: bed.staging(waits), "a capture that waits for the lock")
+        yield

@@ -1,0 +1,43 @@
+"""The checker finds what it is there for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.reliability.history import Change, replay
+
+A, B, C = ({"id": "1", "name": name} for name in "ABC")
+KEY = {"id": "1"}
+CREATED = Change("t", "c", KEY, None, A, (1, 0))
+CHANGED = Change("t", "u", KEY, A, B, (2, 0))
+AGAIN = Change("t", "u", KEY, B, C, (3, 0))
+DELETED = Change("t", "d", KEY, C, None, (4, 0))
+
+
+def test_a_whole_log_adds_up() -> None:
+    played = replay([CREATED, CHANGED, AGAIN])
+    assert played.faults == []
+    assert played.rows == {"t": {("1",): C}}
+    assert replay([CREATED, CHANGED, AGAIN, DELETED]).rows == {"t": {}}
+
+
+@pytest.mark.parametrize("lost", [CREATED, CHANGED, AGAIN], ids="cua")
+def test_a_lost_change_is_found_by_the_next_one(lost: Change) -> None:
+    assert replay([change for change in (CREATED, CHANGED, AGAIN, DELETED) if change is not lost]).faults
+
+
+@pytest.mark.parametrize("twice", [CREATED, CHANGED, AGAIN, DELETED], ids="cuad")
+def test_a_change_that_is_there_twice_is_found(twice: Change) -> None:
+    changes = [CREATED, CHANGED, AGAIN, DELETED]
+    changes.insert(changes.index(twice), twice)
+    assert replay(changes).faults
+
+
+def test_a_change_of_the_key_moves_the_row_and_absent_columns_stay() -> None:
+    moved = Change("t", "u", {"id": "2"}, {"id": "1"}, {"id": "2"}, (2, 0))
+    assert replay([CREATED, moved]).rows == {"t": {("2",): {"id": "2", "name": "A"}}}
+
+
+def test_a_row_read_again_takes_the_place_of_what_was_known() -> None:
+    read = Change("t", "r", KEY, None, C, (9, 0))
+    assert replay([CREATED, read, DELETED]).faults == []
