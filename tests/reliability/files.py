@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import time
 from random import Random
 
@@ -13,6 +15,7 @@ def log_unwritable(bed: Bed, chance: Random) -> None:
     """The log goes to a full device, then to a pipe that nobody reads, while connections are cut."""
     bed.begin().kill()
     reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # full after some twenty lines
     full = os.open("/dev/full", os.O_WRONLY)
     try:
         for what, log in (("full device", full), ("pipe that nobody reads", writing)):
@@ -24,6 +27,7 @@ def log_unwritable(bed: Bed, chance: Random) -> None:
                 bed.took(f"carries again, {what}", bed.carries("cut"))
             assert process.poll() is None
             assert bed.a.call("status").code == 0
+            assert log == full or not select.select([], [writing], [], 0)[1], "the pipe is not full"
             process.kill()
             process.wait()
     finally:

@@ -13,7 +13,7 @@ from tests.reliability.bed import PATIENCE_S, Bed
 
 QUARREL_S = 60
 QUARRELLERS = 3
-AGAIN = "ccbridge snapshot prepaid recharge"
+AGAIN = "ccbridge snapshot prepaid public.recharge"
 ANEW = "delete from staging.checkpoint where system = 'ccb';"
 """What status tells a person to run."""
 
