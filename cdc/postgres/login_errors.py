@@ -43,7 +43,12 @@ CAUSES = (
         "set sslrootcert to the file of the CA that signed the server's certificate",
     ),
     Cause(
-        ("ssl error", "ssl syscall error"), ConnectionMisconfigured,
+        ("ssl syscall error", "unexpected eof", "terminated the handshake"), DatabaseUnreachable,
+        "the other end closed the connection while TLS was agreed on: check the server's log, "
+        "and what is between",
+    ),
+    Cause(
+        ("ssl error",), ConnectionMisconfigured,
         "TLS could not be agreed on: check what listens at host and port, and its TLS versions",
     ),
     Cause(
@@ -96,9 +101,18 @@ CAUSES = (
     ),
 )  # fmt: skip
 GENERAL = Cause((), DatabaseUnreachable, "check that the server is up and that host and port are right")
+LOST = Cause(
+    (), DatabaseUnreachable, "the connection was lost while in use: check server and network if it stays"
+)
+_IN_USE = (
+    "consuming input", "flushing", "sending", "receiving", "executing", "preparing", "describe", "close",
+)  # fmt: skip
+"""How psycopg begins when a session that was made is lost. It may speak of SSL: no setting is wrong."""
 
 
 def cause_of(text: str) -> Cause:
     """The first cause whose words are in libpq's text; the general one if there is none."""
     lower = text.lower()
+    if lower.startswith(_IN_USE):
+        return LOST
     return next((cause for cause in CAUSES if any(words in lower for words in cause.words)), GENERAL)

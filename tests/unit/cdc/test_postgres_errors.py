@@ -154,6 +154,41 @@ def test_a_connection_that_is_not_made_has_its_cause_in_the_hint(case: str) -> N
     assert hint in found.hint
 
 
+LOST_IN_USE = [
+    f"{call} failed: {said}"
+    for call in (
+        "consuming input", "flushing", "sending query", "sending query and params", "sending prepared query",
+        "sending copy data", "sending copy end", "receiving copy data", "executing query", "preparing query",
+        "sending describe prepared", "describe portal", "sending close prepared", "close portal",
+    )
+    for said in (
+        "SSL error: unexpected eof while reading",
+        "SSL SYSCALL error: EOF detected",
+        "SSL SYSCALL error: Connection reset by peer",
+        "SSL connection has been closed unexpectedly",
+        "server closed the connection unexpectedly",
+        "could not receive data from server: Connection timed out",
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LOST_IN_USE)
+def test_a_session_that_is_lost_is_no_wrong_setting(text: str) -> None:
+    """It is opened again at once; what a wrong setting stops is looked at once a minute."""
+    found = translated(psycopg.OperationalError(text), "staging")
+    assert type(found) is DatabaseUnreachable
+    assert "connection was lost" in found.hint
+
+
+@pytest.mark.parametrize(
+    "said", ["SSL error: unexpected eof while reading", "SSL SYSCALL error: Connection reset by peer"]
+)
+def test_a_connection_closed_while_tls_is_agreed_on_is_tried_again_soon(said: str) -> None:
+    """By a server that goes down, or what is in between."""
+    text = f'connection failed: connection to server at "127.0.0.1", port 5432 failed: {said}'
+    assert type(translated(psycopg.OperationalError(text), "staging")) is DatabaseUnreachable
+
+
 def test_every_cause_says_what_to_do() -> None:
     """In the imperative, whatever libpq's text was."""
     verbs = ("set", "check", "create", "add", "raise", "renew", "start")
