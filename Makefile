@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
+# what is locked, byte for byte: the locks are whole, so nothing is resolved again, and the package itself is built by
+# the locked setuptools
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 # a worker a core; each begins with a run of neighbours, which share servers, and takes from the other when done.
 # `make test PARALLEL=` is serial
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist worksteal
@@ -13,22 +16,22 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-all mutants dev format lint types imports check bench lock docs clean
+.PHONY: help demo test test-all mutants dev format lint types imports check bench lock sbom docs clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): requirements/dev.txt setup.cfg
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(INSTALL) --no-build-isolation -e .
 	touch $@ $(DEMO_STAMP)
 
 $(DEMO_STAMP): requirements/demo.txt setup.cfg
 	@echo "installing what the demo needs into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/demo.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(INSTALL) --require-hashes -r requirements/demo.txt
+	$(INSTALL) --no-build-isolation -e .
 	touch $@
 
 dev: $(STAMP) ## make .venv with everything developers need
@@ -64,11 +67,18 @@ check: lint types imports ## all static checks
 bench: $(STAMP) ## measure; one JSON line a figure
 	$(BIN)/python -m benchmarks
 
-lock: $(STAMP) ## renew requirements/dev.txt and demo.txt from setup.cfg
-	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --no-header --output-file requirements/dev.txt setup.cfg
-	$(BIN)/pip-compile --quiet --extra sandbox --constraint requirements/dev.txt --strip-extras --no-emit-index-url \
-		--no-emit-find-links --no-emit-trusted-host --no-header --output-file requirements/demo.txt setup.cfg
+# digests come from the index, of the files of every platform; no file is downloaded
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: $(STAMP) ## renew the locks in requirements/ from setup.cfg
+	$(LOCK) $(LOCK_OPTIONS) --extra dev --output-file requirements/dev.txt setup.cfg
+	$(LOCK) --constraint requirements/dev.txt --extra build --extra sandbox --output-file requirements/demo.txt setup.cfg
+	$(LOCK) --constraint requirements/dev.txt --extra build --extra debezium --output-file requirements/debezium.txt setup.cfg
+	$(LOCK) --constraint requirements/dev.txt --extra build --output-file requirements/run.txt setup.cfg
+
+sbom: $(STAMP) ## write ccbridge.cdx.json: all that is installed in production, CycloneDX
+	$(BIN)/python requirements/sbom.py requirements/run.txt \
+		$$($(BIN)/python -c "import cdc; print(cdc.__version__)") >ccbridge.cdx.json
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info ccbridge.cdx.json

@@ -17,9 +17,10 @@ from mapping_rules.inbound import (
     ignored_columns,
 )
 from mapping_rules.lineage import LineageRow, lineage
-from mapping_rules.load import from_files, load, shipped_sets
+from mapping_rules.load import from_files, load
 from mapping_rules.model import Entity, EntityColumn, EntityType, Inbound, Kind, Outbound, RuleSet
 from mapping_rules.outbound import OutboundProgram, compile_outbound
+from mapping_rules.rule_files import shipped_sets
 from mapping_rules.source_checks import check_source, check_target, unmapped_columns
 
 __all__ = [

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cdc.errors import RuleFaults
+from cdc.printable import printable
 
 MAX_LISTED_NAMES = 8
 
@@ -41,8 +42,8 @@ class Faults:
         self.add(place, f"unknown {what} {name!r}{nearest(name, known)}")
 
     def lines(self) -> list[str]:
-        """All faults as `file:line:column: text`, sorted."""
-        return [f"{place}: {text}" for place, text in sorted(self.found)]
+        """All faults as `file:line:column: text`, sorted; one line each, whatever a name of a rule holds."""
+        return [printable(f"{place}: {text}") for place, text in sorted(self.found)]
 
     def raise_any(self) -> None:
         """Raise RuleFaults with every fault, if there is one."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from cdc.errors import RuleFaults
 from mapping_rules.checks import check_entities, check_inbound
 from mapping_rules.entity_files import read_entity, read_lookup, read_systems
 from mapping_rules.faults import Faults, Place, nearest
@@ -20,18 +19,11 @@ from mapping_rules.inbound_files import read_inbound
 from mapping_rules.model import Entity, Inbound, Lookup, Outbound, RuleSet, SystemRules
 from mapping_rules.outbound_checks import check_outbound
 from mapping_rules.outbound_files import read_outbound
+from mapping_rules.rule_files import read_files
 from mapping_rules.tree import MapNode, parse
-
-SHIPPED = Path(__file__).parent
-MAX_FILES = 2_000
 
 _Named = TypeVar("_Named", Entity, Lookup)
 _Rule = TypeVar("_Rule", Inbound, Outbound)
-
-
-def shipped_sets() -> tuple[str, ...]:
-    """Names of the rule sets that come with ccbridge."""
-    return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{SYSTEMS_FILE}")))
 
 
 def load(path: str | Path, *, schemas: Mapping[str, str] | None = None) -> RuleSet:
@@ -46,32 +38,6 @@ def load(path: str | Path, *, schemas: Mapping[str, str] | None = None) -> RuleS
         RuleFaults: with every fault found, each as `file:line:column: text`.
     """
     return from_files(*read_files(path), schemas=schemas)
-
-
-def read_files(path: str | Path) -> tuple[str, dict[str, str]]:
-    """Name and files (path inside the folder -> text) of a rule set.
-
-    Raises:
-        RuleFaults: no such folder or shipped set, or a file that is no UTF-8 text.
-    """
-    folder = SHIPPED / path if str(path) in shipped_sets() else Path(path)
-    if not folder.is_dir():
-        near = nearest(str(path), shipped_sets())
-        raise RuleFaults(
-            [f"{path}: no such folder or shipped rule set{near}"],
-            hint="set rules.path in the configuration to a folder or a shipped set",
-        )
-    files, faults = {}, Faults()
-    for found in sorted(folder.rglob("*.yaml"))[: MAX_FILES + 1]:
-        name = found.relative_to(folder).as_posix()
-        try:
-            files[name] = found.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as exc:
-            faults.add(Place(name), f"cannot be read as UTF-8 text: {type(exc).__name__}")
-    if len(files) > MAX_FILES:
-        faults.add(Place(str(path)), f"more than {MAX_FILES} files")
-    faults.raise_any()
-    return folder.resolve().name, files
 
 
 def from_files(name: str, files: Mapping[str, str], *, schemas: Mapping[str, str] | None = None) -> RuleSet:

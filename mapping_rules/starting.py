@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from cdc.changes import SourceColumn, SourceTable, SourceType
 from mapping_rules.builtin import RESERVED_COLUMNS, RESERVED_TABLES
 from mapping_rules.grammar import SYSTEMS_FILE
-from mapping_rules.load import read_files
+from mapping_rules.rule_files import read_files
 from mapping_rules.schema import schemas
 
 LONGEST_NAME = 50

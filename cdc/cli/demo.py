@@ -7,7 +7,6 @@ their own, traffic on both sides at once. Read next: `cdc.cli.demo_product`, `sa
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -67,7 +66,7 @@ def command(
     except ImportError as exc:
         raise ConfigurationError(
             [f"the sandbox is not installed: no module {exc.name}"],
-            hint=f"run: {sys.executable} -m pip install 'ccbridge[sandbox]', or in a checkout: make demo",
+            hint="in the checkout that ccbridge was installed from, run: make demo",
         ) from exc
     from cdc.cli.demo_product import Product
     from cdc.cli.demo_screen import Screen

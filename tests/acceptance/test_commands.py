@@ -6,7 +6,7 @@ import re
 import shutil
 
 from cdc import __version__
-from mapping_rules.load import SHIPPED
+from mapping_rules.rule_files import SHIPPED
 from tests.acceptance.site import Site, eventually
 
 OPTIONS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mapping_rules.load import SHIPPED
+from mapping_rules.rule_files import SHIPPED
 from tests.acceptance.site import Site
 
 FAULTY = """

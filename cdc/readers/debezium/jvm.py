@@ -44,7 +44,7 @@ def require() -> None:
     if missing:
         raise ConfigurationError(
             [f"reader 'debezium': not installed: {', '.join(missing)}"],
-            hint="pip install 'ccbridge[debezium]', or configure another reader",
+            hint=f"{jars.INSTALL}; or configure another reader",
         )
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cdc.cli.main import app
 from cdc.errors import RuleFaults
-from mapping_rules.load import SHIPPED
+from mapping_rules.rule_files import SHIPPED
 
 
 @pytest.fixture
