@@ -293,7 +293,12 @@ class Run(Section):
     max_changes: int = Field(default=20_000, ge=1, description="changes in one batch, about")
     max_delivery_rows: int = Field(default=20_000, ge=1, description="target rows in one delivery, about")
     snapshot_rows: int = Field(default=20_000, ge=1, description="rows in one snapshot batch")
-    idle_poll_ms: int = Field(default=1_000, ge=1, description="how often an idle sink looks at staging")
+    idle_poll_ms: int = Field(
+        default=10_000,
+        ge=1,
+        description="how often an idle sink looks at staging, and an idle capture moves its checkpoint; "
+        "what changes is staged and delivered at once, whatever this is",
+    )
     retry_held_s: int = Field(default=5, ge=1, description="how often held keys are tried again")
     lease_ttl_s: int = Field(
         default=15, ge=3, description="a lease not renewed for so long may be taken over"

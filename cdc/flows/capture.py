@@ -132,16 +132,24 @@ class Capture:
         acknowledge: Callable[[Mapping[str, object]], None] | None = None,
         tables: SourceTables | None = None,
     ) -> ChangeBatch | None:
-        """Stage every batch of the iterator; returns the last one."""
-        batch = None
+        """Stage every batch of the iterator; returns the last one.
+
+        Of batches without news, which only move the checkpoint, the first is staged and then one every
+        `idle_poll_ms`: so an idle source costs staging next to nothing, and still lets go of its log.
+        """
+        batch, idle_until = None, 0.0
         for batch in batches:
             if tables is not None:
                 tables.before(batch)
-            staged: Staged = stager.stage(batch)
+            news = stager.has_news(batch)
+            staged = Staged()
+            if news or time.monotonic() >= idle_until:
+                staged = stager.stage(batch)
+                idle_until = 0.0 if news else time.monotonic() + self.sizes.idle_poll_ms / 1000
+                if not batch.continues and acknowledge is not None:
+                    acknowledge(batch.resume)
             if batch.continues:
                 continue
-            if acknowledge is not None:
-                acknowledge(batch.resume)
             if staged.staged_seq is not None:
                 self.wake.set(staged.staged_seq)
             flow.progressed()

@@ -93,7 +93,7 @@ class Deliver:
                 self._write(flow, staging, sink, desired, binding, up_to=high)
                 low = high
             else:
-                self.wake.wait_beyond(low, self.sizes.idle_poll_ms / 1000)
+                self.wake.wait_beyond(low, min(self.sizes.idle_poll_ms / 1000, self._held.due_in_s()))
         binding.reached(low, at_once=True)
 
     def _catch_up(

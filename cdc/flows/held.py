@@ -8,6 +8,7 @@ pause and by a smaller one.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,10 @@ class Round:
                 left -= keys.height
         return chosen
 
+    def due_in_s(self) -> float:
+        """Until the next try; endless without keys."""
+        return max(self.next_at - time.monotonic(), 0.0) if self.keys else math.inf
+
     def tried(self, elapsed_s: float, *, written: int) -> None:
         """A try is over: `written` rows went through, so the next ones may at once."""
         if elapsed_s < _SHORT_S:
@@ -81,6 +86,10 @@ class HeldKeys:
     def rounds(self) -> tuple[Round, Round]:
         """Locked keys, then the others."""
         return self._locked, self._refused
+
+    def due_in_s(self) -> float:
+        """Until the next try of any key; endless without keys."""
+        return min(one.due_in_s() for one in self.rounds)
 
     @property
     def number(self) -> int:

@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 import threading
+import time
 import uuid
 from functools import partial
 
@@ -30,7 +31,9 @@ from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
 
 LEASE = "replication"
-_HEARTBEAT_S = 0.5
+_LOOK_S = 0.5
+_RENEW_S = 1.0
+"""Twice in the time after which a holder that lost its session is taken for dead."""
 COLLECT_AFTER = 50_000
 """Objects made and kept until Python looks for rings among them; a batch keeps some hundred thousand."""
 
@@ -67,6 +70,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
             _keep_alive(settings, lease, run_id, state, supervisor, stop)
         finally:
             stop.set()
+            context.wake.close()
             supervisor.join()
             _publish(settings, lease, run_id, state)
         supervisor.raise_first()
@@ -115,12 +119,14 @@ def _keep_alive(
     """Renew the lease and publish what the flows do, looked at twice a second; ends when all flows ended."""
     connection: Connection | None = None
     publisher = Publisher(run_id, state)
-    missed = False
+    missed, renew_at = False, 0.0
     report = Report()
     try:
-        while not stop.wait(_HEARTBEAT_S) and supervisor.alive():
+        while not stop.wait(_LOOK_S) and supervisor.alive():
             try:
-                lease.renew()
+                if missed or time.monotonic() >= renew_at:
+                    lease.renew()
+                    renew_at = time.monotonic() + _RENEW_S - _LOOK_S / 2
                 if connection is None:
                     connection = connect(settings.staging, application="ccbridge status", autocommit=True)
                 supervisor.watch()

@@ -23,7 +23,7 @@ from cdc.ports import ChangeReader, ColumnsRead, StopAsked
 from cdc.staging.source_tables import StoredTable
 from cdc.staging.stage import Staged, Stager
 
-LOOK_EVERY_S = 2.0
+LOOK_EVERY_S = 5.0
 """Between two looks for requests."""
 LATEST = 2**63 - 1
 """Position before which everything is: of a table whose rows are to be read, nothing read so far counts."""

@@ -95,7 +95,8 @@ class Upload:
             high = min(high_staged_seq(staging), low + self.sizes.max_delivery_rows)
             recheck = time.monotonic() >= self._recheck_at
             if high == low and not recheck:
-                self.wake.wait_beyond(low, self.sizes.idle_poll_ms / 1000)
+                due_in_s = max(self._recheck_at - time.monotonic(), 0.0)
+                self.wake.wait_beyond(low, min(self.sizes.idle_poll_ms / 1000, due_in_s))
                 continue
             if high > low:
                 desired = desired_rows(staging, self.program, low, high)
@@ -118,9 +119,11 @@ class Upload:
     ) -> int:
         """Check what waits, send what passed; returns how many receipts were sent."""
         if recheck:
-            self._recheck_at = time.monotonic() + self.sizes.retry_held_s
+            idle_s = self.sizes.idle_poll_ms / 1000
+            self._recheck_at = time.monotonic() + max(self.sizes.retry_held_s, idle_s)
         waiting = receipts.waiting(set_aside=recheck)
         if not waiting.is_empty():
+            self._recheck_soon()
             receipts.checked(waiting, sink.precheck(waiting))
         sent = 0
         refused: list[pl.DataFrame] = [pl.DataFrame()]
@@ -136,6 +139,10 @@ class Upload:
                 self._set_aside(flow, sink, receipts, transmission)
         return sent
 
+    def _recheck_soon(self) -> None:
+        """There are receipts that may have to be tried again."""
+        self._recheck_at = min(self._recheck_at, time.monotonic() + self.sizes.retry_held_s)
+
     def _set_aside(
         self, flow: Flow, sink: PaymentUploadSink, receipts: Receipts, transmission: pl.DataFrame
     ) -> None:
@@ -144,6 +151,7 @@ class Upload:
         Raises:
             OperatorError: CC&B refuses the transmission, but none of its receipts.
         """
+        self._recheck_soon()
         faults = sink.refused(transmission)
         if faults.is_empty():
             raise OperatorError(

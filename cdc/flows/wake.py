@@ -11,6 +11,7 @@ class Wake:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._staged_seq = 0
+        self._closed = False
 
     def set(self, staged_seq: int) -> None:
         """Rows up to `staged_seq` are committed in staging."""
@@ -18,7 +19,13 @@ class Wake:
             self._staged_seq = max(self._staged_seq, staged_seq)
             self._condition.notify_all()
 
-    def wait_beyond(self, staged_seq: int, timeout_s: float) -> None:
-        """Return when something newer than `staged_seq` was staged, or after `timeout_s`."""
+    def close(self) -> None:
+        """Nobody waits any more: the process ends."""
         with self._condition:
-            self._condition.wait_for(lambda: self._staged_seq > staged_seq, timeout_s)
+            self._closed = True
+            self._condition.notify_all()
+
+    def wait_beyond(self, staged_seq: int, timeout_s: float) -> None:
+        """Return when something newer than `staged_seq` was staged, at `close`, or after `timeout_s`."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or self._staged_seq > staged_seq, timeout_s)

@@ -190,6 +190,13 @@ class Stager:
         """
         return self._guarded(batch, beside=True)
 
+    def has_news(self, batch: ChangeBatch) -> bool:
+        """Whether staging the batch would do more than move the checkpoint."""
+        return bool(
+            batch.tables or batch.suppressed or batch.snapshot_done or batch.continues
+            or self._unfinished is not None or self._noted
+        )  # fmt: skip
+
     def stage(self, batch: ChangeBatch) -> Staged:
         """Stage one batch and commit, or keep a slice until the one that ends its transaction.
 

@@ -42,12 +42,12 @@ class Staged:
         newest_committed_at: the same.
     """
 
-    batch_id: int | None
-    staged_seq: int | None
-    rows: int
-    rejected: int
-    oldest_committed_at: datetime | None
-    newest_committed_at: datetime | None
+    batch_id: int | None = None
+    staged_seq: int | None = None
+    rows: int = 0
+    rejected: int = 0
+    oldest_committed_at: datetime | None = None
+    newest_committed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

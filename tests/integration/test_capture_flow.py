@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import Run
-from cdc.errors import SourceChanged
+from cdc.errors import SourceChanged, TableChanged
 from cdc.flows.capture import Capture
 from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
@@ -97,3 +97,26 @@ def test_a_position_is_used_in_its_own_source_only(world: World) -> None:
         capture(world, other)
     assert other.told == []
     assert world.customers().keys() == {"0"}
+
+
+def test_an_idle_source_moves_its_checkpoint_now_and_then_only(world: World) -> None:
+    """Each checkpoint is a commit in staging; the first one after changes lets the source discard its log."""
+    stream = [
+        batch(Event("c", 11, after=customer("1"))),
+        *(batch(position=at) for at in range(12, 112)),
+        batch(Event("c", 200, after=customer("2"))),
+        *(batch(position=at) for at in range(201, 301)),
+    ]
+    reader = ListReader(world, stream)
+    capture(world, reader)
+    assert [at for at, _ in reader.told] == [10, 11, 12, 200, 201]
+
+
+def test_what_a_table_became_is_stored_at_once_in_an_idle_source(world: World) -> None:
+    """A batch without rows that says why a table is not read any more is not passed over."""
+    gone = TableChanged("dropped", hint="read it again")
+    stream = [batch(position=12), replace(batch(position=13), stopped={CUSTOMER.name: gone})]
+    reader = ListReader(world, stream)
+    capture(world, reader)
+    assert [at for at, _ in reader.told] == [10, 12, 13]
+    assert world.query("select state, reason from staging.source_table") == [("stopped", "dropped")]
