@@ -161,11 +161,17 @@ def expected_accounts(rows: CcbRows, customers: Mapping[str, Customer]) -> dict[
             agreement_id=agreement.get("SA_ID"),
             agreement_status=agreement.get("SA_STATUS_FLG"),
             service_point_id=points.get(agreement.get("SA_ID"), {}).get("SP_ID"),
-            address=premise.get("ADDRESS1"),
+            address=_address(premise),
             city=premise.get("CITY"),
             may_vend=agreement.get("SA_STATUS_FLG") in _MAY_VEND,
         )
     return expected
+
+
+def _address(premise: Mapping[str, Any]) -> str | None:
+    """The lines of an address that are filled."""
+    lines = [line for number in range(1, 5) if (line := premise.get(f"ADDRESS{number}"))]
+    return ", ".join(lines) if premise else None
 
 
 def _first(rows: Iterable[Mapping[str, Any]], *, key: str, rank: Any) -> dict[Any, Mapping[str, Any]]:

@@ -72,10 +72,10 @@ def test_account_shows_its_active_prepaid_agreement_and_current_service_point() 
             {"SA_SP_ID": "3", "SA_ID": "3", "SP_ID": "later", "STOP_DTTM": None},
             {"SA_SP_ID": "2", "SA_ID": "3", "SP_ID": "now", "STOP_DTTM": None},
         ],
-        CI_PREM=[{"PREM_ID": "P", "ADDRESS1": "1 rue", "CITY": None}],
+        CI_PREM=[{"PREM_ID": "P", "ADDRESS1": "1 rue", "ADDRESS2": None, "ADDRESS3": "cour", "CITY": None}],
     )
     assert expected_accounts(accounts, customers) == {
-        "A": Account("1", "RES", "XAF", "3", "20", "now", "1 rue", None, may_vend=True)
+        "A": Account("1", "RES", "XAF", "3", "20", "now", "1 rue, cour", None, may_vend=True)
     }
     accounts["CI_SA"][2]["SA_STATUS_FLG"] = "40"
     stopped = expected_accounts(accounts, customers)["A"]
