@@ -7,9 +7,10 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # what is locked, byte for byte: the locks are whole, so nothing is resolved again, and the package itself is built by
 # the locked setuptools
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
-# a worker a core; each begins with a run of neighbours, which share servers, and takes from the other when done.
-# `make test PARALLEL=` is serial
-PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist worksteal
+# a worker more than cores, as tests wait for servers; each begins with a run of neighbours, which share servers,
+# and takes from another when done. `make test PARALLEL=` is serial
+WORKERS  ?= $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
+PARALLEL ?= --numprocesses $(WORKERS) --dist worksteal
 
 # the tests start many processes: where this is set, each compiles every module again
 unexport PYTHONDONTWRITEBYTECODE

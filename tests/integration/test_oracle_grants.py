@@ -54,6 +54,7 @@ def rules() -> RuleSet:
     return load_rules(settings_of("nowhere/none", None))
 
 
+@cache  # reads the rule set
 def script(kind: str | None) -> list[str]:
     """The statements that `ccbridge grants` prints."""
     lines = grants(settings_of("nowhere/none", kind), "ccb", user=None, pdb=None, inside=kind == INSIDE)
@@ -142,8 +143,8 @@ def test_each_printed_right_is_needed_and_named_when_missing(
     what = line.partition(" to ")[0].partition(" on ")[2] or line.split()[1].partition("(")[0]
     assert any(plain(what) in plain(finding.fix) for finding in found)
     for finding in found:
-        lines = finding.fix.splitlines()
-        place.run(*(each for each in lines if each and not each.startswith("create table")))
+        fixes = finding.fix.splitlines()
+        place.run(*(each for each in fixes if each and not each.startswith("create table")))
 
 
 @pytest.mark.parametrize("kind", KINDS)
