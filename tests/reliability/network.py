@@ -26,6 +26,7 @@ def packets_lost(database: str) -> Callable[[Bed, Random], None]:
         running = bed.begin()
         desk = bed.another_host("desk")
         time.sleep(chance.uniform(0, 2))
+        bed.a.proxies[database].keep_orphans(True)
         with bed.a.proxies[database].losing_packets():
             since = time.monotonic()
             bed.eventually(partial(_told, desk, database), "status to tell of it")
@@ -36,7 +37,9 @@ def packets_lost(database: str) -> Callable[[Bed, Random], None]:
         bed.equal("equal", since)
         assert running.process.poll() is None, running.text()[-3000:]
 
-    scenario.__doc__ = f"For {LOSS_S} s every packet to and from {database} is lost."
+    scenario.__doc__ = (
+        f"For {LOSS_S} s every packet to and from {database} is lost; its sessions stay."
+    )
     return scenario
 
 
