@@ -16,9 +16,9 @@ LARGE = 200_000
 
 
 def random_kills(bed: Bed, chance: Random) -> None:
-    """Kill -9 of `ccbridge run` 60 times in one installation: at start, in the first snapshot, at work."""
+    """Kill -9 of `ccbridge run` 60 times in one installation: in the first snapshots, at start, at work."""
     for _ in range(KILLS // 6):
-        _killed_after(bed, chance.uniform(0.5, 6.0))
+        _killed(bed, chance.uniform(0.0, 2.0))
     bed.begin().kill()
     for number in range(KILLS - KILLS // 6 - 1):
         if number % 5 == 0:
@@ -27,19 +27,16 @@ def random_kills(bed: Bed, chance: Random) -> None:
             bed.carries(f"after kill {number}")
             bed.took("carries again, start included", time.monotonic() - since)
             running.kill()
-        elif number % 3:
-            running = bed.a.run()
-            time.sleep(chance.uniform(0.0, 5.0))
-            running.kill()
         else:
-            _killed_after(bed, chance.uniform(0.5, 4.0))
+            _killed(bed, chance.uniform(0.0, 5.0 if number % 3 else 0.5))
     since = time.monotonic()
     bed.a.start()
     bed.equal("equal, start included", since)
 
 
-def _killed_after(bed: Bed, seconds: float) -> None:
-    running = bed.a.start()
+def _killed(bed: Bed, seconds: float) -> None:
+    """Kill it so long after it got the lease of the one before."""
+    running = bed.a.run()
     time.sleep(seconds)
     running.kill()
 

@@ -37,9 +37,7 @@ def packets_lost(database: str) -> Callable[[Bed, Random], None]:
         bed.equal("equal", since)
         assert running.process.poll() is None, running.text()[-3000:]
 
-    scenario.__doc__ = (
-        f"For {LOSS_S} s every packet to and from {database} is lost; its sessions stay."
-    )
+    scenario.__doc__ = f"For {LOSS_S} s every packet to and from {database} is lost; its sessions stay."
     return scenario
 
 
