@@ -1,9 +1,9 @@
 """Recharges into CC&B through its documented payment upload staging, each at most once.
 
-Whole transmissions are one Oracle transaction, one or several. CC&B itself does not keep a receipt from
-being paid twice, so nothing is inserted before looking for the receipts under any transmission; after a
-lost connection the outcome is read, never guessed. Which receipts are sent, and what became of them:
-`cdc.staging.receipts`. The tables: `sinks.upload_tables`.
+Whole transmissions are one Oracle transaction, one or several, and one call. CC&B itself does not keep a
+receipt from being paid twice, so nothing is inserted before looking for the receipts under any transmission;
+after a lost connection the outcome is read, never guessed. Which receipts are sent, and what became of them:
+`cdc.staging.receipts`. The tables: `sinks.upload_tables`. The call: `sinks.upload_call`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cdc.oracle.identity import target_identity
 from cdc.ports import Finding
 from sinks import upload_checks
 from sinks.ouaf import found_among
+from sinks.upload_call import UploadCall
 from sinks.upload_tables import ACCOUNTS, AGREEMENTS, SOURCES, TYPES, Tender, UploadTables
 
 _ATTEMPTS = 2
@@ -73,6 +74,7 @@ class PaymentUploadSink:
         self.admission: Admission | None = None
         self._connection: oracledb.Connection | None = None
         self._tables: UploadTables | None = None
+        self._call: UploadCall | None = None
 
     def preflight(self) -> list[Finding]:
         """Everything that would keep this sink from writing, all at once; read only.
@@ -203,19 +205,16 @@ class PaymentUploadSink:
 
     def _tried(self, receipts: pl.DataFrame) -> RowError | None:
         """Insert receipts and take them back; why a row of them is refused, None if none is."""
-        error = None
         try:
             with oracle_errors(self._subject), self._session().cursor() as cursor:
-                self._described(cursor).insert(cursor, receipts)
+                self._writing(cursor).trial(cursor, receipts)
         except RowError as exc:
-            error = exc
-        with oracle_errors(self._subject):
-            self._session().rollback()
-        return error
+            return exc
+        return None
 
     def close(self) -> None:
         """Close the session; what was not committed is undone. Safe to call twice."""
-        connection, self._connection, self._tables = self._connection, None, None
+        connection, self._connection, self._tables, self._call = self._connection, None, None, None
         if connection is not None:
             close(connection)
 
@@ -238,15 +237,9 @@ class PaymentUploadSink:
             is_known = pl.col("transmission_id").is_in(list(known))
             _require_same(own.filter(is_known), inside, known)
             new = own.filter(~is_known)
-            if new.is_empty():
-                connection.rollback()  # ends the read
-            else:
-                if self._apply_log is not None:
-                    self._apply_log.write(
-                        cursor, new["transmission_id"].unique(maintain_order=True).to_list()
-                    )
-                tables.insert(cursor, new)
-                connection.commit()
+            connection.rollback()  # ends the read
+            if not new.is_empty():
+                self._writing(cursor).send(cursor, new)
         return SendOutcome(new.is_empty(), placed)
 
     def _unknown(
@@ -285,6 +278,12 @@ class PaymentUploadSink:
                 raise
             self._connection = connection
         return self._connection
+
+    def _writing(self, cursor: oracledb.Cursor) -> UploadCall:
+        if self._call is None:
+            tables = self._described(cursor)
+            self._call = UploadCall(tables.owner, tables.tables, self._apply_log)
+        return self._call
 
     def _described(self, cursor: oracledb.Cursor) -> UploadTables:
         if self._tables is None:

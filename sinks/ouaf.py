@@ -48,19 +48,26 @@ class Column:
         """Has CC&B a value for a missing one: a blank, or 0?"""
         return self.is_text or self.type in ("NUMBER", "FLOAT")
 
+    @property
+    def blank(self) -> str | int:
+        """What CC&B has for a missing value."""
+        return " " if self.is_text else 0
+
     def stored(self, value: str | Decimal | int | date | None) -> Value:
         """A value as the column stores it; None becomes what CC&B has for a missing one."""
         if isinstance(value, date) and not isinstance(value, datetime):
             return datetime.combine(value, time())
         if value is None or value == "":
-            if self.nullable:
-                return None
-            return " " if self.is_text else 0
+            return None if self.nullable else self.blank
         return value
 
     def compared(self, value: str) -> str:
         """A text as it must be bound to equal this column's values."""
         return value.ljust(self.length) if self.type == "CHAR" else value
+
+    def comparable(self, expression: str) -> str:
+        """The SQL expression for a text that equals this column's values."""
+        return f"rpad({expression}, {self.length})" if self.type == "CHAR" else expression
 
 
 Table = Mapping[str, Column]
@@ -86,37 +93,19 @@ def describe_statement(tables: int) -> str:
     )
 
 
-def insert_statement(owner: str, name: str, table: Table, given: Sequence[str], **literals: str) -> str:
-    """An insert of every column that needs a value: those given, and all that are NOT NULL.
-
-    Args:
-        owner: schema.
-        name: table.
-        table: its columns.
-        given: columns with a value.
-        literals: SQL expression instead of a bind, by column.
-    """
-    names = insert_columns(table, given, literals)
-    binds = ", ".join(f":{number}" for number in range(1, len(names) + 1))
-    columns = ", ".join([*names, *literals])
-    values = ", ".join([binds, *literals.values()])
-    return f"insert into {owner}.{name} ({columns}) values ({values})"  # noqa: S608 - our own names
-
-
-def insert_columns(table: Table, given: Sequence[str], literals: Mapping[str, str]) -> list[str]:
-    """Bound columns of an insert, in order: those given, then what else is NOT NULL.
+def left_to_fill(table: Table, given: Collection[str]) -> list[Column]:
+    """Columns of an insert beyond those given: what is NOT NULL gets CC&B's value for a missing one.
 
     Raises:
-        OperatorError: one of the latter is neither text nor number, so CC&B has no value for a missing one.
+        OperatorError: one of them is neither text nor number, so CC&B has no such value.
     """
-    known = {*given, *literals}
-    wrong = unfillable(table, known)
+    wrong = unfillable(table, given)
     if wrong:
         raise OperatorError(
             f"no value is known for NOT NULL column {', '.join(wrong)}",
             hint="give the column a default in the database, or report its ALL_TAB_COLUMNS",
         )
-    return [*given, *(column.name for column in _others(table, known))]
+    return _others(table, given)
 
 
 def unfillable(table: Table, known: Collection[str]) -> list[str]:

@@ -1,7 +1,8 @@
-"""The tables of CC&B's payment upload: what one transmission is there, and what must be granted.
+"""The tables of CC&B's payment upload: what is in them of us, and what must be granted.
 
 A transmission is one deposit control, one tender control and its tenders. Count and sum must agree
-on all three levels, else CC&B's upload batch refuses the whole transmission.
+on all three levels, else CC&B's upload batch refuses the whole transmission. Read next: `sinks.upload_call`,
+which writes them.
 
 Source: Oracle Utilities CC&B help, "Process X - Populate Payment Upload Staging".
 """
@@ -9,10 +10,9 @@ Source: Oracle Utilities CC&B help, "Process X - Populate Payment Upload Staging
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import repeat
 
 import oracledb
 import polars as pl
@@ -49,48 +49,6 @@ WRITTEN = (DEPOSIT, CONTROL, TENDER)
 OURS = "ccbridge-"
 """How the transmission ids of ccbridge begin."""
 _LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001 - an Oracle DATE has no zone
-_CONTROL_PENDING, _TENDER_PENDING = "20", "10"  # as Oracle's page says to load them
-_FIRST_VERSION = 1
-
-
-@dataclass(frozen=True)
-class _Write:
-    """How rows of a table are made.
-
-    `given` names the frame's column by column, `same` has values that all
-    rows share, `literals` are expressions.
-    """
-
-    given: Mapping[str, str]
-    same: Mapping[str, str | int]
-    literals: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def columns(self) -> list[str]:
-        return [*self.given, *self.same]
-
-
-_PLACE = {"EXT_SOURCE_ID": "external_source", "EXT_TRANSMIT_ID": "transmission_id"}
-_BATCH = _PLACE | {"EXT_BATCH_ID": "batch_id"}
-_WRITES = {
-    DEPOSIT: _Write(
-        _PLACE | {"CURRENCY_CD": "currency", "TOT_TNDR_CTL_AMT": "total"},
-        {"VERSION": _FIRST_VERSION, "DEP_CTL_STG_ST_FLG": _CONTROL_PENDING, "TOT_TNDR_CTL_CNT": 1},
-        {"TRANSMIT_DTTM": "SYSDATE"},
-    ),
-    CONTROL: _Write(
-        _BATCH | {"TOT_TNDR_AMT": "total", "TOT_TNDR_CNT": "tenders"},
-        {"VERSION": _FIRST_VERSION, CONTROL_STATUS[0]: _CONTROL_PENDING},
-    ),
-    TENDER: _Write(
-        _BATCH
-        | {
-            "EXT_REFERENCE_ID": "recharge_id", "TENDER_AMT": "amount", "ACCOUNTING_DT": "accounting_date",
-            "TENDER_TYPE_CD": "tender_type", "CUST_ID": "account_id",
-        },
-        {"VERSION": _FIRST_VERSION, "PAY_TND_STG_ST_FLG": _TENDER_PENDING},
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -157,20 +115,6 @@ class UploadTables:
         """The tenders of these transmissions."""
         return self._tenders(cursor, "EXT_TRANSMIT_ID", source, transmission_ids)
 
-    def insert(self, cursor: oracledb.Cursor, receipts: pl.DataFrame) -> None:
-        """Insert whole transmissions, parents first, one round trip a table; the caller commits.
-
-        Args:
-            cursor: in a session without an open transaction.
-            receipts: of transmissions of one batch and currency each, at least one.
-        """
-        batches = receipts.group_by("transmission_id", "batch_id", maintain_order=True).agg(
-            pl.col("currency", "external_source").first(), total=pl.col("amount").sum(), tenders=pl.len()
-        )
-        self._insert(cursor, DEPOSIT, batches)
-        self._insert(cursor, CONTROL, batches)
-        self._insert(cursor, TENDER, receipts)
-
     def longer_than_columns(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """recharge_id and column of receipts with a text that this release cannot hold."""
         columns = {
@@ -186,30 +130,8 @@ class UploadTables:
         ]
         return pl.concat(faults).unique("recharge_id", maintain_order=True)
 
-    def _insert(self, cursor: oracledb.Cursor, name: str, rows: pl.DataFrame) -> None:
-        table: Table = self.tables[name]
-        written = self._write(name)
-        values = [
-            map(table[column].stored, rows[written.given[column]].to_list())
-            if column in written.given
-            else repeat(table[column].stored(written.same.get(column)), rows.height)
-            for column in ouaf.insert_columns(table, written.columns, written.literals)
-        ]
-        cursor.executemany(self._insert_statement(name), list(zip(*values, strict=True)))
-
-    def _write(self, name: str) -> _Write:
-        """What is written into a table, with the names of this release."""
-        written, status = _WRITES[name], control_status(self.tables[CONTROL])
-        same = {status if key == CONTROL_STATUS[0] else key: value for key, value in written.same.items()}
-        return replace(written, same=same)
-
-    def _insert_statement(self, name: str) -> str:
-        written = self._write(name)
-        return ouaf.insert_statement(self.owner, name, self.tables[name], written.columns, **written.literals)
-
     def statements(self) -> Iterator[str]:
         """Everything that is sent about these tables, with lists of every length."""
-        yield from map(self._insert_statement, WRITTEN)
         yield transmissions_statement(self.owner)
         for size in ouaf.IN_LIST_SIZES:
             yield deposits_statement(self.owner, size)

@@ -32,6 +32,7 @@ from cdc.readers.logminer.preflight import VISIBLE
 from cdc.readers.logminer.selected import select_as_of
 from cdc.readers.logminer.table_checks import needing
 from sinks import ouaf
+from sinks.upload_call import UploadCall
 from sinks.upload_tables import NEEDED, UploadTables
 
 PACKAGES = (cdc.oracle, cdc.readers.logminer)
@@ -41,6 +42,7 @@ MODULES = (
     "cdc.readers.debezium.failures",
     "sinks.ouaf",
     "sinks.upload_tables",
+    "sinks.upload_call",
     "sinks.upload_checks",
     "sinks.ccb_payment_upload",
 )
@@ -61,7 +63,7 @@ FILLED: Mapping[str, tuple[str, ...]] = {
 
 _IN_TABLES = (
     "apply_log", "captured", "dictionary", "table_checks", "support_checks", "unseen_rows", "ouaf",
-    "upload_tables", "upload_checks",
+    "upload_tables", "upload_call", "upload_checks",
 )  # fmt: skip
 _NO_SESSION, _NOT_SEEN = 1306, frozenset((942, 1031))
 
@@ -142,7 +144,8 @@ def statements(
         found += [Statement(f"{right} {name}", text, Place.TABLES) for right, text in needing(name).items()]
         found.append(Statement(f"snapshot {name}", select_as_of(table), Place.TABLES))
         found += [Statement(f"re-select {name} {label}", text, Place.TABLES) for label, text in _again(table)]
-    if (log := apply_log(settings)) is not None:
+    log = apply_log(settings)
+    if log is not None:
         found += [Statement(f"apply log {n}", text, Place.TABLES) for n, text in enumerate(log.statements, 1)]
     if settings.pdb is not None:
         found.append(Statement("connect.entering", entering(settings.pdb), Place.TABLES, login=True))
@@ -154,7 +157,9 @@ def statements(
             found.append(Statement(f"among {table_name}", text, Place.TABLES))
         found += [
             Statement(f"upload {number}", text, Place.TABLES)
-            for number, text in enumerate(upload.statements(), 1)
+            for number, text in enumerate(
+                (*upload.statements(), *UploadCall(upload.owner, upload.tables, log).statements()), 1
+            )
         ]
     return found
 

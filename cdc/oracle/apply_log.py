@@ -2,12 +2,12 @@
 
 The user and the client identifier of a transaction are not always in the redo; a row is. Who reads the redo
 takes a transaction with such a row for ours, and no other. The rows also tell CC&B's DBA what came from us.
-Read next: `sinks.ccb_payment_upload` (writes it), `cdc.readers.logminer.batches` (reads it).
+Read next: `sinks.upload_call` (writes it), `cdc.readers.logminer.batches` (reads it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import oracledb
@@ -37,9 +37,13 @@ class ApplyLog:
     def _name(self) -> str:
         return f"{identifier(self.table.schema)}.{identifier(self.table.name)}"
 
-    @property
-    def _insert(self) -> str:
-        return f"insert into {self._name} (transaction_name) values (:1)"  # noqa: S608 - quoted name
+    def insert_of(self, name: str) -> str:
+        """The statement that marks its transaction as ours; it goes and stays with it.
+
+        Args:
+            name: SQL expression for a name that tells what the transaction is.
+        """
+        return f"insert into {self._name} (transaction_name) values ({name})"  # noqa: S608 - quoted name
 
     @property
     def _harmless(self) -> tuple[str, str]:
@@ -51,8 +55,8 @@ class ApplyLog:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """Everything that is sent about it."""
-        return (self._insert, *self._harmless)
+        """Everything that is sent about it alone."""
+        return self._harmless
 
     def ddl(self) -> Iterator[str]:
         """Statements that make it, unless it is there, and let the user write it."""
@@ -65,11 +69,6 @@ class ApplyLog:
     def grant(self) -> str:
         """The right that is needed on it."""
         return f"grant select, insert on {self._name} to {self.user};"
-
-    def write(self, cursor: oracledb.Cursor, names: Sequence[str]) -> None:
-        """Mark the cursor's transaction as ours, by names that tell what it is; it goes and stays with it."""
-        rows = [[name] for name in names]
-        cursor.executemany(self._insert, rows)
 
     def findings(self, cursor: oracledb.Cursor) -> Iterator[Finding]:
         """Is it there, and may it be written? Nothing is written."""

@@ -112,9 +112,9 @@ _BY_ORA: dict[int, type[CcbridgeError]] = (
     | dict.fromkeys(_RIGHTS, NotGranted)
     | dict.fromkeys(_ROW, RowError)
 )
-_WRAPPERS = frozenset((604, 2063, 2091, 4088, 6512, 12801, 29400, 29913))
+_WRAPPERS = frozenset((604, 2063, 2091, 4088, 6512, 6550, 12801, 29400, 29913))
 """Errors that only say where another one happened: recursive SQL, a database link, the commit, a trigger, a
-line of PL/SQL, a parallel server, a data cartridge."""
+line of PL/SQL, the compilation of a block, a parallel server, a data cartridge."""
 _VALUES = (4002, 4003, 4004, 4012, 4013, 4014, 4015, 4016, 8000, 8001)
 """The driver cannot send a value."""
 _BY_DPY: dict[str, type[CcbridgeError]] = {
@@ -177,7 +177,7 @@ _HINTS_BY_WORDS = {
     "timed out": "no answer: check host, port and firewalls",
 }
 """What the driver says below DPY-6005, its word for any connection that is not made."""
-_INTERNAL = 600
+_INTERNAL, _NOT_COMPILED = 600, 6550
 _DDL_RACE = ("krvrdGetUID", "krvrdccs10", "krvrdccs30")
 """Arguments of ORA-00600 seen when DDL meets mining with the online catalog; they pass."""
 _ORA = re.compile(r"ORA-(\d{5})")
@@ -194,7 +194,7 @@ def translated(exc: oracledb.Error, subject: str) -> CcbridgeError:
     if number == _INTERNAL and any(argument in whole for argument in _DDL_RACE):
         kind = TransientError
     lines = whole.splitlines() or [""]
-    if full_code == _NO_CONNECTION:
+    if full_code == _NO_CONNECTION or number == _NOT_COMPILED:
         lines = [" ".join(lines[:2])]  # the second line says why
     text = next((line for line in lines if f"ORA-{number:05d}" in line), lines[0])
     if kind is RowError:

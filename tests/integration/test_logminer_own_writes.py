@@ -69,13 +69,13 @@ def test_with_an_apply_log_a_dba_under_our_name_is_seen(marked: OracleSource) ->
         assert reader.preflight() == []
         reading = Reading(reader, snapshot(reader)[-1].resume)
         with bridge(marked, client="ccbridge") as cursor:
-            log.write(cursor, ["20260101"])
+            cursor.execute(log.insert_of(":1"), ["20260101"])
             cursor.execute(insert(1))
         with bridge(marked) as cursor:
             cursor.execute(insert(2))
         with bridge(marked, client="ccbridge") as cursor:
             cursor.execute("savepoint before")
-            log.write(cursor, ["20260102"])
+            cursor.execute(log.insert_of(":1"), ["20260102"])
             cursor.execute("rollback to before")
             cursor.execute(insert(3))
         found = reading.take(3)
@@ -97,7 +97,7 @@ def test_a_transaction_from_before_reading_began(
             system.execute("select current_scn from v$database")
             (now,) = system.fetchone()
         if how == "apply log":
-            log_of(source).write(cursor, ["20260103"])
+            cursor.execute(log_of(source).insert_of(":1"), ["20260103"])
         cursor.execute(insert(2))
     resume["read_from"] = resume["committed"] = now
     with closing(new_reader(source)) as reader:
@@ -116,7 +116,7 @@ def test_a_mark_is_kept_over_a_restart(
     with closing(new_reader(marked)) as reader:
         reading = Reading(reader, snapshot(reader)[-1].resume)
         with bridge(marked) as cursor:
-            log_of(marked).write(cursor, ["20260104"])
+            cursor.execute(log_of(marked).insert_of(":1"), ["20260104"])
             cursor.execute(insert(1))
             reading.until(lambda _: "restart_from" in reading.batches[-1].resume, expect="rows on disk")
             resume = reading.batches[-1].resume

@@ -13,11 +13,12 @@ import polars as pl
 import pytest
 
 from cdc.config import OracleSystem, PaymentUpload
-from cdc.errors import OperatorError, ReceiptMismatch, RowError, TransientError
+from cdc.errors import NotGranted, OperatorError, ReceiptMismatch, RowError, TransientError
 from cdc.staging.receipts import RECEIPT_SCHEMA
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
 from sinks.ccb_payment_upload import PaymentUploadSink
+from sinks.upload_call import UploadCall
 
 TABLES = ("CI_PAY_TNDR_ST", "CI_TNDR_CTL_ST", "CI_DEP_CTL_ST")
 
@@ -51,6 +52,9 @@ class Ccb:
         }  # fmt: skip
         rows = [{"recharge_id": key, "amount": Decimal(amount), **row} for key, amount in receipts.items()]
         return pl.DataFrame(rows, schema=dict(RECEIPT_SCHEMA))
+
+    def fault(self, call: str) -> None:
+        self.run(f"begin sandbox_faults.{call}; end;", "SYSTEM")
 
     def held(self, number: str) -> list[str]:
         query = "select EXT_REFERENCE_ID from CISADM.CI_PAY_TNDR_ST where EXT_TRANSMIT_ID = :1 order by 1"
@@ -202,40 +206,86 @@ def test_receipt_there_under_another_transmission_is_not_sent_again(
     assert sink.send(ccb.transmission("T2", {"r2": "6", "r3": "7"})).already_there
 
 
-@pytest.mark.parametrize("committed", [True, False])
-def test_outcome_of_a_lost_commit_is_read_from_ccb(
-    ccb: Ccb, sink: PaymentUploadSink, monkeypatch: pytest.MonkeyPatch, committed: bool
-) -> None:
-    """The connection breaks between COMMIT and its answer: the receipts are there exactly once."""
-    commit = oracledb.Connection.commit
-    broken = iter([True])
-
-    def losing(connection: oracledb.Connection) -> None:
-        lost = next(broken, False)
-        if committed or not lost:
-            commit(connection)
-        if lost:
-            connection.close()
-            connection.ping()  # raises, as any call on a lost connection does
-
-    monkeypatch.setattr(oracledb.Connection, "commit", losing)
+@pytest.mark.parametrize("moment", ["COMMIT", "COMMITTED"])
+def test_outcome_of_a_lost_commit_is_read_from_ccb(ccb: Ccb, sink: PaymentUploadSink, moment: str) -> None:
+    """The connection breaks before the COMMIT or its answer: the receipts are there exactly once."""
+    ccb.fault(f"add_disconnect(username => 'CCBRIDGE', moment => '{moment}')")
     outcome = sink.send(ccb.transmission("T1", {"r1": "5"}))
-    assert outcome.already_there is committed
+    assert outcome.already_there is (moment == "COMMITTED")
     assert ccb.held("T1") == ["r1"]
 
 
-def test_send_gives_up_as_transient_when_ccb_stays_away(
+def test_send_gives_up_as_transient_when_ccb_stays_away(ccb: Ccb, sink: PaymentUploadSink) -> None:
+    """A database that is down is tried again by the flow, not for ever by the sink."""
+    ccb.fault("add_disconnect(username => 'CCBRIDGE', moment => 'COMMIT', times => 9)")
+    try:
+        with pytest.raises(TransientError):
+            sink.send(ccb.transmission("T1", {"r1": "5"}))
+    finally:
+        ccb.fault("clear")
+    assert ccb.held("T1") == []
+
+
+def test_no_call_leaves_a_lock_behind(
     ccb: Ccb, sink: PaymentUploadSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database that is down is tried again by the flow, not for ever by the sink."""
+    """A process that is frozen between two calls holds nobody up: no call ends inside a transaction."""
+    calls: list[str] = []
 
-    def lost(connection: oracledb.Connection) -> None:
-        connection.close()
-        connection.ping()
+    def watched(name: str) -> None:
+        original = getattr(oracledb.Cursor, name)
 
-    monkeypatch.setattr(oracledb.Connection, "commit", lost)
-    with pytest.raises(TransientError):
-        sink.send(ccb.transmission("T1", {"r1": "5"}))
+        def call(cursor: oracledb.Cursor, statement: str, *rest: Any, **named: Any) -> Any:
+            try:
+                return original(cursor, statement, *rest, **named)
+            finally:
+                if cursor.connection.username == "CCBRIDGE":
+                    calls.append(statement)
+                    assert not cursor.connection.transaction_in_progress, statement
+
+        monkeypatch.setattr(oracledb.Cursor, name, call)
+
+    watched("execute")
+    watched("executemany")
+    sink.send(ccb.transmission("T1", {"r1": "5"}))
+    sink.send(ccb.transmission("T1", {"r1": "5"}))
+    bad = ccb.transmission("T2", {"r2": "5"}, tender_type="MUCH TOO LONG")
+    with pytest.raises(RowError):
+        sink.send(bad)
+    assert sink.refused(bad)["recharge_id"].to_list() == ["r2"]
+    sink.precheck(bad)
+    assert sum("transmit(" in call for call in calls) > 3
+
+
+def test_a_receipt_that_came_in_meanwhile_is_not_sent_twice(
+    ccb: Ccb, sink: PaymentUploadSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process sends it under another transmission, between our look and our call."""
+    send, other = UploadCall.send, PaymentUploadSink("ccb", ccb.settings, PaymentUpload())
+    first = iter([True])
+
+    def slow(call: UploadCall, cursor: oracledb.Cursor, receipts: pl.DataFrame) -> None:
+        if next(first, False):
+            other.send(ccb.transmission("T1", {"r1": "5"}))
+            other.close()
+        send(call, cursor, receipts)
+
+    monkeypatch.setattr(UploadCall, "send", slow)
+    outcome = sink.send(ccb.transmission("T2", {"r1": "5", "r2": "6"}))
+    placed = dict(outcome.receipts.select("recharge_id", "transmission_id").rows())
+    assert placed == {"r1": "T1", "r2": "T2"}
+    assert (ccb.held("T1"), ccb.held("T2")) == (["r1"], ["r2"])
+
+
+def test_a_right_that_was_revoked_stops_the_flow_with_the_way_out(ccb: Ccb, sink: PaymentUploadSink) -> None:
+    """Oracle wraps it, because the block did not compile: the error is still that of the table."""
+    ccb.run("revoke insert on CISADM.CI_TNDR_CTL_ST from CCBRIDGE", "SYSTEM")
+    try:
+        with pytest.raises(NotGranted, match="ORA-01031") as caught:
+            sink.send(ccb.transmission("T1", {"r1": "5"}))
+    finally:
+        ccb.run("grant insert on CISADM.CI_TNDR_CTL_ST to CCBRIDGE", "SYSTEM")
+    assert "ccbridge check" in caught.value.hint
     assert ccb.held("T1") == []
 
 

@@ -554,6 +554,22 @@ PAYMENTS = (
         (_UPLOAD + "test_receipt_there_under_another_transmission_is_not_sent_again",),
     ),
     Guard(
+        "no receipt came in since the look-up",
+        "sinks/upload_call.py",
+        "{insert} select {made} from dual where {there}",
+        "{insert} values ({made})",
+        "money is paid in twice by two processes at the same moment",
+        (_UPLOAD + "test_a_receipt_that_came_in_meanwhile_is_not_sent_twice",),
+    ),
+    Guard(
+        "a transmission is one call",
+        "sinks/upload_call.py",
+        "    {end};\n",
+        "",
+        "rows of CC&B stay locked while a process is frozen",
+        (_UPLOAD + "test_no_call_leaves_a_lock_behind",),
+    ),
+    Guard(
         "receipt with other content",
         "sinks/ccb_payment_upload.py",
         "        if not _same(row, tender):\n",
@@ -580,8 +596,8 @@ PAYMENTS = (
     Guard(
         "conventions: a blank where CC&B takes no NULL",
         "sinks/ouaf.py",
-        '            return " " if self.is_text else 0\n',
-        "            return None\n",
+        '        return " " if self.is_text else 0\n',
+        "        return None  # type: ignore[return-value]\n",
         "CC&B refuses the row, or its programs do not find it",
         ("tests/unit/sinks/test_ouaf.py",),
     ),

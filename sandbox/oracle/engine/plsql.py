@@ -2,7 +2,8 @@
 
 Known are calls of the packages in `packages`, plain SQL with binds, `:out := expression`, `open :cursor for
 query`, NULL, EXECUTE IMMEDIATE of a constant text, and RAISE_APPLICATION_ERROR. Anything else is ORA-06550
-with its text in the log. Read next: `packages`, and `declared` (blocks that open a REF CURSOR).
+with its text in the log. Read next: `packages`, and the blocks with declarations: `declared` (they open a REF
+CURSOR), `array_blocks` (FORALL).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine import declared, lob_blocks, packages, sql_types
+from sandbox.oracle.engine import array_blocks, declared, lob_blocks, packages, sql_types
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.conversions import to_number, to_text
 from sandbox.oracle.engine.expressions import Expr, Scope, literal
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sandbox.oracle")
 _BLOCK = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:begin|declare|call)\b", re.IGNORECASE | re.DOTALL)
+_BULK = re.compile(r"\s*declare\s+type\b", re.IGNORECASE)
 _SQL = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "COMMIT", "ROLLBACK", "SAVEPOINT", "LOCK", "SET"})
 
 
@@ -59,12 +61,15 @@ def run(
         changed = lob_blocks.run(session, text, binds, values, block.argument, check)
         if changed is not None:
             return changed
-        mark = len(session.transaction.changes) if session.transaction else 0
+        transaction = session.transaction
+        mark = len(transaction.changes) if transaction else 0
         try:
             block.run()
         except OracleFault:
-            if session.transaction:
-                session.storage.undo_to(session.transaction, mark)
+            if session.transaction:  # what the block changed since its last COMMIT or ROLLBACK
+                session.storage.undo_to(
+                    session.transaction, mark if session.transaction is transaction else 0
+                )
             raise
         outcome.outs = block.outs
         outcome.row_count = block.row_count
@@ -93,6 +98,9 @@ class _Block:
 
     def run(self) -> None:
         """Run its statements in order."""
+        if _BULK.match(self.text):
+            array_blocks.run(self.session, self.text, self.binds, self.values, self.check)
+            return
         for statement in _statements(self.text, self):
             words = tokenize(statement)
             first = words[0]

@@ -87,7 +87,8 @@ def test_every_sql_text_of_a_module_that_sends_to_oracle_is_in_the_list() -> Non
             flat = " ".join(text.split())
             if flat.startswith(PRINTED) or flat in NOT_SQL:
                 continue
-            assert any(pattern(text).match(one) for one in known), f"{module.__name__}: {flat}"
+            # a block has other statements in it
+            assert any(pattern(text).search(one) for one in known), f"{module.__name__}: {flat}"
 
 
 def test_every_module_that_uses_the_driver_is_looked_at() -> None:

@@ -114,6 +114,7 @@ WRAPPED = {
     "{}\nORA-06512: at \"S.TRG\", line 3\nORA-04088: error during execution of trigger 'S.T'": 0,
     "ORA-02091: transaction rolled back\n{}": 2091,
     "ORA-06512: at line 1\n{}": 6512,
+    "ORA-06550: line 7, column 66:\nPL/SQL: {}\nORA-06550: line 7, column 5:\nPL/SQL: ignored": 6550,
     "ORA-29913: error in executing callout\nORA-29400: data cartridge error\n{}": 29913,
     "ORA-12801: error signaled in parallel query server\nORA-00604: error at level 1\n{}": 12801,
 }

@@ -9,7 +9,7 @@ import pytest
 
 from cdc.errors import OperatorError
 from sinks import upload_tables
-from sinks.ouaf import Column, in_lists, insert_statement
+from sinks.ouaf import Column, in_lists, left_to_fill
 
 CHAR = Column("TENDER_TYPE_CD", "CHAR", 4, False)
 TEXT = Column("MICR_ID", "VARCHAR2", 30, False)
@@ -39,6 +39,7 @@ def test_date_is_stored_as_midnight() -> None:
 def test_text_compared_with_char_is_padded_and_with_varchar_is_not() -> None:
     """A bind is VARCHAR2: unpadded it would miss every CHAR value shorter than its column."""
     assert (CHAR.compared("ON"), TEXT.compared("ON")) == ("ON  ", "ON")
+    assert (CHAR.comparable("a(i)"), TEXT.comparable("a(i)")) == ("rpad(a(i), 4)", "a(i)")
 
 
 def test_in_lists_hold_every_value_and_never_more_than_oracle_takes() -> None:
@@ -50,14 +51,11 @@ def test_in_lists_hold_every_value_and_never_more_than_oracle_takes() -> None:
     assert in_lists([]) == []
 
 
-def test_insert_names_every_column_that_must_have_a_value() -> None:
+def test_an_insert_fills_every_column_that_must_have_a_value() -> None:
     """A column that a newer release added as NOT NULL gets its blank without a change here."""
     table = {column.name: column for column in (CHAR, TEXT, NUMBER, OPTIONAL)}
-    statement = insert_statement("CISADM", "T", table, ["TENDER_TYPE_CD"], TRANSMIT_DTTM="SYSDATE")
-    assert statement == (
-        "insert into CISADM.T (TENDER_TYPE_CD, MICR_ID, LAST_UPDATE_INST, TRANSMIT_DTTM) "
-        "values (:1, :2, :3, SYSDATE)"
-    )
+    left = left_to_fill(table, ["TENDER_TYPE_CD"])
+    assert [(column.name, column.blank) for column in left] == [("MICR_ID", " "), ("LAST_UPDATE_INST", 0)]
 
 
 @pytest.mark.parametrize(
@@ -67,11 +65,10 @@ def test_a_column_without_a_blank_is_refused_by_name(kind: str) -> None:
     """CC&B has a blank for a missing text and 0 for a number; what else must not be NULL needs a default."""
     table = {"TENDER_TYPE_CD": CHAR, "ODD": Column("ODD", kind, 0, nullable=False)}
     with pytest.raises(OperatorError, match=r"NOT NULL column ODD \("):
-        insert_statement("CISADM", "T", table, ["TENDER_TYPE_CD"])
-    given = insert_statement("CISADM", "T", table, ["TENDER_TYPE_CD", "ODD"])
-    assert given == "insert into CISADM.T (TENDER_TYPE_CD, ODD) values (:1, :2)"
+        left_to_fill(table, ["TENDER_TYPE_CD"])
+    assert left_to_fill(table, ["TENDER_TYPE_CD", "ODD"]) == []
     table["ODD"] = Column("ODD", kind, 0, nullable=False, defaulted=True)
-    assert "ODD" not in insert_statement("CISADM", "T", table, ["TENDER_TYPE_CD"])
+    assert left_to_fill(table, ["TENDER_TYPE_CD"]) == []
     control = {"ODD": Column("ODD", kind, 0, nullable=False)}
     assert upload_tables.unfillable({upload_tables.CONTROL: control}) == [f"CI_TNDR_CTL_ST.ODD ({kind})"]
 

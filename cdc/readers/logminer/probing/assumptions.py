@@ -466,6 +466,13 @@ ASSUMPTIONS = (
         "recovery",
     ),
     Assumption(
+        "array-block",
+        "a block passes arrays to a procedure of its own, and leaves no transaction where it rolls back and "
+        "raises",
+        "Oracle Database PL/SQL Language Reference 19c, FORALL; PL/SQL User's Guide, PL/SQL tables",
+        "upload_call",
+    ),
+    Assumption(
         "statements-parse",
         "every statement that we send is legal in this release",
         "Oracle Database Reference 12.1 to 23ai: columns of the views",

@@ -1,11 +1,11 @@
-"""Verdicts on sessions: formats, cancelling, time-outs."""
+"""Verdicts on sessions: formats, cancelling, time-outs, arrays in a block."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import oracledb
 
@@ -24,6 +24,26 @@ IN_FORCE = "select parameter, value from nls_session_parameters"
 NAMES = (
     "NLS_DATE_FORMAT", "NLS_TIMESTAMP_FORMAT", "NLS_TIMESTAMP_TZ_FORMAT", "NLS_NUMERIC_CHARACTERS",
 )  # fmt: skip
+
+_NOTHING_DONE = 20001
+_ARRAYS = """declare
+  type numbers is table of number index by binary_integer;
+  procedure remove(ids numbers) is
+  begin
+    forall i in 1 .. ids.count delete from {table} where ID = ids(i);
+    if sql%rowcount <> ids.count then
+      raise_application_error(-20001, 'no such rows');
+    end if;
+    commit;
+  exception
+    when others then
+      rollback;
+      raise;
+  end;
+begin
+  remove(:1);
+end;"""
+"""A block of the form that the payment upload sends; there are no such rows, so it changes nothing."""
 
 
 class CallChecks:
@@ -56,6 +76,7 @@ class CallChecks:
             "session-formats": self._session_formats,
             "cancel": self._cancel,
             "call-timeout": self._call_timeout,
+            "array-block": self._array_block,
         }
 
     def _session_formats(self) -> Said:
@@ -86,6 +107,20 @@ class CallChecks:
             self._long(connection)
 
         return self._ended(timed_out, lambda exc: exc.args[0].full_code == TIMED_OUT, TIMED_OUT)
+
+    def _array_block(self) -> Said:
+        self._require()
+        table = quoted(TableName(self._scratch.schema, "CCBP_PLAIN"))
+        with closing(self._scratch.login()) as connection, connection.cursor() as cursor:
+            ids = cursor.arrayvar(oracledb.DB_TYPE_NUMBER, [-1, -2])
+            try:
+                cursor.execute(_ARRAYS.format(table=table), [ids])
+            except oracledb.DatabaseError as exc:
+                if ora_code(exc) != _NOTHING_DONE:
+                    return differs(str(exc.args[0]))
+                left = connection.transaction_in_progress
+                return judge(not left, "a transaction is left open" if left else "it ran, and rolled back")
+        return differs("SQL%ROWCOUNT counts rows that FORALL did not find")
 
     def _ended(
         self,
