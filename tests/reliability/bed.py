@@ -253,13 +253,14 @@ class Bed:
         for session in self._sessions.values():
             session.close()
 
-    def carries(self, word: str) -> float:
+    def carries(self, word: str, *, patience_s: float = PATIENCE_S) -> float:
         """Make a change on each side, wait until both are on the other one; returns the seconds."""
         began = time.monotonic()
         mark = self.mark(word)
         self.eventually(
             lambda: self.delivered(mark) and self.sent(mark),
             f"a name and a recharge made at {word} to arrive",
+            patience_s=patience_s,
         )
         return time.monotonic() - began
 
@@ -301,14 +302,19 @@ class Bed:
             self.took(what, time.monotonic() - since)
 
     def eventually(
-        self, condition: Callable[[], object], what: str, *, hint: Callable[[], str] = str
+        self,
+        condition: Callable[[], object],
+        what: str,
+        *,
+        hint: Callable[[], str] = str,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Wait for it; on failure the hint, and the ends of the logs."""
 
         def told() -> str:
             return "\n".join([hint(), *(running.text()[-3000:] for running in self.running[-2:])])
 
-        eventually(condition, what, patience_s=PATIENCE_S, hint=told)
+        eventually(condition, what, patience_s=patience_s, hint=told)
 
     def checked(self) -> Differences:
         """Everything that must hold at the end, while nothing is under way.

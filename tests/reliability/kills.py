@@ -7,7 +7,7 @@ from collections import Counter
 from random import Random
 
 from sandbox.ccb.database import insert_rows
-from tests.reliability.bed import Bed
+from tests.reliability.bed import PATIENCE_S, Bed
 
 KILLS = 60
 TERMINATING_S = 60
@@ -73,7 +73,7 @@ def large_transactions(bed: Bed, chance: Random) -> None:
             running.kill()
         since = time.monotonic()
         running = bed.a.start()
-        bed.carries("behind it")
+        bed.carries("behind it", patience_s=3 * PATIENCE_S)
         bed.took("carries what is behind it, start included", time.monotonic() - since)
         running.kill()
     running = bed.a.start()
