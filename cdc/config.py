@@ -163,6 +163,9 @@ class OracleSystem(Secret):
     session_max_pga_bytes: int | None = Field(
         default=None, ge=1, description="a LogMiner session with more memory than this is replaced"
     )
+    instances: dict[Annotated[int, Field(ge=1)], str] = Field(
+        default={}, description="redo thread of each instance of a cluster = dsn that reaches it alone"
+    )
     archive_destinations: tuple[int, ...] = Field(
         default=(), description="DEST_ID of the archive destinations that may be read, preferred first"
     )
@@ -206,6 +209,12 @@ class OracleSystem(Secret):
         """Refuse a zone the time zone database does not have."""
         return known_zone(value)
 
+    def dsns(self, place: str) -> Iterator[tuple[str, str]]:
+        """Every address, the main one first, each with the section or key that has it."""
+        yield place, self.dsn
+        for thread, dsn in sorted(self.instances.items()):
+            yield f"{place}.instances.{thread}", dsn
+
     def wallet_secret(self) -> str | None:
         """The password of the wallet's private key, or None if it has none.
 
@@ -247,6 +256,7 @@ _ONLY_LOGMINER = frozenset(
             "session_max_age_s",
             "session_max_pga_bytes",
             "archive_destinations",
+            "instances",
         ),
         *("pdb", "apply_log", "unescaped_apostrophes", "lobs_from_redo", "spill_directory"),
         *("open_transaction_bytes", "open_transaction_write_s", "open_transaction_alarm_share"),
@@ -493,7 +503,8 @@ def _transport_faults(settings: Settings) -> Iterator[str]:
     for place, connection in connections.items():
         yield from postgres_faults(place, connection.sslmode, insecure=connection.insecure)
     for name, system in settings.oracle_systems().items():
-        yield from oracle_faults(f"systems.{name}", system.dsn, insecure=system.insecure)
+        for place, dsn in system.dsns(f"systems.{name}"):
+            yield from oracle_faults(place, dsn, insecure=system.insecure)
 
 
 def _file_faults(settings: Settings) -> Iterator[str]:

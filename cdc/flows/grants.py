@@ -17,6 +17,7 @@ from cdc.flows import parts
 from cdc.flows.rule_set import load_rules
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
+from cdc.oracle.heartbeat import heartbeat
 from cdc.readers.logminer.grants import dictionary_grants, enter_grant, mining_grants, table_grants
 from cdc.readers.logminer.selected import quoted
 from sinks.upload_tables import NEEDED, WRITTEN
@@ -66,6 +67,9 @@ def grants(
     captured = mapping_rules.captured_tables(rule_set, system) if system in parts.sources(rule_set) else ()
     if captured:
         yield from mining_grants(source, user, pdb=pdb, rds=rds, inside=inside)
+        if source.instances:
+            yield "-- heartbeat: its row is written on an instance that is idle"
+            yield heartbeat(user).ddl()
     else:
         yield f"grant create session to {user};"
     if pdb:

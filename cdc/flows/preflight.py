@@ -124,8 +124,11 @@ def _insecure(settings: Settings) -> Iterator[Finding]:
     idle: list[str] = []
     for name, one in {"staging": settings.staging, **settings.systems}.items():
         if one.insecure:
+            faults: Iterator[str]
             if isinstance(one, OracleSystem):
-                faults = oracle_faults(name, one.dsn, insecure=False)
+                faults = (
+                    fault for _, dsn in one.dsns(name) for fault in oracle_faults(name, dsn, insecure=False)
+                )
             else:
                 faults = postgres_faults(name, one.sslmode, insecure=False)
             (needed if any(faults) else idle).append(name)

@@ -25,8 +25,9 @@ from cdc.config import OracleSystem
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
 from cdc.oracle.errors import ora_code, oracle_errors
+from cdc.oracle.heartbeat import heartbeat
 from cdc.readers.logminer import reselect
-from cdc.readers.logminer.contents import contents_query
+from cdc.readers.logminer.contents import commits_query, contents_query
 from cdc.readers.logminer.grants import DICTIONARY_VIEWS, needed_views, sys_grant
 from cdc.readers.logminer.preflight import VISIBLE
 from cdc.readers.logminer.selected import select_as_of
@@ -147,6 +148,9 @@ def statements(
     log = apply_log(settings)
     if log is not None:
         found += [Statement(f"apply log {n}", text, Place.TABLES) for n, text in enumerate(log.statements, 1)]
+    if settings.instances:
+        texts = enumerate(heartbeat(settings.user).statements, 1)
+        found += [Statement(f"heartbeat {n}", text, Place.MINING) for n, text in texts]
     if settings.pdb is not None:
         found.append(Statement("connect.entering", entering(settings.pdb), Place.TABLES, login=True))
     found.append(Statement("ouaf.describe", ouaf.describe_statement(len(NEEDED)), Place.TABLES))
@@ -168,6 +172,9 @@ def _of_contents(settings: OracleSystem, tables: Mapping[TableName, SourceTable]
     for shared in (False, True) if settings.pdb else (False,):
         text = contents_query(sorted(tables), settings.pdb, local_undo=not shared)
         yield Statement("contents" + (" with shared undo" if shared else ""), text, Place.MINING)
+        own = heartbeat(settings.user).table
+        text = commits_query(own, settings.pdb, local_undo=not shared)
+        yield Statement("commits" + (" with shared undo" if shared else ""), text, Place.MINING)
 
 
 def _again(table: SourceTable) -> Iterator[tuple[str, str]]:

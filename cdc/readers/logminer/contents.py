@@ -48,16 +48,38 @@ def contents_query(tables: Sequence[TableName], pdb: str | None = None, *, local
         ]
     )
     always = f"operation_code in ({', '.join(map(str, ALWAYS_CODES))})"
-    ours = f"{always} or {data}"
-    if pdb is not None:
-        named = _literal(pdb) if local_undo else f"{_literal(pdb)}, 'CDB$ROOT'"
-        ours = f"(src_con_name in ({named}) or src_con_name is null) and ({ours})"
-    kept = [ours, "status in (1291, 1343)"]
+    kept = [_within(pdb, f"{always} or {data}", local_undo=local_undo), "status in (1291, 1343)"]
     columns = ", ".join(name.lower() for name in COLUMNS)
     return (
         f"select {columns} from v$logmnr_contents "  # noqa: S608 - names from the dictionary, quoted
         f"where scn > :read_to and scn <= :end_scn and ({' or '.join(kept)})"
     )
+
+
+def commits_query(own: TableName, pdb: str | None = None, *, local_undo: bool = True) -> str:
+    """The query for what tells our own commits from others': XID, and whether the row is a COMMIT.
+
+    Args:
+        own: the heartbeat table; its rows come from before `read_to` too, commits from behind it.
+        pdb: as for `contents_query`.
+        local_undo: as there; where a container has undo of its own nothing of ours is in it, since the
+            heartbeat is the root's.
+    """
+    found = [_within(pdb, "operation_code = 7 and scn > :read_to", local_undo=local_undo)]
+    if pdb is None or not local_undo:
+        found.append(f"(seg_owner = {_literal(own.schema)} and table_name = {_literal(own.name)})")
+    return (
+        "select xid, case when operation_code = 7 then 1 else 0 end from v$logmnr_contents "  # noqa: S608
+        f"where {' or '.join(found)}"
+    )
+
+
+def _within(pdb: str | None, condition: str, *, local_undo: bool) -> str:
+    """A condition on rows of one container."""
+    if pdb is None:
+        return condition
+    named = _literal(pdb) if local_undo else f"{_literal(pdb)}, 'CDB$ROOT'"
+    return f"(src_con_name in ({named}) or src_con_name is null) and ({condition})"
 
 
 def _literal(text: str) -> str:

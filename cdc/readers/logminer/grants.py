@@ -27,6 +27,8 @@ ROOT_VIEWS = ("V$CONTAINERS", "DATABASE_PROPERTIES")
 """Needed in the root of a multitenant database."""
 MEMORY_VIEWS = ("V$MYSTAT", "V$STATNAME")
 """Needed only with a limit of memory for LogMiner sessions."""
+INSTANCE_VIEWS = ("V$INSTANCE",)
+"""Needed only with addresses of instances: it tells which one was reached."""
 
 
 DICTIONARY_VIEWS = ("DBA_OBJECTS",)
@@ -42,7 +44,8 @@ def needed_views(settings: OracleSystem, *, root: bool, inside: bool = False) ->
         inside: it mines inside a pluggable database.
     """
     memory = MEMORY_VIEWS if settings.session_max_pga_bytes else ()
-    return VIEWS + (() if inside else LOG_VIEWS) + memory + (ROOT_VIEWS if root else ())
+    instances = INSTANCE_VIEWS if settings.instances else ()
+    return VIEWS + (() if inside else LOG_VIEWS) + memory + instances + (ROOT_VIEWS if root else ())
 
 
 def sys_grant(name: str, user: str, *, right: str = "select", rds: bool = False) -> str:

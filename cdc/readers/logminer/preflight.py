@@ -24,7 +24,14 @@ from cdc.readers.logminer import database_checks
 from cdc.readers.logminer.captured import outdated_tables
 from cdc.readers.logminer.containers import ROOT, Container, container_of
 from cdc.readers.logminer.dictionary import captured_tables, estimates
-from cdc.readers.logminer.grants import DICTIONARY_VIEWS, container_data, needed_views, sys_grant
+from cdc.readers.logminer.grants import (
+    DICTIONARY_VIEWS,
+    INSTANCE_VIEWS,
+    container_data,
+    needed_views,
+    sys_grant,
+)
+from cdc.readers.logminer.instance_checks import instance_findings
 from cdc.readers.logminer.mining_checks import NOW, MiningChecks, redo_findings
 from cdc.readers.logminer.probe import Probe
 from cdc.readers.logminer.session import MiningSession
@@ -62,6 +69,8 @@ def findings(
         found += database_checks.destination_findings(probe, settings)
     if "V$THREAD" not in hidden:
         found += database_checks.thread_findings(probe)
+        if not hidden & set(INSTANCE_VIEWS):
+            found += instance_findings(probe, system, settings, tables)
     found += database_checks.power_findings(probe, settings, place)
     if container:
         return found

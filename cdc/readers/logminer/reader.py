@@ -28,6 +28,7 @@ from cdc.readers.logminer import dictionary, preflight
 from cdc.readers.logminer.captured import CapturedTables
 from cdc.readers.logminer.idle_threads import IdleThreads
 from cdc.readers.logminer.large_values import LargeValues, from_redo
+from cdc.readers.logminer.nudges import Nudges
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.open_work import OpenWork
 from cdc.readers.logminer.recovery import SESSION_ERRORS, Recovery, wait
@@ -71,7 +72,8 @@ class LogMinerReader:
             system, settings.spill_directory, every_s=settings.open_transaction_write_s
         )
         self._oldest_open = OldestOpen(system, alarm_share=settings.open_transaction_alarm_share)
-        self._idle = IdleThreads(system)
+        self._nudges = Nudges(system, settings)
+        self._idle = IdleThreads(system, self._nudges)
         self._window, self._recovery = WindowSize(settings.max_window_scn), Recovery()
         self._stream: Stream | None = None
 
@@ -212,6 +214,7 @@ class LogMinerReader:
 
     def close(self) -> None:
         """Release the connections and files no checkpoint needs; safe to call twice."""
+        self._nudges.close()
         self._session.close()
         self._open_work.close()
 

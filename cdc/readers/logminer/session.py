@@ -24,10 +24,11 @@ from cdc.errors import CcbridgeError, RedoNotAvailable, read_anew
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import close, connect, hurry
 from cdc.oracle.errors import oracle_errors
+from cdc.oracle.heartbeat import heartbeat
 from cdc.positions import Scn
 from cdc.readers.logminer.available_logs import available_logs
 from cdc.readers.logminer.containers import container_of
-from cdc.readers.logminer.contents import contents_query
+from cdc.readers.logminer.contents import commits_query, contents_query
 from cdc.readers.logminer.host_time import parsed_offset
 from cdc.readers.logminer.listed_logs import ListedLogs
 from cdc.readers.logminer.logs import Gap, LogList, RedoThread, logs_to_mine
@@ -53,6 +54,8 @@ NO_END = 0
 """END_SCN of a run that ends with the redo on disk."""
 LISTED_AHEAD = 4
 """Windows behind the next one whose logs are given to LogMiner with those of the next."""
+NUDGE_SCNS = 1_000
+"""More than lie between the row of a nudge and its commit."""
 
 START = """
 begin
@@ -158,14 +161,13 @@ class MiningSession:
             log.info("mining_session_renewed", system=self._system, reason=reason)
             self.close()
 
-    def _contents_query(self) -> str:
-        """The query; in a multitenant database it depends on whether each container has undo of its own."""
-        pdb, local_undo = self._settings.pdb, True
-        if pdb is not None:
-            with oracle_errors(self._system), self.connection.cursor() as cursor:
-                cursor.execute(LOCAL_UNDO)
-                local_undo = cursor.fetchone() == ("TRUE",)
-        return contents_query(self._tables, pdb, local_undo=local_undo)
+    def _has_local_undo(self) -> bool:
+        """Has each container undo of its own? In a multitenant database queries depend on it."""
+        if self._settings.pdb is None:
+            return True
+        with oracle_errors(self._system), self.connection.cursor() as cursor:
+            cursor.execute(LOCAL_UNDO)
+            return bool(cursor.fetchone() == ("TRUE",))
 
     def look(self) -> RedoState:
         """Where the redo ends now; renews the host's offset, which changes with daylight saving."""
@@ -208,16 +210,46 @@ class MiningSession:
             TransientError: the session or the connection was lost.
         """
         if self._query is None:
-            self._query = self._contents_query()
+            self._query = contents_query(self._tables, self._settings.pdb, local_undo=self._has_local_undo())
         binds = {"read_to": read_to, "end_scn": end}
-        try:
-            self._list_logs(start, end, state)
-        except RedoNotAvailable:  # only the overlap may be gone: its rows were read
-            if start >= read_to:
-                raise
-            start = read_to
+        start = self._overlap(start, read_to, end, state)
         for array in self.mined(self._query, binds, start, end, state):
             yield list(map(_log_row, array))
+
+    def others_committed(self, read_to: int, state: RedoState) -> bool:
+        """Did anybody but our nudges commit behind what can be read, as far as redo is on disk?
+
+        What is there may have gaps while a thread is behind, so nothing is captured of it.
+
+        Args:
+            read_to: SCN up to which everything is read; that of `flushed_scn` is about to be.
+            state: the redo threads now.
+
+        Raises: as `rows`.
+        """
+        furthest = max(one.last_redo_scn for one in state.threads)
+        read_to = max(read_to, state.flushed_scn)
+        start = self._overlap(max(0, read_to - NUDGE_SCNS), read_to, furthest, state)
+        own = heartbeat(self._settings.user).table
+        statement = commits_query(own, self._settings.pdb, local_undo=self._has_local_undo())
+        ours: set[bytes] = set()
+        for array in self.mined(statement, {"read_to": read_to}, start, furthest, state):
+            for xid, is_commit in array:
+                if not is_commit:
+                    ours.add(xid)
+                elif xid not in ours:
+                    return True
+        return False
+
+    def _overlap(self, start: int, read_to: int, end: int, state: RedoState) -> int:
+        """Where mining can begin: the overlap alone may be gone, its rows were read."""
+        try:
+            self._list_logs(start, end, state)
+        except RedoNotAvailable:
+            if start >= read_to:
+                raise
+            return read_to
+        return start
 
     def mined(
         self, statement: str, binds: Mapping[str, object], start: int, end: int, state: RedoState

@@ -130,7 +130,8 @@ class Stream:
             if not behind:
                 wait(state.looked_at + self._settings.poll_interval_ms / 1000 - time.monotonic(), stop)
             now = self._session.look()
-            self._idle.look(now)
+            self._idle.look(now, self.read_to)
+            self._idle.nudge(self._session, now, self.read_to, identity)
             if self._idle.held_back is not None and time.monotonic() - told_at >= IDLE_BATCH_S:
                 told_at = time.monotonic()
                 yield from self._flushed(output, behind=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sandbox.oracle.engine.access import View
 from sandbox.oracle.engine.catalog import Catalog
 from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.instances import reached
 from sandbox.oracle.engine.users import ADMINISTRATORS, Users
 from sandbox.oracle.engine.views import FixedView, view
 from sandbox.oracle.interface import OracleFault
@@ -237,7 +238,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
 
     def services(env: Env) -> Iterator[Sequence[object]]:
         for number, name in enumerate(sorted(database.services), 1):
-            container = database.containers.by_service(name).number
+            container = reached(database, name)[0].number
             if shows(env.session, container):
                 yield (number, name, name, container)
 

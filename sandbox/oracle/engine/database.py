@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sandbox.oracle.engine import (
     conversion_functions,
+    instances,
     number_functions,
     raw_functions,
     system_functions,
@@ -91,6 +92,7 @@ class OracleDatabase:
         self.parameters: dict[str, str] = {}
         self.role: str = "PRIMARY"
         self.mines_in_pdb: bool = True
+        self.audits_logins: bool = False
         self.sessions: dict[int, EngineSession] = {}
         self.on_statement: list[Callable[[EngineSession, str], None]] = []
         self.faults = FaultScript()
@@ -104,13 +106,19 @@ class OracleDatabase:
                 self.containers.plug_in(pdb)
 
     @property
+    def common_services(self) -> frozenset[str]:
+        """Services that every instance offers."""
+        return frozenset((*self._services, *(one.name for one in self.containers.pluggable)))
+
+    @property
     def services(self) -> frozenset[str]:
         """See `interface.Database`."""
-        return frozenset((*self._services, *(one.name for one in self.containers.pluggable)))
+        common = self.common_services
+        return common | frozenset(instances.services(self, common))
 
     def verifier(self, user: str, service: str) -> Verifier | None:
         """See `interface.Database`."""
-        users = self.containers.by_service(service).users
+        users = instances.reached(self, service)[0].users
         if not users.exists(user):
             return None
         found = users.get(user)
@@ -123,15 +131,17 @@ class OracleDatabase:
             OracleFault: ORA-01045 without CREATE SESSION, ORA-28000 when locked.
         """
         self.faults.at(Moment.LOGIN, client.user)
-        users = self.containers.by_service(client.service).users
+        container, _ = instances.reached(self, client.service)
+        users = container.users
         if users.exists(client.user) and users.get(client.user).locked:
             raise OracleFault(28000, "the account is locked")
         if not users.exists(client.user) or not users.has(client.user, "CREATE SESSION"):
             raise OracleFault(1045, f"user {client.user} lacks CREATE SESSION privilege; logon denied")
-        container = self.containers.by_service(client.service)
         if container.restricted and not users.has(client.user, "RESTRICTED SESSION"):
             raise OracleFault(1035, "ORACLE only available to users with RESTRICTED SESSION privilege")
-        return self._session(client)
+        session = self._session(client)
+        instances.audit(session)
+        return session
 
     def _session(self, client: Client) -> EngineSession:
         with self._lock:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.containers import shows
 from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.instances import instance_name, is_cluster
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.engine.views import FixedView, view
 
@@ -54,7 +55,9 @@ def views(database: OracleDatabase) -> list[FixedView]:
             *(
                 "CURRENT",
                 started,
-                env.session.container.open_mode,
+                "READ ONLY"
+                if database.storage.journal.threads[env.session.thread].read_only
+                else env.session.container.open_mode,
                 "UNPROTECTED",
                 "MAXIMUM PERFORMANCE",
                 database.role,
@@ -74,8 +77,17 @@ def views(database: OracleDatabase) -> list[FixedView]:
         )
 
     def instance(env: Env) -> Iterator[Sequence[object]]:
+        thread = env.session.thread
         yield (
-            *(1, database.name, "stand-in", VERSION, time(database.started_at), "OPEN", "NO", 1, "STARTED"),
+            *(
+                thread,
+                instance_name(database, thread),
+                "stand-in",
+                VERSION,
+                time(database.started_at),
+                "OPEN",
+            ),
+            *("YES" if is_cluster(database) else "NO", thread, "STARTED"),
             *(
                 "RESTRICTED" if next(iter(database.containers)).restricted else "ALLOWED",
                 "NO",

@@ -136,7 +136,7 @@ class Journal:
         self._mark_times: list[float] = [float(int(now))]
         self.open_thread(1, first_scn)
 
-    def open_thread(self, number: int, scn: int, *, private: bool = False) -> None:
+    def open_thread(self, number: int, scn: int, *, private: bool = False, read_only: bool = False) -> None:
         """Open a redo thread, a new one or one that was closed; its first log begins at an SCN.
 
         What was written by others while it was closed is in no log of it.
@@ -146,6 +146,7 @@ class Journal:
             found = self.threads[number] = RedoThread(number, scn, self.clock(), enabled_scn=scn)
             self._of_thread[number] = []
         found.is_open, found.is_private, found.shown = True, private, None
+        found.read_only = read_only
         found.opened_scn, found.opened_at = scn, self.clock()
         self._open_log(number, scn)
 

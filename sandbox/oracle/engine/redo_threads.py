@@ -30,6 +30,7 @@ class RedoThread:
         opened_at: seconds since 1970.
         is_open: does an instance write to it?
         is_private: it belongs to the instance that names it.
+        read_only: its instance was opened READ ONLY, and writes no redo.
         enabled_scn: since when instances may use it.
         disabled_scn: since when none may; None while it is enabled.
         closed_scn: where its last log ended.
@@ -45,6 +46,7 @@ class RedoThread:
     opened_at: float
     is_open: bool = True
     is_private: bool = False
+    read_only: bool = False
     enabled_scn: int = 0
     disabled_scn: int | None = None
     closed_scn: int | None = None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import commands, plsql
+from sandbox.oracle.engine import commands, instances, plsql
 from sandbox.oracle.engine.dml import Effect
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
@@ -96,9 +96,9 @@ class EngineSession:
         self.statement = ""
         self.check: CheckCancel = never_cancelled
         self.killed = self.shows_archived = False
-        self.thread = 1
         self.ddl_lock_timeout_s = 0
-        self.container: Container = database.containers.by_service(client.service)
+        self.container: Container
+        self.container, self.thread = instances.reached(database, client.service)
         self.nls: dict[str, str] = {}
         self.time_zone = ""
         self.reset_formats()
@@ -281,7 +281,7 @@ class EngineSession:
         Raises:
             OracleFault: ORA-16000, the container is not open for changes.
         """
-        if not self.container.is_writable:
+        if not self.container.is_writable or self.storage.journal.threads[self.thread].read_only:
             raise OracleFault(16000, "database or pluggable database open for read-only access")
         transaction = self.storage.new_transaction(self.user, self.id, self.serial, self.container.number)
         transaction.client_id = self.client.identifier
@@ -356,6 +356,8 @@ class EngineSession:
     def close(self) -> None:
         """See `interface.Session`."""
         self.rollback()
+        if self.client.service:
+            instances.audit(self)
         self.mining = None
         self.database.forget(self)
 

@@ -5,12 +5,12 @@
     add_disconnect(statement, username, skip, times, after_rows, moment)      clear
     switch_logs(every)    delay_archiving(looks)    purge_logs(how, up_to, thread)    restore_logs
     copy_log(thread)      clear_logs(thread)
-    open_thread(thread, private)                    close_thread(thread)    use_thread(thread)
+    open_thread(thread, private, read_only)         close_thread(thread)    use_thread(thread)
     disable_thread(thread)                          enable_thread(thread)
     delay_flush(thread)   hold_flush(thread)        flush                   heartbeat(seconds)
     late_commits(on)      mine_from_start(scns, commits)
     share_commits(times)  new_incarnation           open_pdb(name)
-    leave_apostrophes                               mine_in_root_only
+    leave_apostrophes                               mine_in_root_only       audit_logins(on)
     open_database(mode, role, restricted)           set_character_set(name)
 
 What they do is in the manual of the sandbox. Read next: `script`.
@@ -134,7 +134,8 @@ def _open_thread(session: EngineSession, arguments: Arguments) -> None:
         usable = known is None or (not known.is_open and known.disabled_scn is None)
         if not usable or not 1 <= number <= len(journal.threads) + 1:
             raise _refused(f"thread {number} cannot be opened")
-        journal.open_thread(number, storage.next_scn(), private=bool(arguments.number("PRIVATE")))
+        private, read_only = bool(arguments.number("PRIVATE")), bool(arguments.number("READ_ONLY"))
+        journal.open_thread(number, storage.next_scn(), private=private, read_only=read_only)
 
 
 def _disable_thread(session: EngineSession, arguments: Arguments) -> None:
@@ -199,7 +200,8 @@ def _flush(session: EngineSession, arguments: Arguments) -> None:
 
 def _heartbeat(session: EngineSession, arguments: Arguments) -> None:
     with session.storage.lock:
-        session.storage.journal.heartbeat_s = float(arguments.number("SECONDS", 3))
+        given = arguments.has("SECONDS")
+        session.storage.journal.heartbeat_s = arguments.seconds("SECONDS") if given else 3.0
 
 
 def _copy_log(session: EngineSession, arguments: Arguments) -> None:
@@ -249,6 +251,10 @@ def _mine_in_root_only(session: EngineSession, arguments: Arguments) -> None:
     session.database.mines_in_pdb = False
 
 
+def _audit_logins(session: EngineSession, arguments: Arguments) -> None:
+    session.database.audits_logins = bool(arguments.number("ON", 1))
+
+
 def _open_database(session: EngineSession, arguments: Arguments) -> None:
     """Open the session's container, or all of them from the root, in a mode, as primary or standby."""
     database, here = session.database, session.container
@@ -295,7 +301,7 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "RESTORE_LOGS": (("UP_TO", "THREAD"), _restore_logs),
     "COPY_LOG": (("THREAD",), _copy_log),
     "CLEAR_LOGS": (("THREAD",), _clear_logs),
-    "OPEN_THREAD": (("THREAD", "PRIVATE"), _open_thread),
+    "OPEN_THREAD": (("THREAD", "PRIVATE", "READ_ONLY"), _open_thread),
     "DISABLE_THREAD": (("THREAD",), _disable_thread),
     "ENABLE_THREAD": (("THREAD",), _enable_thread),
     "CLOSE_THREAD": (("THREAD",), _close_thread),
@@ -310,6 +316,7 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "LEAVE_APOSTROPHES": ((), _leave_apostrophes),
     "OPEN_PDB": (("NAME",), _open_pdb),
     "MINE_IN_ROOT_ONLY": ((), _mine_in_root_only),
+    "AUDIT_LOGINS": (("ON",), _audit_logins),
     "OPEN_DATABASE": (("MODE", "ROLE", "RESTRICTED"), _open_database),
     "SET_CHARACTER_SET": (("NAME",), _set_character_set),
 }

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 import pytest
 import structlog
 
 from cdc.changes import TableName
-from cdc.readers.logminer.contents import contents_query
+from cdc.config import OracleSystem
+from cdc.errors import CcbridgeError, RedoLogTrouble
+from cdc.readers.logminer.contents import commits_query, contents_query
 from cdc.readers.logminer.host_time import parsed_offset
 from cdc.readers.logminer.idle_threads import IdleThreads
 from cdc.readers.logminer.listed_logs import ListedLogs
 from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
+from cdc.readers.logminer.nudges import Nudges
+from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.window import (
     COMFORTABLE_ROWS,
     QUICK_S,
@@ -82,7 +89,7 @@ def test_idle_threads_have_a_name_once() -> None:
     def at(seconds: float, *flushed: int) -> RedoState:
         return state(9_999, *flushed, at=seconds)
 
-    idle = IdleThreads("ccb")
+    idle = IdleThreads("ccb", Nudges("ccb", OracleSystem(kind="oracle", dsn="h/s", user="u")))
     with structlog.testing.capture_logs() as logs:
         for seconds, flushed in ((0, (10, 10)), (5, (10, 10)), (9, (20, 10)), (11, (30, 10)), (12, (40, 10))):
             idle.look(at(seconds, *flushed))
@@ -94,6 +101,85 @@ def test_idle_threads_have_a_name_once() -> None:
     assert idle.figures == {}
     idle.look(at(99, 40, 40))
     assert idle.figures == {}
+
+
+class Asked:
+    """A LogMiner session that says whether others committed, or fails."""
+
+    def __init__(self, *answers: bool | CcbridgeError) -> None:
+        self.answers, self.closed = list(answers), False
+
+    def others_committed(self, read_to: int, state: RedoState) -> bool:
+        answer = self.answers.pop(0)
+        if isinstance(answer, CcbridgeError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Begun(Nudges):
+    """Nudges that are counted only."""
+
+    def __init__(self) -> None:
+        super().__init__("ccb", OracleSystem(kind="oracle", dsn="h/s", user="u", instances={2: "h/two"}))
+        self.begun: list[int] = []
+
+    def begin(self, thread: int, identity: Mapping[str, str]) -> None:
+        self.begun.append(thread)
+
+
+def nudged(asked: Asked, *looks: tuple[float, int, int], read_to: int = 0) -> tuple[list[int], list[float]]:
+    """Threads nudged at the looks (time, positions of two threads), and when one had a name."""
+    nudges = Begun()
+    idle, named = IdleThreads("ccb", nudges), []
+    for seconds, one, two in looks:
+        now = state(9_999, one, two, at=seconds)
+        idle.look(now, read_to)
+        idle.nudge(cast(MiningSession, asked), now, read_to, {})
+        if idle.held_back is not None:
+            named.append(seconds)
+    return nudges.begun, named
+
+
+def test_a_thread_is_nudged_when_others_wait_for_it() -> None:
+    """Standing still alone is no reason, nor is what was read; only one with an address is nudged."""
+    assert nudged(Asked(), (0, 10, 10), (60, 10, 10)) == ([], [])
+    assert nudged(Asked(), (0, 10, 10), (60, 20, 10), read_to=20) == ([], [])
+    assert nudged(Asked(True), (0, 10, 10), (60, 20, 10)) == ([2], [])
+    assert nudged(Asked(True), (0, 10, 10), (60, 10, 20)) == ([], [60])
+
+
+def test_a_thread_that_only_our_own_commits_wait_for_is_left_alone() -> None:
+    """Until somebody moves; then it is asked again, once it has stood still."""
+    idle = [(at, 20, 10) for at in range(0, 60, 5)]
+    assert nudged(Asked(False), *idle) == ([], [])
+
+
+def test_a_thread_that_a_nudge_does_not_move_has_a_name() -> None:
+    """A nudge has the time of some heartbeats first."""
+    asked = Asked(True, True, True)
+    assert nudged(asked, (0, 10, 10), (60, 20, 10), (66, 30, 10), (71, 40, 10))[1] == [71]
+
+
+def test_a_question_that_fails_stops_nothing() -> None:
+    """The thread has a name, no nudge is made in the dark, and a new session asks later."""
+    asked = Asked(RedoLogTrouble("a log cannot be read"))
+    with structlog.testing.capture_logs() as logs:
+        assert nudged(asked, (0, 10, 10), (60, 20, 10), (61, 30, 10)) == ([], [61])
+    assert asked.closed
+    assert [one["event"] for one in logs] == ["redo_thread_nudge_failed", "redo_thread_idle"]
+
+
+def test_commits_of_our_own_are_told_by_the_heartbeat_table() -> None:
+    """Where the container has undo of its own none of them is in it."""
+    own = TableName("U", "CCBRIDGE_HEARTBEAT")
+    named = "(seg_owner = 'U' and table_name = 'CCBRIDGE_HEARTBEAT')"
+    assert commits_query(own).endswith(f"where operation_code = 7 and scn > :read_to or {named}")
+    assert named in commits_query(own, "CCBPDB", local_undo=False)
+    assert "src_con_name in ('CCBPDB', 'CDB$ROOT')" in commits_query(own, "CCBPDB", local_undo=False)
+    assert named not in commits_query(own, "CCBPDB")
 
 
 def test_logs_are_given_for_some_windows_and_again_when_they_end() -> None:
