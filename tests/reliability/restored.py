@@ -10,11 +10,12 @@ from random import Random
 from psycopg import sql
 
 from sandbox.prepaid.application import BRIDGE_USER
+from tests.acceptance.site import Running
 from tests.reliability.bed import PATIENCE_S, Bed
 
 BACKUP = "staging_backup"
-_BIND = re.compile(r"ccbridge targets bind (\w+)")
-_ANEW = re.compile(r"delete from staging\.checkpoint where system = '\w+';")
+_BIND = re.compile(r"ccbridge\s+targets\s+bind\s+(\w+)")
+_ANEW = re.compile(r"delete\s+from\s+staging\.checkpoint\s+where\s+system\s+=\s+'\w+';")
 
 
 def restored(starts: int, *, times: int = 1) -> Callable[[Bed, Random], None]:
@@ -30,8 +31,9 @@ def restored(starts: int, *, times: int = 1) -> Callable[[Bed, Random], None]:
             bed.carries(f"after the backup, start {number}")
             running.kill()
         for _ in range(times):
+            running.kill()
             _copy(bed, BACKUP, bed.world.staging.name)
-            _recovered(bed)
+            running = _recovered(bed)
 
     how_often = " twice" if times > 1 else ""
     scenario.__doc__ = f"Staging is restored{how_often} from a backup, {starts} start(s) of ccbridge later."
@@ -49,7 +51,7 @@ def made_anew(bed: Bed, chance: Random) -> None:
     _recovered(bed)
 
 
-def _recovered(bed: Bed) -> None:
+def _recovered(bed: Bed) -> Running:
     """Start with a change waiting, do what status says until it is content, and wait for equality."""
     bed.rename(f"Restored,{time.time_ns()}")
     since = time.monotonic()
@@ -77,7 +79,7 @@ def _recovered(bed: Bed) -> None:
 
     bed.eventually(content, "status to be content", hint=lambda: said)
     bed.equal("equal, start and what status asks for included", since)
-    running.kill()
+    return running
 
 
 def _works(bed: Bed) -> bool:
