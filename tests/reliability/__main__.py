@@ -46,7 +46,8 @@ def main() -> None:
 
 
 def _summary(times: Sequence[float]) -> dict[str, float]:
-    return {"n": len(times), "min": min(times), "median": statistics.median(times), "max": max(times)}
+    middle = round(statistics.median(times), 1)
+    return {"n": len(times), "min": min(times), "median": middle, "max": max(times)}
 
 
 if __name__ == "__main__":

@@ -258,7 +258,7 @@ class Bed:
         began = time.monotonic()
         mark = self.mark(word)
         self.eventually(
-            lambda: self.delivered(mark) and self.sent(mark),
+            lambda: self.arrived(mark),
             f"a name and a recharge made at {word} to arrive",
             patience_s=patience_s,
         )
@@ -271,16 +271,14 @@ class Bed:
         self.recharge(key)
         return Mark(key, person)
 
-    def delivered(self, mark: Mark) -> bool:
-        """Whether the name is in prepaid and the recharge in staging."""
+    def arrived(self, mark: Mark) -> bool:
+        """Whether the name is in prepaid, and the recharge in staging and in CC&B's upload tables."""
         shown = "select full_name from customer where ccb_person_id = %s"
+        if self.prepaid(shown, mark.person) != [(f"Mark,{mark.key}",)]:
+            return False
         staged = "select count(*) from staging.recharge where recharge_id = %s"
-        return self.prepaid(shown, mark.person) == [(f"Mark,{mark.key}",)] and self.staging(
-            staged, mark.key
-        ) == [(1,)]
-
-    def sent(self, mark: Mark) -> bool:
-        """Whether the recharge is in CC&B's upload tables."""
+        if self.staging(staged, mark.key) != [(1,)]:
+            return False
         found = "select count(*) from CISADM.CI_PAY_TNDR_ST where rtrim(EXT_REFERENCE_ID) = :1"
         with self.world.ccb.connect() as connection, connection.cursor() as cursor:
             cursor.execute(found, [mark.key])
