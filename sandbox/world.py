@@ -127,8 +127,7 @@ class World:
         )
         self.postgres.create_database(STAGING)
         with psycopg.connect(self.postgres.conninfo(), autocommit=True) as connection:
-            connection.execute(
-                psycopg.sql.SQL("alter database {} owner to {}").format(
-                    psycopg.sql.Identifier(STAGING), psycopg.sql.Identifier(BRIDGE_USER)
-                )
-            )
+            staging, bridge = map(psycopg.sql.Identifier, (STAGING, BRIDGE_USER))
+            connection.execute(psycopg.sql.SQL("alter database {} owner to {}").format(staging, bridge))
+            closed = psycopg.sql.SQL("revoke connect, temporary on database {} from public")
+            connection.execute(closed.format(staging))

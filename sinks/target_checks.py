@@ -14,6 +14,7 @@ from cdc.config import PostgresSystem
 from cdc.ports import Finding
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.strangers import strangers
 from mapping_rules import OutboundProgram
 from sinks import column_checks
 from sinks.layout import is_loose
@@ -47,6 +48,12 @@ def findings(system: str, settings: PostgresSystem, programs: Sequence[OutboundP
     ):
         found = [
             *_mark_findings(connection, settings),
+            *strangers(
+                connection,
+                settings.mark_schema,
+                settings.user,
+                beside=[name for name in map(_quoted, programs) if _exists(connection, name)],
+            ),
             *_origin_findings(connection, settings),
             *_temporary_findings(connection, settings),
             *column_checks.encoding_findings(connection),
@@ -98,7 +105,7 @@ def _mark_findings(connection: Connection, settings: PostgresSystem) -> Iterator
             )  # fmt: skip
         return
     table = sql.Identifier(schema, TABLE).as_string(connection)
-    if not _holds(connection, "select to_regclass(%s) is not null", table):
+    if not _exists(connection, table):
         if not _holds(connection, "select has_schema_privilege(%s, 'create, usage')", schema):
             yield Finding(
                 f"schema {schema}", f"{user} may not create tables in it", "create and usage",
@@ -266,6 +273,14 @@ def _has_column(connection: Connection, table: str, name: str) -> bool:
         table,
         name,
     )
+
+
+def _quoted(program: OutboundProgram) -> str:
+    return sql.Identifier(program.table.schema, program.table.name).as_string()
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    return _holds(connection, "select to_regclass(%s) is not null", table)
 
 
 def _schema_exists(connection: Connection, schema: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from typing import cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -22,9 +23,9 @@ from psycopg.errors import DuplicateTable, LockNotAvailable, UniqueViolation
 from cdc.config import PostgresConnection
 from cdc.errors import OperatorError, StagingRevision, TransientError
 from cdc.ports import Finding
-from cdc.postgres.connect import connect
+from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors, translated
-from cdc.staging import extend, tables
+from cdc.staging import database_checks, extend, tables
 from cdc.staging.tables import SCHEMA
 from mapping_rules import RuleSet
 
@@ -59,14 +60,16 @@ def migrate(settings: PostgresConnection, rule_set: RuleSet) -> MigrationReport:
 
     Raises:
         StagingRevision: the schema is newer than this release.
-        OperatorError: the database cannot write down every character, or an entity of the rule set is
+        OperatorError: the database cannot write down every character, the schema or a table in it belongs to
+            somebody else, or an entity of the rule set is
             not what its table is (column retyped or removed, other key); no entity table was changed.
         TransientError: a lock was not to be had within five seconds; nothing half done remains.
     """
     script = _script()
     with _engine(settings) as engine, engine.connect() as connection:
-        for finding in _encoding(connection, settings.database):
-            raise OperatorError(f"{finding.subject}: found {finding.found}", hint=finding.fix)
+        for finding in _of_database(connection, settings):
+            if not finding.advice:
+                raise OperatorError(f"{finding.subject}: found {finding.found}", hint=finding.fix)
     with _alone(settings), _engine(settings) as engine, engine.connect() as connection:
         before = _revision(connection)
         _refuse_newer(script, before, settings.database)
@@ -87,25 +90,24 @@ def check_revision(settings: PostgresConnection, rule_set: RuleSet) -> list[Find
     subject = f"database {settings.database}"
     script = _script()
     with _engine(settings) as engine, engine.connect() as connection:
-        wrong = _encoding(connection, settings.database)
-        if wrong:
-            return wrong
+        found = _of_database(connection, settings)
         revision = _revision(connection)
         if revision is None:
-            return [Finding(subject, "no staging schema", f"revision {_head(script)}", _FIX)]
+            return [*found, Finding(subject, "no staging schema", f"revision {_head(script)}", _FIX)]
         if not _known(script, revision):
             return [
+                *found,
                 Finding(
                     subject, f"revision {revision}, unknown to this release", f"revision {_head(script)}",
                     "install the release that made it, or a later one",
                 )
             ]  # fmt: skip
         if revision != _head(script):
-            return [Finding(subject, f"revision {revision}", f"revision {_head(script)}", _FIX)]
+            return [*found, Finding(subject, f"revision {revision}", f"revision {_head(script)}", _FIX)]
         compared = extend.compare(connection, rule_set.entities.values())
         findings = [Finding(subject, f"no {name}", "as the rule set says", _FIX) for name in compared.missing]
         findings += [Finding(subject, text, "as the rule set says", extend.HINT) for text in compared.faults]
-    return findings
+    return [*found, *findings]
 
 
 def downgrade(settings: PostgresConnection, revision: str) -> None:
@@ -187,19 +189,10 @@ def _revision(connection: sa.Connection) -> str | None:
     return revision
 
 
-def _encoding(connection: sa.Connection, database: str) -> list[Finding]:
-    """Staging holds texts of every system: only UTF8 has all their characters."""
-    encoding = connection.execute(sa.text("select current_setting('server_encoding')")).scalar_one()
+def _of_database(connection: sa.Connection, settings: PostgresConnection) -> list[Finding]:
+    found = database_checks.findings(cast(Connection, connection.connection.driver_connection), settings)
     connection.rollback()
-    if encoding == "UTF8":
-        return []
-    return [
-        Finding(
-            f"staging {database}", f"encoding {encoding}", "UTF8, which has every character",
-            "create the staging database anew with encoding UTF8: "
-            "create database .. encoding 'UTF8' template template0",
-        )
-    ]  # fmt: skip
+    return found
 
 
 def _known(script: ScriptDirectory, revision: str) -> bool:

@@ -174,8 +174,10 @@ class Site:
         statement = sql.SQL("create database {} owner {} template {}").format(
             *map(sql.Identifier, (self.staging_name, BRIDGE_USER, like or "template0"))
         )
+        closed = sql.SQL("revoke connect, temporary on database {} from public")
         with psycopg.connect(self._staging_server.conninfo(), autocommit=True) as connection:
             connection.execute(statement)
+            connection.execute(closed.format(sql.Identifier(self.staging_name)))
         return self
 
     def _create_tender_source(self) -> None:
