@@ -173,7 +173,7 @@ class PaymentUploadSink:
             except BaseException:
                 self.close()
                 raise
-        raise TransientError(f"{self._subject}: nothing sent")
+        raise TransientError(f"{self._subject}: nothing sent", hint="it is sent again")
 
     def refused(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """Which receipts of a transmission that was refused CC&B refuses: recharge_id, reason_code, reason.

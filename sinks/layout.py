@@ -65,7 +65,10 @@ class Layout:
             )
         odd = [name for name in [*program.key, *names] if "%" in name]
         if odd:
-            raise OperatorError(f"{table.name}: column {', '.join(odd)} has a percent sign in its name")
+            raise OperatorError(
+                f"{table.name}: column {', '.join(odd)} has a percent sign in its name",
+                hint="leave it out of the rule, or rename it in the target",
+            )
         described = {column.name: column for column in table.columns}
         return cls(
             program,

@@ -238,7 +238,10 @@ class SinkMark:
                 hint="another process writes now; this one may be started again as its stand-by",
             )
         # bound again, written by a copy of staging, or deleted: what it is now is judged in a new session
-        return TransientError(f"{where} {'no row' if found is None else f'{found.writes} writes'} now")
+        now = "no row" if found is None else f"{found.writes} writes"
+        return TransientError(
+            f"{where} {now} now", hint="another installation writes this target: run ccbridge targets show"
+        )
 
 
 def committed(connection: Connection, target_transaction: str) -> bool | None:

@@ -31,7 +31,9 @@ set lock_timeout = '30s';  -- while the mark is claimed: a former holder may sti
 set idle_in_transaction_session_timeout = '60s'
 """
 """Why each: a type has one text, the one it has in the source; the temporary tables hold 1 or 20,000 rows, so
-plans are not reused; a session that lost its client frees mark and origin within a minute.
+plans are not reused; a session that lost its client frees mark and origin within a minute. The limit on idle
+transactions does not hold right after a pipeline: the driver ends one with a Flush, at which the server stops
+that clock. A client whose host is gone is found by keepalives all the same, a frozen one by who takes over.
 """
 REMEMBER_PATH = """
 select set_config('ccbridge.application_path', 'pg_catalog, ' || reset_val, false)

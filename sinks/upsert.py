@@ -296,7 +296,7 @@ class UpsertSink:
         except psycopg.Error as exc:
             if may_concern_a_row(exc):
                 text = f"{session.subject}: the commit was refused by {condition(exc)}"
-                raise TransientError(text) from exc
+                raise TransientError(text, hint="its rows are tried one by one") from exc
             raise
 
     def close(self) -> None:

@@ -174,4 +174,7 @@ def _wait_for_snapshots(screen: Screen, product: Product, world: World, stop: th
             if stop.wait(_LOOK_S):
                 raise KeyboardInterrupt
             if time.monotonic() > deadline:
-                raise OperatorError(f"demo: the first snapshot was not delivered in {_SNAPSHOT_S:.0f} s")
+                raise OperatorError(
+                    f"demo: the first snapshot was not delivered in {_SNAPSHOT_S:.0f} s",
+                    hint="give fewer --persons, or look into run.log of the folder given with --keep",
+                )

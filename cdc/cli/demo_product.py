@@ -49,7 +49,9 @@ class Product:
         )
         if done.returncode:
             words = done.stderr.strip()
-            raise OperatorError(f"ccbridge {arguments[0]} ended with {done.returncode}: {words}")
+            raise OperatorError(
+                f"ccbridge {arguments[0]} ended with {done.returncode}: {words}", hint=f"see {self.log}"
+            )
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start `ccbridge run`; the caller ends it."""
@@ -78,7 +80,9 @@ class Product:
         """Raise with the end of its log if `ccbridge run` ended by itself."""
         if self.process is not None and self.process.poll() is not None:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-            raise OperatorError(f"ccbridge run ended with {self.process.returncode}:\n{tail}")
+            raise OperatorError(
+                f"ccbridge run ended with {self.process.returncode}:\n{tail}", hint=f"see {self.log}"
+            )
 
     def settled(self, prepaid: str) -> bool:
         """True if nothing is on its way, and no row came since the last look.

@@ -31,6 +31,8 @@ def command(
             [f"{config}: exists already"], hint="choose another name, or add --force"
         ) from exc
     except OSError as exc:
-        raise ConfigurationError([f"{config}: {exc.strerror}"]) from exc
+        raise ConfigurationError(
+            [f"{config}: {exc.strerror}"], hint="give another path with --config"
+        ) from exc
     say(f"wrote {config}")
     say(f"next: fill in the addresses, then run: ccbridge check --config {config}")

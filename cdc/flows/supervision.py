@@ -129,7 +129,9 @@ class Flow:
             call = unanswered(self._thread_id, longer_than_s=ABANDONED_S)
             if call is not None and self.thread.is_alive():
                 # nothing is lost: what was not committed is read again at the next start
-                self.error = self.error or DatabaseUnreachable(f"{call.subject}: no answer when it was left")
+                self.error = self.error or DatabaseUnreachable(
+                    f"{call.subject}: no answer when it was left", hint="check whether the server hangs"
+                )
                 log.get().warning("flow_abandoned", flow=self.name, reason=str(self.error))
                 return
 

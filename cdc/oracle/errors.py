@@ -250,7 +250,9 @@ def oracle_errors(subject: str) -> Iterator[None]:
         except OSError as exc:
             if not _of_driver(exc):
                 raise
-            raise DatabaseUnreachable(f"{subject}: {type(exc).__name__} in the driver") from exc
+            raise DatabaseUnreachable(
+                f"{subject}: {type(exc).__name__} in the driver", hint="check the network and the server"
+            ) from exc
         except Exception as exc:
             if not _of_driver(exc):
                 raise

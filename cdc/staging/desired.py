@@ -257,7 +257,8 @@ def _key_names(program: DesiredRows) -> str:
     if len(program.key) > MAX_KEY_COLUMNS:
         raise OperatorError(
             f"outbound rule {program.name}: found {len(program.key)} key columns, "
-            f"expected at most {MAX_KEY_COLUMNS}"
+            f"expected at most {MAX_KEY_COLUMNS}",
+            hint="give the rule a key of fewer columns; run: ccbridge rules check",
         )
     return ", ".join(f"k{n}" for n in range(1, len(program.key) + 1))
 

@@ -153,7 +153,10 @@ class Stager:
             self._lease.verify(self._connection)
             stored = self._checkpoints.load(self.system)
             if stored is None:
-                raise OperatorError(f"{self.system}: no snapshot was staged that could be complete")
+                raise OperatorError(
+                    f"{self.system}: no snapshot was staged that could be complete",
+                    hint="its checkpoint was deleted meanwhile; start ccbridge run again",
+                )
             self._stored = replace(stored, snapshot_complete=True)
             self._checkpoints.save(self._stored)
             self._save_noted()

@@ -145,7 +145,10 @@ class Engine:
                 self._changed.notify_all()
                 return block
             if self._ended:
-                raise self._failure or TransientError(f"{self._system}: debezium ended the stream")
+                raise self._failure or TransientError(
+                    f"{self._system}: debezium ended the stream",
+                    hint="check the lines of debezium in the log",
+                )
         return None
 
     def commit(self, record: Any) -> None:

@@ -64,7 +64,10 @@ class Snapshot:
                     self._events.append(event)
                 elif kind is Kind.NOTIFICATION and (end := _end(event[1])) is not None:
                     if end != "COMPLETED":
-                        raise OperatorError(f"{self._system}: debezium ended its snapshot as {end.lower()}")
+                        raise OperatorError(
+                            f"{self._system}: debezium ended its snapshot as {end.lower()}",
+                            hint="check the lines of debezium in the log; then start ccbridge run again",
+                        )
                     boundary = self._connector.end_of_snapshot(told | block.offset(index))
                     yield from self._full(boundary, max_rows)
                     yield self._batch(boundary, self._events, self._tables)

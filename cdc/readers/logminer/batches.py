@@ -62,7 +62,10 @@ table was altered."""
 
 def refuse_all(table: TableName, row: LogRow, reason: str, altered: bool) -> None:
     """Where no table can be stopped, nothing is read on."""
-    raise RedoUnreadable(f"{table}, row at SCN {row.scn}, {place(row)}: {reason}, {altered=}")
+    raise RedoUnreadable(
+        f"{table}, row at SCN {row.scn}, {place(row)}: {reason}, {altered=}",
+        hint='see "Not supported" in docs/oracle.md',
+    )
 
 
 class BatchMaker:

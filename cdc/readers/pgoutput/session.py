@@ -188,7 +188,10 @@ class WalSender:
                     f"{read_anew(self._system)}",
                 ) from exc
             raise found from exc
-        raise DatabaseUnreachable(f"{self._subject}: the server ended the replication stream")
+        raise DatabaseUnreachable(
+            f"{self._subject}: the server ended the replication stream",
+            hint="check the server's log: it was stopped, or an administrator ended the session",
+        )
 
     def close(self) -> None:
         """End the session; safe to call twice."""

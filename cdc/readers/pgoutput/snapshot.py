@@ -178,7 +178,9 @@ class Snapshot:
             ) from exc
         (taken_at,) = execute("select transaction_timestamp()").fetchone() or (None,)
         if not isinstance(taken_at, datetime):
-            raise TransientError(f"{self._system}: the snapshot's session was lost")
+            raise TransientError(
+                f"{self._system}: the snapshot's session was lost", hint="it is read again from its beginning"
+            )
         return taken_at
 
     def _chunks(

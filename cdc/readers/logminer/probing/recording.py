@@ -21,6 +21,7 @@ from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.rows import COLUMNS, Code, LogRow
 
 FORMAT = 1
+_HINT = "give a file that ccbridge probe oracle has written"
 SCHEMA = "SCRATCH"
 """The scratch schema's name in a recording."""
 
@@ -185,9 +186,11 @@ def read(path: Path) -> Recording:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as exc:
-        raise OperatorError(f"{path}: {exc}") from exc
+        raise OperatorError(f"{path}: {exc}", hint=_HINT) from exc
     if not lines or lines[0].get("kind") != "probe" or lines[0].get("format") != FORMAT:
-        raise OperatorError(f"{path}: is not a recording of ccbridge probe oracle, format {FORMAT}")
+        raise OperatorError(
+            f"{path}: is not a recording of ccbridge probe oracle, format {FORMAT}", hint=_HINT
+        )
     facts = {
         name: value for name, value in lines[0].items()
         if name not in ("kind", "format", "objects", "row_ids")
