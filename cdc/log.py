@@ -1,4 +1,4 @@
-"""Structured logs to standard error: a console on a terminal, JSON lines otherwise.
+"""Structured logs to standard error or a file: a console on a terminal, JSON lines otherwise.
 
 `docs/events.md` lists the event names; a test keeps both equal. Lines hold no secrets and no row values:
 `cdc.printable` masks and cleans every text, and a traceback tells the message of our own errors only.
@@ -11,11 +11,13 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import structlog
 
-from cdc.errors import CcbridgeError
+from cdc.errors import CcbridgeError, ConfigurationError
+from cdc.log_file import LogFile
 from cdc.log_writer import LineLogger, LogWriter
 from cdc.printable import masked, printable
 
@@ -71,16 +73,30 @@ class _Foreign(logging.Handler):
         get().warning("library_warned", library=record.name, text=str(record.msg))
 
 
-def configure(form: Literal["auto", "console", "json"] = "auto", *, verbose: bool = False) -> None:
-    """Set up logging for this process; `verbose` adds debug events (one a row)."""
-    terminal = sys.stderr.isatty()
+def configure(
+    form: Literal["auto", "console", "json"] = "auto", *, verbose: bool = False, file: Path | None = None
+) -> None:
+    """Set up logging for this process.
+
+    Args:
+        form: of the lines; auto is console on a terminal, else json.
+        verbose: debug events too (one a row).
+        file: where the lines go instead of standard error.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    terminal = file is None and sys.stderr.isatty()
     console = form == "console" or (form == "auto" and terminal)
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=terminal)
         if console
         else structlog.processors.JSONRenderer(default=str)
     )
-    writer = LogWriter(sys.stderr, lambda lost: get().warning("log_lines_lost", lines=lost))
+    writer = LogWriter(
+        sys.stderr if file is None else _opened(file),
+        lambda lost: get().warning("log_lines_lost", lines=lost),
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -94,6 +110,13 @@ def configure(form: Literal["auto", "console", "json"] = "auto", *, verbose: boo
         logger_factory=lambda *_: LineLogger(writer),
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Foreign()], force=True)
+
+
+def _opened(path: Path) -> LogFile:
+    try:
+        return LogFile(path)
+    except OSError as exc:
+        raise ConfigurationError([f"--log-file {path}: {exc.strerror}"], hint="give another file") from exc
 
 
 def get() -> Any:

@@ -12,11 +12,21 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Protocol
 
 MAX_WAITING = 10_000
 """Lines kept for a reader that is slow; about 5 MB."""
 _DRAIN_S = 2.0
+
+
+class Stream(Protocol):
+    """What is needed of a text stream."""
+
+    def write(self, text: str, /) -> object:
+        """Append a text."""
+
+    def flush(self) -> object:
+        """Hand it on."""
 
 
 class LogWriter:
@@ -27,7 +37,7 @@ class LogWriter:
         report_lost: called with the number of lost lines, after a line could be written again.
     """
 
-    def __init__(self, stream: TextIO, report_lost: Callable[[int], None]) -> None:
+    def __init__(self, stream: Stream, report_lost: Callable[[int], None]) -> None:
         self._stream, self._report_lost = stream, report_lost
         self._lines: queue.Queue[str] = queue.Queue(MAX_WAITING)
         self._lock = threading.Lock()

@@ -24,6 +24,13 @@ LogFormat = Annotated[
         envvar="CCBRIDGE_LOG_FORMAT",
     ),
 ]  # fmt: skip
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-file", help="Append log lines to this file, which may be rotated. [default: standard error]",
+        envvar="CCBRIDGE_LOG_FILE", show_default=False,
+    ),
+]  # fmt: skip
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log debug events too.", envvar="CCBRIDGE_VERBOSE")
 ]

@@ -8,17 +8,20 @@ from types import FrameType
 
 from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
+from cdc.cli.options import DEFAULT_CONFIG, Config, LogFile, LogFormat, Verbose
 
 
 def command(
-    config: Config = DEFAULT_CONFIG, log_format: LogFormat = "auto", verbose: Verbose = False
+    config: Config = DEFAULT_CONFIG,
+    log_format: LogFormat = "auto",
+    log_file: LogFile = None,
+    verbose: Verbose = False,
 ) -> None:
     """Replicate continuously, until SIGTERM, SIGHUP or Ctrl-C.
 
     Ends after the current batch. A second one on another host waits as stand-by and takes over.
     """
-    log.configure(log_format, verbose=verbose)
+    log.configure(log_format, verbose=verbose, file=log_file)
     settings = configuration.load(config)
     from cdc.cli.progress import progress_shown
     from cdc.flows.replicate import replicate
