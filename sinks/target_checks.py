@@ -52,7 +52,7 @@ def findings(system: str, settings: PostgresSystem, programs: Sequence[OutboundP
                 connection,
                 settings.mark_schema,
                 settings.user,
-                beside=[name for name in map(_quoted, programs) if _exists(connection, name)],
+                beside=[program.table for program in programs],
             ),
             *_origin_findings(connection, settings),
             *_temporary_findings(connection, settings),
@@ -105,7 +105,7 @@ def _mark_findings(connection: Connection, settings: PostgresSystem) -> Iterator
             )  # fmt: skip
         return
     table = sql.Identifier(schema, TABLE).as_string(connection)
-    if not _exists(connection, table):
+    if not _holds(connection, "select to_regclass(%s) is not null", table):
         if not _holds(connection, "select has_schema_privilege(%s, 'create, usage')", schema):
             yield Finding(
                 f"schema {schema}", f"{user} may not create tables in it", "create and usage",
@@ -273,14 +273,6 @@ def _has_column(connection: Connection, table: str, name: str) -> bool:
         table,
         name,
     )
-
-
-def _quoted(program: OutboundProgram) -> str:
-    return sql.Identifier(program.table.schema, program.table.name).as_string()
-
-
-def _exists(connection: Connection, table: str) -> bool:
-    return _holds(connection, "select to_regclass(%s) is not null", table)
 
 
 def _schema_exists(connection: Connection, schema: str) -> bool:

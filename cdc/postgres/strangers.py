@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
+from cdc.changes import TableName
 from cdc.ports import Finding
 from cdc.postgres.connect import Connection
 
@@ -24,7 +25,11 @@ trusted as (
     where r.rolsuper or r.oid = me.oid or r.rolname = 'pg_database_owner'
         or not me.rolsuper and pg_has_role(me.oid, r.oid, 'usage')  -- a superuser has those of everybody
         or r.oid = (select datdba from pg_database where datname = current_database())
-        or r.oid in (select relowner from pg_class where oid = any(%(beside)s::text[]::regclass[]))),
+        or r.oid in (
+            select c.relowner
+            from unnest(%(schemas)s::text[], %(tables)s::text[]) as beside (schema, name)
+                join pg_namespace n on n.nspname = beside.schema
+                join pg_class c on c.relnamespace = n.oid and c.relname = beside.name)),
 found as (
     select 1 as rank, 'owned' as how, null as name, nspowner as role from schema
     union all
@@ -40,7 +45,9 @@ where f.role not in (select oid from trusted) order by f.rank, f.name, 3
 """
 
 
-def strangers(connection: Connection, schema: str, user: str, *, beside: Sequence[str] = ()) -> list[Finding]:
+def strangers(
+    connection: Connection, schema: str, user: str, *, beside: Sequence[TableName] = ()
+) -> list[Finding]:
     """What of a schema that we write to belongs to others; nothing if there is no such schema.
 
     That others may create in it is advice: names of ours that they could take are ours already, or looked at.
@@ -49,9 +56,10 @@ def strangers(connection: Connection, schema: str, user: str, *, beside: Sequenc
         connection: to its database; nothing is written.
         schema: its name.
         user: our role, for the statements that correct it.
-        beside: quoted names of tables whose owners are trusted.
+        beside: tables whose owners are trusted; those that do not exist are left out.
     """
-    rows = connection.execute(_STRANGERS, {"schema": schema, "beside": list(beside)}).fetchall()
+    names = {"schemas": [name.schema for name in beside], "tables": [name.name for name in beside]}
+    rows = connection.execute(_STRANGERS, {"schema": schema, **names}).fetchall()
     place, ours = sql.Identifier(schema), sql.Identifier(user)
     return [_finding(place, ours, str(how), name, str(role)) for how, name, role in rows]
 

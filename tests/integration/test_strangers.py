@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from cdc.changes import TableName
 from cdc.config import PostgresConnection
 from cdc.errors import OperatorError
 from cdc.postgres.connect import connect
@@ -78,7 +79,7 @@ def test_who_is_trusted_anyway_may_own_it(site: tuple[PostgresConnection, str], 
         elif owner == "owner beside":
             superuser.execute(f"create table target (); alter table target owner to {SQUATTER}".encode())
         superuser.execute(f"create schema mark authorization {role}".encode())
-        beside = ["public.target"] if owner == "owner beside" else []
+        beside = [TableName("public", "target")] if owner == "owner beside" else []
         with connect(settings, application="test") as connection:
             assert strangers(connection, "mark", BRIDGE, beside=beside) == []
         superuser.execute(f"alter database {settings.database} owner to current_user".encode())
