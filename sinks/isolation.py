@@ -5,7 +5,8 @@ under savepoints until single rows are left: for one bad row among n, about 2 lo
 
 Whether an error concerns a row is found out, not looked up: the error follows a row unless it is about
 the server (`cdc.postgres.errors.is_environment`), or comes without any row too, or none of many rows
-goes through. Read next: `sinks.refusals` for the reasons.
+goes through. An error about the server that comes again and again while the session lives is doubted: a
+trigger may have raised it, or met it elsewhere. Read next: `sinks.refusals` for the reasons.
 """
 
 from __future__ import annotations
@@ -23,13 +24,22 @@ _MANY = 100
 """So many rows refused and none written: the table is at fault, or what refuses, not the rows."""
 
 
+_SEVERAL = 5
+"""The same of an error about the server: so many refused rows and none written bear it out."""
+
+
 class _Undone(Exception):
     """Ends an attempt that was only to see whether it fails."""
 
 
-def may_concern_a_row(exc: psycopg.Error | RowError) -> bool:
-    """True if trying rows by themselves can get other rows through."""
-    return isinstance(exc, RowError) or not is_environment(exc)
+def may_concern_a_row(exc: psycopg.Error | RowError, *, doubtful: bool) -> bool:
+    """True if trying rows by themselves can get other rows through.
+
+    Args:
+        exc: what was raised.
+        doubtful: errors about the server are none of it alone any more; a session that was lost still is.
+    """
+    return isinstance(exc, RowError) or not is_environment(exc) or (doubtful and exc.sqlstate is not None)
 
 
 def halve_until_written(
@@ -39,6 +49,8 @@ def halve_until_written(
     attempt: Callable[[int, int], None],
     explain: Callable[[int, psycopg.Error | RowError], Refusal],
     adapt: Callable[[psycopg.Error | RowError], bool] = lambda exc: False,
+    *,
+    doubtful: bool = False,
 ) -> list[Refusal]:
     """Run `attempt` for the rows low <= row < high, setting aside the rows that make it fail.
 
@@ -54,6 +66,7 @@ def halve_until_written(
         explain: says why a single row was refused.
         adapt: True if, because of this error, `attempt` now sets such rows aside by itself and is
             to be run again for the same range.
+        doubtful: as `may_concern_a_row`.
 
     Returns:
         The refused rows in row order.
@@ -68,13 +81,13 @@ def halve_until_written(
             with connection.transaction():
                 attempt(first, end)
         except (psycopg.Error, RowError) as exc:
-            if not may_concern_a_row(exc):
+            if connection.closed or not may_concern_a_row(exc, doubtful=doubtful):
                 raise
             if isinstance(exc, psycopg.Error) and not _is_known_row_error(exc):
                 if exc.sqlstate not in acquitted and _fails_without_rows(connection, low, attempt, exc):
                     raise
                 acquitted.add(exc.sqlstate)
-                if not written and len(refused) >= _MANY:
+                if not written and len(refused) >= (_SEVERAL if is_environment(exc) else _MANY):
                     raise
             if adapt(exc):
                 ranges.append((first, end))

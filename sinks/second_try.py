@@ -65,7 +65,7 @@ def _together(session: TargetSession, parts: Sequence[TableWrite], refused: Refu
             if len(left) < len(refused):
                 raise psycopg.Rollback
     except (psycopg.Error, RowError) as exc:
-        if not may_concern_a_row(exc):
+        if not may_concern_a_row(exc, doubtful=session.doubtful):
             raise
     else:
         if len(left) == len(refused):
@@ -81,7 +81,7 @@ def _written(session: TargetSession, part: TableWrite, row: int) -> bool:
         with session.connection.transaction():
             part.again_unchecked(row)
     except (psycopg.Error, RowError) as exc:
-        if not may_concern_a_row(exc):
+        if not may_concern_a_row(exc, doubtful=session.doubtful):
             raise
         return False
     return True

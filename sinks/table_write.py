@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 
 import polars as pl
 import psycopg
@@ -66,7 +67,7 @@ class TableWrite:
         isolated: bool,
         live: Live | None = None,
     ) -> None:
-        self._session, self._connection = session, session.connection
+        self._session, self._connection, self._doubtful = session, session.connection, session.doubtful
         self._prepared, self.in_isolation, self._live = prepared, isolated, live
         self._table = prepared.layout.table.name
         if prepared.next_row is None or prepared.next_row > _MAX_KEPT_ROWS:
@@ -106,7 +107,8 @@ class TableWrite:
                     self._judge_keys()
                 self._attempt(self._low, self._high)
             return
-        halve, low, high = halve_until_written, self._low, self._high
+        halve = partial(halve_until_written, doubtful=self._doubtful)
+        low, high = self._low, self._high
         self._keep(halve(self._connection, low, high, self._load, self._explain))
         if high - low > _MANY_ROWS:
             self._connection.execute(self._prepared.index_rows)
@@ -237,10 +239,14 @@ class TableWrite:
             self._keep([refusal for refusal in refused if refusal.reason_code != rivals.TAKEN])
 
     def _isolated(self, low: int, high: int) -> list[Refusal]:
-        return halve_until_written(self._connection, low, high, self._attempt, self._explain, self._adapt)
+        return halve_until_written(
+            self._connection, low, high, self._attempt, self._explain, self._adapt, doubtful=self._doubtful
+        )
 
     def _isolated_delete(self, low: int, high: int) -> list[Refusal]:
-        refused = halve_until_written(self._connection, low, high, self._attempt_delete, self._explain)
+        refused = halve_until_written(
+            self._connection, low, high, self._attempt_delete, self._explain, doubtful=self._doubtful
+        )
         for refusal in refused:
             limits = {"low": refusal.row, "high": refusal.row + 1}
             self._connection.execute(self._prepared.forget, limits)

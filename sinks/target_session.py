@@ -133,6 +133,9 @@ class TargetSession:
         holder: the lease under which it works. What former holders left open here holds the mark, the
             origin and rows; it is ended.
 
+    Attributes:
+        doubtful: errors about the server may concern single rows (`sinks.isolation`).
+
     Raises:
         TargetRefused: the target may not be written.
         LeaseLost: another holder has claimed the mark.
@@ -145,6 +148,7 @@ class TargetSession:
     ) -> None:
         self.subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
         self.connection = connect(settings, application=application, autocommit=True, holder=holder)
+        self.doubtful = False
         self._time_zone = settings.time_zone
         self._tables: dict[str, PreparedTable] = {}
         self._created = 0

@@ -91,6 +91,11 @@ class UpsertSink:
         settings: where and as whom.
         fencing_token: token of the lease under which this process writes.
         holder: the same lease, by which sessions of former holders in the target are found and ended.
+
+    Attributes:
+        doubtful: to be set where an error about the server has come again and again: rows are then tried by
+            themselves, and those that it follows are held.
+        outlived: the last write failed with an error about the server, and its session lived on.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class UpsertSink:
         self._mark = SinkMark(settings.mark_schema, self.name, fencing_token)
         self._session: TargetSession | None = None
         self._in_haste = False
+        self.doubtful = self.outlived = False
 
     @property
     def admission(self) -> Admission | None:
@@ -214,10 +220,15 @@ class UpsertSink:
         """
         started = time.perf_counter()
         session = self._open()
+        session.doubtful, self.outlived = self.doubtful, False
         try:
             with postgres_errors(session.subject):
                 tables = [session.table(program) for program, _ in desired]
-                parts, transaction = self._put(session, tables, desired, up_to, live)
+                try:
+                    parts, transaction = self._put(session, tables, desired, up_to, live)
+                except psycopg.Error as exc:
+                    self.outlived = exc.sqlstate is not None and not session.connection.closed
+                    raise
                 deliveries = self._deliveries(desired, parts, transaction)
                 held = _held(desired, parts)
                 if hold is not None and held.height:
@@ -264,7 +275,7 @@ class UpsertSink:
                 if session.defers:
                     check_now(session.connection)
             except (psycopg.Error, RowError) as exc:
-                if isolated or not may_concern_a_row(exc):
+                if isolated or not may_concern_a_row(exc, doubtful=session.doubtful):
                     raise
                 session.connection.rollback()
                 for prepared in tables:
@@ -294,7 +305,7 @@ class UpsertSink:
         try:
             self._mark.commit(session.connection, counted=counted)
         except psycopg.Error as exc:
-            if may_concern_a_row(exc):
+            if may_concern_a_row(exc, doubtful=session.doubtful):
                 text = f"{session.subject}: the commit was refused by {condition(exc)}"
                 raise TransientError(text, hint="its rows are tried one by one") from exc
             raise

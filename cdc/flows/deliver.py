@@ -17,6 +17,7 @@ import polars as pl
 
 from cdc import log
 from cdc.config import Run
+from cdc.errors import CcbridgeError
 from cdc.flows.held import HeldKeys
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
@@ -33,6 +34,9 @@ from mapping_rules import OutboundProgram
 from sinks.upsert import UpsertSink, Written
 
 _SNAPSHOT_POLL_S = 0.25
+DOUBTED_AFTER = 3
+"""So many writes in a row that failed with an error about the server, each in a session that lived on: a
+trigger of one row may raise it. Rows are tried by themselves then, until none is held any more."""
 
 
 @dataclass
@@ -50,6 +54,7 @@ class Deliver:
     lease: Lease
     sources_found: SourcesFound = field(default_factory=SourcesFound)
     _held: HeldKeys = field(init=False)
+    _outlived: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._held = HeldKeys(self.sizes.retry_held_s)
@@ -138,13 +143,20 @@ class Deliver:
             binding.record(deliveries, write=sink.next_write, up_to=up_to)
 
         letters = DeadLetters(staging, self.lease)
-        written = sink.write(
-            desired,
-            up_to=up_to,
-            record=record,
-            hold=partial(letters.hold_deliveries, sink.name),
-            live=partial(live_keys, staging),
-        )
+        sink.doubtful = self._outlived >= DOUBTED_AFTER
+        try:
+            written = sink.write(
+                desired,
+                up_to=up_to,
+                record=record,
+                hold=partial(letters.hold_deliveries, sink.name),
+                live=partial(live_keys, staging),
+            )
+        except CcbridgeError:
+            self._outlived = self._outlived + 1 if sink.outlived else 0
+            raise
+        if not sink.doubtful or not (written.held.height or self._held.number):
+            self._outlived = 0
         if not written.written:
             binding.reached(up_to)
         if written.held.height or (self._held.number and self._held.any_among(desired)):

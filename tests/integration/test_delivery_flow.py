@@ -72,6 +72,9 @@ class Delivery:
     def buyers(self) -> set[str]:
         return {key for (key,) in self.target.rows("select buyer_id from buyer")}
 
+    def wait_for_buyer(self, key: str, what: str) -> None:
+        self.wait(lambda: key in self.buyers(), what)
+
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + 30
         while not condition():
@@ -206,3 +209,28 @@ def test_row_of_staging_with_the_same_key_for_the_target_keeps_the_row(database:
             lambda: delivery.target.rows(names) == [("aBC", "second")], "the second takes its place"
         )
         delivery.wait(lambda: delivery.world.query(held) == [], "nothing held")
+
+
+def test_an_error_about_the_server_that_follows_a_row_holds_that_row(delivery: Delivery) -> None:
+    """A trigger may raise any code, or meet it on another server: what would pass does not for this row."""
+    delivery.target.run(
+        "create function stop() returns trigger language plpgsql as $$ begin "
+        "if new.full_name like 'code %' then "
+        "raise exception 'no' using errcode = substr(new.full_name, 6); end if; return new; end $$; "
+        "create trigger stop before insert or update on buyer for each row execute function stop()"
+    )
+    for number, code in enumerate(("40001", "57014", "08006")):
+        bad, good, later = (f"{name}{number}" for name in ("bad", "good", "later"))
+        delivery.stage(customer(bad, f"code {code}"), customer(good))
+        delivery.wait_for_buyer(good, f"the row beside {code}")
+        delivery.stage(customer(later))
+        delivery.wait_for_buyer(later, f"a row behind {code}")
+        assert bad not in delivery.buyers()
+    held = "select reason_code from staging.dead_letter where resolved_at is null order by dead_letter_id"
+    assert [code for (code,) in delivery.world.query(held)] == [
+        "serialization_failure", "query_canceled", "connection_failure"
+    ]  # fmt: skip
+    (figures,) = delivery.supervisor.state.rows()
+    assert (figures["status"], figures["held"]) == ("running", 3)
+    delivery.target.run("drop trigger stop on buyer")
+    delivery.wait(lambda: {"bad0", "bad1", "bad2"} <= delivery.buyers(), "what was held, once it is taken")

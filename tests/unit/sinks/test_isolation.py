@@ -23,6 +23,7 @@ class Savepoints:
     def __init__(self) -> None:
         self.written: list[int] = []
         self.attempts = 0
+        self.closed = False
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -132,6 +133,34 @@ def test_any_error_that_follows_a_row_isolates_the_row(error: type[psycopg.Error
     refused = halve_until_written(connection, 0, 8, attempt, refusal)
     assert [one.row for one in refused] == [5]
     assert connection.written == [0, 1, 2, 3, 4, 6, 7]
+
+
+THE_SERVER = [
+    error for error in vars(psycopg.errors).values()
+    if isinstance(error, type) and issubclass(error, psycopg.Error) and error.sqlstate
+    and error.sqlstate[:2] in ("08", "25", "28", "40", "53", "57", "58") and error.sqlstate != "40002"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", THE_SERVER, ids=lambda error: error.__name__)
+def test_an_error_of_the_server_that_is_doubted_follows_its_row(error: type[psycopg.Error]) -> None:
+    """A trigger may raise any; borne out by every row, or by a session that is lost, it passes through."""
+    connection: Any = Savepoints()
+    bad = {5}
+
+    def attempt(low: int, high: int) -> None:
+        connection.written += range(low, high)
+        if bad & set(range(low, high)):
+            raise error
+
+    refused = halve_until_written(connection, 0, 8, attempt, refusal, doubtful=True)
+    assert [one.row for one in refused] == [5]
+    bad |= set(range(50))
+    with pytest.raises(error):
+        halve_until_written(connection, 0, 50, attempt, refusal, doubtful=True)
+    connection.closed = True
+    with pytest.raises(error):
+        halve_until_written(connection, 5, 6, attempt, refusal, doubtful=True)
 
 
 def test_what_refuses_hundreds_of_rows_and_takes_none_is_no_matter_of_rows() -> None:
