@@ -24,7 +24,7 @@ def random_kills(bed: Bed, chance: Random) -> None:
         if number % 5 == 0:
             since = time.monotonic()
             running = bed.a.start()
-            bed.carries(f"after kill {number}")
+            bed.carries(f"kill{number}")
             bed.took("carries again, start included", time.monotonic() - since)
             running.kill()
         else:

@@ -28,7 +28,7 @@ def restored(starts: int, *, times: int = 1) -> Callable[[Bed, Random], None]:
         _copy(bed, bed.world.staging.name, BACKUP)
         for number in range(starts):
             running = bed.a.run()
-            bed.carries(f"after the backup, start {number}")
+            bed.carries(f"start{number}")
             running.kill()
         for _ in range(times):
             running.kill()
