@@ -1,0 +1,99 @@
+"""The whole configuration: systems by name, and the sections that are there once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, PrivateAttr
+
+from cdc.config.oracle import OracleSystem
+from cdc.config.postgres import PostgresConnection, PostgresSystem
+from cdc.config.sections import Section
+
+System = Annotated[PostgresSystem | OracleSystem, Field(discriminator="kind")]
+
+
+class Rules(Section):
+    """Where the rule set is: the name of a shipped one, or a folder."""
+
+    path: str = Field(default="ccb_prepaid", description="name of a shipped rule set, or a folder")
+    _folder: Path = PrivateAttr(Path())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the folder from which a relative path is meant."""
+        self._folder = (context or {}).get("folder", Path())
+
+    @property
+    def folder(self) -> Path:
+        """The rule set's folder, if `path` is not the name of a shipped one."""
+        return self._folder / self.path
+
+
+class PaymentUpload(Section):
+    """Site codes of the CC&B payment upload; they are configuration in CC&B, never constants."""
+
+    external_source: str = Field(
+        default="PREPAID", max_length=30, description="EXT_SOURCE_ID of the tender source"
+    )
+    tender_type: str = Field(
+        default="CASH", max_length=4, description="TENDER_TYPE_CD where the recharge has none"
+    )
+    max_per_transmission: int = Field(default=50, ge=1, description="tenders in one transmission")
+    poll_interval_ms: int = Field(
+        default=200, ge=10, description="pause between two looks for accepted receipts"
+    )
+
+
+class Run(Section):
+    """Sizes and pauses of continuous replication."""
+
+    max_changes: int = Field(default=20_000, ge=1, description="changes in one batch, about")
+    max_delivery_rows: int = Field(default=20_000, ge=1, description="target rows in one delivery, about")
+    snapshot_rows: int = Field(default=20_000, ge=1, description="rows in one snapshot batch")
+    idle_poll_ms: int = Field(
+        default=10_000,
+        ge=1,
+        description="how often an idle sink looks at staging, and an idle capture moves its checkpoint; "
+        "what changes is staged and delivered at once, whatever this is",
+    )
+    retry_held_s: int = Field(default=5, ge=1, description="how often held keys are tried again")
+    lease_ttl_s: int = Field(
+        default=15, ge=3, description="a lease not renewed for so long may be taken over"
+    )
+
+
+class Status(Section):
+    """From when on `ccbridge status` tells that something waits for a person."""
+
+    lag_alarm_s: int = Field(default=900, ge=1, description="a flow is behind by more than this, seconds")
+    retry_alarm_s: int = Field(default=60, ge=1, description="a flow retries for longer than this, seconds")
+    receipt_alarm_s: int = Field(
+        default=900, ge=1, description="a receipt is not posted for longer than this, seconds"
+    )
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    staging: PostgresConnection = Field(description="the database of the staging schema")
+    systems: dict[str, System] = Field(description="the systems by name, as the rule set names them")
+    rules: Rules = Rules()
+    payment_upload: PaymentUpload = PaymentUpload()
+    run: Run = Run()
+    status: Status = Status()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Let each section know its name."""
+        self.staging._section = "staging"
+        for name, system in self.systems.items():
+            system._section = f"systems.{name}"
+
+    def postgres_systems(self) -> Mapping[str, PostgresSystem]:
+        """The PostgreSQL systems by name."""
+        return {n: s for n, s in self.systems.items() if isinstance(s, PostgresSystem)}
+
+    def oracle_systems(self) -> Mapping[str, OracleSystem]:
+        """The Oracle systems by name."""
+        return {n: s for n, s in self.systems.items() if isinstance(s, OracleSystem)}
