@@ -3,30 +3,32 @@
 Whole transmissions are one Oracle transaction, one or several, and one call. CC&B itself does not keep a
 receipt from being paid twice, so nothing is inserted before looking for the receipts under any transmission;
 after a lost connection the outcome is read, never guessed. Which receipts are sent, and what became of them:
-`cdc.staging.receipts`. The tables: `sinks.upload_tables`. The call: `sinks.upload_call`.
+`cdc.staging.receipts`. The tables: `sinks.upload_tables`. The looks: `sinks.upload_lookup`. The call:
+`sinks.upload_call`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Protocol
 
 import oracledb
 import polars as pl
 
 from cdc.config import OracleSystem, PaymentUpload
-from cdc.errors import DatabaseUnreachable, OperatorError, ReceiptMismatch, RowError, TransientError
+from cdc.errors import DatabaseUnreachable, OperatorError, RowError, TransientError
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import close, connect, mended_inside
 from cdc.oracle.errors import oracle_errors
 from cdc.oracle.identity import target_identity
 from cdc.ports import Finding
-from sinks import upload_checks
+from sinks import upload_checks, upload_lookup
 from sinks.ouaf import found_among
 from sinks.upload_call import UploadCall
-from sinks.upload_tables import ACCOUNTS, AGREEMENTS, SOURCES, TYPES, Tender, UploadTables
+from sinks.upload_lookup import locate
+from sinks.upload_tables import ACCOUNTS, AGREEMENTS, SOURCES, TYPES, UploadTables
 
 _ATTEMPTS = 2
 FAULT_SCHEMA = {"recharge_id": pl.String, "reason_code": pl.String, "reason": pl.String}
@@ -40,10 +42,12 @@ class SendOutcome:
     Args:
         already_there: nothing had to be inserted.
         receipts: the receipts sent, each with the transmission and batch that hold it.
+        tenders: CC&B's tender by receipt, of those that it has booked and purged from its upload tables.
     """
 
     already_there: bool
     receipts: pl.DataFrame
+    tenders: Mapping[str, str] = field(default_factory=dict)
 
 
 class Admission(Protocol):
@@ -64,6 +68,8 @@ class PaymentUploadSink:
     Attributes:
         admission: asked in each new session, before anything is read or written; None for a tool that runs
             alone.
+        paid_before: receipts of earlier accounting dates may have been sent by a staging that is lost, so
+            they are looked for among CC&B's tenders too; None for none.
     """
 
     def __init__(self, system: str, settings: OracleSystem, upload: PaymentUpload) -> None:
@@ -72,6 +78,7 @@ class PaymentUploadSink:
         self._subject = f"{settings.user}@{settings.dsn}"
         self._apply_log = apply_log(settings)
         self.admission: Admission | None = None
+        self.paid_before: date | None = None
         self._connection: oracledb.Connection | None = None
         self._tables: UploadTables | None = None
         self._call: UploadCall | None = None
@@ -108,17 +115,20 @@ class PaymentUploadSink:
             self._session().rollback()  # ends the read
         return found
 
-    def holds(self, external_source: str, transmission_id: str) -> bool:
-        """True if CC&B's upload tables hold a transmission.
+    def held(self, receipts: pl.DataFrame) -> set[str]:
+        """Which receipts CC&B has, in its upload tables or among its tenders.
+
+        Args:
+            receipts: recharge_id, account_id, external_source, tender_id (null where CC&B told none).
 
         Raises:
             TargetRefused: not the database that staging is bound to.
             TransientError: not reachable.
         """
         with oracle_errors(self._subject), self._session().cursor() as cursor:
-            found = self._described(cursor).deposits(cursor, external_source, [transmission_id])
+            found = upload_lookup.held(cursor, self._described(cursor), receipts)
             self._session().rollback()  # ends the read
-        return bool(found)
+        return found
 
     def precheck(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """Receipts that CC&B would not post as wanted: recharge_id, reason_code, reason.
@@ -222,25 +232,11 @@ class PaymentUploadSink:
         connection = self._session()
         with connection.cursor() as cursor:
             tables = self._described(cursor)
-            there: list[Tender] = []
-            inside: list[Tender] = []
-            known: set[str] = set()
-            # a frozen transmission keeps its source when the setting changes
-            for part in receipts.partition_by("external_source", maintain_order=True):
-                source, numbers = part["external_source"][0], part["transmission_id"].unique().to_list()
-                there += tables.tenders(cursor, source, part["recharge_id"].to_list())
-                inside += tables.tenders_of(cursor, source, numbers)
-                known |= tables.deposits(cursor, source, numbers)
-            known |= {one.transmission_id for one in inside}
-            placed = _placed(receipts, there)
-            own = placed.filter(placed["transmission_id"] == receipts["transmission_id"])
-            is_known = pl.col("transmission_id").is_in(list(known))
-            _require_same(own.filter(is_known), inside, known)
-            new = own.filter(~is_known)
+            found = locate(cursor, tables, receipts, paid_before=self.paid_before)
             connection.rollback()  # ends the read
-            if not new.is_empty():
-                self._writing(cursor).send(cursor, new)
-        return SendOutcome(new.is_empty(), placed)
+            if not found.new.is_empty():
+                self._writing(cursor).send(cursor, found.new)
+        return SendOutcome(found.new.is_empty(), found.placed, found.tenders)
 
     def _unknown(
         self,
@@ -293,51 +289,3 @@ class PaymentUploadSink:
 
 def _faults(receipts: pl.DataFrame, code: str, reason: pl.Expr) -> pl.DataFrame:
     return receipts.select("recharge_id", pl.lit(code).alias("reason_code"), reason.alias("reason"))
-
-
-def _placed(receipts: pl.DataFrame, there: list[Tender]) -> pl.DataFrame:
-    """The receipts with the transmission and batch that hold them, or will."""
-    if not there:
-        return receipts
-    own = dict(receipts.select("recharge_id", "transmission_id").iter_rows())
-    # a receipt's own transmission counts before another one that holds it
-    ordered = sorted(
-        there, key=lambda one: (one.transmission_id == own.get(one.reference), one.transmission_id)
-    )
-    held = {tender.reference: tender for tender in ordered}
-    for row in receipts.filter(pl.col("recharge_id").is_in(list(held))).iter_rows(named=True):
-        tender = held[row["recharge_id"]]
-        if not _same(row, tender):
-            raise ReceiptMismatch(
-                f"transmission {tender.transmission_id}: CC&B holds one of our receipts with another amount, "
-                "account or tender type",
-                hint=f"compare CI_PAY_TNDR_ST with staging.receipt for receipt {row['recharge_id']}",
-            )
-    places = pl.DataFrame(
-        [(key, tender.transmission_id, tender.batch_id) for key, tender in held.items()],
-        schema={"recharge_id": pl.String, "transmission_id": pl.String, "batch_id": pl.String},
-        orient="row",
-    )
-    return receipts.update(places, on="recharge_id", how="left")
-
-
-def _require_same(own: pl.DataFrame, tenders: list[Tender], known: set[str]) -> None:
-    """Each transmission in CC&B holds exactly our receipts of it; their content was compared before."""
-    expected: dict[str, set[str]] = {number: set() for number in known}
-    found: dict[str, set[str]] = {number: set() for number in known}
-    for key, number in own.select("recharge_id", "transmission_id").iter_rows():
-        expected[number].add(key)
-    for tender in tenders:
-        found[tender.transmission_id].add(tender.reference)
-    for number in sorted(known):
-        if expected[number] != found[number]:
-            raise ReceiptMismatch(
-                f"transmission {number}: CC&B holds {len(found[number])} receipts under it, "
-                f"{len(expected[number])} expected",
-                hint="compare CI_PAY_TNDR_ST with staging.receipt for this transmission",
-            )
-
-
-def _same(row: dict[str, object], tender: Tender) -> bool:
-    sent = (row["amount"], row["account_id"], row["tender_type"])
-    return sent == (tender.amount, tender.account, tender.tender_type)

@@ -23,6 +23,8 @@ from sinks.ouaf import Table
 
 DEPOSIT, CONTROL, TENDER = "CI_DEP_CTL_ST", "CI_TNDR_CTL_ST", "CI_PAY_TNDR_ST"
 SOURCES, TYPES, ACCOUNTS, AGREEMENTS = "CI_TNDR_SRCE", "CI_TENDER_TYPE", "CI_ACCT", "CI_SA"
+PAID = "CI_PAY_TNDR"
+"""Tenders that CC&B has made; they stay when the upload tables are purged."""
 CONTROL_STATUS = ("TND_CTL_STG_ST_FLG", "TNDR_CTL_STG_ST_FLG")
 """Names of the tender control's status: of the databases that were seen, and in Oracle's help."""
 NEEDED: Mapping[str, Sequence[str]] = {
@@ -42,6 +44,7 @@ NEEDED: Mapping[str, Sequence[str]] = {
     TYPES: ("TENDER_TYPE_CD",),
     ACCOUNTS: ("ACCT_ID",),
     AGREEMENTS: ("OLD_ACCT_ID",),
+    PAID: ("PAY_TENDER_ID", "EXT_REFERENCE_ID", "PAYOR_ACCT_ID", "TENDER_AMT"),
 }  # fmt: skip
 """Tables and columns used; the first three are written."""
 WRITTEN = (DEPOSIT, CONTROL, TENDER)
@@ -60,6 +63,16 @@ class Tender:
     reference: str
     account: str
     tender_type: str
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Paid:
+    """One tender that CC&B has made, without padding."""
+
+    tender_id: str
+    reference: str
+    account: str
     amount: Decimal
 
 
@@ -115,6 +128,18 @@ class UploadTables:
         """The tenders of these transmissions."""
         return self._tenders(cursor, "EXT_TRANSMIT_ID", source, transmission_ids)
 
+    def paid(self, cursor: oracledb.Cursor, column: str, values: Sequence[str]) -> list[Paid]:
+        """The tenders that CC&B has made, by PAY_TENDER_ID or PAYOR_ACCT_ID."""
+        found = []
+        for part in ouaf.in_lists([self._bound(PAID, column, value) for value in values]):
+            cursor.execute(paid_statement(self.owner, column, len(part)), part)
+            found += [
+                Paid(_unpadded(tender), _unpadded(reference), _unpadded(account), amount)
+                for tender, reference, account, amount in cursor
+                if reference is not None
+            ]
+        return found
+
     def longer_than_columns(self, receipts: pl.DataFrame) -> pl.DataFrame:
         """recharge_id and column of receipts with a text that this release cannot hold."""
         columns = {
@@ -137,6 +162,8 @@ class UploadTables:
             yield deposits_statement(self.owner, size)
             for column in ("EXT_REFERENCE_ID", "EXT_TRANSMIT_ID"):
                 yield tenders_statement(self.owner, column, size)
+            for column in ("PAY_TENDER_ID", "PAYOR_ACCT_ID"):
+                yield paid_statement(self.owner, column, size)
 
     def _tenders(
         self, cursor: oracledb.Cursor, column: str, source: str, values: Sequence[str]
@@ -187,9 +214,17 @@ def tenders_statement(owner: str, column: str, values: int) -> str:
     )
 
 
-def _binds(values: int) -> str:
-    """Placeholders of values behind the first bind."""
-    return ", ".join(f":{number}" for number in range(2, values + 2))
+def paid_statement(owner: str, column: str, values: int) -> str:
+    """The query for tenders that CC&B has made, with one of so many values in a column."""
+    return (
+        "select PAY_TENDER_ID, EXT_REFERENCE_ID, PAYOR_ACCT_ID, TENDER_AMT "  # noqa: S608 - our own names
+        f"from {owner}.{PAID} where {column} in ({_binds(values, first=1)}) and EXT_REFERENCE_ID <> ' '"
+    )
+
+
+def _binds(values: int, *, first: int = 2) -> str:
+    """Placeholders of values, by default behind a first bind."""
+    return ", ".join(f":{number}" for number in range(first, values + first))
 
 
 def _unpadded(value: str) -> str:

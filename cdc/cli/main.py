@@ -12,7 +12,7 @@ import sys
 import typer
 
 from cdc import __version__, log
-from cdc.cli import check, demo, grants, init, migrate, probe, rules, run, snapshot, status, targets
+from cdc.cli import check, demo, grants, init, migrate, probe, receipts, rules, run, snapshot, status, targets
 from cdc.cli.output import say
 from cdc.errors import CcbridgeError, ExitCode
 
@@ -31,6 +31,7 @@ for verb in (init, check, grants, migrate, run, snapshot, status, demo):
 app.add_typer(rules.app, name="rules")
 app.add_typer(probe.app, name="probe")
 app.add_typer(targets.app, name="targets")
+app.add_typer(receipts.app, name="receipts")
 
 
 @app.command(name="help", hidden=True)

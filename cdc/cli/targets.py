@@ -60,7 +60,10 @@ def bind(
     settings = configuration.load(config)
     from cdc.flows.targets import bind as bind_target
 
-    before = bind_target(settings, system, reason)
-    if before is not None:
-        say(f"{system}: {before}")
+    bound = bind_target(settings, system, reason)
+    if bound.before is not None:
+        say(f"{system}: {bound.before}")
+    if bound.lost:
+        say(f"{system}: {bound.lost} receipts that were sent are not in CC&B, none is sent again by itself")
+        say("    run: ccbridge receipts lost")
     say(f"{system}: bound; ccbridge run goes on within a minute")

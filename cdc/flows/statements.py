@@ -44,6 +44,7 @@ MODULES = (
     "sinks.ouaf",
     "sinks.upload_tables",
     "sinks.upload_call",
+    "sinks.upload_lookup",
     "sinks.upload_checks",
     "sinks.ccb_payment_upload",
 )

@@ -53,6 +53,7 @@ class Status:
     echoes: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    lost: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def lag_s(self) -> float | None:
@@ -79,6 +80,7 @@ def read_status(settings: Settings) -> Status:
         found = Status(
             overview.active(connection, LEASE), flows_with_lag(connection), overview.receipts(connection),
             overview.dead_letters(connection), overview.echoes(connection),
+            lost=overview.lost_receipts(connection),
         )  # fmt: skip
     for flow in found.flows:
         if flow["status"] in WORKING and flow["reported_s"] > settings.run.lease_ttl_s:
@@ -105,6 +107,9 @@ def judged(status: Status, settings: Settings) -> Iterator[Problem]:
             money = f"{receipt['amount']} {receipt['currency']}"
             text = f"{receipt['receipts']} receipts for up to {age_s:.0f} s, {money}"
             yield Problem(f"receipts {receipt['state']}", text, _UNPOSTED[receipt["state"]])
+    for lost in status.lost:
+        text = f"{lost['receipts']} receipts, {lost['amount']} {lost['currency']}, are not in CC&B any more"
+        yield Problem("receipts lost", text, "run: ccbridge receipts lost")
     if status.letters:
         rows = sum(letter["rows"] for letter in status.letters)
         yield Problem("dead letters", f"{rows} rows", "see staging.dead_letter where resolved_at is null")

@@ -6,18 +6,21 @@ The rule is `cdc.bindings`; a running process asks it before it writes. Read nex
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cdc.bindings import Bound, Mark, require_same
 from cdc.config import OracleSystem, Settings
 from cdc.errors import CcbridgeError, ConfigurationError, TargetRefused
 from cdc.flows import parts
+from cdc.flows.lost_receipts import missing
 from cdc.flows.rule_set import load_rules
 from cdc.flows.upload import require_known
-from cdc.postgres.connect import Connection, connect
+from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
 from cdc.staging import bindings
 from cdc.staging.desired import high_staged_seq
+from cdc.staging.lost_receipts import LostReceipts
 from cdc.staging.receipts import Receipts
 
 _APPLICATION = "ccbridge targets"
@@ -73,18 +76,29 @@ def look(settings: Settings, system: str) -> None:
         bindings.judge_target(staging, system, upsert.name, int(str(token)), identity, mark)
 
 
-def bind(settings: Settings, system: str, reason: str) -> str | None:
+@dataclass(frozen=True)
+class Rebound:
+    """A target that was bound again.
+
+    Args:
+        before: what spoke against it; None if nothing did.
+        lost: receipts that CC&B held before, and holds no more.
+    """
+
+    before: str | None
+    lost: int = 0
+
+
+def bind(settings: Settings, system: str, reason: str) -> Rebound:
     """Have a target written from this staging from now on, whatever either side said before.
 
-    Every row of it is compared with staging again by the next delivery. Put on record with its reason.
+    Every row of it is compared with staging again by the next delivery. Receipts that CC&B has lost are put
+    onto a list, and not sent again by themselves. Put on record with its reason.
 
     Args:
         settings: the configuration.
         system: name of the target.
         reason: why it is the right one.
-
-    Returns:
-        What spoke against it; None if nothing did.
 
     Raises:
         ConfigurationError: no such target.
@@ -105,19 +119,19 @@ def bind(settings: Settings, system: str, reason: str) -> str | None:
             try:
                 identity, found = sink.identity(), sink.transmissions(since=None)
                 bound = Bound(identity, 0, 0, max(found.values(), default=None))
-                _store(staging, system, sink.name, bound, reason)
+                receipts = LostReceipts(staging)
+                lost = missing(sink, receipts)
+                with postgres_errors("staging.target_binding"), staging.transaction():
+                    bindings.bind(staging, system, sink.name, bound, reason)
+                    return Rebound(before, receipts.mark(lost) if lost else 0)
             finally:
                 sink.close()
-            return before
         upsert = parts.upsert_sink(system, target, fencing_token=0)
 
         def store(identity: Mapping[str, str], mark: Mark | None) -> None:
-            _store(staging, system, upsert.name, Bound(identity, mark.writes if mark else 0, 0), reason)
+            bound = Bound(identity, mark.writes if mark else 0, 0)
+            with postgres_errors("staging.target_binding"), staging.transaction():
+                bindings.bind(staging, system, upsert.name, bound, reason)
 
         upsert.bind(bindings.installation(staging), high_staged_seq(staging), store)
-    return before
-
-
-def _store(staging: Connection, system: str, sink: str, bound: Bound, reason: str) -> None:
-    with postgres_errors("staging.target_binding"), staging.transaction():
-        bindings.bind(staging, system, sink, bound, reason)
+    return Rebound(before)

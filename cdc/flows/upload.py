@@ -77,6 +77,7 @@ class Upload:
             try:
                 self.sources_found.require(self.system, stop=flow.stop)
                 sink.admission = binding = TargetBinding(staging, self.system, sink.name, self.lease)
+                sink.paid_before = binding.bound_on()
                 receipts = self.open_receipts(staging)
                 newest = require_known(self.system, binding.bound(), sink, receipts)
                 if newest is not None:
@@ -166,7 +167,7 @@ class Upload:
     ) -> int:
         started = time.monotonic()
         outcome = sink.send(pl.concat(transmissions))
-        sent = receipts.mark_sent(outcome.receipts)
+        sent = receipts.mark_sent(outcome.receipts, outcome.tenders)
         log.get().debug(
             "transmissions_sent", flow=flow.name, transmissions=len(transmissions), rows=sent,
             already_there=outcome.already_there, elapsed_ms=round((time.monotonic() - started) * 1000, 1),
@@ -197,7 +198,7 @@ def require_known(
     Raises:
         TargetChanged: not the database that staging is bound to.
         StagingOlder: CC&B holds transmissions of ours that staging never sent.
-        TargetOlder: CC&B lacks the transmission that staging sent last.
+        TargetOlder: CC&B lacks what staging sent last.
         TransientError: CC&B or staging is not reachable.
     """
     source = sink.upload.external_source
@@ -213,10 +214,10 @@ def require_known(
             "receipts that CC&B holds are not sent again",
         )
     last = receipts.last_sent(sink.name)
-    if last is not None and not sink.holds(*last):
+    if not last.is_empty() and not sink.held(last):
         raise TargetOlder(
-            f"{system}: CC&B does not hold transmission {last[1]}, which was sent last: it was restored "
-            "from a backup, or is a copy",
+            f"{system}: CC&B holds no receipt of transmission {last['transmission_id'][0]}, which was sent "
+            "last, in its upload tables or among its tenders: it was restored from a backup, or is a copy",
             hint=f"connect to the former database; or, if it was restored, {bind_target(system)}",
         )
     return max(found.values(), default=None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
@@ -29,6 +29,7 @@ REACHED_EVERY_S = 60.0
 
 _INSTALLATION = "select installation_id::text from staging.installation order by made_at limit 1"
 _LOAD = "select identity, writes, delivered_seq, seen_at from staging.target_binding where sink = %s"
+_BOUND_ON = "select (bound_at at time zone 'UTC')::date from staging.target_binding where sink = %s"
 COLUMNS = ("system", "sink", "identity", "writes", "delivered_seq", "bound_at", "bound_by", "reason")
 _LISTED = f"select {', '.join(COLUMNS)} from staging.target_binding order by system"  # noqa: S608 - our names
 _BIND = """
@@ -77,6 +78,12 @@ class TargetBinding:
         """What staging knows of the target; None before its first use."""
         with postgres_errors("staging.target_binding"), self._connection.transaction():
             return load(self._connection, self.sink)
+
+    def bound_on(self) -> date | None:
+        """Day on which the target was bound, by staging's clock; None before its first use."""
+        with postgres_errors("staging.target_binding"), self._connection.transaction():
+            row = self._connection.execute(_BOUND_ON, [self.sink]).fetchone()
+        return None if row is None else row[0]  # type: ignore[return-value]
 
     def require(self, identity: Mapping[str, str], mark: Mark | None) -> None:
         """Judge a target; nothing is written.

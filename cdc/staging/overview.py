@@ -14,6 +14,7 @@ from cdc.errors import StagingRevision
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.desired import WITH_STAGED_SEQ
+from cdc.staging.lost_receipts import LOST
 
 _FLOWS = """
 select flow, status, position, staged_seq, rows, held, detail, error_code, error_text, hint, run_id,
@@ -29,6 +30,10 @@ select state, count(*) as receipts, coalesce(sum(amount), 0) as amount, currency
 from staging.receipt where not tombstone group by state, currency
 order by array_position(array['built', 'sent', 'accepted', 'posted'], state) nulls last, state, currency
 """
+_LOST = f"""
+select count(*) as receipts, coalesce(sum(amount), 0) as amount, currency
+from staging.receipt where sent_at is not null and state_reason = '{LOST}' group by currency order by currency
+"""  # noqa: S608 - our own text
 _ACTIVE = """
 select holder, acquired_at, version, rule_set, expires_at > clock_timestamp() as alive,
        (select count(*) from pg_stat_activity
@@ -82,6 +87,11 @@ def receipts(connection: Connection) -> list[dict[str, Any]]:
     `oldest_s` is the age of the oldest in seconds, None for those that are posted.
     """
     return _rows(connection, _RECEIPTS)
+
+
+def lost_receipts(connection: Connection) -> list[dict[str, Any]]:
+    """Receipts that a restored CC&B lost and nobody has decided on, by currency: number, sum."""
+    return _rows(connection, _LOST)
 
 
 def by_state(receipts: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:

@@ -50,8 +50,9 @@ select recharge_id from staging.receipt where staged_seq > %(low)s and staged_se
 # Touched receipts beside what CC&B has made of them. `mine` is the payment that counts: frozen for
 # the right account and amount before frozen for another, before the one known so far, before others.
 _EVALUATED = f"""(
-    select r.recharge_id, u.tender_id, t.payment_event_id, mine.payment_id,
-        u.committed_at as accepted_at,
+    select r.recharge_id, coalesce(u.tender_id, r.tender_id) as tender_id, t.payment_event_id,
+        mine.payment_id,
+        coalesce(u.committed_at, t.committed_at) as accepted_at,
         case when mine.fits and mine.status = '{_FROZEN}' then mine.committed_at end as posted_at,
         greatest(u.committed_at, t.committed_at, mine.committed_at) as changed_at,
         case
@@ -61,7 +62,7 @@ _EVALUATED = f"""(
                     and own.status = '{_CANCELED}') then 'reversed'
             when mine.status = '{_FROZEN}' then 'suspense'
             when mine.status = '{_CANCELED}' then 'reversed'
-            when u.tender_id is not null then 'accepted'
+            when coalesce(u.tender_id, r.tender_id) is not null then 'accepted'
             when u.status <> '{_PENDING}' then 'error'
             else r.state
         end as state,
@@ -74,10 +75,10 @@ _EVALUATED = f"""(
             when u.tender_id is null and u.status <> '{_PENDING}' then 'CC&B refused the upload row'
         end as state_reason
     from staging.receipt r
-    join staging.upload_tender u on u.external_source = r.external_source
+    left join staging.upload_tender u on u.external_source = r.external_source
         and u.transmission_id = r.transmission_id and u.batch_id = r.batch_id
         and u.external_reference = r.recharge_id
-    left join staging.tender t on t.tender_id = u.tender_id
+    left join staging.tender t on t.tender_id = coalesce(u.tender_id, r.tender_id)
     left join lateral (
         select p.payment_id, p.status, p.amount, p.committed_at,
             p.amount = r.amount and (p.account_id = r.account_id or exists (
@@ -89,8 +90,9 @@ _EVALUATED = f"""(
             p.payment_id
         limit 1
     ) as mine on true
-    where r.recharge_id = any(%(touched)s) and r.sent_at is not null
-        and (not u.tombstone or u.tender_id is not null)
+    where r.recharge_id = any(%(touched)s) and r.sent_at is not null and case
+        when u.external_reference is null then r.tender_id is not null  -- purged before it was captured
+        else not u.tombstone or u.tender_id is not null end
 ) as found"""  # noqa: S608 - our own text
 
 # A payment entered anew under the same event, after the first one was cancelled, counts again.

@@ -23,6 +23,7 @@ from cdc.config import PaymentUpload
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.leases import Lease
+from cdc.staging.lost_receipts import PLACE_SCHEMA
 from cdc.staging.receipt_progress import ReceiptProgress
 from cdc.staging.receipt_versions import adding, execute, replacing
 from cdc.staging.recharges import FAULT_SCHEMA, fault, recharges, unsendable
@@ -71,9 +72,10 @@ _SET_ASIDE = replacing(
     {"state": "'error'", "state_reason": "w.reason"},
 )
 _SENT = replacing(
-    f"{_RECORDS.format('recharge_id text, transmission_id text, batch_id text')} "
+    f"{_RECORDS.format('recharge_id text, transmission_id text, batch_id text, tender_id text')} "
     "join staging.receipt r on r.recharge_id = w.recharge_id where r.state = 'built'",
     {
+        "tender_id": "coalesce(w.tender_id, r.tender_id)",
         "state": "'sent'",
         "state_reason": "null::text",
         "sent_at": "now()",
@@ -102,11 +104,15 @@ where not exists (select from staging.receipt r where r.transmission_id = id)
     and not exists (select from staging.receipt_history h where h.transmission_id = id)
 """
 _LAST_SENT = """
-select r.external_source, r.transmission_id from staging.receipt r
-where r.sent_at > (select bound_at from staging.target_binding where sink = %s) and not exists (
-    select from staging.upload_tender u where u.tombstone and u.external_source = r.external_source
-        and u.transmission_id = r.transmission_id)
-order by r.sent_at desc limit 1
+with newest as (
+    select r.external_source, r.transmission_id from staging.receipt r
+    where r.sent_at > (select bound_at from staging.target_binding where sink = %s)
+        and not exists (           -- by a change; a snapshot that lacks it may be of a restored CC&B
+            select from staging.upload_tender u where u.tombstone and u.operation = 'd'
+                and u.external_source = r.external_source and u.transmission_id = r.transmission_id)
+    order by r.sent_at desc limit 1)
+select r.recharge_id, r.account_id, r.external_source, r.transmission_id, r.tender_id
+from newest join staging.receipt r using (external_source, transmission_id) where r.sent_at is not null
 """
 _COLUMNS = ", ".join(f"r.{name}" for name in _TYPES)
 
@@ -236,11 +242,18 @@ class Receipts:
             self._store(_REVISE, self._in_transmissions(others))
             return self._store(_SET_ASIDE, faults.select("recharge_id", "reason"))
 
-    def mark_sent(self, transmission: pl.DataFrame) -> int:
-        """CC&B's upload tables hold these receipts, under the ids given here."""
+    def mark_sent(self, transmission: pl.DataFrame, tenders: Mapping[str, str] | None = None) -> int:
+        """CC&B holds these receipts, under the ids given here.
+
+        Args:
+            transmission: receipts, of one transmission or several.
+            tenders: CC&B's tender by receipt, of those that it has purged from its upload tables.
+        """
         with postgres_errors("staging.receipt"), self._connection.transaction():
             self._verify()
-            return self._store(_SENT, transmission.select("recharge_id", "transmission_id", "batch_id"))
+            known = pl.col("recharge_id").replace_strict(tenders or {}, default=None, return_dtype=pl.String)
+            rows = transmission.select("recharge_id", "transmission_id", "batch_id", tender_id=known)
+            return self._store(_SENT, rows)
 
     def unknown(self, transmission_ids: Iterable[str]) -> set[str]:
         """Which transmissions no receipt was ever in."""
@@ -249,15 +262,15 @@ class Receipts:
             found = self._connection.execute(_UNKNOWN, {"ids": asked}, prepare=False).fetchall()
         return {str(one) for (one,) in found}
 
-    def last_sent(self, sink: str) -> tuple[str, str] | None:
-        """External source and id of the newest transmission that CC&B must still hold; None if none was sent.
+    def last_sent(self, sink: str) -> pl.DataFrame:
+        """Receipts of the newest transmission that CC&B must still hold (PLACE_SCHEMA); empty for none.
 
         Those sent before the sink's target was bound count no more. CC&B removes transmissions when it purges
-        them; the captured tables tell.
+        them; the changes captured of it tell.
         """
         with postgres_errors("staging.receipt"), self._connection.transaction():
-            row = self._connection.execute(_LAST_SENT, [sink]).fetchone()
-        return None if row is None else (str(row[0]), str(row[1]))
+            rows = self._connection.execute(_LAST_SENT, [sink]).fetchall()
+        return pl.DataFrame(rows, schema=PLACE_SCHEMA, orient="row")
 
     def follow(self) -> int:
         """Move the receipts that CC&B has dealt with; returns how many."""

@@ -128,6 +128,21 @@ def sent(staging: Staging, *recharges: str) -> Receipts:
     return receipts
 
 
+def test_a_receipt_known_by_its_tender_alone_is_followed(staging: Staging) -> None:
+    """CC&B had booked it and purged its upload tables when a restored staging looked for it."""
+    receipts = staging.receipts()
+    receipts.build(PROGRAM, desired("r1", "r2"))
+    [transmission] = receipts.unsent()
+    receipts.mark_sent(transmission, {"r1": "t-r1"})
+    receipts.follow()
+    assert staging.states() == {"r1": "accepted", "r2": "sent"}
+    staging.put("tender", "tender_id", tender_id="t-r1", payment_event_id="e-r1",
+                external_reference="r1", amount=Decimal("10.50"))  # fmt: skip
+    staging.pay("p1", "r1", "50")
+    receipts.follow()
+    assert staging.states() == {"r1": "posted", "r2": "sent"}
+
+
 def test_refused_receipt_is_set_aside_and_the_others_go_in_another_transmission(staging: Staging) -> None:
     """What was frozen is thawed, as nothing of it was sent; the refused one is checked again later."""
     receipts = staging.receipts()

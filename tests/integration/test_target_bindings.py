@@ -209,7 +209,7 @@ def test_a_bound_target_is_brought_to_what_a_restored_staging_says(
     site.stage(customer("0", name="newest"))
     assert site.refused() == "CDC-206"
     assert [row["state"] for row in targets.targets(settings)] == ["CDC-206"]
-    assert "CDC-206" in (targets.bind(settings, "till", "restored on Sunday") or "")
+    assert "CDC-206" in str(targets.bind(settings, "till", "restored on Sunday").before)
     assert [row["state"] for row in targets.targets(settings)] == ["ok"]
     site.stage(customer("2"))
     site.delivered("2")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +13,11 @@ import pytest
 
 import mapping_rules
 from cdc.config import OracleSystem, PaymentUpload, Run, Settings
-from cdc.errors import SourceChanged
-from cdc.flows import targets
+from cdc.errors import ConfigurationError, SourceChanged
+from cdc.flows import lost_receipts, targets
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
+from cdc.flows.status import read_status
 from cdc.flows.supervision import Supervisor
 from cdc.flows.upload import Upload
 from cdc.flows.wake import Wake
@@ -24,6 +25,7 @@ from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
 from cdc.staging.migrate import migrate
 from cdc.staging.receipts import Receipts
+from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
 from sinks.ccb_payment_upload import PaymentUploadSink
 from tests.support.migrated import settings_of
@@ -53,19 +55,19 @@ class Site:
         assert isinstance(found, OracleSystem)
         return found
 
-    def recharge(self, key: str) -> None:
+    def recharge(self, key: str, at: str = "now()") -> None:
         """Stage a completed recharge, with the next number."""
         self.observer.execute(
             "insert into staging.recharge (recharge_id, account_id, amount, currency, channel, tender_type, "
             "status, recharged_at, source_system, source_position, source_ordinal, operation, committed_at, "
-            "staged_seq, tombstone) values (%s, %s, 1500, 'XAF', 'ussd', 'cash', 'completed', now(), "
+            f"staged_seq, tombstone) values (%s, %s, 1500, 'XAF', 'ussd', 'cash', 'completed', {at}, "
             "'prepaid', 1, 0, 'c', now(), nextval('staging.staged_seq'), false)",
             [key, self.account],
         )
 
-    def oracle(self, statement: str) -> list[Any]:
+    def oracle(self, statement: str, *binds: object) -> list[Any]:
         with self.world.ccb.connect("CISADM") as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute(statement, binds)
             rows = list(cursor.fetchall()) if cursor.description else []
             connection.commit()
             return rows
@@ -78,6 +80,12 @@ class Site:
     def states(self) -> dict[str, str]:
         rows = self.observer.execute("select recharge_id, state from staging.receipt").fetchall()
         return {str(key): str(state) for key, state in rows}
+
+    def transmission(self, key: str) -> str:
+        ((number,),) = self.observer.execute(
+            "select transmission_id from staging.receipt where recharge_id = %s", [key]
+        ).fetchall()
+        return str(number)
 
     def copied(self) -> list[tuple[str, list[Any]]]:
         """A backup of staging."""
@@ -162,7 +170,7 @@ def site(made: Site) -> Iterator[Site]:
     made.sent("r1")
     assert made.uploaded() == ["r1"]
     yield made
-    for table in UPLOADED:
+    for table in (*UPLOADED, "CI_PAY_TNDR"):
         made.oracle(f"delete from CISADM.{table}")
 
 
@@ -217,7 +225,7 @@ def test_what_a_restored_staging_forgot_is_not_sent_again(site: Site) -> None:
     site.recharge("r2")  # its source is read again
     site.recharge("r3")
     assert site.refused() == "CDC-206"
-    assert "CDC-206" in (targets.bind(site.settings, "ccb", "restored on Sunday") or "")
+    assert "CDC-206" in str(targets.bind(site.settings, "ccb", "restored on Sunday").before)
     site.sent("r2", "r3")
     assert site.uploaded() == ["r1", "r2", "r3"]
     site.sent("r3")
@@ -236,15 +244,88 @@ def test_a_new_staging_does_not_send_what_another_one_has_sent(site: Site) -> No
     assert site.refused() == "CDC-206"
 
 
-def test_a_ccb_that_was_restored_gets_recharges_again_once_it_is_bound(site: Site) -> None:
-    """What it lacks was said by whoever bound it; what is sent from then on must be there."""
+def test_what_a_restored_ccb_lost_is_listed_and_sent_again_only_when_asked_for(site: Site) -> None:
+    """By a person; what CC&B holds after all is taken off the list, the rest goes once."""
+    for key in ("r2", "r3"):
+        site.recharge(key)
+    site.sent("r2", "r3")
+    kept = site.oracle("select * from CISADM.CI_PAY_TNDR_ST where EXT_REFERENCE_ID = 'r2'")
+    for table in UPLOADED:
+        site.oracle(f"delete from CISADM.{table} where EXT_TRANSMIT_ID <> '{site.transmission('r1')}'")
+    site.recharge("r4")
+    assert site.refused() == "CDC-207"
+    bound = targets.bind(site.settings, "ccb", "restored on Sunday")
+    assert ("CDC-207" in str(bound.before), bound.lost) == (True, 2)
+    site.sent("r4")
+    assert site.uploaded() == ["r1", "r4"]
+    assert [row["recharge_id"] for row in lost_receipts.listed(site.settings)] == ["r2", "r3"]
+    [problem] = [one for one in read_status(site.settings).problems if one.subject == "receipts lost"]
+    assert ("2 receipts, 3000.00 XAF" in problem.text, problem.hint) == (True, "run: ccbridge receipts lost")
+    binds = ", ".join(f":{number}" for number in range(1, len(kept[0]) + 1))
+    site.oracle(f"insert into CISADM.CI_PAY_TNDR_ST values ({binds})", *kept[0])
+    plan = lost_receipts.plan(site.settings, [])
+    assert (plan.there, [row["recharge_id"] for row in plan.lost]) == (["r2"], ["r3"])
+    former = site.transmission("r3")
+    assert lost_receipts.send_again(site.settings, plan, "cashier has the slip") == 1
+    assert lost_receipts.send_again(site.settings, plan, "asked for twice") == 0
+    site.sent("r3")
+    assert site.uploaded() == ["r1", "r2", "r3", "r4"]
+    assert site.transmission("r3") != former
+    assert lost_receipts.listed(site.settings) == []
+
+
+def test_a_lost_receipt_that_is_closed_is_not_sent(site: Site) -> None:
+    """The money came to CC&B in another way; it is on record why."""
     for table in UPLOADED:
         site.oracle(f"delete from CISADM.{table}")
+    assert targets.bind(site.settings, "ccb", "restored on Sunday").lost == 1
+    with pytest.raises(ConfigurationError, match="r9"):
+        lost_receipts.plan(site.settings, ["r9"])
+    assert lost_receipts.close(site.settings, ["r1"], "entered by hand") == 1
+    assert lost_receipts.listed(site.settings) == []
     site.recharge("r2")
-    assert site.refused() == "CDC-207"
-    assert "CDC-207" in (targets.bind(site.settings, "ccb", "restored on Sunday") or "")
     site.sent("r2")
     assert site.uploaded() == ["r2"]
+    records = (
+        "select action, detail ->> 'reason' from staging.operator_action order by action_id desc limit 1"
+    )
+    assert site.observer.execute(records).fetchall() == [("close lost receipts", "entered by hand")]
+
+
+@pytest.mark.parametrize(
+    "purged", [UPLOADED, UPLOADED[1:], UPLOADED[:1]], ids=["all", "controls only", "tenders only"]
+)
+def test_a_ccb_that_purged_its_upload_tables_is_not_taken_for_a_restored_one(
+    site: Site, purged: Sequence[str]
+) -> None:
+    """What it has posted is among its tenders; nothing is sold meanwhile."""
+    with site.world.ccb.connect() as connection:
+        UploadBatch(connection).run()
+    for table in purged:
+        site.oracle(f"delete from CISADM.{table}")
+    assert targets.bind(site.settings, "ccb", "to look at everything").lost == 0
+    site.observer.execute("update staging.receipt set sent_at = now() + interval '1 minute'")
+    site.recharge("r2")
+    site.sent("r2")
+    assert site.uploaded()[-1] == "r2"
+
+
+def test_what_ccb_purged_after_the_backup_of_staging_is_not_paid_twice(site: Site) -> None:
+    """The restored staging forgot the receipt, CC&B's upload tables too: its tender is found."""
+    backup: list[tuple[str, list[Any]]] = [(name, []) for name in STAGED]
+    with site.world.ccb.connect() as connection:
+        UploadBatch(connection).run()
+    for table in UPLOADED:
+        site.oracle(f"delete from CISADM.{table}")
+    site.restore(backup)
+    site.recharge("r1", "now() - interval '40 days'")
+    site.recharge("r2")
+    targets.bind(site.settings, "ccb", "restored on Sunday")
+    site.sent("r1", "r2")
+    assert site.uploaded() == ["r2"]
+    [(made,)] = site.oracle("select PAY_TENDER_ID from CISADM.CI_PAY_TNDR where EXT_REFERENCE_ID = 'r1'")
+    told = "select tender_id from staging.receipt where recharge_id = 'r1'"
+    assert site.observer.execute(told).fetchall() == [(str(made).rstrip(),)]
 
 
 def test_a_ccb_that_lacks_what_was_sent_last_gets_nothing(site: Site) -> None:

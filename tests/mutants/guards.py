@@ -7,6 +7,7 @@ from tests.mutants.guard import Guard
 _STAGE = "tests/integration/test_staging_stage.py::"
 _UPSERT = "tests/integration/test_sink_upsert.py::"
 _FENCING = "tests/integration/test_sink_fencing.py::"
+_BINDINGS = "tests/integration/test_upload_bindings.py::"
 _UPLOAD = "tests/integration/test_sink_payment_upload.py::"
 _RECEIPTS = "tests/integration/test_receipts.py::"
 _LEASES = "tests/integration/test_staging_leases.py::"
@@ -539,16 +540,16 @@ WRITING = (
 PAYMENTS = (
     Guard(
         "transmission that is there",
-        "sinks/ccb_payment_upload.py",
-        "            new = own.filter(~is_known)\n",
-        "            new = own\n",
+        "sinks/upload_lookup.py",
+        "    return Located(placed, own.filter(~is_known), tenders)\n",
+        "    return Located(placed, own, tenders)\n",
         "money is paid in twice after an answer was lost",
         (_UPLOAD + "test_send_again_finds_the_transmission_there",),
     ),
     Guard(
         "tender look-up",
-        "sinks/ccb_payment_upload.py",
-        '                there += tables.tenders(cursor, source, part["recharge_id"].to_list())\n',
+        "sinks/upload_lookup.py",
+        '        there += tables.tenders(cursor, source, part["recharge_id"].to_list())\n',
         "",
         "money is paid in twice after staging was restored from a backup",
         (_UPLOAD + "test_receipt_there_under_another_transmission_is_not_sent_again",),
@@ -562,6 +563,22 @@ PAYMENTS = (
         (_UPLOAD + "test_a_receipt_that_came_in_meanwhile_is_not_sent_twice",),
     ),
     Guard(
+        "look among the tenders",
+        "sinks/upload_lookup.py",
+        "        tenders = paid(cursor, tables, receipts.filter(older))\n",
+        "",
+        "money is paid in twice after CC&B purged its upload tables and staging was restored",
+        (_BINDINGS + "test_what_ccb_purged_after_the_backup_of_staging_is_not_paid_twice",),
+    ),
+    Guard(
+        "what a restored CC&B lost is not sent by itself",
+        "cdc/flows/targets.py",
+        "                    return Rebound(before, receipts.mark(lost) if lost else 0)\n",
+        "                    return Rebound(before)\n",
+        "recharges that CC&B lost are told to nobody",
+        (_BINDINGS + "test_what_a_restored_ccb_lost_is_listed_and_sent_again_only_when_asked_for",),
+    ),
+    Guard(
         "a transmission is one call",
         "sinks/upload_call.py",
         "    {end};\n",
@@ -571,7 +588,7 @@ PAYMENTS = (
     ),
     Guard(
         "receipt with other content",
-        "sinks/ccb_payment_upload.py",
+        "sinks/upload_lookup.py",
         "        if not _same(row, tender):\n",
         "        if False:\n",
         "another amount in CC&B is taken for ours",
@@ -579,7 +596,7 @@ PAYMENTS = (
     ),
     Guard(
         "transmission with other receipts",
-        "sinks/ccb_payment_upload.py",
+        "sinks/upload_lookup.py",
         "        if expected[number] != found[number]:\n",
         "        if False:\n",
         "receipts that CC&B lacks are taken for sent",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sandbox.oracle.engine.tokens import Kind, Token, TokenReader
 from sandbox.oracle.interface import DbType, OracleFault
@@ -108,8 +109,9 @@ def compile_fault(text: str, at: int, what: str) -> OracleFault:
     return OracleFault(6550, f"line {line}, column {column}:\n{what}")
 
 
+@lru_cache(maxsize=64)
 def read_block(text: str) -> ArrayBlock:
-    """Read a block.
+    """Read a block; kept, as Oracle keeps what it compiled.
 
     Raises:
         OracleFault: ORA-06550 for anything that is not simulated.
