@@ -31,7 +31,7 @@ from tests.mutants.guards import GUARDS
 
 ROOT = Path(__file__).parents[2]
 TEST_TIMEOUT_S = 120
-_FAILED = re.compile(r"^FAILED (?P<test>\S+)(?: - (?P<reason>.*))?$", re.MULTILINE)
+_FAILED = re.compile(r"^FAILED (?P<test>.+?)(?: - (?P<reason>.*))?$", re.MULTILINE)
 _NOT_BY_A_GUARD = ("ImportError", "ModuleNotFoundError", "SyntaxError", "NameError", "IndentationError")
 
 

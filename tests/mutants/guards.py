@@ -686,6 +686,14 @@ DOORS = (
         ("tests/unit/cdc/test_log.py::test_a_configured_secret_is_masked_wherever_it_stands",),
     ),
     Guard(
+        "sessions that are lost while in use",
+        "cdc/postgres/login_errors.py",
+        "    if lower.startswith(_IN_USE):\n",
+        "    if not lower:\n",
+        "a flow whose connection was cut waits a minute",
+        ("tests/unit/cdc/test_postgres_errors.py::test_a_session_that_is_lost_is_no_wrong_setting",),
+    ),
+    Guard(
         "control characters in texts",
         "cdc/printable.py",
         '    return (_IN_TEXT if lines else _IN_LINE).sub(" ", text)\n',
