@@ -332,7 +332,8 @@ class Bed:
             differences = compare_in(ccb, prepaid)
             assert not differences.found, str(differences)
             assert differences.posted == differences.recharges > 0
-            assert gaps(staging, prepaid, ccb) == []
+            found = gaps(staging, prepaid, ccb)
+            assert not found, "\n".join(found[:20])
         status = self.a.call("status")
         assert status.code == 0, status.out
         return differences

@@ -41,6 +41,8 @@ class Replayed(NamedTuple):
     keys: dict[str, tuple[str, ...]]
     """By table: the key's columns."""
     faults: list[str]
+    snapshots: dict[str, int]
+    """By table: position of the newest snapshot. It holds all rows; what it did not bring was deleted."""
 
 
 def gaps(
@@ -62,7 +64,7 @@ def gaps(
 
 def replay(changes: Iterable[Change]) -> Replayed:
     """Play one system's changes, in their order, and note what does not follow from what was before."""
-    played = Replayed({}, {}, [])
+    played = Replayed({}, {}, [], {})
     for change in changes:
         if change.key is not None:
             _play(change, played)
@@ -73,6 +75,9 @@ def _play(change: Change, played: Replayed) -> None:
     assert change.key is not None
     names = played.keys.setdefault(change.table, tuple(sorted(change.key)))
     rows = played.rows.setdefault(change.table, {})
+    if change.operation == "r" and played.snapshots.get(change.table) != change.place[0]:
+        played.snapshots[change.table] = change.place[0]
+        rows.clear()
     before, after = change.before or {}, change.after or {}
     key = tuple(change.key[name] for name in names)
     was = tuple(before.get(name, change.key[name]) for name in names)

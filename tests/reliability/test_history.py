@@ -41,3 +41,12 @@ def test_a_change_of_the_key_moves_the_row_and_absent_columns_stay() -> None:
 def test_a_row_read_again_takes_the_place_of_what_was_known() -> None:
     read = Change("t", "r", KEY, None, C, (9, 0))
     assert replay([CREATED, read, DELETED]).faults == []
+
+
+def test_a_row_that_a_later_snapshot_did_not_bring_is_gone() -> None:
+    """The log of the time before it was not read; staging marks the row as deleted without a change."""
+    other = {"id": "2", "name": "X"}
+    first = [Change("t", "r", {"id": row["id"]}, None, row, (1, n)) for n, row in enumerate((A, other))]
+    again = Change("t", "r", {"id": "2"}, None, other, (9, 0))
+    assert replay([*first, again]).rows == {"t": {("2",): other}}
+    assert replay([*first, again, Change("t", "u", KEY, A, B, (10, 0))]).faults
