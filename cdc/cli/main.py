@@ -35,9 +35,19 @@ app.add_typer(receipts.app, name="receipts")
 
 
 @app.command(name="help", hidden=True)
-def show_help(context: typer.Context) -> None:
+def show_help(
+    context: typer.Context,
+    man: bool = typer.Option(False, "--man", help="Print the manual page: ccbridge help --man | man -l -"),
+) -> None:
     """Show this help, as --help does."""
-    say(context.parent.get_help() if context.parent else "")
+    if context.parent is None:
+        return
+    if man:
+        from cdc.cli.manual import page
+
+        typer.echo(page(context.parent.command), nl=False)
+        return
+    say(context.parent.get_help())
 
 
 def _show_version(wanted: bool) -> None:
