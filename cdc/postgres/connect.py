@@ -49,15 +49,17 @@ def conninfo(settings: PostgresConnection, *, application: str, replication: boo
 
 _SETTINGS = """
 set search_path = pg_catalog, pg_temp; set time zone 'UTC'; set datestyle = 'ISO, YMD'; set jit = off;
+set default_transaction_isolation = 'read committed'; set idle_in_transaction_session_timeout = '10min';
 set standard_conforming_strings = on; set work_mem = '32MB'; set lock_timeout = '30s';
 set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3;
 select set_config(name, '0', false) from pg_settings
 where name in ('statement_timeout', 'transaction_timeout', 'idle_session_timeout')
 """
 """Why each: names and operators of ours are those of pg_catalog, whatever else is in the database; a batch is
-joined and sorted in memory; compiling a statement takes longer than running it once;
-nobody is waited for without limit; the server notices a client that is gone within a minute too; limits that
-a database or role sets for people are not ours."""
+joined and sorted in memory; compiling a statement takes longer than running it once; nobody is waited for
+without limit; a batch may be mapped inside a transaction for longer than a site lets people sit in one; the
+server notices a client that is gone within a minute too; limits that a database or role sets for people are
+not ours."""
 
 
 def connect(

@@ -52,7 +52,8 @@ _BY_STATE: dict[str, type[CcbridgeError]] = {
     "57P05": DatabaseUnreachable,  # session ended: idle for too long
 }
 _HINTS = {
-    "25006": "the server is read only: a standby, or a disk that is full",
+    "25006": "the server is read only: a standby, a disk that is full, or default_transaction_read_only "
+    "of the server, the database or the role",
     "28000": "add a line to pg_hba.conf, or give the role LOGIN",
     "28P01": "check user and password",
     "3D000": "create the database, or set database to one that the server has",

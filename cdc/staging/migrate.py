@@ -130,10 +130,13 @@ def _alone(settings: PostgresConnection) -> Iterator[None]:
     """
     subject = f"staging {settings.database}"
     with (
+        postgres_errors(subject),  # around the end of the session too
         connect(settings, application="ccbridge migrate lock") as connection,
-        postgres_errors(subject),
     ):
-        connection.execute(f"set lock_timeout = '{extend.LOCK_TIMEOUT}'")
+        # it does nothing while the others work, for as long as that takes
+        connection.execute(
+            f"set lock_timeout = '{extend.LOCK_TIMEOUT}'; set idle_in_transaction_session_timeout = 0"
+        )
         try:
             if connection.execute("select to_regclass('staging.migration')").fetchone() == (None,):
                 connection.execute(_LOCK_TABLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ import mapping_rules
 from cdc.config import PostgresConnection
 from cdc.errors import OperatorError, StagingRevision, TransientError
 from cdc.ports import Finding
+from cdc.postgres.connect import connect
 from cdc.staging import tables
 from cdc.staging.entities import entity_metadata
 from cdc.staging.migrate import check_revision, downgrade, migrate
@@ -269,3 +271,22 @@ def test_documented_queries_fit_the_schema(database: str) -> None:
     with session(database) as connection:
         for query in queries:
             connection.execute(query)
+
+
+def test_limits_that_a_site_sets_for_people_are_not_ours(database: str) -> None:
+    """A session that waits in its transaction for another of ours, or maps a batch, is not cut off."""
+    settings = settings_of(database)
+    with psycopg.connect(database, autocommit=True) as admin:
+        for limit in (
+            "idle_in_transaction_session_timeout = '20ms'", "statement_timeout = '1s'",
+            "idle_session_timeout = '1s'", "lock_timeout = '20ms'",
+            "default_transaction_isolation = 'serializable'",
+        ):  # fmt: skip
+            admin.execute(f"alter database {settings.database} set {limit}".encode())
+    assert migrate(settings, rule_set()).created
+    with connect(settings, application="test") as connection:
+        (isolation,) = connection.execute("show transaction_isolation").fetchone() or ("",)
+        connection.execute("select pg_sleep(0.1)")
+        time.sleep(0.1)  # what is limited is that nothing happens for so long
+        connection.execute("select 1")
+    assert isolation == "read committed"
