@@ -37,7 +37,7 @@ app.add_typer(receipts.app, name="receipts")
 @app.command(name="help", hidden=True)
 def show_help(
     context: typer.Context,
-    man: bool = typer.Option(False, "--man", help="Print the manual page: ccbridge help --man | man -l -"),
+    man: bool = typer.Option(False, "--man", help="Print the manual page, for man -l."),
 ) -> None:
     """Show this help, as --help does."""
     if context.parent is None:

@@ -50,7 +50,8 @@ def conninfo(settings: PostgresConnection, *, application: str, replication: boo
 _SETTINGS = """
 set search_path = pg_catalog, pg_temp; set time zone 'UTC'; set datestyle = 'ISO, YMD'; set jit = off;
 set default_transaction_isolation = 'read committed'; set idle_in_transaction_session_timeout = '10min';
-set standard_conforming_strings = on; set work_mem = '32MB'; set lock_timeout = '30s';
+set standard_conforming_strings = on; set array_nulls = on; set xmloption = content;
+set work_mem = '32MB'; set lock_timeout = '30s';
 set tcp_keepalives_idle = 20; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3;
 select set_config(name, '0', false) from pg_settings
 where name in ('statement_timeout', 'transaction_timeout', 'idle_session_timeout')
