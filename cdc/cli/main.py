@@ -45,7 +45,7 @@ def show_help(
     if man:
         from cdc.cli.manual import page
 
-        typer.echo(page(context.parent.command), nl=False)
+        say(page(context.parent.command).rstrip())
         return
     say(context.parent.get_help())
 

