@@ -6,7 +6,11 @@ like. Source: python-oracledb, ConnectParams (protocol and ssl_server_dn_match o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+
+_WEAK_MATCH = re.compile(r"ssl_allow_weak_dn_match\s*=\s*(?!off|false|no|0)\w", re.IGNORECASE)
+"""Nothing to python-oracledb; Oracle's Java driver, which Debezium uses, takes a service name for the host."""
 
 
 def postgres_faults(place: str, sslmode: str, *, insecure: bool) -> Iterator[str]:
@@ -39,6 +43,8 @@ def oracle_faults(place: str, dsn: str, *, insecure: bool) -> Iterator[str]:
         return
     if any(protocol != "tcps" for protocol in _each(parsed.protocol)):
         yield f"{place}: dsn without tcps is not encrypted"
+    elif _WEAK_MATCH.search(dsn):
+        yield f"{place}: dsn with ssl_allow_weak_dn_match does not verify the host name of the server"
     elif not all(_each(parsed.ssl_server_dn_match)):
         yield f"{place}: dsn with ssl_server_dn_match off does not verify the server"
 

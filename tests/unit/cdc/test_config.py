@@ -44,6 +44,11 @@ UNVERIFIED = [
     f"(DESCRIPTION={TLS}(SECURITY=(SSL_SERVER_DN_MATCH=no)){SERVICE}))",
 ]
 
+WEAK = [
+    "tcps://o:2484/CCB?ssl_allow_weak_dn_match=on",
+    f"(DESCRIPTION={TLS}(SECURITY=(SSL_ALLOW_WEAK_DN_MATCH = TRUE)){SERVICE})",
+]
+
 
 def written(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "ccbridge.toml"
@@ -88,6 +93,7 @@ def test_a_password_comes_from_the_environment_and_is_never_shown(tmp_path: Path
         ),
         *((f"dsn = '{dsn}'", "systems.ccb: dsn without tcps is not encrypted") for dsn in UNENCRYPTED),
         *((f"dsn = '{dsn}'", "systems.ccb: dsn with ssl_server_dn_match off does not") for dsn in UNVERIFIED),
+        *((f"dsn = '{dsn}'", "systems.ccb: dsn with ssl_allow_weak_dn_match does not") for dsn in WEAK),
         ('sslmode = "verify-ca"', "systems.prepaid: sslmode 'verify-ca' does not verify the host name"),
     ],
 )
