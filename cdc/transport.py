@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 _WEAK_MATCH = re.compile(r"ssl_allow_weak_dn_match\s*=\s*(?!off|false|no|0)\w", re.IGNORECASE)
-"""Nothing to python-oracledb; Oracle's Java driver, which Debezium uses, takes a service name for the host."""
+"""Nothing to python-oracledb; Oracle's Java driver, which Debezium uses, then takes a service for a host."""
 
 
 def postgres_faults(place: str, sslmode: str, *, insecure: bool) -> Iterator[str]:

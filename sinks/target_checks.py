@@ -7,6 +7,7 @@ table and replication origin where the user may.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from psycopg import sql
 
@@ -14,7 +15,7 @@ from cdc.config import PostgresSystem
 from cdc.ports import Finding
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
-from cdc.postgres.strangers import strangers
+from cdc.postgres.strangers import creators, strangers
 from mapping_rules import OutboundProgram
 from sinks import column_checks
 from sinks.layout import is_loose
@@ -22,14 +23,6 @@ from sinks.mark import ADDED, TABLE, SinkMark
 from sinks.target_session import REMEMBER_PATH, as_application
 from sinks.target_tables import TargetTable, deactivated_column, describe
 
-_CREATORS = """
-select n.nspname, coalesce(r.rolname, 'public')
-from pg_namespace n cross join lateral aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
-left join pg_roles r on r.oid = a.grantee
-where n.nspname = any (%s) and n.nspname <> 'pg_catalog' and a.privilege_type = 'CREATE'
-    and a.grantee <> n.nspowner and (r.oid is null or not r.rolsuper and r.rolname <> current_user)
-order by 1, 2
-"""
 _ORIGIN_FUNCTIONS = (
     "pg_catalog.pg_replication_origin_session_setup(text)",
     "pg_catalog.pg_replication_origin_xact_setup(pg_lsn, timestamptz)",
@@ -156,22 +149,14 @@ def _temporary_findings(connection: Connection, settings: PostgresSystem) -> Ite
         )  # fmt: skip
 
 
-def _path_findings(connection: Connection) -> Iterator[Finding]:
+def _path_findings(connection: Connection) -> list[Finding]:
     """Who may create what triggers of the target find by a plain name: it runs as our user when we write."""
     with connection.transaction():
         connection.execute(REMEMBER_PATH)
         with as_application(connection):
             path = connection.execute("select pg_catalog.current_schemas(false)")
         (schemas,) = path.fetchone() or ([],)
-    for schema, role in connection.execute(_CREATORS, [schemas]).fetchall():
-        grantee = "public" if role == "public" else _rendered(connection, "{}", str(role))
-        yield Finding(
-            f"schema {schema}",
-            f"{role} may create objects in it, which triggers may then call as our user by a plain name",
-            "create for the schema's owner alone",
-            _rendered(connection, "revoke create on schema {} from ", str(schema)) + f"{grantee};",
-            advice=True,
-        )
+    return creators(connection, cast(list[str], schemas), "triggers")
 
 
 def _table_findings(

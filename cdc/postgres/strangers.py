@@ -44,6 +44,38 @@ from found f left join pg_roles r on r.oid = f.role
 where f.role not in (select oid from trusted) order by f.rank, f.name, 3
 """
 
+_CREATORS = """
+select n.nspname, coalesce(r.rolname, 'public')
+from pg_namespace n cross join lateral aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+left join pg_roles r on r.oid = a.grantee
+where n.nspname = any (%s) and n.nspname <> 'pg_catalog' and a.privilege_type = 'CREATE'
+    and a.grantee <> n.nspowner and (r.oid is null or not r.rolsuper and r.rolname <> current_user)
+order by 1, 2
+"""
+
+
+def creators(connection: Connection, schemas: Sequence[str], caller: str) -> list[Finding]:
+    """Advice for each role that may create in these schemas what `caller` then finds by a plain name.
+
+    Args:
+        connection: to their database; nothing is written.
+        schemas: of the search_path in question.
+        caller: who calls it, as our user.
+    """
+    rows = connection.execute(_CREATORS, [list(schemas)]).fetchall()
+    return [_of_path(str(schema), str(role), caller) for schema, role in rows]
+
+
+def _of_path(schema: str, role: str, caller: str) -> Finding:
+    grantee = "public" if role == "public" else sql.Identifier(role).as_string()
+    return Finding(
+        f"schema {schema}",
+        f"{role} may create objects in it, which {caller} may then call as our user by a plain name",
+        "create for the schema's owner alone",
+        f"revoke create on schema {sql.Identifier(schema).as_string()} from {grantee};",
+        advice=True,
+    )
+
 
 def strangers(
     connection: Connection, schema: str, user: str, *, beside: Sequence[TableName] = ()

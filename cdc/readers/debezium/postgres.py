@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import structlog
@@ -28,6 +28,9 @@ from cdc.config import PostgresSystem
 from cdc.errors import CcbridgeError, OperatorError
 from cdc.ports import Finding, RereadValues, SourceKey, StopAsked
 from cdc.positions import Lsn, Position
+from cdc.postgres.connect import connect
+from cdc.postgres.errors import postgres_errors
+from cdc.postgres.strangers import creators
 from cdc.readers.debezium import postgres_types
 from cdc.readers.debezium.connector import Boundary, EventForm, Offset, OffsetOf
 from cdc.readers.debezium.failures import SqlFailure, postgres_failure
@@ -46,6 +49,14 @@ _MARK = "select pg_logical_emit_message(false, %(prefix)s, 'read to here')::text
 _SOURCE = {"ts_us": pl.Int64, "txId": pl.Int64, "lsn": pl.Int64, "origin": pl.String}
 
 log = structlog.get_logger(__name__)
+
+
+_ROLE_PATH = """
+select coalesce(array_agg(nspname), '{}')
+from pg_settings s, unnest(string_to_array(replace(s.reset_val, '"', ''), ',')) as part, pg_namespace
+where s.name = 'search_path'
+    and nspname = case btrim(part) when '$user' then current_user else btrim(part) end
+"""
 
 
 class PostgresConnector:
@@ -90,7 +101,6 @@ class PostgresConnector:
             "database.dbname": s.database,
             "database.sslmode": s.sslmode,
             "driver.connectTimeout": str(s.connect_timeout_s),
-            "driver.options": "-c search_path=pg_catalog,pg_temp",  # nothing of others is called
             "slot.name": s.slot,
             "slot.max.retries": "15",
             "slot.retry.delay.ms": "200",
@@ -108,8 +118,18 @@ class PostgresConnector:
         return found
 
     def preflight(self) -> list[Finding]:
-        """What our own reader asks of the source, Debezium asks too."""
-        return preflight.findings(self._catalog, self._settings, self._system)
+        """What our own reader asks of the source, Debezium asks too; and who can hijack its own sessions."""
+        return [*preflight.findings(self._catalog, self._settings, self._system), *self._path_findings()]
+
+    def _path_findings(self) -> list[Finding]:
+        """Its sessions have the role's search_path: with ours it finds no type outside pg_catalog."""
+        application = f"ccbridge check {self._system}"
+        with (
+            connect(self._settings, application=application, autocommit=True) as connection,
+            postgres_errors(self._system),
+        ):
+            (schemas,) = connection.execute(_ROLE_PATH).fetchone() or ([],)
+            return creators(connection, cast(list[str], schemas), "Debezium")
 
     def identity(self) -> Mapping[str, str]:
         """System identifier, timeline, database and slot."""
