@@ -164,10 +164,11 @@ class Flow:
             self.state.report(self.name, "running")
             retrying(self._try)
             self.state.report(self.name, "stopped")
-        except TransientError as exc:
-            logger.info("flow_stopped", reason=str(exc))
-            self.state.report(self.name, "stopped", error=exc)
         except CcbridgeError as exc:
+            if _is_retried(exc):  # it would be tried again, but is asked to stop
+                logger.info("flow_stopped", reason=str(exc))
+                self.state.report(self.name, "stopped", error=exc)
+                return
             self.error = exc
             logger.error("flow_failed", error_code=exc.code, reason=str(exc), hint=exc.hint)
             self.state.report(self.name, "failed", error=exc)

@@ -29,10 +29,10 @@ _AT_ONCE = 1_000
 _PLACE = ", ".join(f"r.{name}" for name in PLACE_SCHEMA)
 _IS_LOST = f"r.sent_at is not null and r.state_reason = '{LOST}'"
 
-# What CC&B archived itself, by a change that was captured, is not looked for.
+# What CC&B refused, cancelled, or archived by a change that was captured, is not looked for.
 _NEWEST = f"""
 select {_PLACE} from staging.receipt r
-where r.sent_at is not null and r.state <> 'reversed' and not exists (
+where r.sent_at is not null and r.state not in ('error', 'reversed') and not exists (
     select from staging.tender t where t.tombstone and t.operation = 'd' and t.tender_id = r.tender_id)
 order by r.sent_at desc, r.recharge_id desc limit {_AT_ONCE} offset %s
 """  # noqa: S608 - our own text

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -16,11 +15,11 @@ from cdc.config import Run, Settings
 from cdc.flows import targets
 from cdc.flows.deliver import Deliver
 from cdc.flows.state import FlowState
-from cdc.flows.supervision import Supervisor
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import connect
 from sinks.upsert import UpsertSink
 from tests.integration.upsert_target import Target
+from tests.support import one_flow
 from tests.support.one_flow import OneFlow
 from tests.unit.staging.doubles import OUTBOUND, Event, batch, customer, rule_set
 from tests.unit.staging.world import World, staging
@@ -73,24 +72,18 @@ class Site:
     def bound(self) -> list[tuple[object, ...]]:
         return self.world.query("select writes, delivered_seq from staging.target_binding")
 
-    @contextmanager
-    def running(self) -> Iterator[OneFlow]:
+    def running(self) -> AbstractContextManager[OneFlow]:
         """The delivery flow, until the block ends."""
-        stop = threading.Event()
-        supervisor = Supervisor(stop, FlowState())
-        deliver = Deliver(
+        return one_flow.running("deliver:till", self._deliver)
+
+    def _deliver(self, state: FlowState) -> Deliver:
+        return Deliver(
             system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
             open_sink=lambda: UpsertSink("till", self.target.settings, fencing_token=self.world.lease.token),
             open_staging=lambda: connect(self.world.settings, application="test deliver", autocommit=True),
-            sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=supervisor.state,
+            sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=state,
             lease=self.world.lease,
         )  # fmt: skip
-        supervisor.start("deliver:till", deliver)
-        try:
-            yield OneFlow(supervisor)
-        finally:
-            stop.set()
-            supervisor.join()
 
     def delivered(self, *keys: str) -> None:
         """Run until these buyers are there."""

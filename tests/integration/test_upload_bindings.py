@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 import mapping_rules
+from cdc.cli.main import app
 from cdc.config import OracleSystem, PaymentUpload, Run, Settings
 from cdc.errors import ConfigurationError, SourceChanged
 from cdc.flows import lost_receipts, targets
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.state import FlowState
 from cdc.flows.status import read_status
-from cdc.flows.supervision import Supervisor
 from cdc.flows.upload import Upload
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection, connect
@@ -28,6 +29,7 @@ from cdc.staging.receipts import Receipts
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
 from sinks.ccb_payment_upload import PaymentUploadSink
+from tests.support import one_flow
 from tests.support.migrated import settings_of
 from tests.support.one_flow import OneFlow
 
@@ -103,34 +105,30 @@ class Site:
                     values,
                 )
 
-    @contextmanager
-    def running(self, found: SourcesFound | None = None) -> Iterator[OneFlow]:
-        stop = threading.Event()
-        supervisor = Supervisor(stop, FlowState())
+    def running(self, found: SourcesFound | None = None) -> AbstractContextManager[OneFlow]:
+        """The upload flow, until the block ends."""
+        return one_flow.running("deliver:ccb", partial(self._upload, found or SourcesFound()))
+
+    def _upload(self, found: SourcesFound, state: FlowState) -> Upload:
         upload = self.settings.payment_upload
 
         def open_sink() -> PaymentUploadSink:
             self.sinks.append(PaymentUploadSink("ccb", self.ccb, upload))
             return self.sinks[-1]
 
-        flow = Upload(
+        return Upload(
             system="ccb", program=PROGRAM, sources=[], open_sink=open_sink,
             open_staging=lambda: connect(self.settings.staging, application="test upload"),
             open_receipts=lambda staging: Receipts(staging, upload, self.lease),
-            sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=supervisor.state,
-            lease=self.lease, sources_found=found or SourcesFound(),
+            sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=state,
+            lease=self.lease, sources_found=found,
         )  # fmt: skip
-        supervisor.start("deliver:ccb", flow)
-        try:
-            yield OneFlow(supervisor)
-        finally:
-            stop.set()
-            supervisor.join()
 
     def sent(self, *keys: str) -> None:
         """Run until these receipts are sent."""
         with self.running() as running:
-            running.wait(lambda: all(self.states().get(key) == "sent" for key in keys), f"receipts {keys}")
+            there = ("sent", "accepted")  # the latter when it is known by its tender
+            running.wait(lambda: all(self.states().get(key) in there for key in keys), f"receipts {keys}")
 
     def refused(self) -> str:
         """Run until the flow is refused; the code. Nothing was put into CC&B."""
@@ -250,6 +248,10 @@ def test_what_a_restored_ccb_lost_is_listed_and_sent_again_only_when_asked_for(s
         site.recharge(key)
     site.sent("r2", "r3")
     kept = site.oracle("select * from CISADM.CI_PAY_TNDR_ST where EXT_REFERENCE_ID = 'r2'")
+    for key, state in (("refused", "error"), ("cancelled", "reversed")):
+        site.recharge(key)
+        site.sent(key)
+        site.observer.execute("update staging.receipt set state = %s where recharge_id = %s", [state, key])
     for table in UPLOADED:
         site.oracle(f"delete from CISADM.{table} where EXT_TRANSMIT_ID <> '{site.transmission('r1')}'")
     site.recharge("r4")
@@ -272,6 +274,33 @@ def test_what_a_restored_ccb_lost_is_listed_and_sent_again_only_when_asked_for(s
     assert site.uploaded() == ["r1", "r2", "r3", "r4"]
     assert site.transmission("r3") != former
     assert lost_receipts.listed(site.settings) == []
+
+
+def test_the_commands_on_lost_receipts_ask_before_they_send(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list with amounts and exit code 1; nothing without a yes, nothing without names or --all."""
+    monkeypatch.setattr("cdc.config.load", lambda path: site.settings)
+    monkeypatch.setattr("cdc.log.configure", lambda *_, **__: None)
+    for table in UPLOADED:
+        site.oracle(f"delete from CISADM.{table}")
+    run = partial(CliRunner().invoke, app)
+    bound = run(["targets", "bind", "ccb", "--reason", "restored on Sunday"])
+    assert (bound.exit_code, "1 receipts that were sent are not in CC&B" in bound.output) == (0, True)
+    listed = run(["receipts", "lost"])
+    assert (listed.exit_code, "1 receipts, 1500.00 XAF" in listed.output) == (1, True)
+    assert isinstance(run(["receipts", "send-again", "--reason", "x"]).exception, ConfigurationError)
+    assert isinstance(
+        run(["receipts", "close", "r1", "--all", "--reason", "x"]).exception, ConfigurationError
+    )
+    again = ["receipts", "send-again", "r1", "--reason", "cashier has the slip"]
+    refused = run(again, input="n\n")
+    assert "send 1 receipts, 1500.00 XAF, to CC&B again?" in refused.output
+    assert site.states() == {"r1": "sent"}
+    assert run([*again, "--yes"]).exit_code == 0
+    assert run(["receipts", "lost"]).exit_code == 0
+    site.sent("r1")
+    assert site.uploaded() == ["r1"]
 
 
 def test_a_lost_receipt_that_is_closed_is_not_sent(site: Site) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cdc.flows.supervision import Supervisor
+from cdc.flows.state import FlowState
+from cdc.flows.supervision import Flow, Supervisor
 
 PATIENCE_S = 30.0
 
@@ -33,3 +36,20 @@ class OneFlow:
         self.wait(lambda: self.figures["status"] == "waiting", "a refusal")
         assert f"ccbridge targets bind {system}" in self.figures["hint"]
         return str(self.figures["error_code"])
+
+
+@contextmanager
+def running(name: str, work: Callable[[FlowState], Callable[[Flow], None]]) -> Iterator[OneFlow]:
+    """A flow until the block ends.
+
+    Args:
+        name: of the flow.
+        work: makes what it does, of the state that it reports to.
+    """
+    supervisor = Supervisor(threading.Event(), FlowState())
+    supervisor.start(name, work(supervisor.state))
+    try:
+        yield OneFlow(supervisor)
+    finally:
+        supervisor.stop.set()
+        supervisor.join()

@@ -35,6 +35,22 @@ def test_flow_waits_for_redo_to_be_restored_and_goes_on(monkeypatch: pytest.Monk
     assert state.all()[0].status == "stopped"
 
 
+def test_a_flow_that_waits_and_is_asked_to_stop_has_not_failed() -> None:
+    """SIGTERM ends it as it ends one that works: no exit code of its own, and nothing to start again."""
+    stop, state = threading.Event(), FlowState()
+
+    def work(flow: Flow) -> None:
+        stop.set()
+        raise RedoNotAvailable("ccb: thread 1 sequence 7 was never archived", hint="restore it")
+
+    supervisor = Supervisor(stop, state)
+    supervisor.start("capture:ccb", work)
+    supervisor.join()
+    supervisor.raise_first()
+    (figures,) = state.all()
+    assert (figures.status, figures.error_code) == ("stopped", "CDC-104")
+
+
 def test_an_error_that_may_pass_is_told_once_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is tried again without end, as nobody knows whether it passes; after some tries a person is told."""
     monkeypatch.setattr(supervision, "WAITING_PAUSE_S", 0.01)
