@@ -19,6 +19,7 @@ from types import TracebackType
 _ATTACH_FILTER, _DETACH_FILTER = 26, 27  # SO_ATTACH_FILTER, SO_DETACH_FILTER of Linux
 _RETURN_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET: keep 0 bytes of the packet
 _CHUNK = 65536
+_SEND_TURN = struct.pack("ll", 0, 200_000)  # seconds, microseconds
 
 
 class _Pair:
@@ -26,6 +27,7 @@ class _Pair:
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
+        self.ended = False
 
     @property
     def sockets(self) -> tuple[socket.socket, socket.socket]:
@@ -131,6 +133,7 @@ class Proxy:
                 self._pairs.add(pair)
                 for one in pair.sockets:
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TURN)
                     if self._losing:
                         _lose(one)
             for source, sink in (pair.sockets, pair.sockets[::-1]):
@@ -141,7 +144,8 @@ class Proxy:
             while data := source.recv(_CHUNK):
                 if self._delay_s:
                     time.sleep(self._delay_s)
-                sink.sendall(data)
+                if not _sent(sink, data, pair):
+                    return
         except OSError:
             pass
         if source is pair.client and self._orphaning:
@@ -151,6 +155,7 @@ class Proxy:
     def _end(self, pair: _Pair) -> None:
         with self._lock:
             self._pairs.discard(pair)
+            pair.ended = True
         for one in pair.sockets:
             _reset(one)
 
@@ -161,10 +166,21 @@ def _lose(one: socket.socket) -> None:
         one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program)))
 
 
+def _sent(sink: socket.socket, data: bytes, pair: _Pair) -> bool:
+    """Send all of it to an end that may not read for long; false if the connection was ended meanwhile."""
+    left = memoryview(data)
+    while left and not pair.ended:
+        try:
+            left = left[sink.send(left) :]
+        except BlockingIOError:
+            continue  # look whether it was ended
+    return not pair.ended
+
+
 def _reset(one: socket.socket) -> None:
-    """Close with a reset; wakes a thread that reads from it."""
+    """Close with a reset, and nothing before it; wakes a thread that reads from it."""
     with suppress(OSError):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
+        one.shutdown(socket.SHUT_RD)  # that of the other direction would send a FIN first
     one.close()
