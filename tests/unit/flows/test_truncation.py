@@ -97,3 +97,11 @@ def test_a_truncate_inside_a_sliced_transaction_leaves_its_other_tables_whole() 
         (True, {"recharge": [7]}),
         (False, {"account": [7]}),
     ]
+
+
+def test_the_truncate_is_found_behind_tables_without_one() -> None:
+    """Whichever table of the batch it is."""
+    mixed = batch([("recharge", 20, "c"), ("account", 21, "u"), ("account", 25, "t")], upto=30)
+    (one,) = without_truncated([mixed], {"lsn": 1})
+    assert places(one) == {"recharge": [20], "account": [21]}
+    assert [name.name for name in one.stopped] == ["account"]

@@ -1,0 +1,28 @@
+"""Secrets in texts: which values are hidden, and how much of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdc import printable
+from cdc.printable import masked, register_secret
+
+
+@pytest.fixture(autouse=True)
+def no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(printable, "_secrets", set[str]())
+
+
+def test_the_shortest_values_only_are_no_secrets() -> None:
+    """Three letters would be hidden in half of all words; four are a password."""
+    register_secret("ora")
+    register_secret("or4c")
+    assert masked("oracle or4c") == "oracle ***"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_nothing_is_left_of_a_secret_that_holds_another(order: int) -> None:
+    """The longer one is looked for first, whichever was registered first."""
+    for secret in ("winter", "winter-2026!")[::order]:
+        register_secret(secret)
+    assert masked("tried winter-2026! and winter") == "tried *** and ***"
