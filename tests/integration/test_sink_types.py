@@ -13,8 +13,11 @@ import psycopg
 import pytest
 
 from cdc.changes import TableName
+from cdc.postgres.connect import connect
+from cdc.readers.pgoutput.canonical import SESSION_OPTIONS
 from mapping_rules import EntityType, Kind, OutboundProgram
 from sinks import column_checks
+from sinks.target_session import _SETTINGS
 from sinks.target_tables import TargetTable, describe
 from sinks.upsert import UpsertSink, Written
 from tests.integration.upsert_target import Target, program, target_database, wanted
@@ -363,3 +366,22 @@ def test_check_tries_what_a_write_does(target: Target, sink: UpsertSink) -> None
     assert "42P01" in finding.found
     target.run("drop trigger broken on k")
     assert sink.preflight([rule]) == []
+
+
+def test_every_type_has_one_text_in_source_and_target(target: Target) -> None:
+    """What our reader hands on from a column comes back as it went in from a column of the same type."""
+    types = all_types(target)
+    with (
+        psycopg.connect(target.conninfo, options=SESSION_OPTIONS) as source,
+        connect(target.settings, application="test") as sink,
+    ):
+        sink.execute(_SETTINGS)
+        for session in (source, sink):
+            session.execute("set search_path = pg_catalog, public")
+        for name in types.values():
+            if name.removesuffix("[]") not in SAMPLES:
+                continue  # names of catalog objects: no type of an application's column
+            value = sample(target, name)
+            query = psycopg.sql.SQL("select {}::{}::text").format(value, psycopg.sql.SQL(name))
+            texts = [session.execute(query).fetchone() for session in (source, sink)]
+            assert texts[0] == texts[1], name

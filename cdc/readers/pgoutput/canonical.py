@@ -20,7 +20,7 @@ SESSION_OPTIONS = " ".join(
     for name, value in {
         "timezone": "UTC",
         "datestyle": "ISO",
-        "intervalstyle": "iso_8601",
+        "intervalstyle": "postgres",  # as in the sessions of the sinks
         "bytea_output": "hex",
         "extra_float_digits": "3",
         "search_path": r"pg_catalog,\ pg_temp",
