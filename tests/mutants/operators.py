@@ -96,6 +96,12 @@ class _Alter(ast.NodeTransformer):
             node.value = self.visit(node.value)
         return node  # an annotation says nothing at run time
 
+    def visit_keyword(self, node: ast.keyword) -> ast.AST:
+        if node.arg in ("frozen", "slots", "kw_only"):
+            return node  # of a dataclass: nothing at run time depends on it
+        self.generic_visit(node)
+        return node
+
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
         for index, operator in enumerate(node.ops):
@@ -136,7 +142,9 @@ class _Alter(ast.NodeTransformer):
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
         self.generic_visit(node)
-        if node.value is not None and self._turn(node, ast.unparse(node)):
+        if node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None):
+            return node
+        if self._turn(node, ast.unparse(node)):
             return ast.copy_location(ast.Return(ast.Constant(None)), node)
         return node
 
