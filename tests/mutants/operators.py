@@ -37,7 +37,7 @@ TIMEOUT_S = 90
 _UNIT = "tests/unit/"
 PURE = {
     "cdc/bindings.py": ("cdc/test_bindings.py",),
-    "cdc/printable.py": ("cdc/test_log.py",),
+    "cdc/printable.py": ("cdc/test_log.py", "cdc/test_printable.py"),
     "cdc/transport.py": ("cdc/test_config.py",),
     "cdc/flows/truncation.py": ("flows/test_truncation.py",),
     "cdc/readers/logminer/scanner.py": (

@@ -26,3 +26,17 @@ def test_nothing_is_left_of_a_secret_that_holds_another(order: int) -> None:
     for secret in ("winter", "winter-2026!")[::order]:
         register_secret(secret)
     assert masked("tried winter-2026! and winter") == "tried *** and ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("password=winter", "password=***"),
+        ("Authorization: Bearer abcd.efgh", "Authorization: Bearer ***"),
+        ("postgresql://u:winter@h/db", "postgresql://u:***@h/db"),
+        ("CCBRIDGE/winter@h:1521/CCB", "CCBRIDGE/***@h:1521/CCB"),
+    ],
+)
+def test_what_stands_before_a_secret_stays(text: str, shown: str) -> None:
+    """Which password it was about is what a reader of the log needs."""
+    assert masked(text) == shown
