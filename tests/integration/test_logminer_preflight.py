@@ -68,6 +68,37 @@ def test_settings_of_the_database(source: OracleSource, break_it: str, subject: 
         administer(source, "alter database archivelog", "alter database force logging")
 
 
+@pytest.mark.parametrize(
+    ("give", "name", "found"),
+    [
+        (("grant select any table to TEAM", "grant TEAM to CCBRIDGE"), "TEAM", "role TEAM (SELECT ANY "),
+        (("grant dba to TEAM", "grant TEAM to CCBRIDGE"), "DBA", "role DBA (ALTER ANY TABLE, "),
+        (
+            ("grant dba to OPS", "grant OPS to TEAM", "grant TEAM to CCBRIDGE with admin option"),
+            "DBA", "role DBA (ALTER ANY TABLE, ",
+        ),
+        (("grant alter system to PUBLIC",), "ALTER SYSTEM", "system privilege ALTER SYSTEM, through PUBLIC"),
+        (("grant dba to TEAM", "grant TEAM to PUBLIC"), "DBA", "role DBA (ALTER ANY TABLE, "),
+        (("alter user SYSTEM grant connect through CCBRIDGE",), "PROXY SYSTEM", "may connect as SYSTEM"),
+    ],
+)  # fmt: skip
+def test_rights_over_everything_by_detours(
+    source: OracleSource, give: tuple[str, ...], name: str, found: str
+) -> None:
+    """Through roles of roles, PUBLIC, another user; allowed by the name it says, undone by what it prints."""
+    administer(source, "create role TEAM", "create role OPS", *give)
+    try:
+        (finding,) = look(source)
+        assert finding.found.startswith(found)
+        assert not finding.advice
+        assert f'allowed_rights = ["{name}"]' in finding.expected
+        assert look(source, allowed_rights=(name,)) == [replace(finding, advice=True)]
+        administer(source, finding.fix)
+        assert look(source) == []
+    finally:
+        administer(source, "drop role TEAM", "drop role OPS", "revoke alter system from PUBLIC")
+
+
 def test_undo_that_the_snapshot_may_outlast_is_advice(source: OracleSource) -> None:
     """By the optimizer's counts; the printed statement is enough."""
     rows = [(number,) for number in range(10_001)]

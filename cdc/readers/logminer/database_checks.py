@@ -3,7 +3,7 @@
 Read next: `cdc.readers.logminer.table_checks`.
 
 Source: Oracle Database Reference 19c: V$DATABASE (OPEN_MODE is that of the session's container), V$PARAMETER,
-V$ARCHIVED_LOG, DBA_SUPPLEMENTAL_LOGGING, SESSION_PRIVS; Data Guard Concepts and Administration 19c; Amazon
+V$ARCHIVED_LOG, DBA_SUPPLEMENTAL_LOGGING; Data Guard Concepts and Administration 19c; Amazon
 RDS User Guide, "Performing common database tasks for Oracle DB instances".
 """
 
@@ -33,14 +33,9 @@ where a.archived = 'YES' and a.standby_dest = 'NO' and a.resetlogs_change# = d.r
 group by a.thread#, a.dest_id"""
 OF_PDB = "select all_column from dba_supplemental_logging"
 PRIVATE_THREADS = "select thread#, status from v$thread where enabled = 'PRIVATE' order by thread#"
-SYSTEM_RIGHTS = "select privilege from user_sys_privs"
-ROLES = "select granted_role from user_role_privs"
-ROLE_RIGHTS = "select role, privilege from role_sys_privs"
 UNDO_RETENTION = "select to_number(value) from v$parameter where name = 'undo_retention'"
 SNAPSHOT_ROWS_PER_S = 5_000
 """Below what a snapshot was measured at (docs/performance.md): a network and a busy source are slower."""
-BROAD = frozenset(("ALTER DATABASE", "ALTER SYSTEM", "ALTER USER", "CREATE USER", "DROP USER"))
-"""Together with every right that has ANY in its name."""
 
 
 def role_findings(probe: Probe, place: Container) -> Iterator[Finding]:
@@ -212,34 +207,3 @@ def thread_findings(probe: Probe) -> Iterator[Finding]:
             " -- while its instance is down",
             advice=True,
         )
-
-
-def power_findings(probe: Probe, settings: OracleSystem, place: Container) -> Iterator[Finding]:
-    """Rights over everything, which the bridge does not need: whoever has its password has them."""
-    inside = place.is_pdb and settings.pdb is None
-    held = sorted(str(name) for (name,) in probe.rows(SYSTEM_RIGHTS))
-    roles: dict[str, list[str]] = {}
-    for role, right in probe.rows(ROLE_RIGHTS):
-        if _is_broad(str(right)):
-            roles.setdefault(str(role), []).append(str(right))
-    for right in filter(_is_broad, held):
-        yield _too_broad(settings, f"system privilege {right}", right, inside=inside)
-    for (role,) in sorted(probe.rows(ROLES)):
-        if role in roles:
-            what = f"role {role} ({', '.join(sorted(roles[role])[:3])}..)"
-            yield _too_broad(settings, what, str(role), inside=inside)
-
-
-def _is_broad(right: str) -> bool:
-    return " ANY " in f" {right} " or right in BROAD
-
-
-def _too_broad(settings: OracleSystem, what: str, right: str, *, inside: bool) -> Finding:
-    """A fault unless the configuration allows it, or DBMS_GOLDENGATE_AUTH may have granted it."""
-    unless = " -- unless it came from DBMS_GOLDENGATE_AUTH" if inside else ""
-    return Finding(
-        f"rights of {settings.user}", what,
-        f'only what ccbridge grants prints, or allowed_rights = ["{right}"]',
-        f"revoke {right} from {settings.user};{unless}",
-        advice=inside or right.upper() in map(str.upper, settings.allowed_rights),
-    )  # fmt: skip

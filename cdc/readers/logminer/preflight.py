@@ -21,6 +21,7 @@ from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead, Finding
 from cdc.positions import Scn
 from cdc.readers.logminer import database_checks
+from cdc.readers.logminer.broad_rights import broad_rights
 from cdc.readers.logminer.captured import outdated_tables
 from cdc.readers.logminer.containers import ROOT, Container, container_of
 from cdc.readers.logminer.dictionary import captured_tables, estimates
@@ -71,7 +72,7 @@ def findings(
         found += database_checks.thread_findings(probe)
         if not hidden & set(INSTANCE_VIEWS):
             found += instance_findings(probe, system, settings, tables)
-    found += database_checks.power_findings(probe, settings, place)
+    found += broad_rights(probe, settings, place)
     if container:
         return found
     scn = int(probe.rows(NOW)[0][0])
@@ -95,7 +96,7 @@ def findings(
         with oracle_errors(system), inside.connection.cursor() as cursor:
             of_tables += log.findings(cursor)
     if settings.pdb is not None:
-        of_tables += database_checks.power_findings(inside, settings, within)
+        of_tables += broad_rights(inside, settings, within)
         if not inside.is_refused(VISIBLE.format(view="v$database")):
             of_tables += database_checks.role_findings(inside, within)
     return found + mended_inside(of_tables, settings.pdb)

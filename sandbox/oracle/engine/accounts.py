@@ -92,13 +92,19 @@ def _run(session: EngineSession, action: Action, *, everywhere: bool) -> None:
 
 
 def alter_user(session: EngineSession, command: Command, text: str) -> None:
-    """ALTER USER: password, lock, CONTAINER_DATA; other clauses change nothing that the stand-in has."""
+    """ALTER USER: password, lock, proxies, CONTAINER_DATA; other clauses change nothing here."""
     session.commit()
     name, password = command.names[0] or "", command.names[1]
     if name != session.user or password is None:
         session.users.require(session.user, "ALTER USER")
     user = session.users.get(name)
     root = session.database.containers.root
+    if proxy := command.options.get("GRANT"):
+        user.proxies.add(session.users.get(proxy).name)
+        return
+    if proxy := command.options.get("REVOKE"):
+        user.proxies.discard(proxy)
+        return
     if "CONTAINER_DATA" in command.options:
         _set_container_data(session, user, command.options)
         return

@@ -52,6 +52,11 @@ class AccountReader(OptionReader):
         name, password = self.name(), None
         if self.accept("IDENTIFIED", "BY"):
             password = self.advance().text
+        through = self.any_of("GRANT CONNECT THROUGH", "REVOKE CONNECT THROUGH")
+        if through:
+            proxy = self.name()
+            self.end(922, "missing or invalid option")
+            return Command("ALTER USER", (name, None), {through.partition(" ")[0]: proxy})
         if self.accept("SET") and not self.is_word("CONTAINER_DATA"):
             raise self.fault(922, "missing or invalid option")
         return Command("ALTER USER", (name, password), self._settings())

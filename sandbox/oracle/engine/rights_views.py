@@ -83,7 +83,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
                 yield (holder.name, privilege, "NO", "NO", "NO")
 
     def own_system_privileges(env: Env) -> Rows:
-        return (row for row in system_privileges(env) if row[0] == env.session.user)
+        return (row for row in system_privileges(env) if row[0] in (env.session.user, "PUBLIC"))
 
     def role_grants(env: Env) -> Rows:
         for holder in env.session.users:
@@ -97,7 +97,18 @@ def views(database: OracleDatabase) -> list[FixedView]:
                     yield (holder.name, privilege, "NO", "NO", "NO")
 
     def own_roles(env: Env) -> Rows:
-        return (row for row in role_grants(env) if row[0] == env.session.user)
+        return (row for row in role_grants(env) if row[0] in (env.session.user, "PUBLIC"))
+
+    def roles_of_roles(env: Env) -> Rows:
+        seen = {holder.name for holder in env.session.users.holders(env.session.user) if holder.is_role}
+        for holder, role, *rest in role_grants(env):
+            if holder in seen:
+                yield (holder, role, rest[0], "NO", "NO")
+
+    def own_proxies(env: Env) -> Rows:
+        for user in env.session.users:
+            if env.session.user in user.proxies:
+                yield (user.name, "NO", "PROXY MAY ACTIVATE ALL CLIENT ROLES")
 
     def roles(env: Env) -> Rows:
         yield from ((user.name, user.number) for user in env.session.users if user.is_role)
@@ -146,5 +157,12 @@ def views(database: OracleDatabase) -> list[FixedView]:
         view("ROLE_SYS_PRIVS", system_columns.replace("GRANTEE", "ROLE"), role_privileges, free=True),
         view("DBA_ROLE_PRIVS", role_columns, role_grants),
         view("USER_ROLE_PRIVS", own_columns, own_roles, free=True),
+        view(
+            "ROLE_ROLE_PRIVS",
+            "ROLE:128 GRANTED_ROLE:128 ADMIN_OPTION:3 COMMON:3 INHERITED:3",
+            roles_of_roles,
+            free=True,
+        ),
+        view("USER_PROXIES", "CLIENT:128 AUTHENTICATION:3 FLAGS:35", own_proxies, free=True),
         view("DBA_ROLES", "ROLE:128 ROLE_ID:n", roles),
     ]

@@ -70,7 +70,8 @@ class User:
     """A user or role of one container; a common one is in each of them, with rights of its own in each.
 
     `grants` are object privileges by object; `container_data` names the other containers that V$ and CDB_
-    views of the root show to him, or is {"ALL"}; `goldengate`: DBMS_GOLDENGATE_AUTH granted him its rights.
+    views of the root show to him, or is {"ALL"}; `goldengate`: DBMS_GOLDENGATE_AUTH granted him its rights;
+    `proxies` are the users who may connect as him.
     """
 
     name: str
@@ -85,6 +86,7 @@ class User:
     common: bool = False
     container_data: frozenset[str] = frozenset()
     goldengate: bool = False
+    proxies: set[str] = field(default_factory=set)
 
 
 def make_verifier(password: str) -> Verifier:
