@@ -43,7 +43,10 @@ class DbType(IntEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A described column; `size` in bytes (never 0), `chars` 0 unless text, scale -127 = any."""
+    """A described column; `size` in bytes (never 0), `chars` 0 unless text, scale -127 = any.
+
+    Cells of a `national` one are UTF-8 like others, and sent as UTF-16.
+    """
 
     name: str
     type: DbType
@@ -52,17 +55,22 @@ class Column:
     precision: int = 0
     scale: int = 0
     nullable: bool = True
+    national: bool = False
 
 
 @dataclass(frozen=True)
 class Bind:
-    """A placeholder's metadata, in order of appearance; `returning` marks those behind INTO."""
+    """A placeholder's metadata, in order of appearance; `returning` marks those behind INTO.
+
+    The text of a `national` one is of the national character set.
+    """
 
     name: str
     type: DbType
     size: int = 0
     array: bool = False
     returning: bool = False
+    national: bool = False
 
 
 class OracleFault(Exception):

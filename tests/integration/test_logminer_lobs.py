@@ -137,6 +137,38 @@ def test_lobs_are_followed(documents: Documents, from_redo: tuple[str, ...]) -> 
         reader.close()
 
 
+NATIONAL_KEYS = ("plain", "é", "Жук", "漢😀", "a'\\б")
+
+
+@pytest.mark.parametrize("kind", ["nvarchar2(10)", "nchar(10)"])
+def test_keys_that_the_database_character_set_does_not_hold(oracle: str, kind: str) -> None:
+    """A bind of that set would lose them: the row would look gone, and its LOB stay as it was."""
+    needs_stand_in()
+    columns = f"id {kind} primary key, kind varchar2(10), note clob, wide nclob, bytes blob, aside clob"
+    documents = Documents(oracle, columns=columns)
+    with system_session(oracle) as cursor:
+        cursor.execute("begin sandbox_faults.set_character_set(name => 'WE8ISO8859P1'); end;")
+    reader = documents.reader()
+    try:
+        with documents.cursor() as cursor:
+            cursor.setinputsizes(oracledb.DB_TYPE_NVARCHAR)
+            cursor.executemany(
+                "insert into doc (id, note) values (:1, 'old')", [[key] for key in NATIONAL_KEYS]
+            )
+        batches = snapshot(reader)
+        with documents.cursor() as cursor:
+            cursor.execute("update doc set note = 'new'")
+        found = Reading(reader, batches[-1].resume).take(len(NATIONAL_KEYS))
+        figures = reader.source_lag()
+    finally:
+        reader.close()
+        with system_session(oracle) as cursor:
+            cursor.execute("begin sandbox_faults.set_character_set; end;")
+    told = {str(one.after["id"]).rstrip(): one.after["note"] for one in found}
+    assert told == dict.fromkeys(NATIONAL_KEYS, "new")
+    assert figures["reselected_rows"] == len(NATIONAL_KEYS)
+
+
 CHANGES = (
     "dbms_lob.write(l, 5, 11, :1);",
     "dbms_lob.writeappend(l, 3, :1);",

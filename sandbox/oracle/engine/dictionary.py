@@ -48,7 +48,7 @@ def type_name(kind: SqlType) -> str:
         return kind.opaque
     if kind.base is DbType.NUMBER and kind.scale == -127 and kind.precision:
         return "FLOAT"
-    name = _TYPE_NAMES.get(kind.base, kind.base.name)
+    name = "N" * kind.national + _TYPE_NAMES.get(kind.base, kind.base.name)
     return name.format(precision=kind.precision, scale=kind.scale)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine.access import Reading, checked
+from sandbox.oracle.engine.character_sets import NARROW
 from sandbox.oracle.engine.expressions import Env, ScopeColumn
 from sandbox.oracle.engine.journal import MORE_SCNS, Operation, Record
 from sandbox.oracle.engine.lob_statements import INTERNAL, Part, statement_rows
@@ -80,6 +81,7 @@ class Mining:
             timestamp_format=nls["NLS_TIMESTAMP_FORMAT"],
             zone_format=nls["NLS_TIMESTAMP_TZ_FORMAT"],
             escaped=not database.unescaped_strings,
+            codec=NARROW.get(env.session.container.character_set),
         )
         self._renderers: dict[Shape, Renderer] = {}
         self._end = b";" if self._style.delimiter else b""

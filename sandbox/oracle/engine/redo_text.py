@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from sandbox.oracle import cells
+from sandbox.oracle.engine import character_sets
 from sandbox.oracle.engine.formats import date_to_text, moment_of
 from sandbox.oracle.engine.intervals import interval_text
 from sandbox.oracle.engine.journal import Operation, Record
@@ -34,7 +35,8 @@ _FAST_DATE, _FAST_SIGNED = "YYYY-MM-DD HH24:MI:SS", "SYYYY-MM-DD HH24:MI:SS"
 class Style:
     """What shapes the text: options of START_LOGMNR and the session's formats.
 
-    Apostrophes of extended strings are not doubled unless `escaped`, as in some releases.
+    Apostrophes of extended strings are not doubled unless `escaped`, as in some releases. What the database's
+    set, of which `codec` is, does not have can only be of the national one, and is written with UNISTR.
     """
 
     row_id: bool = True
@@ -43,6 +45,7 @@ class Style:
     timestamp_format: str = "YYYY-MM-DD HH24:MI:SS.FF9"
     zone_format: str = "YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM"
     escaped: bool = True
+    codec: str | None = None
 
 
 @lru_cache(maxsize=131072)
@@ -65,6 +68,20 @@ def _text(cell: bytes) -> str:
     if "'" in text:
         text = text.replace("'", "''")
     return f"'{text}'"
+
+
+def _raw_printer(kind: SqlType) -> Printer:
+    if kind.base in LOBS:
+        return _unknown_lob
+    return (lambda cell: _hex(cell.decode().encode("utf-16-be"))) if kind.national else _hex
+
+
+def _national(codec: str) -> Printer:
+    def show(cell: bytes) -> str:
+        text = cell.decode(errors=cells.AS_IT_IS)
+        return _text(cell) if character_sets.is_held(text, codec) else character_sets.unistr(text)
+
+    return show
 
 
 def _unescaped(cell: bytes) -> str:
@@ -145,7 +162,7 @@ def _printer(kind: SqlType, style: Style) -> Printer:
         DbType.LONG_RAW: _blob,
         DbType.BINARY_DOUBLE: _double,
         DbType.BINARY_FLOAT: _double,
-    }.get(base, _text)
+    }.get(base, _text if style.codec is None else _national(style.codec))
 
 
 class Renderer:
@@ -167,7 +184,7 @@ class Renderer:
             self.owner, self.table = "UNKNOWN", f"OBJ# {shape.object_id}"
         self.names = names
         self.object = self._object = f'"{self.owner}"."{self.table}"'
-        raw = [_unknown_lob if column.type.base in LOBS else _hex for column in shape.columns]
+        raw = [_raw_printer(column.type) for column in shape.columns]
         self._printers = [_printer(column.type, style) for column in shape.columns] if known else raw
         self._equals = [f"{name} = " for name in names]
         self._nulls = [f"{name} IS NULL" for name in names]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine import commands, instances, plsql
+from sandbox.oracle.engine import character_sets, commands, instances, plsql
 from sandbox.oracle.engine.dml import Effect
 from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
@@ -159,6 +159,9 @@ class EngineSession:
         check_cancel: CheckCancel = never_cancelled,
     ) -> Outcome:
         """See `interface.Session`."""
+        codec = character_sets.NARROW.get(self.container.character_set)
+        statement = character_sets.held(statement, codec)
+        rows = character_sets.converted(binds, rows, codec)
         self.statement, self.check = statement, check_cancel
         self.database.before_statement(self, statement)
         try:

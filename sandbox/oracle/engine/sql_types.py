@@ -6,7 +6,7 @@ Read next: `conversions` (from one type to another), `expressions`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 
@@ -49,6 +49,7 @@ class SqlType:
         precision, scale: of numbers, scale -127 for one without (then `precision` is that of a FLOAT, in
             bits); of intervals the digits of the leading field and of the fraction of seconds.
         opaque: name of a type that LogMiner does not show; it is stored and sent as text.
+        national: text of the national character set, sent and logged as UTF-16.
     """
 
     base: DbType
@@ -57,6 +58,7 @@ class SqlType:
     precision: int = 0
     scale: int = -127
     opaque: str = ""
+    national: bool = False
 
     @property
     def family(self) -> Family:
@@ -68,7 +70,9 @@ class SqlType:
         size = max(1, self.size)
         if self.base in (DbType.CLOB, DbType.BLOB):
             size = 4000
-        return Column(name, self.base, size, self.chars, self.precision, self.scale, nullable)
+        return Column(
+            name, self.base, size, self.chars, self.precision, self.scale, nullable, national=self.national
+        )
 
 
 LOBS = (DbType.CLOB, DbType.BLOB, DbType.LONG, DbType.LONG_RAW)
@@ -195,7 +199,9 @@ def _sized(name: str, numbers: tuple[int, ...]) -> SqlType:
         raise OracleFault(1723, "zero-length columns are not allowed")
     if length > (2000 if name in ("CHAR", "NCHAR") else 32767):
         raise OracleFault(910, "specified length too long for its datatype")
-    return raw(length) if name == "RAW" else text(length, _TEXTS[name])
+    if name == "RAW":
+        return raw(length)
+    return replace(text(length, _TEXTS[name]), national=name.startswith("N"))
 
 
 def _decimal(name: str, numbers: tuple[int, ...]) -> SqlType:

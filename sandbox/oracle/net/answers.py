@@ -19,7 +19,8 @@ END_OF_RESPONSE = b"\x1d"
 _IN_TRANSACTION = 0x2
 _MAX_POSITION = 32767
 _MAX_BATCH_FAULTS = 65535
-_UTF8 = 873
+_UTF8, _UTF16 = 873, 2000
+_OWN_FORM, _NATIONAL_FORM = 1, 2
 _TEXT = frozenset({DbType.VARCHAR2, DbType.CHAR, DbType.LONG, DbType.CLOB})
 _BOUNDED_TEXT = frozenset({DbType.VARCHAR2, DbType.CHAR})
 _SCALED = frozenset(
@@ -145,7 +146,8 @@ def _column(column: Column, position: int, terms: Terms) -> bytes:
         sb(column.scale) if wide else bytes((column.scale & 0xFF,)),
         ub(_BUFFER_SIZES.get(column.type, max(column.size, 1))),
         b"\0\0\0\0",
-        ub(_UTF8 if is_text else 0) + bytes((1 if is_text else 0,)),
+        ub((_UTF16 if column.national else _UTF8) if is_text else 0)
+        + bytes((_NATIONAL_FORM if column.national else _OWN_FORM if is_text else 0,)),
         ub((column.chars or column.size) if column.type in _BOUNDED_TEXT else 0),
     ]
     if terms.field_version >= 8:

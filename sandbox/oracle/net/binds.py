@@ -106,7 +106,9 @@ def engine_binds(binds: Sequence[WireBind], names: Sequence[Placeholder]) -> tup
     """The binds as the engine knows them."""
     padded = [*names, *(Placeholder("") for _ in range(len(binds) - len(names)))]
     return tuple(
-        Bind(place.name, bind.type, bind.size, array=bind.array, returning=place.returning)
+        Bind(
+            place.name, bind.type, bind.size, array=bind.array, returning=place.returning, national=bind.utf16
+        )
         for bind, place in zip(binds, padded, strict=False)
     )
 

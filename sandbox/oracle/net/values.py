@@ -36,7 +36,7 @@ def row_encoder(
     special = {
         index: _encoder(column, defines[index] if index < len(defines) else None, lobs, owned)
         for index, column in enumerate(columns)
-        if column.type in LOBS or column.type in LONGS or column.type == DbType.ROWID
+        if column.type in LOBS or column.type in LONGS or column.type == DbType.ROWID or column.national
     }
     if not special:
         return _plain_rows
@@ -72,6 +72,8 @@ def _encoder(
 ) -> Callable[[Cell], bytes]:
     if column.type == DbType.ROWID:
         return _rowid
+    if column.national:
+        return text if define is not None and not define.utf16 else _utf16
     if column.type in LONGS or (define is not None and define.number in _AS_WHOLE):
         return _whole
     prefetch = define.prefetch if define else None
@@ -80,6 +82,10 @@ def _encoder(
 
 def _rowid(cell: Cell) -> bytes:
     return _ROWID_LENGTH + rowid_fields(cell) if cell else b"\0"
+
+
+def _utf16(cell: Cell) -> bytes:
+    return text(cell.decode().encode("utf-16-be") if cell else cell)
 
 
 def _whole(cell: Cell) -> bytes:
