@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
@@ -92,9 +91,9 @@ def main(rows: int = ROWS) -> None:
             if isinstance(event, Committed):
                 file = event.transaction.file if event.transaction else None
                 spilled_bytes = file.path.stat().st_size if file else 0
-                for batch in output.take(event, timedelta(0)):
+                for batch in output.take(event):
                     changes, slices = changes + batch.rows, slices + 1
-        for batch in output.flush(rows + 2, timedelta(0)):
+        for batch in output.flush(rows + 2):
             changes, slices = changes + batch.rows, slices + 1
     finally:
         work.close()

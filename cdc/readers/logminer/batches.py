@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import accumulate, groupby, takewhile
 from operator import itemgetter
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from cdc.changes import META_SCHEMA, WHO, TableChanges, TableName, frame_schema
 from cdc.errors import RedoUnreadable
 from cdc.readers.logminer.canonical_columns import RedoRowError
 from cdc.readers.logminer.events import Committed
+from cdc.readers.logminer.host_time import HostTime
 from cdc.readers.logminer.images import ImageReader, Images
 from cdc.readers.logminer.large_values import LargeValues
 from cdc.readers.logminer.rows import Code, LogRow, place
@@ -80,6 +81,7 @@ class BatchMaker:
             were open then may still hold rows of theirs, and are left out whole.
         has_apply_log: our work has rows in the apply log.
         large: fills large columns; None where no rule reads one.
+        host_time: of the database; UTC by default.
     """
 
     def __init__(
@@ -92,13 +94,15 @@ class BatchMaker:
         stopped: Mapping[TableName, int] = MappingProxyType({}),
         has_apply_log: bool = False,
         large: LargeValues | None = None,
+        host_time: HostTime | None = None,
     ) -> None:
         self._system, self._readers, self._our_user = system, readers, our_user
+        self._host_time = host_time or HostTime()
         self._has_apply_log, self._large = has_apply_log, large
         self._stop, self._stopped = stop, stopped
         self._ended: set[TableName] = set()
 
-    def tables(self, slices: Iterable[Slice], utc_offset: timedelta) -> dict[TableName, TableChanges]:
+    def tables(self, slices: Iterable[Slice]) -> dict[TableName, TableChanges]:
         """Changes by table in stream order; a table ends before the transaction of a row not to be read."""
         collected: dict[TableName, _TableRows] = {}
         for part in slices:
@@ -116,7 +120,7 @@ class BatchMaker:
                 into.transactions.append((len(rows), part.transaction))
                 at += len(rows)
         made = ((table, self._readable(table, rows)) for table, rows in collected.items())
-        return {table: self._changes(table, *rows, utc_offset) for table, rows in made if rows is not None}
+        return {table: self._changes(table, *rows) for table, rows in made if rows is not None}
 
     def _readable(self, table: TableName, collected: _TableRows) -> tuple[_TableRows, Images] | None:
         """The rows up to the transaction with the first that cannot be read, and their images."""
@@ -137,15 +141,13 @@ class BatchMaker:
         self._ended.add(table)
         self._stop(table, row, reason, altered)
 
-    def _changes(
-        self, table: TableName, collected: _TableRows, images: Images, utc_offset: timedelta
-    ) -> TableChanges:
+    def _changes(self, table: TableName, collected: _TableRows, images: Images) -> TableChanges:
         reader = self._readers[table]
         transactions = pl.DataFrame(
             {
                 "position": [one.scn for _, one in collected.transactions],
                 "transaction_id": [one.name for _, one in collected.transactions],
-                "committed_at": [utc(one.when, utc_offset) for _, one in collected.transactions],
+                "committed_at": [self._committed_at(one) for _, one in collected.transactions],
                 "ours": [self.is_ours(one) for _, one in collected.transactions],
                 "source_user": [one.username for _, one in collected.transactions],
                 "source_client": [one.client_id or None for _, one in collected.transactions],
@@ -160,6 +162,13 @@ class BatchMaker:
         changes = TableChanges(reader.table, frame, images.shapes, images.unreadable)
         return self._large.fill(changes, collected.rows) if self._large is not None else changes
 
+    def _committed_at(self, transaction: Committed) -> datetime:
+        """The host's time of its COMMIT as an instant."""
+        when = transaction.when
+        if not isinstance(when, datetime):
+            return datetime.now(UTC)
+        return self._host_time.utc(transaction.scn, when)
+
     def is_ours(self, transaction: Committed) -> bool:
         """True for our own writes; what is not known to be ours is not.
 
@@ -173,10 +182,3 @@ class BatchMaker:
         if transaction.username is not None:
             return transaction.username.upper() == self._our_user
         return transaction.client_id == OUR_CLIENT_ID
-
-
-def utc(when: object, offset: timedelta) -> datetime:
-    """A host-local DATE of the redo as an instant."""
-    if not isinstance(when, datetime):
-        return datetime.now(UTC)
-    return (when - offset).replace(tzinfo=UTC)

@@ -10,7 +10,6 @@ still leads to its start. Read next: `cdc.readers.logminer.batches`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -88,7 +87,7 @@ class Output:
         """True while there is something to flush."""
         return bool(self._slices or self._same)
 
-    def take(self, transaction: Committed, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+    def take(self, transaction: Committed) -> Iterator[ChangeBatch]:
         """Take a transaction, which waits for others of its commit SCN; yield what is full before it.
 
         Raises:
@@ -104,12 +103,10 @@ class Output:
                 f"after one of SCN {max(last, self._committed)}",
                 hint="start again: the redo since the last checkpoint is then read once more",
             )
-        yield from self.passed(transaction.scn, utc_offset, held=(transaction,))
+        yield from self.passed(transaction.scn, held=(transaction,))
         self._same.append(transaction)
 
-    def passed(
-        self, scn: int, utc_offset: timedelta, *, held: Sequence[Committed] = ()
-    ) -> Iterator[ChangeBatch]:
+    def passed(self, scn: int, *, held: Sequence[Committed] = ()) -> Iterator[ChangeBatch]:
         """No more comes from before `scn`: put what waited into batches, yield those that are full.
 
         `held` are transactions that are out of the assembly and not yet taken.
@@ -118,43 +115,41 @@ class Output:
             return
         full = self._rows + sum(len(one.rows) for one in self._same) > self._max_changes
         if self._rows and (full or self._characters > MAX_TEXT_CHARACTERS):
-            yield self._flush(self._scn, utc_offset, all_read=False, held=held)
+            yield self._flush(self._scn, all_read=False, held=held)
         same, self._same = sorted(self._same, key=_redo_place), []
         self._scn = same[0].scn
         for number, transaction in enumerate(same):
             self._ordinal = number * ORDINALS
-            yield from self._put(transaction, utc_offset)
+            yield from self._put(transaction)
             self._handed_out(transaction)
 
-    def flush(self, position: int, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+    def flush(self, position: int) -> Iterator[ChangeBatch]:
         """Everything up to `position`, the end of a window, as batches; the last one may be empty."""
-        yield from self.passed(position + 1, utc_offset)
-        yield self._flush(position, utc_offset, all_read=True)
+        yield from self.passed(position + 1)
+        yield self._flush(position, all_read=True)
 
-    def cut(self, scn: int, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+    def cut(self, scn: int) -> Iterator[ChangeBatch]:
         """Hand out what was committed before `scn`, in the middle of a window: a table changes there."""
-        yield from self.passed(scn, utc_offset)
+        yield from self.passed(scn)
         if self._slices and self._scn < scn:  # else more may follow at the same SCN
-            yield self._flush(self._scn, utc_offset, all_read=False)
+            yield self._flush(self._scn, all_read=False)
 
-    def _put(self, transaction: Committed, utc_offset: timedelta) -> Iterator[ChangeBatch]:
+    def _put(self, transaction: Committed) -> Iterator[ChangeBatch]:
         """Put a transaction into the batch; yield slices of it if it is very large."""
         waiting: Sequence[Kept] = ()
         rows = transaction.rows if self._large is None else self._large.rows(transaction)
         for part in _parts(rows, self._max_changes, self._size):
             if waiting:
                 self._add(transaction, waiting)
-                yield self._batch(transaction.scn, self._tables(utc_offset), continues=True)
+                yield self._batch(transaction.scn, self._tables(), continues=True)
             waiting = part
         self._add(transaction, waiting)
 
-    def _flush(
-        self, position: int, utc_offset: timedelta, *, all_read: bool, held: Sequence[Committed] = ()
-    ) -> ChangeBatch:
+    def _flush(self, position: int, *, all_read: bool, held: Sequence[Committed] = ()) -> ChangeBatch:
         """`held` are transactions out of the assembly that are neither in a batch nor waiting."""
         out = (one.transaction for one in (*self._same, *held))
         open_then = [*self._assembly.open, *(one for one in out if one is not None)]
-        tables = self._tables(utc_offset)  # a table may stop here, which the checkpoint must tell
+        tables = self._tables()  # a table may stop here, which the checkpoint must tell
         # while redo is read again, what was handed out stays so
         self._committed = max(position, self.begun)
         self._resume = {**self._checkpoint(open_then, position, all_read), "committed": self._committed}
@@ -171,8 +166,8 @@ class Output:
         """What a row adds to a batch, in characters."""
         return self._large.size if self._large is not None and self._large.is_needed else text_size
 
-    def _tables(self, utc_offset: timedelta) -> dict[TableName, TableChanges]:
-        tables = self._maker.tables(self._slices, utc_offset)
+    def _tables(self) -> dict[TableName, TableChanges]:
+        tables = self._maker.tables(self._slices)
         self._slices, self._rows, self._characters = [], 0, 0
         return tables
 

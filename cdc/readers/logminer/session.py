@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from itertools import repeat
 from typing import Any
 
@@ -29,7 +28,7 @@ from cdc.positions import Scn
 from cdc.readers.logminer.available_logs import available_logs
 from cdc.readers.logminer.containers import container_of
 from cdc.readers.logminer.contents import commits_query, contents_query
-from cdc.readers.logminer.host_time import parsed_offset
+from cdc.readers.logminer.host_time import HostTime, parsed_offset
 from cdc.readers.logminer.listed_logs import ListedLogs
 from cdc.readers.logminer.logs import Gap, LogList, RedoThread, logs_to_mine
 from cdc.readers.logminer.rows import LogRow
@@ -44,7 +43,7 @@ ARCHIVER_PAUSES_S = (0.2, 0.4, 0.8, 1.6, 3.2)
 
 LOOK = """
 select t.thread#, t.status, t.enabled, t.enable_change#, t.disable_change#, t.last_redo_change#,
-  t.checkpoint_change#, t.sequence#, to_char(systimestamp, 'TZH:TZM')
+  t.checkpoint_change#, t.sequence#, cast(systimestamp as date), to_char(systimestamp, 'TZH:TZM')
 from v$thread t
 order by t.thread#"""
 CURRENT = "select current_scn from v$database"
@@ -101,7 +100,7 @@ class MiningSession:
         self._listed: ListedLogs | None = None
         self._copies_turn = 0
         self._finds_logs: bool | None = None
-        self.utc_offset = timedelta(0)
+        self.host_time = HostTime(zone=settings.time_zone)
 
     @property
     def connection(self) -> oracledb.Connection:
@@ -170,11 +169,10 @@ class MiningSession:
             return bool(cursor.fetchone() == ("TRUE",))
 
     def look(self) -> RedoState:
-        """Where the redo ends now; renews the host's offset, which changes with daylight saving."""
+        """Where the redo ends now; also notes the host's offset from UTC, which changes with the season."""
         with oracle_errors(self._system), self.connection.cursor() as cursor:
             cursor.execute(LOOK, fetch_decimals=False)
             rows = cursor.fetchall()
-        self.utc_offset = parsed_offset(str(rows[0][8]))
         threads = tuple(
             RedoThread(
                 thread=int(row[0]),
@@ -187,6 +185,11 @@ class MiningSession:
                 sequence=int(row[7] or 0),
             )
             for row in rows
+        )
+        offset = parsed_offset(str(rows[0][9]))
+        written = max((thread.last_redo_scn for thread in threads), default=0)
+        self.host_time.look(
+            self.current_scn() if self.host_time.turns(offset) else written, rows[0][8], offset
         )
         return RedoState(None, threads, time.monotonic())
 

@@ -11,7 +11,7 @@ Source: Oracle Database SQL Language Reference 19c, flashback query; Reference 1
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -31,8 +31,7 @@ from cdc.changes import (
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import StopAsked
 from cdc.positions import Scn
-from cdc.readers.logminer.batches import utc
-from cdc.readers.logminer.host_time import parsed_offset
+from cdc.readers.logminer.host_time import HostTime, parsed_offset
 from cdc.readers.logminer.large_values import unreadable_columns
 from cdc.readers.logminer.selected import LARGE_ROWS, select_as_of, text_of_large
 from cdc.readers.logminer.values import canonical, marked
@@ -45,16 +44,17 @@ OLDEST_OPEN = "select min(start_scn) from gv$transaction where start_scn > 1"
 
 @dataclass(frozen=True)
 class Point:
-    """Where a snapshot is taken: its SCN, the SCN after which mining must begin, the time in UTC."""
+    """Where a snapshot is taken: its SCN, the SCN after which mining must begin, its time, the host's own."""
 
     scn: int
     read_from: int
     taken_at: datetime
+    host_time: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def resume(self) -> Mapping[str, Any]:
         """Resume of the stream after this snapshot."""
-        return {"read_from": self.read_from, "committed": self.position}
+        return {"read_from": self.read_from, "committed": self.position, **self.host_time}
 
     @property
     def position(self) -> int:
@@ -75,8 +75,12 @@ def take_point(connection: oracledb.Connection, system: str) -> Point:
         oldest = cursor.fetchone()[0]
         cursor.execute(NOW, fetch_decimals=False)
         scn, when, offset = cursor.fetchone()
-    taken_at = utc(when, parsed_offset(str(offset)))
-    return Point(int(scn), min(first, int(oldest) if oldest else first) - 1, taken_at)
+    host_time = HostTime()
+    host_time.look(int(scn), when, parsed_offset(str(offset)))
+    return Point(
+        int(scn), min(first, int(oldest) if oldest else first) - 1, host_time.utc(int(scn), when),
+        host_time.resume(),
+    )  # fmt: skip
 
 
 class Snapshot:

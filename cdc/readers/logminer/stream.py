@@ -85,6 +85,7 @@ class Stream:
         committed = int(resume["committed"])
         start, restored = self._open_work.begin(resume, {**identity, "large_columns": self._large.digest})
         self._captured.begin(resume)
+        self._session.host_time.begin(resume)
         self.read_to = min(start, committed)
         self._last_window = max(0, self.read_to - self._settings.max_window_scn)  # of the reader before
         state = since = self._session.look()
@@ -93,6 +94,7 @@ class Stream:
             self._system, self._captured.readers, self._settings.user.upper(),
             stop=self._captured.refuse, stopped=self._captured.stopped_at,
             has_apply_log=self._settings.apply_log is not None, large=self._large,
+            host_time=self._session.host_time,
         )  # fmt: skip
         output = Output(
             self._system, maker, assembly, partial(self._checkpoint, assembly), self._captured.stopped,
@@ -111,7 +113,7 @@ class Stream:
                     rows += len(array)
                     yield from self._take(array, assembly, output)
                     if array:
-                        yield from output.passed(array[-1].scn, self._session.utc_offset)
+                        yield from output.passed(array[-1].scn)
                 self._last_window, self.read_to = self.read_to, end
                 windows += 1
                 self._window.settle(rows, time.monotonic() - began)
@@ -119,7 +121,7 @@ class Stream:
                 if output.waiting or time.monotonic() - told_at >= IDLE_BATCH_S:
                     told_at = time.monotonic()
                     yield from self._flushed(output, behind=self.read_to < state.flushed_scn - 1)
-                self._oldest_open.look(self._session.connection, assembly.open)
+                self._oldest_open.look(self._session.connection, assembly.open, self._session.host_time)
                 for gone in missed.look(assembly.open, end, state):
                     assembly.forget(gone)
                     self._open_work.ended(gone, end)
@@ -140,7 +142,7 @@ class Stream:
             state = now
 
     def _flushed(self, output: Output, *, behind: bool) -> Iterator[ChangeBatch]:
-        for batch in output.flush(self.read_to, self._session.utc_offset):
+        for batch in output.flush(self.read_to):
             yield replace(batch, held_back=self._idle.held_back, behind=behind)
 
     def _handed_out(self, committed: Committed) -> None:
@@ -173,18 +175,17 @@ class Stream:
         )
 
     def _take(self, array: Sequence[LogRow], assembly: Assembly, output: Output) -> Iterator[ChangeBatch]:
-        utc_offset = self._session.utc_offset
         for row in array:
             event = assembly.add(row)
             if event is None:
                 continue
             if isinstance(event, DdlSeen):
                 if event.row.scn > output.begun and self._captured.concerns(event):
-                    yield from output.cut(event.row.scn, utc_offset)
+                    yield from output.cut(event.row.scn)
                     self._captured.apply(event)
                 continue
             if isinstance(event, Committed):
-                yield from output.take(event, utc_offset)
+                yield from output.take(event)
             else:
                 self._open_work.ended(event.transaction, event.scn)
 
@@ -194,4 +195,4 @@ class Stream:
         """Also transactions that did nothing to captured tables yet: their first row may be on its way."""
         started = [scn for scn in assembly.started if position - scn < self._settings.max_window_scn]
         found = self._open_work.resume(transactions, position, all_read=all_read, started=started)
-        return found | self._captured.resume()
+        return {**found, **self._captured.resume(), **self._session.host_time.resume()}

@@ -79,15 +79,16 @@ class OracleDatabase:
         self.name: str = name
         self._services = (name, *services)
         self.time_zone: str = time_zone
-        self.clock: Callable[[], float] = clock
+        self.clock_shift_s: float = 0.0
+        self.clock: Callable[[], float] = lambda: clock() + self.clock_shift_s
         self.dbid: int = dbid
-        self.storage = Storage(clock=clock, first_scn=first_scn, records_per_log=records_per_log)
+        self.storage = Storage(clock=self.clock, first_scn=first_scn, records_per_log=records_per_log)
         self.views = {view.name: view for view in all_views(self)}
         self.containers: Containers = Containers(name, dbid, self.views)
         self.plans = PlanCache()
         self.force_logging = False
         self.archive_log = True
-        self.started_at = clock()
+        self.started_at = self.clock()
         self.resetlogs_scn, self.resetlogs_at = first_scn, self.started_at
         self.parameters: dict[str, str] = {}
         self.role: str = "PRIMARY"

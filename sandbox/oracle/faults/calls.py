@@ -11,6 +11,7 @@
     late_commits(on)      mine_from_start(scns, commits)
     share_commits(times)  new_incarnation           open_pdb(name)
     leave_apostrophes                               mine_in_root_only       audit_logins(on)
+    move_clock(seconds)
     open_database(mode, role, restricted)           set_character_set(name)
 
 What they do is in the manual of the sandbox. Read next: `script`.
@@ -255,6 +256,10 @@ def _audit_logins(session: EngineSession, arguments: Arguments) -> None:
     session.database.audits_logins = bool(arguments.number("ON", 1))
 
 
+def _move_clock(session: EngineSession, arguments: Arguments) -> None:
+    session.database.clock_shift_s += arguments.seconds("SECONDS")
+
+
 def _open_database(session: EngineSession, arguments: Arguments) -> None:
     """Open the session's container, or all of them from the root, in a mode, as primary or standby."""
     database, here = session.database, session.container
@@ -317,6 +322,7 @@ _ACTIONS: dict[str, tuple[tuple[str, ...], Action]] = {
     "OPEN_PDB": (("NAME",), _open_pdb),
     "MINE_IN_ROOT_ONLY": ((), _mine_in_root_only),
     "AUDIT_LOGINS": (("ON",), _audit_logins),
+    "MOVE_CLOCK": (("SECONDS",), _move_clock),
     "OPEN_DATABASE": (("MODE", "ROLE", "RESTRICTED"), _open_database),
     "SET_CHARACTER_SET": (("NAME",), _set_character_set),
 }

@@ -12,6 +12,7 @@ from cdc.changes import WHO, SourceColumn, SourceTable, SourceType, TableName
 from cdc.errors import RedoUnreadable
 from cdc.readers.logminer.batches import BatchMaker, Slice
 from cdc.readers.logminer.events import Committed
+from cdc.readers.logminer.host_time import HostTime
 from cdc.readers.logminer.images import ImageReader
 from cdc.readers.logminer.rows import LogRow
 
@@ -21,11 +22,16 @@ HOST_TIME = datetime(2024, 3, 1, 0, 30)  # noqa: DTZ001 - the redo's times are h
 
 
 def maker(
-    *, has_apply_log: bool = False, stopped: Mapping[TableName, int] = MappingProxyType({})
+    *,
+    has_apply_log: bool = False,
+    stopped: Mapping[TableName, int] = MappingProxyType({}),
+    host_time: HostTime | None = None,
 ) -> BatchMaker:
     columns = (SourceColumn("ID", SourceType.TEXT, "CHAR(1)"),)
     readers = {name: ImageReader(SourceTable(name, columns, ("ID",))) for name in (PER, ACCT)}
-    return BatchMaker("ccb", readers, "CCBRIDGE", has_apply_log=has_apply_log, stopped=stopped)
+    return BatchMaker(
+        "ccb", readers, "CCBRIDGE", has_apply_log=has_apply_log, stopped=stopped, host_time=host_time
+    )
 
 
 def row(table: TableName, key: str) -> tuple[TableName, LogRow]:
@@ -47,7 +53,7 @@ def test_rows_keep_their_order_over_tables() -> None:
     """Ordinals count over all tables of a commit SCN, so the order can be told from the frames."""
     one = committed(row(PER, "a"), row(ACCT, "b"), row(PER, "c"))
     two = committed(row(ACCT, "d"))
-    tables = maker().tables([Slice(one, tuple(one.rows), 0), Slice(two, tuple(two.rows), 3)], timedelta(0))
+    tables = maker().tables([Slice(one, tuple(one.rows), 0), Slice(two, tuple(two.rows), 3)])
     assert tables[PER].frame["ordinal"].to_list() == [0, 2]
     assert tables[ACCT].frame["ordinal"].to_list() == [1, 3]
     assert tables[PER].frame["after.ID"].to_list() == ["a", "c"]
@@ -61,7 +67,7 @@ def test_a_table_ends_between_transactions() -> None:
     slices = [Slice(one, tuple(one.rows), 0) for one in (before, after)]
     made = maker(stopped=stopped)
     stopped[PER] = 10
-    tables = made.tables(slices, timedelta(0))
+    tables = made.tables(slices)
     assert tables[PER].frame["after.ID"].to_list() == ["a"]
     assert tables[ACCT].frame["ordinal"].to_list() == [1]
 
@@ -74,14 +80,15 @@ def test_who_made_a_change_goes_with_it() -> None:
             [committed(row(PER, "a"), user="CISUSER", client="jdoe"), committed(row(PER, "b"), client="")]
         )
     ]
-    frame = maker().tables(slices, timedelta(0))[PER].frame
+    frame = maker().tables(slices)[PER].frame
     assert frame.select(WHO).rows() == [("CISUSER", "jdoe"), (None, None)]
 
 
 def test_commit_time_is_utc() -> None:
     """The redo's host-local time becomes an instant."""
     one = committed(row(PER, "a"))
-    frame = maker().tables([Slice(one, tuple(one.rows), 0)], timedelta(hours=1))[PER].frame
+    made = maker(host_time=HostTime(timedelta(hours=1)))
+    frame = made.tables([Slice(one, tuple(one.rows), 0)])[PER].frame
     assert frame["committed_at"].to_list() == [datetime(2024, 2, 29, 23, 30, tzinfo=UTC)]
 
 
@@ -100,7 +107,7 @@ def test_commit_time_is_utc() -> None:
 def test_own_writes(user: str | None, client: str | None, *, ours: bool) -> None:
     """Our user's work is ours; where the user is unknown our client identifier says so; else it is not."""
     one = committed(row(PER, "a"), user=user, client=client)
-    frame = maker().tables([Slice(one, tuple(one.rows), 0)], timedelta(0))[PER].frame
+    frame = maker().tables([Slice(one, tuple(one.rows), 0)])[PER].frame
     assert frame["ours"].to_list() == [ours]
 
 
@@ -118,7 +125,7 @@ def test_with_an_apply_log_its_row_alone_decides(
 ) -> None:
     """A DBA who works under our name is not taken for us, and we are known where the redo names nobody."""
     one = committed(row(PER, "a"), user=user, client=client, marked=marked)
-    frame = maker(has_apply_log=True).tables([Slice(one, tuple(one.rows), 0)], timedelta(0))[PER].frame
+    frame = maker(has_apply_log=True).tables([Slice(one, tuple(one.rows), 0)])[PER].frame
     assert frame["ours"].to_list() == [ours]
 
 
@@ -128,7 +135,7 @@ def test_unreadable_row_is_named_without_its_values() -> None:
     bad = bad._replace(sql_redo=(bad.sql_redo or "") + " garbage")
     one = committed((table, bad))
     with pytest.raises(RedoUnreadable) as caught:
-        maker().tables([Slice(one, tuple(one.rows), 0)], timedelta(0))
+        maker().tables([Slice(one, tuple(one.rows), 0)])
     message = str(caught.value)
     assert "CISADM.CI_PER, row at SCN 7, transaction 10.1.855, RS_ID 0x1.2.3" in message
     assert "secret" not in message

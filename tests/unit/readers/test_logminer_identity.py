@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -191,7 +191,7 @@ def batches(
         resume["committed"], pick.choice((1, 3, 1_000)), dict(resume),
         LargeRows("ccb", readers, {}, {}),
     )  # fmt: skip
-    read_to, none = resume["read_from"], timedelta(0)
+    read_to = resume["read_from"]
     first = pick.choice((1, 2))
     visible = [row for row, needs in history.rows if not needs or needs in shown]
     rows = sorted(visible, key=lambda row: (row.scn, row.thread != first))
@@ -199,9 +199,9 @@ def batches(
         end = min(history.last_scn, read_to + pick.choice((1, 2, 7, 1_000)))
         for row in rows:
             if read_to < row.scn <= end and isinstance(event := assembly.add(row), Committed):
-                yield from output.take(event, none)
+                yield from output.take(event)
         read_to = end
-        yield from output.flush(end, none)
+        yield from output.flush(end)
 
 
 @dataclass

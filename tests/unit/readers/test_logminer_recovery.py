@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
@@ -17,12 +17,13 @@ from cdc.errors import (
     SessionLost,
     TransientError,
 )
+from cdc.readers.logminer.host_time import HostTime
 from cdc.readers.logminer.oldest_open import OldestOpen
 from cdc.readers.logminer.recovery import Recovery
 from cdc.readers.logminer.rows import LogRow
 from cdc.readers.logminer.transaction import Transaction
 
-NOW = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - the redo's times are host-local
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_count_begins_anew_after_a_window() -> None:
 
 def open_since(hours: float, xid: str = "0a00010057030000") -> Transaction:
     transaction = Transaction(xid, 77, start_seen=True, username="CISUSER")
-    transaction.started_at = NOW - timedelta(hours=hours)
+    transaction.started_at = (NOW - timedelta(hours=hours)).replace(tzinfo=None)
     transaction.append(TableName("S", "T"), LogRow(78, 1, xid, "text", row_id="R1"))
     return transaction
 
@@ -65,7 +66,7 @@ def test_old_transaction_is_told_of_once() -> None:
     oldest = OldestOpen("ccb", alarm_share=0.5)
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
-            oldest.measure([open_since(13), open_since(1, "0b")], NOW - timedelta(hours=24), NOW)
+            oldest.measure([open_since(13), open_since(1, "0b")], NOW - timedelta(hours=24), NOW, HostTime())
     (entry,) = logs
     assert (entry["event"], entry["transaction"], entry["user"]) == (
         "open_transaction_old", "10.1.855", "CISUSER",
@@ -80,7 +81,7 @@ def test_transaction_within_its_share_is_not_told_of(retained: timedelta | None)
     """No alarm below the share, nor where no log is archived yet."""
     with structlog.testing.capture_logs() as logs:
         oldest = OldestOpen("ccb", alarm_share=0.5)
-        oldest.measure([open_since(13)], NOW - retained if retained else None, NOW)
+        oldest.measure([open_since(13)], NOW - retained if retained else None, NOW, HostTime())
     assert logs == []
 
 
@@ -89,5 +90,5 @@ def test_start_from_a_manifest_counts_too() -> None:
     transaction = open_since(5)
     transaction.started_at = str(transaction.started_at)
     oldest = OldestOpen("ccb", alarm_share=1)
-    oldest.measure([transaction], None, NOW)
+    oldest.measure([transaction], None, NOW, HostTime())
     assert oldest.figures["oldest_open_s"] == 5 * 3600

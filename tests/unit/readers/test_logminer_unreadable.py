@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from cdc.changes import NOT_TEXT, UNREADABLE, SourceColumn, SourceTable, SourceType, TableName, unreadable
@@ -166,12 +164,10 @@ def test_a_row_that_cannot_be_read_ends_its_table_before_its_transaction(bad: st
     before = committed(1, (TABLE.name, insert(ID="'a'")), (OTHER, insert(ID="'b'")))
     bad_one = committed(2, (TABLE.name, insert()), (OTHER, insert(ID="'c'")), (TABLE.name, bad))
     after = committed(3, (TABLE.name, insert()), (OTHER, insert(ID="'d'")))
-    tables = maker.tables(slices(before, bad_one, after), timedelta(0))
+    tables = maker.tables(slices(before, bad_one, after))
     assert tables[TABLE.name].frame["after.ID"].to_list() == ["a"]
     assert tables[OTHER].frame["after.ID"].to_list() == ["b", "c", "d"]
-    later = maker.tables(
-        slices(committed(4, (TABLE.name, insert()), (OTHER, insert(ID="'e'")))), timedelta(0)
-    )
+    later = maker.tables(slices(committed(4, (TABLE.name, insert()), (OTHER, insert(ID="'e'")))))
     assert set(later) == {OTHER}
     assert later[OTHER].frame["ordinal"].to_list() == [1]
     assert [(table, altered) for table, _, altered in stops.found] == [(TABLE.name, "COL 9" in (bad or ""))]
@@ -181,4 +177,4 @@ def test_rows_of_a_table_that_stopped_before_a_restart_are_left_out() -> None:
     """An open transaction that was kept on disk may still hold some."""
     reader = {TABLE.name: ImageReader(TABLE)}
     maker = BatchMaker("ccb", reader, "CCBRIDGE", stop=Stops(), stopped={TABLE.name: 0})
-    assert maker.tables(slices(committed(1, (TABLE.name, insert()))), timedelta(0)) == {}
+    assert maker.tables(slices(committed(1, (TABLE.name, insert())))) == {}

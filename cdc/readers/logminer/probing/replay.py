@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 
 from cdc.changes import AFTER, BEFORE, TableChanges, TableName
@@ -71,7 +70,7 @@ def replayed(recording: Recording) -> dict[str, Replayed]:
         if event is not None:
             one.username, one.client_id = event.username, event.client_id
             try:
-                tables = maker.tables([Slice(event, list(event.rows), 0)], timedelta(0))
+                tables = maker.tables([Slice(event, list(event.rows), 0)])
                 for name, changes in tables.items():
                     one.changes += len(changes)
                     _apply(held.setdefault(name.name, {}), changes)

@@ -135,7 +135,7 @@ class ViewChecks:
         when = datetime.fromisoformat(str(shown))
         now = self._rows(NOW)[0][1]
         age = now - when
-        ahead = self._session.utc_offset
+        ahead = self._session.host_time.offset
         text = f"{age.total_seconds():.0f} s before the host's local time, which is UTC {_offset(ahead)}"
         return judge(-CLOCK_SLACK <= age <= timedelta(minutes=10), text)
 
