@@ -19,6 +19,7 @@ import structlog
 
 from cdc.changes import SourceColumn, SourceTable, SourceType
 from cdc.errors import SnapshotTooOld
+from cdc.oracle.connect import identifier
 from cdc.oracle.errors import oracle_errors
 from cdc.readers.logminer.selected import LARGE_ROWS, as_text, quoted, text_of_large
 from cdc.readers.logminer.session import MiningSession
@@ -178,7 +179,7 @@ def _branch(
     """One SCN's rows; the SCN itself comes as first column, since a row may be asked for at several."""
     names = [as_text(column) for column in (*keys, *columns)]
     as_of = f" as of scn :s{number}" if scn is not None else ""
-    compared = [_comparable(column) for column in keys]
+    compared = [identifier(column.name) for column in keys]
     items = [
         _row([_bound(column, f":k{number}_{row}_{at}") for at, column in enumerate(keys)])
         for row in range(len(some))
@@ -190,12 +191,6 @@ def _branch(
 
 def _row(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"({', '.join(items)})"
-
-
-def _comparable(column: SourceColumn) -> str:
-    """The column as its index has it, where a bound text can be converted to its type."""
-    name = '"' + column.name.replace('"', '""') + '"'
-    return as_text(column) if column.type is SourceType.OTHER else name
 
 
 def _bind_text(column: SourceColumn, text: str | None) -> str | None:
@@ -222,5 +217,7 @@ def _bound(column: SourceColumn, bind: str) -> str:
             return f"to_timestamp_tz({bind}, 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM')"
         case SourceType.BINARY:
             return f"hextoraw({bind})"
+        case SourceType.OTHER:
+            return f"to_{'ym' if column.declared.startswith('INTERVAL YEAR') else 'ds'}interval({bind})"
         case _:
             return bind

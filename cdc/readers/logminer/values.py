@@ -28,6 +28,7 @@ from cdc.readers.logminer.cells import (
     text_of,
 )
 from cdc.readers.logminer.formats import timestamp_text, timestamp_tz_text
+from cdc.readers.logminer.interval_texts import PLAIN_INTERVAL, interval_text
 
 
 class Absent(Enum):
@@ -169,7 +170,7 @@ def _told(cell: Cell, column: SourceColumn) -> str | Absent | None:
             argument, model = _argument(cell)
             return timestamp_tz_text(argument, model) if argument else None
         case SourceType.OTHER:
-            return _argument(cell)[0] or None
+            return interval_text(_argument(cell)[0]) or None
         case _:
             raise RedoSyntaxError(f"no {column.type.value} value for column {column.name}", 0)
 
@@ -200,8 +201,10 @@ def canonical(values: pl.Series, column: SourceColumn) -> pl.Series:
     A text that is no value of the column's type becomes what `cdc.changes.unreadable` says.
     """
     match column.type:
-        case SourceType.TEXT | SourceType.OTHER:
+        case SourceType.TEXT:
             return _without_empty(values)
+        case SourceType.OTHER:
+            return _mapped(_without_empty(values), PLAIN_INTERVAL, interval_text)
         case SourceType.NUMBER:
             return _mapped(values, _PLAIN_NUMBER, number_text)
         case SourceType.TIMESTAMP | SourceType.DATE:

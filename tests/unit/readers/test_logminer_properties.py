@@ -116,7 +116,7 @@ RAWS = st.tuples(st.binary(max_size=6), st.booleans()).map(
     )
 )
 INTERVALS = st.integers(0, 99).map(
-    lambda days: Value(f"TO_DSINTERVAL('+{days:02d} 04:03:02.100000')", f"+{days:02d} 04:03:02.100000")
+    lambda days: Value(f"TO_DSINTERVAL('+{days:02d} 04:03:02.100000')", f"+{days} 04:03:02.1")
 )
 OF_TYPE = {
     SourceType.TEXT: TEXTS.map(lambda text: Value(quoted(text), text or None)) | texts(),

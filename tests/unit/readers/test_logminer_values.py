@@ -103,6 +103,26 @@ def test_zones_become_utc(text: str, expected: str) -> None:
     assert timestamp_tz_text(expected) == expected
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("+01-02", "1-2", "+000000001-02", " +1-02"), "+1-02"),
+        (("-00-03", "-0-3"), "-0-03"),
+        (("+00-00", "0-0"), "+0-00"),
+        (("+03 04:05:06.500000", "3 4:5:6.5", "+000000003 04:05:06.500000000"), "+3 04:05:06.5"),
+        (("-07 05:12:10.012300", "-7 05:12:10.0123"), "-7 05:12:10.0123"),
+        (("+10 00:00:00.000000", "10 00:00:00", "+10 00:00:00."), "+10 00:00:00"),
+        (("P1DT2H",), "P1DT2H"),
+    ],
+)
+def test_intervals_have_one_text(texts: tuple[str, ...], expected: str) -> None:
+    """Whoever writes them, whatever the precision of the column; another form is left alone."""
+    interval = column(SourceType.OTHER)
+    assert canonical(pl.Series([*texts, expected, None]), interval).to_list() == [
+        *[expected] * (len(texts) + 1), None,
+    ]  # fmt: skip
+
+
 def test_pairs_cut_between_two_pieces() -> None:
     """A character outside the basic plane may be cut between two UNISTR calls."""
     halves = [Call("UNISTR", (r"a\D83D",)), Call("UNISTR", (r"\DE00b",))]
