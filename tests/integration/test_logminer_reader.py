@@ -6,6 +6,7 @@ import random
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import oracledb
@@ -114,6 +115,35 @@ def test_added_column_goes_on(source: OracleSource, reader: LogMinerReader) -> N
     found = reading.take(2)
     assert [event.after["id"] for event in found] == ["1", "2"]
     assert found[-1].after["city"] == "Douala"
+
+
+@pytest.mark.parametrize(
+    "ddl", ["truncate cluster {owner}.HEAP", "drop cluster {owner}.HEAP including tables"]
+)
+def test_what_empties_a_cluster_stops_its_tables(source: OracleSource, ddl: str) -> None:
+    """Its one row of DDL names the cluster, no table: those in it are known from the dictionary."""
+    owner, user = source.owner, source.settings.user
+    names = [TableName(owner, name) for name in ("FIRST", "SECOND", "RECHARGE")]
+    administer(source, f"create cluster {owner}.HEAP (id number(19))")
+    for name in names[:2]:
+        administer(
+            source, f"create table {name} (id number(19) primary key) cluster {owner}.HEAP (id)",
+            f"alter table {name} add supplemental log data (all) columns",
+            f"grant select, flashback on {name} to {user}",
+        )  # fmt: skip
+    with closing(LogMinerReader("ccb", source.settings, names)) as reader:
+        resume = snapshot(reader)[-1].resume
+        with source.session() as session:
+            session.execute("insert into first (id) values (1)")
+            session.commit()
+            administer(source, ddl.format(owner=owner))
+            session.execute(insert(2, into="recharge"))
+            session.commit()
+        reading = Reading(reader, resume)
+        assert [event.table for event in reading.take(2)] == ["first", "recharge"]
+        stopped = reading.batches[-1].stopped
+    assert sorted(stopped) == names[:2]
+    assert "the cluster of" in str(stopped[names[0]])
 
 
 @pytest.mark.parametrize(

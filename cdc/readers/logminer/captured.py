@@ -9,7 +9,7 @@ known whether today's dictionary can still decode rows of then. Read next: `cdc.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +22,13 @@ from cdc.ports import ColumnsRead
 from cdc.readers.logminer import dictionary
 from cdc.readers.logminer.cells import RedoSyntaxError
 from cdc.readers.logminer.charsets import codec
-from cdc.readers.logminer.ddl import exchanged_table, is_of_partitions, read_ddl, rows_lost_by_alter
+from cdc.readers.logminer.ddl import (
+    emptied_cluster,
+    exchanged_table,
+    is_of_partitions,
+    read_ddl,
+    rows_lost_by_alter,
+)
 from cdc.readers.logminer.ddl_columns import AlteredColumns, altered_columns
 from cdc.readers.logminer.dictionary import CapturedTable
 from cdc.readers.logminer.events import DdlSeen
@@ -77,6 +83,7 @@ class CapturedTables:
         self._numbers = ObjectNumbers(system, session)
         self._shapes: dict[TableName, str] = {}
         self._altered: set[TableName] = set()
+        self._clusters: dict[TableName, tuple[str, str]] = {}
         self.readers: dict[TableName, ImageReader] = {}
         self.stopped: dict[TableName, OperatorError] = {}
         self.stopped_at: dict[TableName, int] = {}
@@ -101,6 +108,7 @@ class CapturedTables:
         self._captured = {**kept, **found}
         self.readers.update({name: self._reader(one, self._charset) for name, one in found.items()})
         self._by_name = {(name.schema, name.name): name for name in self._captured}
+        self._clusters |= dictionary.clusters(connection, names, self._system)
         self._numbers.learn(found)
         self.large.clear()
         self.large.update(
@@ -203,6 +211,8 @@ class CapturedTables:
             self._stop(
                 other, f"rows of {other} were exchanged with a partition of another table", event.row.scn
             )
+        for member in list(self._clustered(event)):
+            self._stop(member, f"the cluster of {member} was emptied: all its rows are gone", event.row.scn)
         name = event.table
         if name is None or name in self.stopped:
             return
@@ -259,7 +269,14 @@ class CapturedTables:
 
     def concerns(self, event: DdlSeen) -> bool:
         """Whether DDL is about a captured table."""
-        return event.table is not None or self._exchanged(event) is not None
+        return event.table is not None or self._exchanged(event) is not None or any(self._clustered(event))
+
+    def _clustered(self, event: DdlSeen) -> Iterator[TableName]:
+        """The captured tables that TRUNCATE or DROP of their cluster empties; no other row names them."""
+        cluster = emptied_cluster(event.row.sql_redo or "") if self._clusters else None
+        if cluster is not None:
+            key = cluster[0] or event.row.owner, cluster[1]
+            yield from (name for name, of in self._clusters.items() if of == key and name not in self.stopped)
 
     def _exchanged(self, event: DdlSeen) -> TableName | None:
         """The captured table that a partition of another one is exchanged with."""

@@ -131,6 +131,17 @@ def is_of_partitions(text: str) -> bool:
     return _PARTITION.search(words_of(text)) is not None
 
 
+def emptied_cluster(text: str) -> tuple[str | None, str] | None:
+    """Owner and name of the cluster that TRUNCATE CLUSTER or DROP CLUSTER names; its tables lose all rows."""
+    try:
+        read = read_ddl(text)
+    except RedoSyntaxError:
+        return None
+    if read.kind != "CLUSTER" or read.verb not in ("TRUNCATE", "DROP") or read.name is None:
+        return None
+    return read.owner, read.name
+
+
 def exchanged_table(text: str) -> tuple[str | None, str] | None:
     """Owner and name of the table that ALTER TABLE .. EXCHANGE PARTITION .. WITH TABLE names.
 

@@ -94,6 +94,10 @@ where i.table_owner = :owner and i.index_type = 'IOT - TOP' and i.table_name in 
 OBJECT_NAME = """
 select owner, object_name, object_type from dba_objects where object_id = :id or data_object_id = :id"""
 
+CLUSTERS = """
+select table_name, cluster_owner, cluster_name from all_tables
+where owner = :owner and cluster_name is not null and table_name in ({names})"""
+
 ESTIMATES = """
 select table_name, num_rows from all_tables where owner = :owner and table_name in ({names})"""
 
@@ -115,6 +119,14 @@ def rows_by_owner(
                 cursor.execute(statement.format(names=holders), binds, fetch_decimals=False)
                 found.extend((owner, row) for row in cursor)
     return found
+
+
+def clusters(
+    connection: oracledb.Connection, tables: Iterable[TableName], system: str
+) -> Mapping[TableName, tuple[str, str]]:
+    """Owner and name of the cluster of each table that is in one."""
+    found = rows_by_owner(connection, CLUSTERS, tables, system)
+    return {TableName(owner, table): (of, name) for owner, (table, of, name) in found}
 
 
 def captured_tables(

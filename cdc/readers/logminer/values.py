@@ -228,6 +228,8 @@ def is_canonical(values: pl.Expr, column: SourceColumn) -> pl.Expr:
             plain = values.str.contains(_UTC_TIMESTAMP)
         case SourceType.BINARY:
             plain = values.str.contains(_PLAIN_HEX)
+        case SourceType.OTHER:
+            plain = values.str.contains(PLAIN_INTERVAL)
         case _:
             plain = values != ""
     return plain.all()

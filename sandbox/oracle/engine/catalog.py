@@ -57,6 +57,7 @@ class Catalog:
     views: dict[str, View] = field(default_factory=dict)
     sequences: dict[Name, Sequence] = field(default_factory=dict)
     synonyms: dict[Name, Name] = field(default_factory=dict)
+    clusters: set[Name] = field(default_factory=set)
     version: int = 0
     object_ids: Iterator[int] = field(default_factory=lambda: itertools.count(73201))
     free_views: frozenset[str] = frozenset()

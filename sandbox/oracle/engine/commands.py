@@ -184,6 +184,22 @@ def _truncate(session: EngineSession, command: Command, text: str) -> None:
     ddl.truncate(session, command.names[0], command.names[1] or "", text)
 
 
+def _truncate_cluster(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    ddl.truncate_cluster(session, command.names[0], command.names[1] or "", text)
+
+
+def _create_cluster(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    ddl.create_cluster(session, command.names[0], command.names[1] or "", text)
+
+
+def _drop_cluster(session: EngineSession, command: Command, text: str) -> None:
+    session.commit()
+    tables = "INCLUDING TABLES" in command.options
+    ddl.drop_cluster(session, command.names[0], command.names[1] or "", text, tables=tables)
+
+
 def _comment(session: EngineSession, command: Command, text: str) -> None:
     session.commit()
     kind, *parts = [name or "" for name in command.names]
@@ -356,6 +372,9 @@ _COMMANDS: dict[str, Callable[[EngineSession, Command, str], None]] = {
     "ALTER SESSION": _alter_session,
     "LOCK TABLE": _lock_table,
     "TRUNCATE": _truncate,
+    "TRUNCATE CLUSTER": _truncate_cluster,
+    "CREATE CLUSTER": _create_cluster,
+    "DROP CLUSTER": _drop_cluster,
     "COMMENT": _comment,
     "CREATE SEQUENCE": _create_sequence,
     "CREATE SYNONYM": _create_synonym,

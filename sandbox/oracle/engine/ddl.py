@@ -80,6 +80,8 @@ def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan
         owner, name, columns, (), (), False, False, number, number, 1, statement.temporary, segments=segments
     )  # fmt: skip
     table = Table(shape, next_identity=len(columns) + 1)
+    if statement.cluster is not None:
+        table.cluster = cluster_of(session, *statement.cluster)
     for column in statement.columns:
         if column.identity:
             _add_identity(session, table, column.name)
@@ -490,18 +492,75 @@ def drop_table(session: EngineSession, owner: str | None, name: str, text: str) 
 def truncate(session: EngineSession, owner: str | None, name: str, text: str) -> None:
     """Empty a table: a DDL record, no deletes; its data object id changes."""
     table = owned_table(session, owner, name, "DROP")
-    catalog = session.catalog
+    if table.cluster is not None:
+        raise OracleFault(3292, "Table to be truncated is part of a cluster")
     with session.storage.lock:
-        _require_idle(session, table)
         before = table.shape
-        table.rows = {}
-        table.next_row = 0
-        for index in table.indexes:
-            index.clear()
-        table.shape = replace(before, data_object_id=catalog.new_object_id(), version=before.version + 1)
+        _empty(session, table)
         write_ddl(session, text, before, table.owner, table.name)
         table.defined_scn, table.defined_at = session.storage.scn, session.database.clock()
-        catalog.changed()
+
+
+def _empty(session: EngineSession, table: Table) -> None:
+    _require_idle(session, table)
+    table.rows = {}
+    table.next_row = 0
+    for index in table.indexes:
+        index.clear()
+    number = session.catalog.new_object_id()
+    table.shape = replace(table.shape, data_object_id=number, version=table.shape.version + 1)
+    session.catalog.changed()
+
+
+def create_cluster(session: EngineSession, owner: str | None, name: str, text: str) -> None:
+    """Create a cluster; the tables in it are stored as any others."""
+    key = owner or session.schema, name
+    session.users.require(session.user, "CREATE TABLE" if key[0] == session.user else "CREATE ANY TABLE")
+    if key in session.catalog.clusters or key in session.catalog.tables:
+        raise OracleFault(955, "name is already used by an existing object")
+    session.catalog.clusters.add(key)
+    write_ddl(session, text, None, *key)
+
+
+def cluster_of(session: EngineSession, owner: str | None, name: str) -> tuple[str, str]:
+    """Owner and name of a cluster.
+
+    Raises:
+        OracleFault: ORA-00943.
+    """
+    key = owner or session.schema, name
+    if key not in session.catalog.clusters:
+        raise OracleFault(943, "cluster does not exist")
+    return key
+
+
+def truncate_cluster(session: EngineSession, owner: str | None, name: str, text: str) -> None:
+    """Empty all tables of a cluster: one DDL record, which names the cluster alone."""
+    key = cluster_of(session, owner, name)
+    with session.storage.lock:
+        members = [table for table in session.catalog.tables.values() if table.cluster == key]
+        for table in members:
+            _empty(session, owned_table(session, table.owner, table.name, "DROP"))
+        write_ddl(session, text, None, *key)
+        for table in members:
+            table.defined_scn, table.defined_at = session.storage.scn, session.database.clock()
+
+
+def drop_cluster(session: EngineSession, owner: str | None, name: str, text: str, *, tables: bool) -> None:
+    """Drop a cluster with its tables: one DDL record, which names the cluster alone."""
+    key = cluster_of(session, owner, name)
+    with session.storage.lock:
+        members = [table for table in session.catalog.tables.values() if table.cluster == key]
+        if members and not tables:
+            raise OracleFault(951, "cluster not empty")
+        for table in members:
+            owned_table(session, table.owner, table.name, "DROP")
+            _require_idle(session, table)
+            del session.catalog.tables[table.owner, table.name]
+            table.dropped = True
+        session.catalog.clusters.discard(key)
+        session.catalog.changed()
+        write_ddl(session, text, None, *key)
 
 
 def create_index(session: EngineSession, statement: CreateIndex, text: str) -> None:

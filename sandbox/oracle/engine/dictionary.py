@@ -124,7 +124,8 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
         for table in seen_tables(env, which):
             temporary = "Y" if table.shape.temporary else "N"
             yield (
-                *(table.owner, table.name, None if table.shape.temporary else "USERS", None, None, "VALID"),
+                *(table.owner, table.name, None if table.shape.temporary else "USERS"),
+                *(table.cluster[1] if table.cluster else None, None, "VALID"),
                 *(
                     len(table.rows),
                     temporary,
@@ -139,6 +140,7 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                     "N",
                     "YES" if any(map(_is_identity, table.shape.columns)) else "NO",
                     "NO",
+                    table.cluster[0] if table.cluster else None,
                 ),
             )
 
@@ -297,7 +299,7 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
     table_columns = (
         "OWNER:128 TABLE_NAME:128 TABLESPACE_NAME:30 CLUSTER_NAME:128 IOT_NAME:128 STATUS:8 NUM_ROWS:n "
         "TEMPORARY:1 NESTED:3 SECONDARY:1 COMPRESSION:8 DROPPED:3 LOGGING:3 PARTITIONED:3 IOT_TYPE:12 "
-        "BACKED_UP:1 READ_ONLY:3 HAS_IDENTITY:3 EXTERNAL:3"
+        "BACKED_UP:1 READ_ONLY:3 HAS_IDENTITY:3 EXTERNAL:3 CLUSTER_OWNER:128"
     )
     column_columns = (
         "OWNER:128 TABLE_NAME:128 COLUMN_NAME:128 DATA_TYPE:128 DATA_TYPE_MOD:3 DATA_TYPE_OWNER:128 "

@@ -33,6 +33,7 @@ _SESSION_SWITCHES = [
 ]
 _DROP_OPTIONS = {
     "TABLE": ("CASCADE CONSTRAINTS", "PURGE"),
+    "CLUSTER": ("INCLUDING TABLES", "CASCADE CONSTRAINTS"),
     "USER": ("CASCADE",),
     "INDEX": ("ONLINE", "FORCE"),
     "SYNONYM": ("FORCE",),
@@ -68,6 +69,8 @@ class DefinitionReader(AccountReader):
             return self._create_index(unique)
         if self.accept("SEQUENCE"):
             return self._create_sequence()
+        if self.accept("CLUSTER"):
+            return self._create_cluster()
         account = self.create_account()
         if account is not None:
             return account
@@ -78,6 +81,17 @@ class DefinitionReader(AccountReader):
             target_owner, target = self.qualified()
             return Command("CREATE SYNONYM", (owner, name, target_owner, target))
         raise self.fault(901, "invalid CREATE command")
+
+    def _create_cluster(self) -> Statement:
+        named = self.qualified()
+        self.expect_sign("(")
+        self._column()
+        while self.accept_sign(","):
+            self._column()
+        self.expect_sign(")")
+        self.all_physical()
+        self.end(922, "missing or invalid option")
+        return Command("CREATE CLUSTER", named)
 
     def _create_table(self, temporary: bool) -> Statement:
         owner, name = self.qualified()
@@ -96,7 +110,7 @@ class DefinitionReader(AccountReader):
                 if not self.accept_sign(","):
                     break
             self.expect_sign(")")
-        query, archival = None, False
+        query, archival, cluster = None, False, None
         parts: list[tuple[str, str]] = []
         while not self.is_end():
             if self.accept("AS"):
@@ -108,11 +122,14 @@ class DefinitionReader(AccountReader):
                 parts.append((f"SYS_IOT_TOP_{name}", "INDEX"))
             elif self.accept("PARTITION", "BY"):
                 parts += self._partitions()
+            elif self.accept("CLUSTER"):
+                cluster = self.qualified()
+                self.names()
             else:
                 self._table_option(temporary)
         return CreateTable(
             owner, name, tuple(columns), tuple(constraints), query, temporary, tuple(supplemental),
-            tuple(parts), archival,
+            tuple(parts), archival, cluster,
         )  # fmt: skip
 
     def _table_option(self, temporary: bool) -> None:
@@ -501,8 +518,13 @@ class DefinitionReader(AccountReader):
         return Command(f"DROP {kind}", (owner, name), given)
 
     def truncate(self) -> Statement:
-        """Read TRUNCATE TABLE."""
+        """Read TRUNCATE TABLE and TRUNCATE CLUSTER."""
         self.advance()
+        if self.accept("CLUSTER"):
+            named = self.qualified()
+            self.any_of("DROP STORAGE", "REUSE STORAGE")
+            self.end(3291, "Invalid truncate option - missing STORAGE keyword")
+            return Command("TRUNCATE CLUSTER", named)
         self.expect("TABLE")
         owner, name = self.qualified()
         self.any_of("PRESERVE MATERIALIZED VIEW LOG", "PURGE MATERIALIZED VIEW LOG")

@@ -209,6 +209,7 @@ class Table:
     other_constraints: set[str] = field(default_factory=set)
     policies: list[str] = field(default_factory=list)
     redacted: dict[str, str] = field(default_factory=dict)
+    cluster: tuple[str, str] | None = None
 
     @property
     def owner(self) -> str:

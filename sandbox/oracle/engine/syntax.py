@@ -399,6 +399,7 @@ class CreateTable:
     supplemental: tuple[Supplemental, ...] = ()
     parts: tuple[tuple[str, str], ...] = ()
     row_archival: bool = False
+    cluster: tuple[str | None, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

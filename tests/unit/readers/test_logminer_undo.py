@@ -183,6 +183,19 @@ def test_tables_are_told_apart() -> None:
     assert [(table, row.operation_code) for table, row in done.rows] == [(TableName("S", PLAIN), 1)]
 
 
+def test_a_lob_alone_is_changed_in_a_partition_that_came_since() -> None:
+    """Its last row names no table, only a number that is not known; those before have it too, and a name."""
+    writer = Writer(random.Random(1))  # noqa: S311 - no secret
+    place = "AAASMqAAMAAA000001"
+    for code, row_id, rollback in ((10, ZERO, 0), (0, place, 0), (3, place, 0), (3, place, 1)):
+        made = writer.row(LOBS, code, row_id, rollback=rollback, text=None if code == 0 else "t")
+        writer.rows.append(made._replace(data_obj=99))
+    writer.commit()
+    assembly = Assembly("undo", recorded_table, lobs=LobFilter(EveryTable(), EveryTable()))
+    (done,) = [event for row in writer.rows if isinstance(event := assembly.add(row), Committed)]
+    assert [(table, row.operation_code) for table, row in done.rows] == [(TableName("S", LOBS), 10)]
+
+
 def test_inserts_whose_last_row_is_not_shown() -> None:
     """Rows without row id that no row ends are undone newest first, those before a savepoint stay."""
     writer = Writer(random.Random(1))  # noqa: S311 - no secret
