@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 import structlog
@@ -19,7 +20,8 @@ from cdc.oracle.heartbeat import heartbeat
 from cdc.ports import Finding
 from cdc.readers.logminer import LogMinerReader, idle_threads, nudges, session, stream
 from cdc.readers.logminer.grants import sys_grant
-from tests.contract.logminer_source import TABLES, OracleSource, needs_stand_in, system_session
+from sandbox.oracle_process import OracleProcess
+from tests.contract.logminer_source import TABLES, OracleSource, needs_stand_in, prepared, system_session
 from tests.integration.test_logminer_faults import Follower, administer, fault, write
 from tests.integration.test_logminer_threads import instance, written_by_two
 from tests.integration.test_oracle_login_deadline import listener, silent
@@ -34,14 +36,19 @@ def cluster(oracle: str) -> str:
     return oracle
 
 
-@pytest.fixture
-def source(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OracleSource]:
-    """A schema of its own, and the heartbeat table by the statements that `check` prints."""
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The times of a database that tells of its redo five times a second."""
     monkeypatch.setattr(stream, "FLUSH_S", 0.25)
     monkeypatch.setattr(nudges, "AFTER_S", 0.4)
     monkeypatch.setattr(idle_threads, "AFTER_S", 0.4)
     monkeypatch.setattr(idle_threads, "IDLE_S", 1.0)
     monkeypatch.setattr(session, "ARCHIVER_PAUSES_S", (0.01, 0.01, 0.01))
+
+
+@pytest.fixture
+def source(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OracleSource]:
+    """A schema of its own, and the heartbeat table by the statements that `check` prints."""
+    hurry(monkeypatch)
     made = OracleSource(cluster)
     administer(made, sys_grant("V$INSTANCE", made.settings.user).rstrip(";"))
     fault(made, "heartbeat(seconds => 0.2)")
@@ -254,3 +261,26 @@ def test_check_asks_for_table_right_and_addresses(source: OracleSource) -> None:
     with_addresses(source, {1: "CCB1", 2: "CCB2", 3: "CCB3"}, table=False)
     (unknown,) = findings(source)
     assert unknown.found == "the database has no redo thread 3"
+
+
+@pytest.mark.slow  # a server of its own
+def test_in_a_multitenant_database_the_root_is_nudged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is open in every instance that is up; the nudge is none of the pluggable database's commits."""
+    hurry(monkeypatch)
+    with OracleProcess(tmp_path / "oracle.log", pdbs=("CCBPDB",)) as server:
+        source = OracleSource(prepared(f"127.0.0.1:{server.port}/CCB", "CCBPDB"), "CCBPDB")
+        administer(source, sys_grant("V$INSTANCE", source.settings.user).rstrip(";"))
+        fault(source, "heartbeat(seconds => 0.2)")
+        with instance(source):
+            with_addresses(source, {1: "CCB1", 2: "CCB2"})
+            reading = Reading(source)
+            write(source, 1)
+            assert reading.until(lambda: reading.rows == 1)
+            assert reading.held_back is None
+            with looking(source) as look:
+                before = look()
+                assert not reading.until(lambda: False, seconds=3)
+                assert look() == before
+            assert 2 in before

@@ -110,6 +110,20 @@ def test_an_unencrypted_connection_needs_an_explicit_word(tmp_path: Path, change
     load(written(tmp_path, excused), {})
 
 
+def test_an_address_of_an_instance_is_judged_like_the_main_one(tmp_path: Path) -> None:
+    """By thread, from the file or the environment; each that is not encrypted is named."""
+    path = tmp_path / "c.toml"
+    given = 'dsn = "tcps://o:2484/CCB"\ninstances = {1 = "tcps://o:2484/CCB1", 2 = "o:1521/CCB2"}'
+    path.write_text(GOOD.replace('dsn = "tcps://o:2484/CCB"', given))
+    with pytest.raises(ConfigurationError) as refused:
+        load(path, {})
+    assert "systems.ccb.instances.2: dsn without tcps is not encrypted" in str(refused.value)
+    oracle = load(path, {"CCBRIDGE_SYSTEMS__CCB__INSTANCES__2": "tcps://o:2484/CCB2"}).oracle_systems()["ccb"]
+    assert oracle.instances == {1: "tcps://o:2484/CCB1", 2: "tcps://o:2484/CCB2"}
+    with pytest.raises(ConfigurationError, match=r"systems\.ccb\.instances"):
+        load(path, {"CCBRIDGE_SYSTEMS__CCB__INSTANCES__TWO": "tcps://o:2484/CCB2"})
+
+
 def test_the_file_that_init_writes_is_valid() -> None:
     """The commented example loads as it is."""
     load(Path("cdc/cli/ccbridge.toml"), {})
