@@ -347,3 +347,24 @@ def test_host_offset() -> None:
     """The redo's times are host-local; west of Greenwich is negative."""
     assert parsed_offset("+01:00").total_seconds() == 3600
     assert parsed_offset("-03:30").total_seconds() == -12600
+
+
+def test_a_transaction_that_starts_where_reading_stopped_has_the_window_before_mined_again() -> None:
+    """Its first row may have been half in the redo that was read; one that starts behind it was not."""
+    begins = {"max_distance": 1_000, "last_window": 90}
+    assert session_start(100, [], written=[100], **begins) == 89
+    assert session_start(100, [], written=[101], **begins) == 100
+
+
+def test_window_size_changes_at_its_bounds_only() -> None:
+    """Twice as large when it was quick and small, half when it was far too large or slow, else as it is."""
+    size = WindowSize(1_000)
+    size.halve()
+    size.halve()
+    for rows, elapsed_s in ((COMFORTABLE_ROWS, 0.0), (4 * COMFORTABLE_ROWS, 0.0), (0, QUICK_S), (0, SLOW_S)):
+        size.settle(rows, elapsed_s)
+        assert size.scns == 250
+    size.settle(COMFORTABLE_ROWS - 1, 0.0)
+    assert size.scns == 500
+    size.settle(4 * COMFORTABLE_ROWS + 1, 0.0)
+    assert size.scns == 250
