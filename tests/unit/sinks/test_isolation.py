@@ -190,3 +190,16 @@ def test_attempt_is_repeated_as_it_was_when_it_learned_from_the_error() -> None:
 
     assert halve_until_written(connection, 0, 1000, attempt, refusal, adapt) == []
     assert connection.attempts == 2
+
+
+def test_another_error_without_rows_does_not_excuse_the_row() -> None:
+    """What fails for no row in another way says nothing about this one."""
+    connection: Any = Savepoints()
+
+    def attempt(low: int, high: int) -> None:
+        if low == high:
+            raise psycopg.errors.InsufficientPrivilege
+        if low <= 5 < high:
+            raise psycopg.errors.UndefinedTable
+
+    assert [one.row for one in halve_until_written(connection, 0, 8, attempt, refusal)] == [5]
