@@ -62,6 +62,7 @@ class DebeziumOracleSource(OracleSource):
             user="SYSTEM",
             password=SYSTEM_PASSWORD,
             insecure=True,
+            allowed_rights=("DBA",),
             poll_interval_ms=25,
         )
         return DebeziumReader("ccb", settings, [TableName(self.owner, name) for name in TABLES])
@@ -91,3 +92,7 @@ class TestDebeziumOracleReader(ReaderSuite):
     @pytest.fixture
     def source(self, oracle: str) -> Source:
         return DebeziumOracleSource(oracle)
+
+    def test_preflight_of_a_well_set_source_finds_nothing(self, reader: ChangeReader) -> None:
+        """Only that the role of its user, which the settings allow, is more than it needs."""
+        assert [(one.subject, one.advice) for one in reader.preflight()] == [("rights of SYSTEM", True)]
