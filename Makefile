@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-all mutants dev format lint types imports check bench lock sbom docs clean
+.PHONY: help demo unit test test-all mutants dev format lint types imports check bench lock sbom docs clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: $(DEMO_STAMP) ## run the main job on a sandbox; DEMO_SECONDS=20 ends it, D
 
 test: $(STAMP) lint types imports ## what CI runs: checks and all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
+
+unit: $(STAMP) ## the tests that need no server
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) tests/unit
 
 test-all: $(STAMP) ## every test, the slow ones too
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -24,8 +24,8 @@ from typing import Any
 import psycopg
 
 from benchmarks.capture import _workload
-from cdc.readers.debezium import jvm
-from cdc.readers.debezium.offsets import NAME, write_offset
+from cdc.readers.debezium.engine import jvm
+from cdc.readers.debezium.engine.offsets import NAME, write_offset
 from sandbox.postgres import PostgresServer
 
 TIMEOUT_S = 300.0

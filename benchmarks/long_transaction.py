@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
-from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker
-from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.images import ImageReader
-from cdc.readers.logminer.open_work import OpenWork
+from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.output import Output
-from cdc.readers.logminer.rows import LogRow
+from cdc.readers.logminer.redo_sql.row_images import ImageReader
+from cdc.readers.logminer.transactions.assembly import Assembly
+from cdc.readers.logminer.transactions.events import Committed
+from cdc.readers.logminer.transactions.open_transactions import OpenWork
 
 ROWS = 5_000_000
 MAX_CHANGES = 20_000

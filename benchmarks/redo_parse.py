@@ -15,8 +15,8 @@ import time
 os.environ["POLARS_MAX_THREADS"] = "1"
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
-from cdc.readers.logminer.images import ImageReader
-from cdc.readers.logminer.statements import read_statement
+from cdc.readers.logminer.redo_sql.row_images import ImageReader
+from cdc.readers.logminer.redo_sql.statements import read_statement
 
 WIDTH = 37
 """Columns of CI_PER."""

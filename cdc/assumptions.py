@@ -1,8 +1,7 @@
 """What the product assumes of a database, and what a probe of a real one found.
 
 A document often cannot settle how a database behaves; each such belief is an `Assumption`, kept as data
-beside the reader that relies on it, and `ccbridge probe` tries it. No driver is imported here. Read next:
-`cdc.flows.probe`.
+beside the reader that relies on it, and `ccbridge probe` tries it. No driver is imported here.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Staging keeps, for each sink, which database it writes and how many writes it has begun; the target keeps in
 the sink's mark which staging writes it and how many writes were committed. A write is counted in staging
 before the target commits it, so staging is never behind its target by itself: if it is, it was restored from
-a backup. Pure; `cdc.staging.bindings` keeps the one side, `sinks.mark` the other.
+a backup. Pure; `cdc.staging.bindings` keeps the one side, `sinks.upsert.mark` the other.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What can go wrong, sorted by what happens next.
 
 Three kinds: `TransientError` (try again later), `OperatorError` (the flow stops until a person
-acts) and `RowError` (one row is set aside, the rest flows). Read next: `cdc.postgres.errors` and
-`cdc.oracle.errors`, which turn driver errors into these.
+acts) and `RowError` (one row is set aside, the rest flows).
 
 Each class has a stable `code`; `docs/errors.md` lists them all. Messages name the object, what was
 found and what was expected; they never hold row values, passwords or whole connection strings.

@@ -7,8 +7,8 @@ Nothing here imports a database driver.
 
 from __future__ import annotations
 
-from mapping_rules.golden import GoldenResult, run_golden
-from mapping_rules.inbound import (
+from mapping_rules.checks.source_checks import check_source, check_target, unmapped_columns
+from mapping_rules.compiled.inbound import (
     InboundProgram,
     Mapped,
     captured_tables,
@@ -16,12 +16,12 @@ from mapping_rules.inbound import (
     compile_inbound,
     ignored_columns,
 )
+from mapping_rules.compiled.outbound import OutboundProgram, compile_outbound
+from mapping_rules.golden import GoldenResult, run_golden
+from mapping_rules.language.model import Entity, EntityColumn, EntityType, Inbound, Kind, Outbound, RuleSet
 from mapping_rules.lineage import LineageRow, lineage
 from mapping_rules.load import from_files, load
-from mapping_rules.model import Entity, EntityColumn, EntityType, Inbound, Kind, Outbound, RuleSet
-from mapping_rules.outbound import OutboundProgram, compile_outbound
 from mapping_rules.rule_files import shipped_sets
-from mapping_rules.source_checks import check_source, check_target, unmapped_columns
 
 __all__ = [
     "Entity",

@@ -23,14 +23,14 @@ from cdc.changes import (
     TableChanges,
     frame_schema,
 )
-from mapping_rules.checks import used_columns
-from mapping_rules.faults import Faults, Place
-from mapping_rules.grammar import CASE, GOLDEN, SOURCE_ROW
-from mapping_rules.inbound import InboundProgram, Mapped
-from mapping_rules.model import Conventions, Inbound, Kind, RuleSet
-from mapping_rules.sections import Section, check_known
-from mapping_rules.tree import ListNode, MapNode, Node, Scalar, ScalarNode, parse
-from mapping_rules.values import Site
+from mapping_rules.checks.inbound_checks import used_columns
+from mapping_rules.compiled.inbound import InboundProgram, Mapped
+from mapping_rules.compiled.values import Site
+from mapping_rules.language.faults import Faults, Place
+from mapping_rules.language.model import Conventions, Inbound, Kind, RuleSet
+from mapping_rules.language.tree import ListNode, MapNode, Node, Scalar, ScalarNode, parse
+from mapping_rules.reading.grammar import CASE, GOLDEN, SOURCE_ROW
+from mapping_rules.reading.sections import Section, check_known
 
 _COMMITTED_AT = datetime(2024, 1, 1, tzinfo=UTC)
 

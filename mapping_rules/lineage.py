@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from mapping_rules.model import Inbound, InboundColumn, Outbound, OutboundColumn, RuleSet
+from mapping_rules.language.model import Inbound, InboundColumn, Outbound, OutboundColumn, RuleSet
 
 
 class LineageRow(TypedDict):

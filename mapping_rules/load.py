@@ -1,8 +1,4 @@
-"""Loading a rule set: a folder of YAML files to checked data, or every fault at once.
-
-Read next: `mapping_rules.model` for what comes out, `mapping_rules.inbound` and
-`mapping_rules.outbound` for what it is compiled to.
-"""
+"""Loading a rule set: a folder of YAML files to checked data, or every fault at once."""
 
 from __future__ import annotations
 
@@ -11,16 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from mapping_rules.checks import check_entities, check_inbound
-from mapping_rules.entity_files import read_entity, read_lookup, read_systems
-from mapping_rules.faults import Faults, Place, nearest
-from mapping_rules.grammar import FOLDERS, SYSTEMS_FILE
-from mapping_rules.inbound_files import read_inbound
-from mapping_rules.model import Entity, Inbound, Lookup, Outbound, RuleSet, SystemRules
-from mapping_rules.outbound_checks import check_outbound
-from mapping_rules.outbound_files import read_outbound
+from mapping_rules.checks.inbound_checks import check_entities, check_inbound
+from mapping_rules.checks.outbound_checks import check_outbound
+from mapping_rules.language.faults import Faults, Place, nearest
+from mapping_rules.language.model import Entity, Inbound, Lookup, Outbound, RuleSet, SystemRules
+from mapping_rules.language.tree import MapNode, parse
+from mapping_rules.reading.entity_files import read_entity, read_lookup, read_systems
+from mapping_rules.reading.grammar import FOLDERS, SYSTEMS_FILE
+from mapping_rules.reading.inbound_files import read_inbound
+from mapping_rules.reading.outbound_files import read_outbound
 from mapping_rules.rule_files import read_files
-from mapping_rules.tree import MapNode, parse
 
 _Named = TypeVar("_Named", Entity, Lookup)
 _Rule = TypeVar("_Rule", Inbound, Outbound)

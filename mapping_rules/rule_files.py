@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cdc.errors import RuleFaults
-from mapping_rules.faults import Faults, Place, nearest
-from mapping_rules.grammar import SYSTEMS_FILE
-from mapping_rules.tree import MAX_BYTES
+from mapping_rules.language.faults import Faults, Place, nearest
+from mapping_rules.language.tree import MAX_BYTES
+from mapping_rules.reading.grammar import SYSTEMS_FILE
 
 SHIPPED = Path(__file__).parent
 MAX_FILES = 2_000

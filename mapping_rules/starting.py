@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 from cdc.changes import SourceColumn, SourceTable, SourceType
-from mapping_rules.builtin import RESERVED_COLUMNS, RESERVED_TABLES
-from mapping_rules.grammar import SYSTEMS_FILE
+from mapping_rules.language.builtin import RESERVED_COLUMNS, RESERVED_TABLES
+from mapping_rules.reading.grammar import SYSTEMS_FILE
+from mapping_rules.reading.schema import schemas
 from mapping_rules.rule_files import read_files
-from mapping_rules.schema import schemas
 
 LONGEST_NAME = 50
 SCHEMA_FOLDER = "schema"

@@ -1,4 +1,4 @@
-"""Alembic environment: run by `ccbridge migrate` (`cdc.staging.migrate`), which hands over a connection.
+"""Alembic environment: run by `ccbridge migrate`, which hands over a connection.
 
 The version table lies in schema staging too, so the schema is made here, before Alembic looks.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import text
 
-from cdc.staging.tables import SCHEMA, metadata
+from cdc.staging.schema.tables import SCHEMA, metadata
 
 LOCK_TIMEOUT = "5s"
 """A migration that cannot get a lock gives up instead of queueing every reader behind it."""

@@ -16,8 +16,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdc.readers.logminer.blocks import LobText, read_extended_begin, read_lob
-from cdc.readers.logminer.cells import (
+from cdc.readers.logminer.lobs.lobs import LobValue
+from cdc.readers.logminer.mining.rows import carries_no_data
+from cdc.readers.logminer.redo_sql.blocks import LobText, read_extended_begin, read_lob
+from cdc.readers.logminer.redo_sql.charsets import codec
+from cdc.readers.logminer.redo_sql.ddl import read_ddl
+from cdc.readers.logminer.redo_sql.internal import decode
+from cdc.readers.logminer.redo_sql.redo_values import (
     Bare,
     Bind,
     Call,
@@ -29,14 +34,9 @@ from cdc.readers.logminer.cells import (
     Unsupported,
     text_of,
 )
-from cdc.readers.logminer.charsets import codec
-from cdc.readers.logminer.ddl import read_ddl
-from cdc.readers.logminer.internal import decode
-from cdc.readers.logminer.lobs import LobValue
-from cdc.readers.logminer.relaxed import read_relaxed
-from cdc.readers.logminer.rows import carries_no_data
-from cdc.readers.logminer.statements import read_statement
-from cdc.readers.logminer.xml import read_xml_begin, read_xml_piece
+from cdc.readers.logminer.redo_sql.statements import read_statement
+from cdc.readers.logminer.redo_sql.unescaped_apostrophes import read_relaxed
+from cdc.readers.logminer.redo_sql.xml import read_xml_begin, read_xml_piece
 
 Case = Mapping[str, Any]
 FILES = (Path(__file__).parent / "data" / "logminer_redo.jsonl",)

@@ -4,7 +4,7 @@
 process with a stand-in and a staging database of its own, prints each that is wrong made as small as it gets,
 and prints last how many were right, how many had a column taken away, stopped with a named reason and had
 staged nothing wrong, and how many are wrong. Exit code 1 if any is. Read next:
-`tests.integration.redo_history`.
+`tests.integration.logminer.redo_history`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import structlog
 from cdc.errors import CcbridgeError, TransientError
 from sandbox.postgres import PostgresServer
 from tests.contract.logminer_source import oracle_server
-from tests.integration.redo_history import Step, history
-from tests.integration.redo_world import Play, RedoWorld, rule_set
+from tests.integration.logminer.redo_history import Step, history
+from tests.integration.logminer.redo_world import Play, RedoWorld, rule_set
 from tests.unit.staging.world import staging
 
 RIGHT, STOPPED, WRONG = "right", "stopped and right", "wrong"

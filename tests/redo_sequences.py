@@ -18,12 +18,12 @@ from typing import Any
 
 from cdc.changes import TableName
 from cdc.errors import CcbridgeError, RedoNotAvailable, RedoUnreadable
-from cdc.readers.logminer.assembly import Assembly, TableOf
-from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.lob_filter import LobFilter
-from cdc.readers.logminer.logs import LogFile, RedoThread, logs_to_mine
-from cdc.readers.logminer.open_work import OpenWork
-from cdc.readers.logminer.rows import LogRow, transaction_name
+from cdc.readers.logminer.mining.logs import LogFile, RedoThread, logs_to_mine
+from cdc.readers.logminer.mining.rows import LogRow, transaction_name
+from cdc.readers.logminer.transactions.assembly import Assembly, TableOf
+from cdc.readers.logminer.transactions.events import Committed
+from cdc.readers.logminer.transactions.lob_filter import LobFilter
+from cdc.readers.logminer.transactions.open_transactions import OpenWork
 
 Case = dict[str, Any]
 DATA = Path(__file__).parent / "data"

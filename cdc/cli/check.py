@@ -33,8 +33,8 @@ def command(
     """
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
-    from cdc.flows.fix_script import fix_script
-    from cdc.flows.preflight import missing_log, preflight, refused_targets
+    from cdc.flows.checks.fix_script import fix_script
+    from cdc.flows.checks.preflight import missing_log, preflight, refused_targets
     from cdc.flows.rule_set import load_rules
 
     rule_set = load_rules(settings)

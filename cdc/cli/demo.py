@@ -1,7 +1,7 @@
 """`ccbridge demo`: the main job on a sandbox, from an empty machine to a comparison of both sides.
 
 Everything real but Oracle: PostgreSQL from a wheel, the product's own commands as processes of
-their own, traffic on both sides at once. Read next: `cdc.cli.demo_product`, `sandbox.world`.
+their own, traffic on both sides at once.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cdc.cli.demo_product import OPEN_RECEIPTS
-from cdc.flows.lag import flows_with_lag
+from cdc.flows.progress.lag import flows_with_lag
 from cdc.postgres.connect import Connection
 from cdc.staging import overview
 

@@ -40,7 +40,7 @@ def command(
     """
     log.configure()
     settings = configuration.load(config)
-    from cdc.flows.grants import grants
+    from cdc.flows.checks.grants import grants
 
     for line in grants(settings, system, user=user, pdb=pdb, rds=rds, inside=inside):
         say(line)

@@ -1,6 +1,5 @@
 """`ccbridge`: the command line. Each verb has a module beside this one.
 
-Read next: `cdc.cli.run` for continuous replication, `cdc.flows.replicate` for what it does.
 A verb imports drivers and frames when it needs them, so help and faults of usage come at once.
 Exit codes are `cdc.errors.ExitCode`.
 """

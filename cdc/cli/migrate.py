@@ -18,7 +18,7 @@ def command(
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
     from cdc.flows.rule_set import load_rules
-    from cdc.staging.migrate import migrate
+    from cdc.staging.schema.migrate import migrate
 
     report = migrate(settings.staging, load_rules(settings))
     say(report.summary)

@@ -96,7 +96,7 @@ def oracle(
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
     from cdc.config import OracleSystem
-    from cdc.flows.probe import chosen, parse_statements, probe_oracle
+    from cdc.flows.checks.probe import chosen, parse_statements, probe_oracle
     from cdc.readers.logminer.probing.scratch import ScratchPlace
 
     name, found = chosen(settings, system, OracleSystem)
@@ -135,7 +135,7 @@ def postgres(
     """Ask a PostgreSQL server, and whatever pooler lies before it, whether it is what we take it for."""
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
-    from cdc.flows.probe import probe_postgres
+    from cdc.flows.checks.probe import probe_postgres
 
     with _interruptible():
         report = probe_postgres(settings, system, schema=scratch, deadline=Deadline(timeout_s))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from cdc.flows.state import FlowState
+from cdc.flows.progress.state import FlowState
 
 _REFRESH_S = 0.5
 

@@ -29,7 +29,7 @@ def lost(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     log.configure()
     settings = configuration.load(config)
     from cdc.flows.lost_receipts import listed
-    from cdc.staging.lost_receipts import COLUMNS, money
+    from cdc.staging.receipts.lost import COLUMNS, money
 
     rows = listed(settings)
     show(rows, COLUMNS, form=form)
@@ -54,7 +54,7 @@ def send_again(
     settings = configuration.load(config)
     keys = _chosen(receipts, every)
     from cdc.flows import lost_receipts
-    from cdc.staging.lost_receipts import money
+    from cdc.staging.receipts.lost import money
 
     plan = lost_receipts.plan(settings, keys)
     if plan.there:

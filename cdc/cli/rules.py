@@ -125,7 +125,7 @@ def new(
     """
     log.configure()
     settings = configuration.load(config)
-    from cdc.flows.new_rule import new_rule
+    from cdc.flows.checks.new_rule import new_rule
 
     for path in new_rule(settings, table, system=system, entity=entity):
         say(f"wrote {path}")

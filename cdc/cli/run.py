@@ -24,8 +24,8 @@ def command(
     log.configure(log_format, verbose=verbose, file=log_file)
     settings = configuration.load(config)
     from cdc.cli.progress import progress_shown
+    from cdc.flows.progress.state import FlowState
     from cdc.flows.replicate import replicate
-    from cdc.flows.state import FlowState
 
     stop = threading.Event()
 

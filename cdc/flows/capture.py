@@ -1,7 +1,7 @@
 """One source into staging: snapshot if there was none, then the stream.
 
 Each batch is staged in one transaction together with its checkpoint; only then is it acknowledged
-to the source. Read next: `cdc.staging.stage`.
+to the source.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from cdc import log
 from cdc.changes import ChangeBatch, TableName
 from cdc.config import Run
 from cdc.errors import OperatorError, SnapshotTooOld, SourceChanged, TableChanged, read_anew
+from cdc.flows.progress.state import FlowState
 from cdc.flows.source_tables import SourceTables
 from cdc.flows.sources_found import SourcesFound
-from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.truncation import without_truncated
 from cdc.flows.wake import Wake
 from cdc.ports import ChangeReader, ColumnsRead
-from cdc.staging.stage import Staged, Stager
+from cdc.staging.batches.stage import Staged, Stager
 
 SNAPSHOT_TRIES = 3
 """Snapshots running for which the source's undo did not last."""

@@ -3,7 +3,7 @@
 The sink's mark lies in the target and moves in the transaction that writes the rows. Delivery
 records are committed to staging before that transaction ends; after a crash those whose target
 transaction never committed are voided. A target that is not the one that staging is bound to, or knows
-more than staging, is not written (`cdc.bindings`). Read next: `sinks.upsert`.
+more than staging, is not written (`cdc.bindings`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cdc import log
 from cdc.config import Run
 from cdc.errors import CcbridgeError
 from cdc.flows.held import HeldKeys
+from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
-from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection
@@ -31,7 +31,7 @@ from cdc.staging.deliveries import unsettled_deliveries, void_deliveries
 from cdc.staging.desired import desired_rows, desired_rows_for_keys, live_keys, newest_staged_seq
 from cdc.staging.leases import Lease
 from mapping_rules import OutboundProgram
-from sinks.upsert import UpsertSink, Written
+from sinks.upsert.sink import UpsertSink, Written
 
 _SNAPSHOT_POLL_S = 0.25
 DOUBTED_AFTER = 3

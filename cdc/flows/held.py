@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from mapping_rules import OutboundProgram
-from sinks.refusals import LOCKED
+from sinks.upsert.statements.refusals import LOCKED
 
 _LOCKED_RETRY_S = 0.25
 _FIRST_KEYS, _MOST_KEYS = 100, 20_000

@@ -1,7 +1,7 @@
 """Receipts that a restored CC&B lost: found when it is bound again, listed, and decided on by a person.
 
 A recharge is sent once. What CC&B held before it was restored, and holds no more, goes onto a list; nothing
-of it is sent by itself. Read next: `cdc.staging.lost_receipts`, `sinks.upload_lookup`.
+of it is sent by itself.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from cdc.config import OracleSystem, Settings
 from cdc.errors import ConfigurationError
-from cdc.flows import parts
+from cdc.flows import wiring
 from cdc.flows.rule_set import load_rules
 from cdc.postgres.connect import Connection, connect
-from cdc.staging.lost_receipts import LostReceipts
-from cdc.staging.receipts import transmission_id
-from sinks.ccb_payment_upload import PaymentUploadSink
+from cdc.staging.receipts.lost import LostReceipts
+from cdc.staging.receipts.store import transmission_id
+from sinks.ccb_payment_upload.sink import PaymentUploadSink
 
 _APPLICATION = "ccbridge receipts"
 
@@ -29,7 +29,7 @@ class Plan:
 
     Args:
         there: receipts that CC&B holds after all.
-        lost: rows of the others (`cdc.staging.lost_receipts.COLUMNS`).
+        lost: rows of the others (`cdc.staging.receipts.lost.COLUMNS`).
     """
 
     there: list[str]
@@ -55,7 +55,7 @@ def missing(sink: PaymentUploadSink, receipts: LostReceipts) -> list[str]:
 
 
 def listed(settings: Settings) -> list[dict[str, Any]]:
-    """Lost receipts on which nobody has decided: `cdc.staging.lost_receipts.COLUMNS`."""
+    """Lost receipts on which nobody has decided: `cdc.staging.receipts.lost.COLUMNS`."""
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
         return LostReceipts(staging).listed()
 
@@ -127,8 +127,8 @@ def _require_listed(receipts: LostReceipts, keys: Sequence[str]) -> None:
 
 
 def _sink(settings: Settings) -> PaymentUploadSink:
-    for name in parts.targets(load_rules(settings)):
+    for name in wiring.targets(load_rules(settings)):
         target = settings.systems[name]
         if isinstance(target, OracleSystem):
-            return parts.upload_sink(settings, name, target)
+            return wiring.upload_sink(settings, name, target)
     raise ConfigurationError(["no rule of the rule set uploads payments"])

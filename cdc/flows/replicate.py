@@ -1,7 +1,7 @@
 """Continuous replication: every source into staging, staging into every target, until asked to stop.
 
 One process is active: it holds the lease `replication`; another one waits until the lease is not
-renewed any more. Read next: `cdc.flows.capture`, `cdc.flows.deliver`, `cdc.flows.upload`.
+renewed any more.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from functools import partial
 from cdc import __version__, log
 from cdc.config import Settings
 from cdc.errors import CcbridgeError, LeaseLost, TransientError
-from cdc.flows import parts
-from cdc.flows.lag import flows_with_lag
-from cdc.flows.preflight import require
-from cdc.flows.publishing import Publisher
-from cdc.flows.report import Report
+from cdc.flows import wiring
+from cdc.flows.checks.preflight import require
+from cdc.flows.progress.lag import flows_with_lag
+from cdc.flows.progress.publishing import Publisher
+from cdc.flows.progress.report import Report
+from cdc.flows.progress.state import FlowState
 from cdc.flows.rule_set import load_rules
 from cdc.flows.sources_found import SourcesFound
-from cdc.flows.state import FlowState
 from cdc.flows.supervision import Supervisor, pause_s
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection, connect
@@ -60,11 +60,11 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
             return
         logger.info("replication_started", rule_set=rule_set.digest[:12], fencing=lease.token)
         supervisor = Supervisor(stop, state)
-        context = parts.Context(
-            settings, rule_set, lease, run_id, state, Wake(), SourcesFound(parts.sources(rule_set))
+        context = wiring.Context(
+            settings, rule_set, lease, run_id, state, Wake(), SourcesFound(wiring.sources(rule_set))
         )
         rest_collector()
-        for name, work in parts.flows(context):
+        for name, work in wiring.flows(context):
             supervisor.start(name, work)
         try:
             _keep_alive(settings, lease, run_id, state, supervisor, stop)

@@ -20,8 +20,8 @@ from cdc.changes import ChangeBatch, TableName
 from cdc.config import Run
 from cdc.errors import OperatorError, TableNotRead, TransientError
 from cdc.ports import ChangeReader, ColumnsRead, StopAsked
+from cdc.staging.batches.stage import Staged, Stager
 from cdc.staging.source_tables import StoredTable
-from cdc.staging.stage import Staged, Stager
 
 LOOK_EVERY_S = 5.0
 """Between two looks for requests."""

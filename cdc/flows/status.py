@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cdc.config import PostgresSystem, Settings
 from cdc.errors import RuleFaults
-from cdc.flows.lag import flows_with_lag
+from cdc.flows.progress.lag import flows_with_lag
 from cdc.flows.replicate import LEASE
 from cdc.flows.rule_set import load_rules
 from cdc.positions import Lsn

@@ -7,7 +7,6 @@ is told after some tries, and it looks once a minute. An error that a person men
 (`mended_outside`: redo logs to be restored) makes it wait and look once a minute; so does a row that
 nothing could isolate, which never ends a flow. Any other error of ours ends this flow only, the others
 go on. Errors of the drivers are ours by then: none of them ends the process.
-Read next: `cdc.flows.capture`, `cdc.flows.deliver`.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from cdc.errors import (
     TransientError,
     UnclassifiedError,
 )
-from cdc.flows.state import FlowState
+from cdc.flows.progress.state import FlowState
 from cdc.oracle.calls import unanswered
 
 LONGEST_PAUSE_S = 30.0

@@ -1,7 +1,6 @@
 """Asking the running replication to read single tables again: `ccbridge snapshot`.
 
-The request is a mark in staging; whoever holds the lease sees it within seconds. Read next:
-`cdc.flows.source_tables`, which meets it.
+The request is a mark in staging; whoever holds the lease sees it within seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from cdc.changes import TableName
 from cdc.config import Settings
 from cdc.errors import ConfigurationError, OperatorError, TableNotRead
-from cdc.flows import parts
+from cdc.flows import wiring
 from cdc.flows.rule_set import load_rules
 from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
@@ -34,10 +33,10 @@ def request_snapshot(settings: Settings, system: str, tables: Sequence[str]) -> 
         TableNotRead: its reader cannot read single tables.
     """
     rule_set = load_rules(settings)
-    if system not in parts.sources(rule_set):
-        known = ", ".join(parts.sources(rule_set))
+    if system not in wiring.sources(rule_set):
+        known = ", ".join(wiring.sources(rule_set))
         raise ConfigurationError([f"system {system}: not a source, expected one of {known}"])
-    reader = parts.open_reader(settings, rule_set, system)
+    reader = wiring.open_reader(settings, rule_set, system)
     reader.close()
     if not reader.can_read_tables:
         raise TableNotRead.alone(system, ", ".join(tables))

@@ -1,6 +1,6 @@
 """Which databases the sinks write: shown by `ccbridge targets show` and `check`, bound again by `bind`.
 
-The rule is `cdc.bindings`; a running process asks it before it writes. Read next: `cdc.staging.bindings`.
+The rule is `cdc.bindings`; a running process asks it before it writes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from cdc.bindings import Bound, Mark, require_same
 from cdc.config import OracleSystem, Settings
 from cdc.errors import CcbridgeError, ConfigurationError, TargetRefused
-from cdc.flows import parts
+from cdc.flows import wiring
 from cdc.flows.lost_receipts import missing
 from cdc.flows.rule_set import load_rules
 from cdc.flows.upload import require_known
@@ -20,8 +20,8 @@ from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
 from cdc.staging import bindings
 from cdc.staging.desired import high_staged_seq
-from cdc.staging.lost_receipts import LostReceipts
-from cdc.staging.receipts import Receipts
+from cdc.staging.receipts.lost import LostReceipts
+from cdc.staging.receipts.store import Receipts
 
 _APPLICATION = "ccbridge targets"
 _NEWEST_LEASE = "select coalesce(max(token), 0) from staging.lease"
@@ -34,7 +34,7 @@ def targets(settings: Settings) -> list[dict[str, Any]]:
         system, sink, identity, writes, delivered_seq, bound_at, bound_by, reason of its binding, None before
         its first use; state: `ok`, or the code of what speaks against it, with error_text and hint.
     """
-    systems = parts.targets(load_rules(settings))
+    systems = wiring.targets(load_rules(settings))
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
         stored = {row["system"]: row for row in bindings.listed(staging)}
     unbound = dict.fromkeys(bindings.COLUMNS)
@@ -59,7 +59,7 @@ def look(settings: Settings, system: str) -> None:
     target = settings.systems[system]
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
         if isinstance(target, OracleSystem):
-            sink = parts.upload_sink(settings, system, target)
+            sink = wiring.upload_sink(settings, system, target)
             try:
                 with postgres_errors("staging.target_binding"):
                     bound = bindings.load(staging, sink.name)
@@ -69,7 +69,7 @@ def look(settings: Settings, system: str) -> None:
             finally:
                 sink.close()
             return
-        upsert = parts.upsert_sink(system, target, fencing_token=0)
+        upsert = wiring.upsert_sink(system, target, fencing_token=0)
         identity, mark = upsert.look()
         with postgres_errors("staging.lease"):
             (token,) = staging.execute(_NEWEST_LEASE).fetchone() or (0,)
@@ -104,7 +104,7 @@ def bind(settings: Settings, system: str, reason: str) -> Rebound:
         ConfigurationError: no such target.
         CcbridgeError: staging or the target cannot be reached, or used.
     """
-    known = parts.targets(load_rules(settings))
+    known = wiring.targets(load_rules(settings))
     if system not in known:
         raise ConfigurationError([f"system {system}: not a target, expected one of {', '.join(known)}"])
     try:
@@ -115,7 +115,7 @@ def bind(settings: Settings, system: str, reason: str) -> Rebound:
     target = settings.systems[system]
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
         if isinstance(target, OracleSystem):
-            sink = parts.upload_sink(settings, system, target)
+            sink = wiring.upload_sink(settings, system, target)
             try:
                 identity, found = sink.identity(), sink.transmissions(since=None)
                 bound = Bound(identity, 0, 0, max(found.values(), default=None))
@@ -126,7 +126,7 @@ def bind(settings: Settings, system: str, reason: str) -> Rebound:
                     return Rebound(before, receipts.mark(lost) if lost else 0)
             finally:
                 sink.close()
-        upsert = parts.upsert_sink(system, target, fencing_token=0)
+        upsert = wiring.upsert_sink(system, target, fencing_token=0)
 
         def store(identity: Mapping[str, str], mark: Mark | None) -> None:
             bound = Bound(identity, mark.writes if mark else 0, 0)

@@ -1,8 +1,7 @@
 """Recharges into CC&B through its payment upload, and every receipt followed until it is posted.
 
-Receipts live in staging (`cdc.staging.receipts`); so does the mark of this flow, a checkpoint of its
+Receipts live in staging (`cdc.staging.receipts.store`); so does the mark of this flow, a checkpoint of its
 own, because CC&B has no table for it. What CC&B made of a receipt comes through its captured tables.
-Read next: `sinks.ccb_payment_upload`.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from cdc.bindings import Bound
 from cdc.config import Run
 from cdc.errors import OperatorError, ReceiptMismatch, RowError, StagingOlder, TargetOlder, bind_target
 from cdc.flows.deliver import wait_for_snapshots
+from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
-from cdc.flows.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection
@@ -31,9 +30,9 @@ from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.desired import desired_rows, high_staged_seq
 from cdc.staging.leases import Lease
-from cdc.staging.receipts import Receipts
+from cdc.staging.receipts.store import Receipts
 from mapping_rules import OutboundProgram
-from sinks.ccb_payment_upload import PaymentUploadSink
+from sinks.ccb_payment_upload.sink import PaymentUploadSink
 
 SENT_TOGETHER = 1_000
 """Receipts of transmissions that share round trips; a backlog drains several times faster so."""

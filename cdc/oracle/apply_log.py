@@ -2,7 +2,6 @@
 
 The user and the client identifier of a transaction are not always in the redo; a row is. Who reads the redo
 takes a transaction with such a row for ours, and no other. The rows also tell CC&B's DBA what came from us.
-Read next: `sinks.upload_call` (writes it), `cdc.readers.logminer.batches` (reads it).
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 It is the bridge's own, in its user's schema: no table of the application is touched. In a multitenant
 database that is mined in the root it is in the root, which is open in every instance that is up.
-Read next: `cdc.readers.logminer.nudges`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ What happens next is told, in this order, by
 4. else a person: a right, a syntax, an object that is not there.
 
 Where rows can be tried one by one, nobody asks the tables whether an error concerns one: it is found out
-(`is_environment`, `sinks.isolation`, `cdc.staging.refused_rows`).
+(`is_environment`, `sinks.upsert.isolation`, `cdc.staging.batches.refused_rows`).
 Source: PostgreSQL 17 documentation, appendix A "PostgreSQL Error Codes".
 """
 

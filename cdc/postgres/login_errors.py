@@ -2,7 +2,7 @@
 
 libpq's messages are its own, in English; those that the server sends before the login is over follow the
 server's `lc_messages`, and are asked for in vain where that is another language: then the general hint is
-given. Read next: `cdc.postgres.errors`.
+given.
 Source: PostgreSQL 17, `src/interfaces/libpq` and `src/backend/utils/init/postinit.c`.
 """
 

@@ -1,5 +1,18 @@
-"""The shared staging schema: what was captured, what it means now, what was delivered.
+"""The staging schema: what was read, what is current, what went out.
 
-Start at `cdc.staging.stage` (a batch in) and `cdc.staging.desired` (rows out to a sink);
-`cdc.staging.tables` and `docs/staging.md` say what is stored, `cdc.staging.migrate` makes it.
+Start at `batches.stage`: one batch in one transaction. Rooms: `schema` makes the tables, `entity_rows`
+merges versions, `audit` keeps the change log and its chain, `batches` takes batches in, `receipts` follows
+recharges. A module beside them stands for one table or one question.
 """
+
+__all__ = [
+    "bindings",
+    "checkpoints",
+    "dead_letters",
+    "deliveries",
+    "desired",
+    "flow_states",
+    "leases",
+    "overview",
+    "source_tables",
+]

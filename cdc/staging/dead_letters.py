@@ -20,7 +20,7 @@ from psycopg.rows import class_row
 from cdc.changes import TableName
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
-from cdc.staging.change_log import storable_json
+from cdc.staging.audit.change_log import storable_json
 from cdc.staging.leases import Lease
 from mapping_rules import Mapped
 

@@ -14,7 +14,7 @@ from psycopg import sql
 from cdc.postgres.connect import Connection
 from cdc.postgres.copy import copy_frame
 from cdc.postgres.errors import postgres_errors
-from cdc.staging.change_log import storable_json
+from cdc.staging.audit.change_log import storable_json
 from cdc.staging.leases import Lease
 
 _NOT_VOIDED = """

@@ -83,7 +83,7 @@ class DesiredRows(Protocol):
 def high_staged_seq(connection: Connection) -> int:
     """Highest committed number of any staged version; 0 while there is none.
 
-    Nothing with a smaller number can still become visible, see `cdc.staging.order`.
+    Nothing with a smaller number can still become visible, see `cdc.staging.staged_seq`.
     """
     return max(newest_staged_seq(connection).values(), default=0)
 

@@ -14,7 +14,7 @@ from cdc.errors import StagingRevision
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.desired import WITH_STAGED_SEQ
-from cdc.staging.lost_receipts import LOST
+from cdc.staging.receipts.lost import LOST
 
 _FLOWS = """
 select flow, status, position, staged_seq, rows, held, detail, error_code, error_text, hint, run_id,

@@ -2,7 +2,7 @@
 
 A row says whether the table was read, what the reader saw of it, which columns rules read, and why it is
 not read any more. It changes in the transaction that stages the batch it speaks of. Used by
-`cdc.staging.stage`, `cdc.flows.source_tables` and, for requests, by `ccbridge snapshot`.
+`cdc.staging.batches.stage`, `cdc.flows.source_tables` and, for requests, by `ccbridge snapshot`.
 """
 
 from __future__ import annotations

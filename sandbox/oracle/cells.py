@@ -3,8 +3,6 @@
 A cell is the bytes behind the length prefix, None for NULL. NUMBER, DATE, TIMESTAMP and text cells
 order like their values, so the store compares bytes and never decodes to find a row. ROWID cells are
 the 18 characters of the row id; CLOB cells the whole text; BLOB cells the whole value.
-
-Read next: `sandbox.oracle.interface` (who uses cells) and `sandbox.oracle.engine.store`.
 """
 
 from __future__ import annotations

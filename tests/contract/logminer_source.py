@@ -21,7 +21,7 @@ from cdc.config import OracleSystem
 from cdc.oracle.connect import entering
 from cdc.ports import ChangeReader
 from cdc.readers.logminer import LogMinerReader
-from cdc.readers.logminer.grants import dictionary_grants, enter_grant, mining_grants, table_grants
+from cdc.readers.logminer.checks.grants import dictionary_grants, enter_grant, mining_grants, table_grants
 from sandbox.oracle_process import SYSTEM_PASSWORD, OracleProcess
 from tests.contract.reader_suite import TypeCase
 

@@ -18,13 +18,13 @@ import pytest
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.errors import LoginRefused, TransientError
 from cdc.ports import Finding
-from cdc.staging.receipts import RECEIPT_SCHEMA
+from cdc.staging.receipts.store import RECEIPT_SCHEMA
 from sandbox.postgres import free_port
 from sandbox.world import World
-from sinks.ccb_payment_upload import PaymentUploadSink
-from sinks.upsert import UpsertSink
-from tests.integration.upsert_target import Target as Database
-from tests.integration.upsert_target import program, target_database, wanted
+from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.upsert.sink import UpsertSink
+from tests.integration.sinks.upsert_target import Target as Database
+from tests.integration.sinks.upsert_target import program, target_database, wanted
 
 RECHARGES = program("recharge", ["recharge_id"], ["amount"])
 

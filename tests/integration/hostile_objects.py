@@ -83,7 +83,7 @@ def called() -> set[str]:
     ]
     found: set[str] = set()
     for room in (*rooms, Path(sinks.__file__).parent):
-        for path in room.glob("*.py"):
+        for path in room.rglob("*.py"):
             found |= set(_CALL.findall(path.read_text(encoding="utf-8")))
     return found
 

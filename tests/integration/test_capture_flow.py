@@ -14,7 +14,7 @@ from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import Run
 from cdc.errors import SourceChanged, TableChanged
 from cdc.flows.capture import Capture
-from cdc.flows.state import FlowState
+from cdc.flows.progress.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
 from cdc.ports import ColumnsRead, Resume, StopAsked

@@ -15,12 +15,12 @@ import pytest
 import mapping_rules
 from cdc.config import Run
 from cdc.flows.deliver import Deliver
-from cdc.flows.state import FlowState
+from cdc.flows.progress.state import FlowState
 from cdc.flows.supervision import Supervisor
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import connect
 from cdc.staging import overview
-from tests.integration.upsert_target import Target
+from tests.integration.sinks.upsert_target import Target
 from tests.unit.staging.doubles import OUTBOUND, Event, batch, customer, rule_set
 from tests.unit.staging.world import World, staging
 

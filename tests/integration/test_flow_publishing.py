@@ -6,8 +6,8 @@ import uuid
 
 import psycopg
 
-from cdc.flows.publishing import REFRESH_S, Publisher
-from cdc.flows.state import FlowState
+from cdc.flows.progress.publishing import REFRESH_S, Publisher
+from cdc.flows.progress.state import FlowState
 from tests.support.migrated import migrated
 from tests.unit.staging.doubles import rule_set
 

@@ -11,10 +11,10 @@ from cdc.changes import TableName
 from cdc.errors import TransientError
 from cdc.postgres.sessions import Holder
 from cdc.readers.pgoutput.reader import PgoutputReader
-from sinks.upsert import UpsertSink
+from sinks.upsert.sink import UpsertSink
 from tests.contract.reader_suite import Reading, snapshot
-from tests.integration.pgoutput_source import Prepaid
-from tests.integration.upsert_target import Target, target_database
+from tests.integration.pgoutput.source import Prepaid
+from tests.integration.sinks.upsert_target import Target, target_database
 
 FROZEN, NEXT = Holder("abcdef", 1), Holder("abcdef", 2)
 

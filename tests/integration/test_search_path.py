@@ -8,13 +8,13 @@ import psycopg
 
 from cdc.postgres.connect import connect
 from cdc.staging.desired import desired_rows, high_staged_seq
-from cdc.staging.migrate import migrate
-from sinks.upsert import UpsertSink
+from cdc.staging.schema.migrate import migrate
+from sinks.upsert.sink import UpsertSink
 from tests.contract.reader_suite import snapshot
 from tests.integration.hostile_objects import OPERATORS, called, plant, taken
-from tests.integration.pgoutput_source import Prepaid
-from tests.integration.test_staging_delivery import BUYER, RULES, stage_some
-from tests.integration.upsert_target import Target, program, target_database, wanted
+from tests.integration.pgoutput.source import Prepaid
+from tests.integration.sinks.upsert_target import Target, program, target_database, wanted
+from tests.integration.staging.test_delivery import BUYER, RULES, stage_some
 from tests.unit.staging.world import staging
 
 TYPES = "create extension if not exists citext; create type public.mood as enum ('calm', 'angry')"

@@ -14,10 +14,10 @@ import pytest
 
 import cdc
 from cdc.changes import TableName
-from cdc.flows.statements import statements
+from cdc.flows.checks.statements import statements
 from cdc.ports import ColumnsRead
 from cdc.readers.logminer import LogMinerReader
-from cdc.readers.logminer.grants import table_grants
+from cdc.readers.logminer.checks.grants import table_grants
 from tests.contract.logminer_source import OracleSource, system_session
 
 ROOT = Path(cdc.__file__).parents[1]

@@ -14,7 +14,7 @@ from cdc.config import PostgresConnection
 from cdc.errors import OperatorError
 from cdc.postgres.connect import connect
 from cdc.postgres.strangers import strangers
-from cdc.staging.migrate import check_revision, migrate
+from cdc.staging.schema.migrate import check_revision, migrate
 from sandbox.postgres import PostgresServer
 from tests.support.migrated import settings_of
 from tests.unit.staging.doubles import rule_set

@@ -16,16 +16,17 @@ import mapping_rules
 from cdc.changes import TableName
 from cdc.config import Run
 from cdc.flows.capture import Capture
-from cdc.flows.state import Figures, FlowState
+from cdc.flows.progress.state import Figures, FlowState
 from cdc.flows.supervision import Supervisor
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import connect
-from cdc.readers.pgoutput import PgoutputReader, captured
+from cdc.readers.pgoutput import PgoutputReader
+from cdc.readers.pgoutput.tables import captured
+from cdc.staging.batches.stage import Stager
 from cdc.staging.leases import Lease
-from cdc.staging.migrate import migrate
+from cdc.staging.schema.migrate import migrate
 from cdc.staging.source_tables import SourceTables
-from cdc.staging.stage import Stager
-from tests.integration.pgoutput_source import Prepaid
+from tests.integration.pgoutput.source import Prepaid
 from tests.support.migrated import settings_of
 from tests.unit.staging.world import World
 

@@ -4,74 +4,74 @@ from __future__ import annotations
 
 from tests.mutants.guard import Guard
 
-_STAGE = "tests/integration/test_staging_stage.py::"
-_UPSERT = "tests/integration/test_sink_upsert.py::"
-_FENCING = "tests/integration/test_sink_fencing.py::"
-_BINDINGS = "tests/integration/test_upload_bindings.py::"
-_UPLOAD = "tests/integration/test_sink_payment_upload.py::"
-_RECEIPTS = "tests/integration/test_receipts.py::"
-_LEASES = "tests/integration/test_staging_leases.py::"
+_STAGE = "tests/integration/staging/test_stage.py::"
+_UPSERT = "tests/integration/sinks/test_upsert.py::"
+_FENCING = "tests/integration/sinks/test_fencing.py::"
+_BINDINGS = "tests/integration/sinks/test_upload_bindings.py::"
+_UPLOAD = "tests/integration/sinks/test_payment_upload.py::"
+_RECEIPTS = "tests/integration/sinks/test_receipts.py::"
+_LEASES = "tests/integration/staging/test_leases.py::"
 _INCOMING = "tests/unit/staging/test_incoming.py::"
 _VERSIONS = "tests/unit/staging/test_versions.py::"
-_PGOUTPUT = "tests/unit/readers/test_pgoutput_transactions.py::"
-_SLOT = "tests/integration/test_pgoutput_slot.py::"
+_PGOUTPUT = "tests/unit/readers/pgoutput/test_transactions.py::"
+_SLOT = "tests/integration/pgoutput/test_slot.py::"
 
 READING = (
     Guard(
         "undo: inverse operation",
-        "cdc/readers/logminer/undo.py",
+        "cdc/readers/logminer/transactions/undo.py",
         "    return (code or Code.UPDATE) == INVERSE[Code(undone.operation_code)]\n\n\ndef fits_statement",
         "    return True\n\n\ndef fits_statement",
         "a compensation takes back another row than the one that was undone",
-        ("tests/unit/readers/test_logminer_undo.py",),
+        ("tests/unit/readers/logminer/test_undo.py",),
     ),
     Guard(
         "undo: cancelled rows",
-        "cdc/readers/logminer/undo.py",
+        "cdc/readers/logminer/transactions/undo.py",
         "        kept, self.rows[index] = self.rows[index], None\n",
         "        kept = self.rows[index]\n",
         "rows that a savepoint undid are replicated",
-        ("tests/unit/readers/test_logminer_undo.py",),
+        ("tests/unit/readers/logminer/test_undo.py",),
     ),
     Guard(
         "redo: gaps between logs",
-        "cdc/readers/logminer/logs.py",
+        "cdc/readers/logminer/mining/logs.py",
         "        gaps.extend(found.gaps())\n",
         "",
         "redo that is missing is jumped over in silence",
-        ("tests/unit/readers/test_logminer_sequences.py", "tests/unit/readers/test_logminer_windows.py"),
+        ("tests/unit/readers/logminer/test_sequences.py", "tests/unit/readers/logminer/test_windows.py"),
     ),
     Guard(
         "redo: copies made while the log was written",
-        "cdc/readers/logminer/logs.py",
+        "cdc/readers/logminer/mining/logs.py",
         "        whole = [log for log in copies if (log.next_scn or 0) == end]\n",
         "        whole = list(copies)\n",
         "a log that ends early is mined as if it were whole",
-        ("tests/unit/readers/test_logminer_sequences.py", "tests/unit/readers/test_logminer_windows.py"),
+        ("tests/unit/readers/logminer/test_sequences.py", "tests/unit/readers/logminer/test_windows.py"),
     ),
     Guard(
         "redo: our own commits are no reason for a nudge",
-        "cdc/readers/logminer/idle_threads.py",
+        "cdc/readers/logminer/mining/idle_threads.py",
         "        if not waits:\n",
         "        if waits is None:\n",
         "instances of a cluster at rest are made to commit in turn, for ever",
-        ("tests/unit/readers/test_logminer_windows.py",),
+        ("tests/unit/readers/logminer/test_windows.py",),
     ),
     Guard(
         "redo: the host's former offset",
-        "cdc/readers/logminer/host_time.py",
+        "cdc/readers/logminer/mining/host_time.py",
         "            offset = turn.former\n",
         "            pass\n",
         "commit times from before a change of daylight saving are an hour wrong",
-        ("tests/unit/readers/test_logminer_host_time.py",),
+        ("tests/unit/readers/logminer/test_host_time.py",),
     ),
     Guard(
         "rights: roles of roles",
-        "cdc/readers/logminer/broad_rights.py",
+        "cdc/readers/logminer/checks/broad_rights.py",
         "                waiting += self._below.get(name, [])\n",
         "                continue\n",
         "DBA inside a role that the bridge was granted is not found",
-        ("tests/unit/readers/test_logminer_broad_rights.py",),
+        ("tests/unit/readers/logminer/test_broad_rights.py",),
     ),
     Guard(
         "redo: sessions are replaced a few times only",
@@ -79,11 +79,11 @@ READING = (
         "        self._failures += 1\n",
         "",
         "a log that cannot be read is tried for ever and nobody is told",
-        ("tests/unit/readers/test_logminer_recovery.py",),
+        ("tests/unit/readers/logminer/test_recovery.py",),
     ),
     Guard(
         "pgoutput: resume behind the commit record",
-        "cdc/readers/pgoutput/transactions.py",
+        "cdc/readers/pgoutput/wire/transactions.py",
         "        self._done_end = end\n        self.wal_end",
         "        self._done_end = Lsn(end + 8)\n        self.wal_end",
         "the next transaction is skipped after a restart",
@@ -91,7 +91,7 @@ READING = (
     ),
     Guard(
         "pgoutput: our own origin",
-        "cdc/readers/pgoutput/transactions.py",
+        "cdc/readers/pgoutput/wire/transactions.py",
         "            self._open.ours = messages.read_origin(raw) == self._origin\n",
         "            self._open.ours = False\n",
         "what we wrote ourselves comes back as a change",
@@ -99,7 +99,7 @@ READING = (
     ),
     Guard(
         "pgoutput: an open transaction is not handed out",
-        "cdc/readers/pgoutput/transactions.py",
+        "cdc/readers/pgoutput/wire/transactions.py",
         "        if self._open is None and not self._done:\n",
         "        if not self._done:\n",
         "the position passes a transaction that has not ended",
@@ -107,7 +107,7 @@ READING = (
     ),
     Guard(
         "pgoutput: rows of a changed table leave first",
-        "cdc/readers/pgoutput/transactions.py",
+        "cdc/readers/pgoutput/wire/transactions.py",
         "        return any(raw[OID] in oids for raw in self._rows)\n",
         "        return False\n",
         "rows are read by the columns that their table has later",
@@ -151,7 +151,7 @@ READING = (
     ),
     Guard(
         "news of tables in an idle source",
-        "cdc/staging/stage.py",
+        "cdc/staging/batches/stage.py",
         "            or self._unfinished is not None or self._noted\n",
         "            or self._unfinished is not None\n",
         "a table that is not read any more is forgotten by a restart",
@@ -186,7 +186,7 @@ READING = (
 STAGING = (
     Guard(
         "dedup by the checkpoint",
-        "cdc/staging/incoming.py",
+        "cdc/staging/batches/replay_filter.py",
         '            frame = frame.filter((pl.col("position") > done[0]) | later)\n',
         "            frame = frame.filter(later | True)\n",
         "what comes again after a restart is staged twice",
@@ -194,7 +194,7 @@ STAGING = (
     ),
     Guard(
         "echoes",
-        "cdc/staging/incoming.py",
+        "cdc/staging/batches/replay_filter.py",
         '        if frame["ours"].any():\n',
         "        if False:\n",
         "what we wrote is taken for a change and goes back",
@@ -202,7 +202,7 @@ STAGING = (
     ),
     Guard(
         "snapshot read again",
-        "cdc/staging/incoming.py",
+        "cdc/staging/batches/replay_filter.py",
         "                self.offset = stored.ordinal + 1\n",
         "                self.offset = 0\n",
         "rows of a snapshot that was broken off are taken for those of before and left out",
@@ -210,7 +210,7 @@ STAGING = (
     ),
     Guard(
         "snapshot deletes: all tables of an entity",
-        "cdc/staging/incoming.py",
+        "cdc/staging/batches/replay_filter.py",
         "if tables & news and tables <= self.done)\n",
         "if tables & news)\n",
         "rows of a table that is still to be read get a tombstone",
@@ -218,7 +218,7 @@ STAGING = (
     ),
     Guard(
         "snapshot deletes",
-        "cdc/staging/sweep.py",
+        "cdc/staging/entity_rows/snapshot_deletes.py",
         "    if count == 0:\n",
         "    if count >= 0:\n",
         "rows deleted while nobody looked stay for ever",
@@ -226,7 +226,7 @@ STAGING = (
     ),
     Guard(
         "snapshot deletes: rows set aside are not gone",
-        "cdc/staging/sweep.py",
+        "cdc/staging/entity_rows/snapshot_deletes.py",
         "        where w.resolved_at is null and w.stage = 'map' and w.system",
         "        where false and w.resolved_at is null and w.stage = 'map' and w.system",
         "a row that could not be mapped is deleted from the target",
@@ -234,17 +234,17 @@ STAGING = (
     ),
     Guard(
         "merge: newer than the staged row",
-        "cdc/staging/merge.py",
+        "cdc/staging/entity_rows/merge.py",
         "        or (s.source_position, s.source_ordinal) < (m.source_position, m.source_ordinal)\n",
         "        or true\n",
         "an older change puts old values back",
         (
-            "tests/integration/test_staging_properties.py::test_a_forgotten_checkpoint_does_not_bring_old_values_back",
+            "tests/integration/staging/test_properties.py::test_a_forgotten_checkpoint_does_not_bring_old_values_back",
         ),
     ),
     Guard(
         "merge: unchanged rows make no version",
-        "cdc/staging/merge.py",
+        "cdc/staging/entity_rows/merge.py",
         "({new_values}) is not distinct from ({old_values})",
         "false",
         "each snapshot writes every row and its history again",
@@ -252,7 +252,7 @@ STAGING = (
     ),
     Guard(
         "history of the replaced row",
-        "cdc/staging/merge.py",
+        "cdc/staging/entity_rows/merge.py",
         "    from decided where replaces and known\n",
         "    from decided where false\n",
         "an auditor does not find what a row was before",
@@ -260,17 +260,17 @@ STAGING = (
     ),
     Guard(
         "history: versions inside a batch",
-        "cdc/staging/merge.py",
+        "cdc/staging/entity_rows/merge.py",
         "    from decided where not _last and not unchanged\n",
         "    from decided where false\n",
         "an auditor does not find values that held between two changes of one batch",
         (
-            "tests/integration/test_staging_properties.py::test_any_history_in_any_batches_ends_as_the_model_says",
+            "tests/integration/staging/test_properties.py::test_any_history_in_any_batches_ends_as_the_model_says",
         ),
     ),
     Guard(
         "history: time never goes back within a batch",
-        "cdc/staging/versions.py",
+        "cdc/staging/entity_rows/versions.py",
         'committed_at=pl.col("committed_at").cum_max().over(start.cum_sum())',
         'committed_at=pl.col("committed_at")',
         "validity ranges overlap when the source's clock is set back",
@@ -278,15 +278,15 @@ STAGING = (
     ),
     Guard(
         "history: time never goes back between batches",
-        "cdc/staging/merge.py",
+        "cdc/staging/entity_rows/merge.py",
         "        greatest(m.committed_at, s.committed_at) as committed_at,\n",
         "        m.committed_at,\n",
         "validity ranges end before they begin when the source's clock is set back",
-        ("tests/integration/test_staging_properties.py", _STAGE[:-2]),
+        ("tests/integration/staging/test_properties.py", _STAGE[:-2]),
     ),
     Guard(
         "absent values keep what is staged",
-        "cdc/staging/merge.py",
+        "cdc/staging/entity_rows/merge.py",
         "then s.{n} else m.{n} end as {n}",
         "then m.{n} else m.{n} end as {n}",
         "a value that the log did not hold is written as NULL",
@@ -294,7 +294,7 @@ STAGING = (
     ),
     Guard(
         "absent values from the version before",
-        "cdc/staging/versions.py",
+        "cdc/staging/entity_rows/versions.py",
         "        filled.append(frame[name].gather(holder).alias(name))\n",
         "        filled.append(frame[name])\n",
         "a value that the log did not hold is written as NULL",
@@ -302,26 +302,26 @@ STAGING = (
     ),
     Guard(
         "absent values of rows that ended",
-        "cdc/staging/absent.py",
+        "cdc/staging/batches/absent.py",
         "select c.n, s.staged_seq is not null and not s.tombstone {no_letter}, {values}\n",
         "select c.n, s.staged_seq is not null {no_letter}, {values}\n",
         "a row takes values of one that was deleted before",
-        ("tests/integration/test_absent_values.py",),
+        ("tests/integration/staging/test_absent_values.py",),
     ),
     Guard(
         "absent values nobody knows",
-        "cdc/staging/stage.py",
+        "cdc/staging/batches/stage.py",
         "                again.unknown |= missing.keys()\n",
         "                return mapped, rows\n",
         "a row that lacks values is staged as if it were whole",
         (
-            "tests/integration/test_absent_values.py::"
+            "tests/integration/staging/test_absent_values.py::"
             "test_a_value_nobody_can_tell_is_a_dead_letter_and_is_settled_by_the_next_whole_row",
         ),
     ),
     Guard(
         "chain: the rows of a batch",
-        "cdc/staging/chain.py",
+        "cdc/staging/audit/audit_chain.py",
         "        if rows not in _stored_rows_digests(connection, system, int(str(batch_id))):\n",
         "        if False:\n",
         "a change altered behind our back is not found",
@@ -329,7 +329,7 @@ STAGING = (
     ),
     Guard(
         "chain: the batch before",
-        "cdc/staging/chain.py",
+        "cdc/staging/audit/audit_chain.py",
         "        if previous != before:\n",
         "        if False:\n",
         "a batch taken out is not found",
@@ -337,7 +337,7 @@ STAGING = (
     ),
     Guard(
         "chain: the batch row",
-        "cdc/staging/chain.py",
+        "cdc/staging/audit/audit_chain.py",
         "        if batch_digest(previous, facts, rows) != digest:",
         "        if False:",
         "what a batch says of itself can be altered",
@@ -345,7 +345,7 @@ STAGING = (
     ),
     Guard(
         "dead letters of rows that cannot be mapped",
-        "cdc/staging/stage.py",
+        "cdc/staging/batches/stage.py",
         "            work.rejected += frame.height\n            self._letters.record(frame)\n",
         "            work.rejected += frame.height\n",
         "rows are left out and nobody finds them",
@@ -353,7 +353,7 @@ STAGING = (
     ),
     Guard(
         "a refused row does not stop its source",
-        "cdc/staging/stage.py",
+        "cdc/staging/batches/stage.py",
         "                self._refuse(batch, beside=beside)\n",
         "                pass\n",
         "one row that staging refuses stops its source for ever",
@@ -361,7 +361,7 @@ STAGING = (
     ),
     Guard(
         "lease in every staging transaction",
-        "cdc/staging/stage.py",
+        "cdc/staging/batches/stage.py",
         "        self._lease.verify(self._connection)\n        for load in work.loads:\n",
         "        for load in work.loads:\n",
         "a process that was taken over goes on staging",
@@ -369,7 +369,7 @@ STAGING = (
     ),
     Guard(
         "slices are shown at the end of their transaction",
-        "cdc/staging/stage.py",
+        "cdc/staging/batches/stage.py",
         "                self._unfinished = work\n                return work.staged(None)\n",
         "                self._connection.commit()\n                self._unfinished = work\n"
         "                return work.staged(None)\n",
@@ -378,11 +378,11 @@ STAGING = (
     ),
     Guard(
         "numbers in commit order",
-        "cdc/staging/order.py",
+        "cdc/staging/staged_seq.py",
         "        lock_order(cursor)\n        cursor.execute(_RESERVE",
         "        cursor.execute(_RESERVE",
         "a sink passes over a version that is committed late",
-        ("tests/integration/test_staging_locks.py::test_numbers_are_given_to_one_transaction_at_a_time",),
+        ("tests/integration/staging/test_locks.py::test_numbers_are_given_to_one_transaction_at_a_time",),
     ),
     Guard(
         "lease: verified by its token",
@@ -421,7 +421,7 @@ STAGING = (
 WRITING = (
     Guard(
         "fencing of every write",
-        "sinks/mark.py",
+        "sinks/upsert/mark.py",
         '"where sink = %s and fencing_token = %s and writes = %s returning',
         '"where sink = %s and %s is not null and writes = %s returning',
         "a session opened before a takeover goes on writing",
@@ -429,7 +429,7 @@ WRITING = (
     ),
     Guard(
         "fencing when the target is claimed",
-        "sinks/mark.py",
+        "sinks/upsert/mark.py",
         '"where mark.fencing_token <= excluded.fencing_token returning mark.staged_seq, mark.writes"',
         '"returning mark.staged_seq, mark.writes"',
         "a process that lost its lease takes the target back",
@@ -437,7 +437,7 @@ WRITING = (
     ),
     Guard(
         "mark never moves back",
-        "sinks/mark.py",
+        "sinks/upsert/mark.py",
         "set staged_seq = greatest(staged_seq, %s)",
         "set staged_seq = %s",
         "held keys that are tried again let all that came since be repeated",
@@ -445,7 +445,7 @@ WRITING = (
     ),
     Guard(
         "commit time of its own",
-        "sinks/mark.py",
+        "sinks/upsert/mark.py",
         "        connection.execute(\"select pg_replication_origin_xact_setup('0/0', clock_timestamp())\")\n",
         "",
         "all writes of a session carry the time of its first one",
@@ -453,7 +453,7 @@ WRITING = (
     ),
     Guard(
         "origin of our writes",
-        "sinks/target_session.py",
+        "sinks/upsert/target_session.py",
         '                self.connection.execute("select pg_replication_origin_session_setup(%s)", [settings.origin])\n',
         "                pass\n",
         "our writes are read back as changes of the application",
@@ -461,7 +461,7 @@ WRITING = (
     ),
     Guard(
         "deliveries recorded before the commit",
-        "sinks/upsert.py",
+        "sinks/upsert/sink.py",
         "                if deliveries.height:\n                    record(deliveries)\n                self._commit(session, counted=deliveries.height > 0)\n",
         "                self._commit(session, counted=deliveries.height > 0)\n                if deliveries.height:\n                    record(deliveries)\n",
         "the target is written and no record says by what",
@@ -469,7 +469,7 @@ WRITING = (
     ),
     Guard(
         "held rows stored before the mark moves",
-        "sinks/upsert.py",
+        "sinks/upsert/sink.py",
         "                if hold is not None and held.height:\n                    hold(held)\n",
         "",
         "a row that was refused is never tried again, and nobody knows of it",
@@ -477,7 +477,7 @@ WRITING = (
     ),
     Guard(
         "deletions after the rows that moved away",
-        "sinks/upsert.py",
+        "sinks/upsert/sink.py",
         "    for part in parts:\n        part.write()\n    for part in reversed(parts):\n        part.delete()\n",
         "    for part in reversed(parts):\n        part.delete()\n    for part in parts:\n        part.write()\n",
         "a parent that its child has left cannot be deleted",
@@ -485,7 +485,7 @@ WRITING = (
     ),
     Guard(
         "one key wanted with two values",
-        "sinks/table_write.py",
+        "sinks/upsert/table_write.py",
         "            for row in range(self._high, prepared.next_row)\n",
         "            for row in range(0)\n",
         "chance decides which value a row gets",
@@ -493,39 +493,39 @@ WRITING = (
     ),
     Guard(
         "keys that are one for the target",
-        "sinks/table_write.py",
+        "sinks/upsert/table_write.py",
         '        self._leave_out([Refusal(int(str(row)), str(fault).rstrip(":"), reason) for row, fault in found])\n',
         "        del found, reason\n",
         "two rows of staging write one row of the target by turns",
         (
-            "tests/integration/test_sink_types.py::test_key_spelt_in_another_way_is_the_same_row",
+            "tests/integration/sinks/test_types.py::test_key_spelt_in_another_way_is_the_same_row",
             "tests/integration/test_delivery_flow.py::"
             "test_row_of_staging_with_the_same_key_for_the_target_keeps_the_row",
         ),
     ),
     Guard(
         "values that the type would change",
-        "sinks/table_write.py",
+        "sinks/upsert/table_write.py",
         "        self._keep([self._misfit(int(str(row)), str(fault)) for row, fault in faults])\n",
         "",
         "a value is written that is not the one of the source, or left out in silence",
-        ("tests/integration/test_sink_types.py::test_value_that_the_type_would_change_is_a_dead_letter",),
+        ("tests/integration/sinks/test_types.py::test_value_that_the_type_would_change_is_a_dead_letter",),
     ),
     Guard(
         "constraints that wait for the commit",
-        "sinks/table_write.py",
+        "sinks/upsert/table_write.py",
         "        if self._session.defers:\n            check_now(self._connection)\n",
         "        pass\n",
         "one row refused at the commit takes all others with it",
-        ("tests/integration/test_sink_isolation.py::test_deferrable_foreign_key_refuses_the_orphan_only",),
+        ("tests/integration/sinks/test_isolation.py::test_deferrable_foreign_key_refuses_the_orphan_only",),
     ),
     Guard(
         "a locked row delays its own key only",
-        "sinks/table_write.py",
+        "sinks/upsert/table_write.py",
         "prepared.decide_unlocked if self.in_isolation else prepared.decide",
         "prepared.decide",
         "a row that the application has locked holds up all others",
-        ("tests/integration/test_sink_isolation.py::test_locked_row_delays_its_own_key_only",),
+        ("tests/integration/sinks/test_isolation.py::test_locked_row_delays_its_own_key_only",),
     ),
     Guard(
         "settling of uncommitted deliveries",
@@ -541,7 +541,7 @@ WRITING = (
         "transaction = any(%(transactions)s) and {_NOT_VOIDED}\n",
         "transaction = any(%(transactions)s)\n",
         "each restart voids the same deliveries again",
-        ("tests/integration/test_staging_delivery.py::test_deliveries_that_never_happened_are_voided_once",),
+        ("tests/integration/staging/test_delivery.py::test_deliveries_that_never_happened_are_voided_once",),
     ),
     Guard(
         "first snapshots are waited for",
@@ -564,7 +564,7 @@ WRITING = (
 PAYMENTS = (
     Guard(
         "transmission that is there",
-        "sinks/upload_lookup.py",
+        "sinks/ccb_payment_upload/lookup.py",
         "    return Located(placed, own.filter(~is_known), tenders)\n",
         "    return Located(placed, own, tenders)\n",
         "money is paid in twice after an answer was lost",
@@ -572,7 +572,7 @@ PAYMENTS = (
     ),
     Guard(
         "tender look-up",
-        "sinks/upload_lookup.py",
+        "sinks/ccb_payment_upload/lookup.py",
         '        there += tables.tenders(cursor, source, part["recharge_id"].to_list())\n',
         "",
         "money is paid in twice after staging was restored from a backup",
@@ -580,7 +580,7 @@ PAYMENTS = (
     ),
     Guard(
         "no receipt came in since the look-up",
-        "sinks/upload_call.py",
+        "sinks/ccb_payment_upload/call.py",
         "{insert} select {made} from dual where {there}",
         "{insert} values ({made})",
         "money is paid in twice by two processes at the same moment",
@@ -588,7 +588,7 @@ PAYMENTS = (
     ),
     Guard(
         "look among the tenders",
-        "sinks/upload_lookup.py",
+        "sinks/ccb_payment_upload/lookup.py",
         "        tenders = paid(cursor, tables, receipts.filter(older))\n",
         "",
         "money is paid in twice after CC&B purged its upload tables and staging was restored",
@@ -604,7 +604,7 @@ PAYMENTS = (
     ),
     Guard(
         "a transmission is one call",
-        "sinks/upload_call.py",
+        "sinks/ccb_payment_upload/call.py",
         "    {end};\n",
         "",
         "rows of CC&B stay locked while a process is frozen",
@@ -612,7 +612,7 @@ PAYMENTS = (
     ),
     Guard(
         "receipt with other content",
-        "sinks/upload_lookup.py",
+        "sinks/ccb_payment_upload/lookup.py",
         "        if not _same(row, tender):\n",
         "        if False:\n",
         "another amount in CC&B is taken for ours",
@@ -620,7 +620,7 @@ PAYMENTS = (
     ),
     Guard(
         "transmission with other receipts",
-        "sinks/upload_lookup.py",
+        "sinks/ccb_payment_upload/lookup.py",
         "        if expected[number] != found[number]:\n",
         "        if False:\n",
         "receipts that CC&B lacks are taken for sent",
@@ -628,7 +628,7 @@ PAYMENTS = (
     ),
     Guard(
         "unknown accounts are not sent",
-        "sinks/ccb_payment_upload.py",
+        "sinks/ccb_payment_upload/sink.py",
         '            accounts = self._unknown(cursor, tables, receipts, "account_id", places)\n',
         "            accounts = receipts.clear()\n",
         "money goes to the suspense agreement",
@@ -636,7 +636,7 @@ PAYMENTS = (
     ),
     Guard(
         "conventions: a blank where CC&B takes no NULL",
-        "sinks/ouaf.py",
+        "sinks/ccb_payment_upload/ouaf.py",
         '        return " " if self.is_text else 0\n',
         "        return None  # type: ignore[return-value]\n",
         "CC&B refuses the row, or its programs do not find it",
@@ -644,7 +644,7 @@ PAYMENTS = (
     ),
     Guard(
         "conventions: CHAR is padded",
-        "sinks/ouaf.py",
+        "sinks/ccb_payment_upload/ouaf.py",
         '        return value.ljust(self.length) if self.type == "CHAR" else value\n',
         "        return value\n",
         "what is in CC&B is not found, and sent again",
@@ -652,7 +652,7 @@ PAYMENTS = (
     ),
     Guard(
         "receipts are frozen before they are sent",
-        "cdc/staging/receipts.py",
+        "cdc/staging/receipts/store.py",
         "            self._connection.execute(_FREEZE)\n",
         "",
         "a receipt that CC&B may hold is changed",
@@ -660,7 +660,7 @@ PAYMENTS = (
     ),
     Guard(
         "lease in every change of receipts",
-        "cdc/staging/receipts.py",
+        "cdc/staging/receipts/store.py",
         "        if self._lease is not None:\n            self._lease.verify(self._connection)\n",
         "        return\n",
         "two processes send the same money",
@@ -668,7 +668,7 @@ PAYMENTS = (
     ),
     Guard(
         "states of receipts only move forward",
-        "cdc/staging/receipt_progress.py",
+        "cdc/staging/receipts/progress.py",
         'where {_RANK.format("found.state")} > {_RANK.format("r.state")}\n',
         "where found.state <> r.state\n",
         "old news turn a posted receipt back",
@@ -676,7 +676,7 @@ PAYMENTS = (
     ),
     Guard(
         "payment on the right account",
-        "cdc/staging/receipt_progress.py",
+        "cdc/staging/receipts/progress.py",
         "            p.amount = r.amount and (p.account_id",
         "            true or p.amount = r.amount and (p.account_id",
         "money on another account is reported as posted",
@@ -687,7 +687,7 @@ PAYMENTS = (
 DOORS = (
     Guard(
         "rules write no base table",
-        "mapping_rules/guard.py",
+        "mapping_rules/language/guard.py",
         "    return not _BASE_TABLE.match(table) or table.upper() in UPLOAD_STAGING_TABLES\n",
         "    return True\n",
         "a rule writes payments past CC&B's own programs",
@@ -695,7 +695,7 @@ DOORS = (
     ),
     Guard(
         "functions of expressions",
-        "mapping_rules/expression_tokens.py",
+        "mapping_rules/language/expression_tokens.py",
         '    if behind.text == "(" and token.upper in FUNCTIONS:\n',
         '    if behind.text == "(":\n',
         "a rule file reads files of the server",

@@ -40,23 +40,23 @@ PURE = {
     "cdc/printable.py": ("cdc/test_log.py", "cdc/test_printable.py"),
     "cdc/transport.py": ("cdc/test_config.py",),
     "cdc/flows/truncation.py": ("flows/test_truncation.py",),
-    "cdc/readers/logminer/scanner.py": (
+    "cdc/readers/logminer/redo_sql/scanner.py": (
         "readers/test_logminer_grammar.py",
         "readers/test_logminer_corpus.py",
     ),
-    "cdc/readers/logminer/values.py": (
+    "cdc/readers/logminer/redo_sql/values.py": (
         "readers/test_logminer_values.py",
         "readers/test_logminer_properties.py",
     ),
-    "cdc/readers/logminer/window.py": ("readers/test_logminer_windows.py",),
-    "cdc/readers/pgoutput/messages.py": (
+    "cdc/readers/logminer/mining/window.py": ("readers/test_logminer_windows.py",),
+    "cdc/readers/pgoutput/wire/messages.py": (
         "readers/test_pgoutput_rows.py",
         "readers/test_pgoutput_transactions.py",
     ),
-    "cdc/staging/incoming.py": ("staging/test_incoming.py",),
-    "mapping_rules/expression_tokens.py": ("mapping_rules/test_expression_tokens.py",),
+    "cdc/staging/batches/replay_filter.py": ("staging/test_incoming.py",),
+    "mapping_rules/language/expression_tokens.py": ("mapping_rules/test_expression_tokens.py",),
     "mapping_rules/rule_files.py": ("mapping_rules/test_rule_files.py",),
-    "sinks/isolation.py": ("sinks/test_isolation.py",),
+    "sinks/upsert/isolation.py": ("sinks/test_isolation.py",),
 }
 """Module to its unit tests."""
 _LOADED = ["oracledb", "polars", "psycopg", "pydantic", "pytest", "ruamel.yaml"]

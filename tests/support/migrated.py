@@ -7,7 +7,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cdc.config import PostgresConnection
-from cdc.staging.migrate import migrate
+from cdc.staging.schema.migrate import migrate
 from mapping_rules import RuleSet
 
 

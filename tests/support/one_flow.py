@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cdc.flows.state import FlowState
+from cdc.flows.progress.state import FlowState
 from cdc.flows.supervision import Flow, Supervisor
 
 PATIENCE_S = 30.0

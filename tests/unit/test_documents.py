@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from cdc import errors
-from sinks import pairs
+from sinks.upsert.statements import pairs
 
 ROOT = Path(__file__).parents[2]
 EVENT = re.compile(r"\.(?:debug|info|warning|error|exception)\(\s*\"([a-z_]+)\"")

@@ -38,10 +38,10 @@ from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding, RereadValues, SourceKey, StopAsked
 from cdc.positions import Position, Scn
-from cdc.readers.debezium import cells
-from cdc.readers.debezium.connector import Boundary, EventForm, Offset, OffsetOf
-from cdc.readers.debezium.failures import SqlFailure, oracle_failure
-from cdc.readers.debezium.wallet import store_properties
+from cdc.readers.debezium.engine.connector import Boundary, EventForm, Offset, OffsetOf
+from cdc.readers.debezium.engine.failures import SqlFailure, oracle_failure
+from cdc.readers.debezium.engine.wallet import store_properties
+from cdc.readers.debezium.events import cells
 from cdc.readers.logminer import LogMinerReader
 
 _OLDEST = """

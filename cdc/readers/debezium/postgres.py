@@ -31,14 +31,14 @@ from cdc.positions import Lsn, Position
 from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
 from cdc.postgres.strangers import creators
-from cdc.readers.debezium import postgres_types
-from cdc.readers.debezium.connector import Boundary, EventForm, Offset, OffsetOf
-from cdc.readers.debezium.failures import SqlFailure, postgres_failure
+from cdc.readers.debezium.engine.connector import Boundary, EventForm, Offset, OffsetOf
+from cdc.readers.debezium.engine.failures import SqlFailure, postgres_failure
+from cdc.readers.debezium.events import postgres_types
 from cdc.readers.pgoutput import preflight
-from cdc.readers.pgoutput.catalog import Catalog
 from cdc.readers.pgoutput.reread import Reread
 from cdc.readers.pgoutput.session import WalSender
 from cdc.readers.pgoutput.slot import check_slot, check_slot_free, check_slot_use, find_slot
+from cdc.readers.pgoutput.tables.catalog import Catalog
 
 SLOT_PATIENCE_S = 5.0
 """How long a slot may still be held by our own former run."""

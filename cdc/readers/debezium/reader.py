@@ -24,15 +24,15 @@ from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem
 from cdc.errors import OperatorError, read_anew
 from cdc.ports import Finding, RereadValues, Resume, SourceKey, StopAsked
-from cdc.readers.debezium import jvm
-from cdc.readers.debezium.batches import batches, resume
-from cdc.readers.debezium.connector import Boundary, Connector
-from cdc.readers.debezium.engine import Block, Engine
+from cdc.readers.debezium.engine import jvm
+from cdc.readers.debezium.engine.connector import Boundary, Connector
+from cdc.readers.debezium.engine.runner import Block, Engine
+from cdc.readers.debezium.events.batches import batches, resume
+from cdc.readers.debezium.events.schemas import Kind, Schemas
+from cdc.readers.debezium.events.transactions import TransactionBuffer
 from cdc.readers.debezium.oracle import OracleConnector
 from cdc.readers.debezium.postgres import PostgresConnector
-from cdc.readers.debezium.schemas import Kind, Schemas
 from cdc.readers.debezium.snapshot import Snapshot
-from cdc.readers.debezium.transactions import TransactionBuffer
 
 MAX_OPEN_BYTES = 32 * 1024 * 1024
 """Size of the open transaction above which it is kept on disk."""

@@ -15,11 +15,11 @@ import polars as pl
 from cdc.changes import ChangeBatch, TableName
 from cdc.errors import OperatorError
 from cdc.ports import StopAsked
-from cdc.readers.debezium.batches import changes, resume
-from cdc.readers.debezium.connector import Boundary, Connector
-from cdc.readers.debezium.engine import Engine
-from cdc.readers.debezium.schemas import Kind, Schemas
-from cdc.readers.debezium.transactions import Event
+from cdc.readers.debezium.engine.connector import Boundary, Connector
+from cdc.readers.debezium.engine.runner import Engine
+from cdc.readers.debezium.events.batches import changes, resume
+from cdc.readers.debezium.events.schemas import Kind, Schemas
+from cdc.readers.debezium.events.transactions import Event
 
 _TURN_S = 0.1
 _ENDS = ("COMPLETED", "ABORTED", "SKIPPED")

@@ -1,4 +1,10 @@
-"""The Oracle reader: LogMiner through the thin driver; `reader` is the entry."""
+"""LogMiner: committed changes of an Oracle database, from its redo logs.
+
+Start at `reader` (the port), then `stream` (the loop), `output` (cutting batches) and `batches` (rows to
+columns). Rooms, lowest first: `redo_sql` reads texts, `mining` runs LogMiner, `transactions` puts rows
+together until their COMMIT, `tables` knows what is captured, `lobs` completes large values, `checks` looks
+before reading, `probing` tries a real database.
+"""
 
 from cdc.readers.logminer.reader import LogMinerReader
 

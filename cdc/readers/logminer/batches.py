@@ -1,6 +1,6 @@
 """Committed transactions to change batches: one frame a table, positions and ordinals given.
 
-Ordinals are given by `cdc.readers.logminer.output`. Read next: `cdc.readers.logminer.images`.
+Ordinals are given by `cdc.readers.logminer.output`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import polars as pl
 
 from cdc.changes import META_SCHEMA, WHO, TableChanges, TableName, frame_schema
 from cdc.errors import RedoUnreadable
-from cdc.readers.logminer.canonical_columns import RedoRowError
-from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.host_time import HostTime
-from cdc.readers.logminer.images import ImageReader, Images
-from cdc.readers.logminer.large_values import LargeValues
-from cdc.readers.logminer.rows import Code, LogRow, place
-from cdc.readers.logminer.undo import Kept
+from cdc.readers.logminer.lobs.large_values import LargeValues
+from cdc.readers.logminer.mining.host_time import HostTime
+from cdc.readers.logminer.mining.rows import Code, LogRow, place
+from cdc.readers.logminer.redo_sql.canonical_columns import RedoRowError
+from cdc.readers.logminer.redo_sql.row_images import ImageReader, Images
+from cdc.readers.logminer.transactions.events import Committed
+from cdc.readers.logminer.transactions.undo import Kept
 
 _OF_TRANSACTION = ("position", "transaction_id", "committed_at", "ours")
 OUR_CLIENT_ID = "ccbridge"

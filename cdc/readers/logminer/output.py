@@ -4,7 +4,7 @@ All transactions that share a commit SCN are in one batch, so a position is neve
 drops whole commit SCNs: nothing is ever counted. They are put in order by their COMMIT's place in the redo
 and their ids, and each has a range of ordinals of its own, so what LogMiner shows of one, and between which
 others, does not change the places of another. A very large transaction comes in slices; their `resume`
-still leads to its start. Read next: `cdc.readers.logminer.batches`.
+still leads to its start.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from cdc.changes import ChangeBatch, TableChanges, TableName
 from cdc.errors import OperatorError, RedoUnreadable
 from cdc.positions import Scn
-from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker, Slice
-from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.large_rows import LargeRows, text_size
-from cdc.readers.logminer.transaction import Transaction
-from cdc.readers.logminer.undo import Kept
+from cdc.readers.logminer.lobs.large_rows import LargeRows, text_size
+from cdc.readers.logminer.transactions.assembly import Assembly
+from cdc.readers.logminer.transactions.events import Committed
+from cdc.readers.logminer.transactions.transaction import Transaction
+from cdc.readers.logminer.transactions.undo import Kept
 
 Checkpoint = Callable[[Sequence[Transaction], int, bool], dict[str, Any]]
 HandedOut = Callable[[Committed], None]

@@ -24,19 +24,20 @@ from cdc.errors import OperatorError, RedoLogTrouble, SourceChanged, read_anew
 from cdc.oracle.errors import oracle_errors
 from cdc.oracle.identity import database_identity
 from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
-from cdc.readers.logminer import dictionary, preflight
-from cdc.readers.logminer.captured import CapturedTables
-from cdc.readers.logminer.idle_threads import IdleThreads
-from cdc.readers.logminer.large_values import LargeValues, from_redo
-from cdc.readers.logminer.nudges import Nudges
-from cdc.readers.logminer.oldest_open import OldestOpen
-from cdc.readers.logminer.open_work import OpenWork
+from cdc.readers.logminer.checks import preflight
+from cdc.readers.logminer.lobs.large_values import LargeValues, from_redo
+from cdc.readers.logminer.lobs.reselect import Reselect
+from cdc.readers.logminer.mining.idle_threads import IdleThreads
+from cdc.readers.logminer.mining.nudges import Nudges
+from cdc.readers.logminer.mining.session import MiningSession
+from cdc.readers.logminer.mining.window import WindowSize
 from cdc.readers.logminer.recovery import SESSION_ERRORS, Recovery, wait
-from cdc.readers.logminer.reselect import Reselect
-from cdc.readers.logminer.session import MiningSession
 from cdc.readers.logminer.snapshot import Snapshot, take_point
 from cdc.readers.logminer.stream import Stream
-from cdc.readers.logminer.window import WindowSize
+from cdc.readers.logminer.tables import dictionary
+from cdc.readers.logminer.tables.captured import CapturedTables
+from cdc.readers.logminer.transactions.open_transaction_age import OldestOpen
+from cdc.readers.logminer.transactions.open_transactions import OpenWork
 
 CURRENT_SCN = "select current_scn from v$database"
 

@@ -1,8 +1,7 @@
 """What a reader does about a LogMiner session that failed, and when a person must know.
 
 The stream is read again from the last batch; nothing here touches a database. Errors of the network
-and of the login are not handled here: the flow knows what to do about them. Read next:
-`cdc.readers.logminer.reader`.
+and of the login are not handled here: the flow knows what to do about them.
 """
 
 from __future__ import annotations

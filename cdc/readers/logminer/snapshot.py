@@ -3,7 +3,7 @@
 Transactions open at the snapshot's SCN commit later, so their rows are in the stream only, and
 mining begins before the oldest of them. The list of open transactions is taken *before* the SCN: one
 that starts in between starts after the SCN of the first look. Values are converted to text by the
-database, exactly. Read next: `cdc.readers.logminer.reader`.
+database, exactly.
 
 Source: Oracle Database SQL Language Reference 19c, flashback query; Reference 19c, GV$TRANSACTION.
 """
@@ -31,10 +31,10 @@ from cdc.changes import (
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import StopAsked
 from cdc.positions import Scn
-from cdc.readers.logminer.host_time import HostTime, parsed_offset
-from cdc.readers.logminer.large_values import unreadable_columns
-from cdc.readers.logminer.selected import LARGE_ROWS, select_as_of, text_of_large
-from cdc.readers.logminer.values import canonical, marked
+from cdc.readers.logminer.lobs.large_values import unreadable_columns
+from cdc.readers.logminer.mining.host_time import HostTime, parsed_offset
+from cdc.readers.logminer.redo_sql.values import canonical, marked
+from cdc.readers.logminer.tables.selected import LARGE_ROWS, select_as_of, text_of_large
 
 NOW = "select current_scn, cast(systimestamp as date), to_char(systimestamp, 'TZH:TZM') from v$database"
 LARGE_CHARACTERS = 16 * 2**20

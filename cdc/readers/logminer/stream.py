@@ -1,8 +1,7 @@
 """The stream of one reader: window after window of redo, transactions put together, batches handed out.
 
 One `Stream` is one attempt: when its LogMiner session fails, the reader makes another one that begins
-at the last batch. Read next: `cdc.readers.logminer.window` (how far a window reaches),
-`cdc.readers.logminer.assembly`, `cdc.readers.logminer.output`.
+at the last batch.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from cdc.changes import ChangeBatch
 from cdc.config import OracleSystem
 from cdc.oracle.apply_log import apply_log
 from cdc.ports import StopAsked
-from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker
-from cdc.readers.logminer.captured import CapturedTables
-from cdc.readers.logminer.events import Committed, DdlSeen
-from cdc.readers.logminer.idle_threads import IdleThreads
-from cdc.readers.logminer.large_rows import LargeRows
-from cdc.readers.logminer.large_values import LargeValues
-from cdc.readers.logminer.lob_filter import LobFilter
-from cdc.readers.logminer.missed_ends import MissedEnds
-from cdc.readers.logminer.oldest_open import OldestOpen
-from cdc.readers.logminer.open_work import OpenWork
+from cdc.readers.logminer.lobs.large_rows import LargeRows
+from cdc.readers.logminer.lobs.large_values import LargeValues
+from cdc.readers.logminer.mining.idle_threads import IdleThreads
+from cdc.readers.logminer.mining.rows import LogRow
+from cdc.readers.logminer.mining.session import MiningSession
+from cdc.readers.logminer.mining.window import FLUSH_S, WindowSize, session_start, window_end
 from cdc.readers.logminer.output import Output
 from cdc.readers.logminer.recovery import Recovery, wait
-from cdc.readers.logminer.rows import LogRow
-from cdc.readers.logminer.session import MiningSession
-from cdc.readers.logminer.transaction import Transaction
-from cdc.readers.logminer.window import FLUSH_S, WindowSize, session_start, window_end
+from cdc.readers.logminer.tables.captured import CapturedTables
+from cdc.readers.logminer.transactions.assembly import Assembly
+from cdc.readers.logminer.transactions.events import Committed, DdlSeen
+from cdc.readers.logminer.transactions.lob_filter import LobFilter
+from cdc.readers.logminer.transactions.missed_ends import MissedEnds
+from cdc.readers.logminer.transactions.open_transaction_age import OldestOpen
+from cdc.readers.logminer.transactions.open_transactions import OpenWork
+from cdc.readers.logminer.transactions.transaction import Transaction
 
 IDLE_BATCH_S = 1.0
 """How often an idle stream tells that its position moved on."""

@@ -1,6 +1,6 @@
 """Portions of the stream become batches: rows get their position and are sorted by table.
 
-`Relations` keeps what the stream and the catalog say of each table. Read next: `tuples`.
+`Relations` keeps what the stream and the catalog say of each table.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import polars as pl
 
 from cdc.changes import META_SCHEMA, ChangeBatch, TableChanges, TableName
 from cdc.positions import Lsn
-from cdc.readers.pgoutput.captured import CapturedTables
-from cdc.readers.pgoutput.catalog import Catalog
-from cdc.readers.pgoutput.messages import Relation
-from cdc.readers.pgoutput.transactions import OID, Portion, Transaction, TransactionBuffer
-from cdc.readers.pgoutput.tuples import table_changes
+from cdc.readers.pgoutput.tables.captured import CapturedTables
+from cdc.readers.pgoutput.tables.catalog import Catalog
+from cdc.readers.pgoutput.wire.messages import Relation
+from cdc.readers.pgoutput.wire.transactions import OID, Portion, Transaction, TransactionBuffer
+from cdc.readers.pgoutput.wire.tuples import table_changes
 
 _META = {
     "position": pl.Int64,

@@ -15,9 +15,9 @@ from cdc.changes import TableName
 from cdc.config import PostgresSystem
 from cdc.errors import read_anew
 from cdc.ports import Finding
-from cdc.readers.pgoutput.catalog import Catalog, Published, TableFacts
 from cdc.readers.pgoutput.session import literal, quoted
 from cdc.readers.pgoutput.slot import Slot, find_slot
+from cdc.readers.pgoutput.tables.catalog import Catalog, Published, TableFacts
 
 _SERVER = """
 -- the server's side: settings, what is in use, our role, the publication

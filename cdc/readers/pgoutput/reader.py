@@ -25,13 +25,13 @@ from cdc.positions import Lsn
 from cdc.postgres.sessions import Holder
 from cdc.readers.pgoutput import preflight
 from cdc.readers.pgoutput.batches import Relations
-from cdc.readers.pgoutput.captured import CapturedTables
-from cdc.readers.pgoutput.catalog import Catalog, row_estimates
 from cdc.readers.pgoutput.reread import Reread
 from cdc.readers.pgoutput.session import WalSender, wal_sender_name
 from cdc.readers.pgoutput.slot import check_slot, find_slot
 from cdc.readers.pgoutput.snapshot import Snapshot, create_slot, create_temporary_slot
-from cdc.readers.pgoutput.transactions import Taken, TransactionBuffer
+from cdc.readers.pgoutput.tables.captured import CapturedTables
+from cdc.readers.pgoutput.tables.catalog import Catalog, row_estimates
+from cdc.readers.pgoutput.wire.transactions import Taken, TransactionBuffer
 
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 """Bound on the raw bytes of one batch, next to the bound on its rows."""

@@ -20,8 +20,8 @@ from cdc.config import PostgresSystem
 from cdc.ports import RereadValues, SourceKey
 from cdc.postgres.connect import Connection, conninfo
 from cdc.postgres.errors import postgres_errors
-from cdc.readers.pgoutput.canonical import SESSION_OPTIONS, canonical
 from cdc.readers.pgoutput.snapshot import read_lines
+from cdc.readers.pgoutput.wire.canonical import SESSION_OPTIONS, canonical
 
 KEYS_OF_A_QUERY = 500
 

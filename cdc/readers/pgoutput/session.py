@@ -3,7 +3,6 @@
 `WalSender` opens the session, runs its few commands, starts the stream and answers for it. While
 whoever reads is busy elsewhere (a batch is being staged) a thread keeps telling the server that we
 are alive, otherwise it would end the session after `wal_sender_timeout`.
-Read next: `transactions`, which takes the messages from `get`.
 
 Source: PostgreSQL 17 documentation, "Streaming Replication Protocol".
 """
@@ -28,8 +27,8 @@ from cdc.positions import Lsn
 from cdc.postgres.connect import conninfo
 from cdc.postgres.errors import postgres_errors, translated
 from cdc.postgres.sessions import Holder
-from cdc.readers.pgoutput.canonical import SESSION_OPTIONS
-from cdc.readers.pgoutput.messages import status_update
+from cdc.readers.pgoutput.wire.canonical import SESSION_OPTIONS
+from cdc.readers.pgoutput.wire.messages import status_update
 
 STATUS_INTERVAL_S = 10.0
 """Longest time without a status update; shorter where the server's own time-out is short."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cdc.config import PostgresSystem
 from cdc.errors import OperatorError, SlotMissing, SourceChanged, TransientError, read_anew
 from cdc.positions import Lsn
-from cdc.readers.pgoutput.catalog import Catalog
+from cdc.readers.pgoutput.tables.catalog import Catalog
 
 _SLOT = """
 -- to_jsonb: which columns there are depends on the server's version

@@ -40,10 +40,10 @@ from cdc.ports import StopAsked
 from cdc.positions import Lsn
 from cdc.postgres.connect import conninfo
 from cdc.postgres.errors import postgres_errors
-from cdc.readers.pgoutput.canonical import SESSION_OPTIONS, canonical
-from cdc.readers.pgoutput.catalog import Catalog
 from cdc.readers.pgoutput.session import WalSender, quoted
 from cdc.readers.pgoutput.slot import check_slot_free, check_slot_use, find_slot
+from cdc.readers.pgoutput.tables.catalog import Catalog
+from cdc.readers.pgoutput.wire.canonical import SESSION_OPTIONS, canonical
 
 MAX_CHUNK_BYTES = 32 * 1024 * 1024
 SLOT_PATIENCE_S = 5.0

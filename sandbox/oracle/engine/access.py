@@ -1,7 +1,7 @@
 """How the rows of one source are reached: by key, by key range, or one after the other.
 
 A source's own conditions run here, on its rows alone. An index only narrows down; every condition is
-tested again on the version that the reader may see. Read next: `joins`, `query`.
+tested again on the version that the reader may see.
 """
 
 from __future__ import annotations

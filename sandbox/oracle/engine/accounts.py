@@ -1,7 +1,7 @@
 """Users, roles and grants as statements, and what CONTAINER = ALL and CURRENT mean in them.
 
 Without the clause users are common in the root (`C##..`) and local in a pluggable database; grants are for
-the current container. Read next: `users`, `containers`.
+the current container.
 """
 
 from __future__ import annotations

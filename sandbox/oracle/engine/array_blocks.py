@@ -6,7 +6,7 @@ in 1 .. a.count insert into t values (a(i)); if sql%rowcount <> a.count then rai
 
 As in Oracle the whole block is compiled before it runs: a table that is not there, or not granted, is an
 ORA-06550 around its error. FORALL stops at the first element that fails; what it changed before stays, unless
-the block ends with the error. Nothing else of the language is known. Read next: `array_block_reader`.
+the block ends with the error. Nothing else of the language is known.
 
 Source: PL/SQL Language Reference, "FORALL Statement" and "Collection Variables"; PLS-00306, PLS-00418,
 ORA-06502, ORA-22160 in Database Error Messages.

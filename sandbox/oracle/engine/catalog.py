@@ -1,7 +1,4 @@
-"""What objects there are, and who may do what with them.
-
-Read next: `users`, `dictionary` (the views over it), `ddl` (what changes it).
-"""
+"""What objects there are, and who may do what with them."""
 
 from __future__ import annotations
 

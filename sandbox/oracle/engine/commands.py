@@ -1,7 +1,4 @@
-"""Statements that are neither query nor DML: transaction control, session settings, definitions, rights.
-
-Read next: `ddl`, `users`.
-"""
+"""Statements that are neither query nor DML: transaction control, session settings, definitions, rights."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The syntax tree to compiled values: names, operators, CASE, casts, subqueries as values.
-
-Read next: `conditions`, `functions`.
-"""
+"""The syntax tree to compiled values: names, operators, CASE, casts, subqueries as values."""
 
 from __future__ import annotations
 

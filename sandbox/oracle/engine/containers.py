@@ -3,7 +3,7 @@
 A database that is not multitenant is one container, numbered 0. It becomes multitenant when it is
 plugged in as a pluggable database (`sandbox_faults.open_pdb`): then there is a root besides it, where
 LogMiner runs, and `create pluggable database` makes more. What is done for all containers (common users,
-grants with CONTAINER = ALL) is remembered, and done in later ones too. Read next: `accounts`.
+grants with CONTAINER = ALL) is remembered, and done in later ones too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From one type to another: implicit conversions of expressions, and what a column accepts.
 
-Text of dates follows the session's NLS formats, as in Oracle. Read next: `functions`.
+Text of dates follows the session's NLS formats, as in Oracle.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The database behind the listener: catalog, storage, users, sessions.
-
-Read next: `session`, `catalog`, `storage`; the views are in `dictionary`, `fixed_views`, `logminer`.
-"""
+"""The database behind the listener: catalog, storage, users, sessions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """CREATE, ALTER, DROP, TRUNCATE, GRANT: changes of the catalog, each written to the redo as DDL.
 
-As in Oracle, a DDL statement commits what was open. Read next: `catalog`, `store`.
+As in Oracle, a DDL statement commits what was open.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""INSERT, UPDATE, DELETE as plans: one run per row of binds, atomic each.
-
-Read next: `merge`, `storage` (what a change does), `session` (who runs plans).
-"""
+"""INSERT, UPDATE, DELETE as plans: one run per row of binds, atomic each."""
 
 from __future__ import annotations
 

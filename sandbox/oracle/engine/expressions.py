@@ -1,7 +1,7 @@
 """Values and conditions as functions of a row: the syntax tree compiled to closures.
 
 A compiled expression knows its type, which places of the row it uses, and whether it depends on the
-row at all; the planner decides by that where it runs. Read next: `conditions`, `functions`, `query`.
+row at all; the planner decides by that where it runs.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A single instance has the database's name. Once there are more threads than one the instance of thread n is
 called `<database>n`, and each service has one of its own in each instance, with the thread's number behind
-its name. A listener knows the services of the instances that are up. Read next: `redo_threads`.
+its name. A listener knows the services of the instances that are up.
 """
 
 from __future__ import annotations

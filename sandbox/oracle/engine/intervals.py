@@ -1,7 +1,7 @@
 """Intervals: texts to cells and back, the functions that make them, what a column accepts.
 
 INTERVAL YEAR TO MONTH is a number of months, INTERVAL DAY TO SECOND one of nanoseconds; both have a sign
-for the whole. Read next: `time_arithmetic`.
+for the whole.
 
 Source: Oracle Database SQL Language Reference 19c, "Interval Literals", TO_DSINTERVAL, TO_YMINTERVAL.
 """

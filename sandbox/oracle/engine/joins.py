@@ -1,7 +1,4 @@
-"""Joining sources: by hash on equalities, by index when few rows look for partners, else by loop.
-
-Read next: `query`.
-"""
+"""Joining sources: by hash on equalities, by index when few rows look for partners, else by loop."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 Records keep references to the rows they changed, no text; `redo_text` renders them when they are mined.
 Each redo thread cuts its own records into logs with sequences of its own; all records stand in one list.
-Read next: `redo_threads`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The first row holds the plain columns and has no row id, nor have the rows of the LOBs. The last one has it:
 an UPDATE of the LOBs that lie in the row or are NULL, or an INTERNAL row that names no table where none
-does. What is undone comes as one row with the row id. Read next: `lob_redo`, `logminer`.
+does. What is undone comes as one row with the row id.
 
 Source: rows recorded of 26ai Free 23.26 (debezium/dbz#1960).
 """

@@ -1,8 +1,7 @@
 """V$LOGMNR_CONTENTS: rows of the journal for the session that started mining.
 
 Rows come in the order of their change, uncommitted and undone work included, as LogMiner gives them.
-Cheap columns are filled first and tested; only what passes is rendered to SQL. Read next: `mining`,
-`redo_text`, `log_rows`.
+Cheap columns are filled first and tested; only what passes is rendered to SQL.
 """
 
 from __future__ import annotations

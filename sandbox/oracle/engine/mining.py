@@ -1,7 +1,4 @@
-"""A LogMiner run of a session: the logs it was given, its range and its options.
-
-Read next: `logminer` (the rows it yields), `plsql` (who starts it).
-"""
+"""A LogMiner run of a session: the logs it was given, its range and its options."""
 
 from __future__ import annotations
 

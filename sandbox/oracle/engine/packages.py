@@ -1,7 +1,4 @@
-"""The procedures of supplied packages that a session may call, and their constants.
-
-Read next: `mining` (what DBMS_LOGMNR does).
-"""
+"""The procedures of supplied packages that a session may call, and their constants."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 Known are calls of the packages in `packages`, plain SQL with binds, `:out := expression`, `open :cursor for
 query`, NULL, EXECUTE IMMEDIATE of a constant text, and RAISE_APPLICATION_ERROR. Anything else is ORA-06550
-with its text in the log. Read next: `packages`, and the blocks with declarations: `declared` (they open a REF
-CURSOR), `array_blocks` (FORALL).
+with its text in the log.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """From a query to a plan: which source first, which condition where, what comes out.
 
-Conditions are cut at AND; each runs as early as the places it uses are there. Read next: `sources`
-(the FROM clause), `access`, `joins`, `grouping`, `windows`.
+Conditions are cut at AND; each runs as early as the places it uses are there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Tokens to users, roles, pluggable databases and grants.
-
-Read next: `read_definition`, `accounts` (what they do).
-"""
+"""Tokens to users, roles, pluggable databases and grants."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Tokens to definitions: CREATE, ALTER, DROP, GRANT and their kin. What is not known is refused.
-
-Read next: `ddl` (what they do).
-"""
+"""Tokens to definitions: CREATE, ALTER, DROP, GRANT and their kin. What is not known is refused."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Tokens to expressions and conditions, by recursive descent.
 
 Conditions and values share one tree; which is allowed where is checked when it is compiled.
-Read next: `read_query`, then `expressions` (how the tree becomes a function).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Clauses that change nothing which the stand-in has: where and how things are stored.
 
 Every other clause that is not known is refused by its statement, with Oracle's number: a clause that is
-accepted and does nothing would make a test prove nothing. Read next: `read_definition`.
+accepted and does nothing would make a test prove nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Tokens to queries: SELECT, its FROM clause, set operations, WITH.
-
-Read next: `read_statement`, then `query` (the planner).
-"""
+"""Tokens to queries: SELECT, its FROM clause, set operations, WITH."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Tokens to statements: DML, transaction control, session settings; the rest is in `read_definition`.
-
-Read next: `dml`, `session` (what runs them).
-"""
+"""Tokens to statements: DML, transaction control, session settings; the rest is in `read_definition`."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 """SQL_REDO of a record, in the forms LogMiner writes: quoted numbers, doubled apostrophes, IS NULL.
 
 One renderer per table shape and style; it works on cells and decodes only what it prints.
-Read next: `logminer` (rows around the text), `lob_redo` (what does not fit).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Redo threads: who writes redo, and how much of it is on disk.
 
 A single instance has thread 1. A cluster has one thread an instance; each has its own log groups and
-sequences, and may be behind the others with what it has flushed. Read next: `journal`.
+sequences, and may be behind the others with what it has flushed.
 """
 
 from __future__ import annotations

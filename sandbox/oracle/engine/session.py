@@ -1,7 +1,4 @@
-"""One session: statements in, outcomes out; its transaction, its formats, its mining run.
-
-Read next: `prepare` (text to plan), `commands` (what is neither query nor DML), `plsql`.
-"""
+"""One session: statements in, outcomes out; its transaction, its formats, its mining run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The FROM clause: sources found, conditions handed to them, joins put in an order.
-
-Read next: `access`, `joins`.
-"""
+"""The FROM clause: sources found, conditions handed to them, joins put in an order."""
 
 from __future__ import annotations
 

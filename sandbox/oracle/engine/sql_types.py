@@ -1,7 +1,4 @@
-"""Types of columns and values, and the two rules that depend on them: what fits, and what compares.
-
-Read next: `conversions` (from one type to another), `expressions`.
-"""
+"""Types of columns and values, and the two rules that depend on them: what fits, and what compares."""
 
 from __future__ import annotations
 

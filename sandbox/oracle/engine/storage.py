@@ -1,7 +1,7 @@
 """The one place where data changes: SCNs, row locks, transactions, redo, under one lock.
 
 The lock is never held while a client reads: readers take the list of newest versions and go through
-it at their own pace, by SCN. Read next: `dml` (who calls this), `logminer` (who reads the journal).
+it at their own pace, by SCN.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tables in memory: rows as tuples of cells, each with its versions by SCN, and indexes on keys.
 
-Nothing here locks: callers hold the lock of `storage.Storage`. Read next: `transactions`, `storage`.
+Nothing here locks: callers hold the lock of `storage.Storage`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a statement says: the tree between the readers and the planners.
-
-Read next: `query` (how a Select becomes a plan), `dml`, `ddl`.
-"""
+"""What a statement says: the tree between the readers and the planners."""
 
 from __future__ import annotations
 

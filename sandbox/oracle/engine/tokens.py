@@ -1,7 +1,4 @@
-"""Text to tokens: the words of Oracle SQL and of the PL/SQL blocks we know.
-
-Read next: `read_expression`.
-"""
+"""Text to tokens: the words of Oracle SQL and of the PL/SQL blocks we know."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Transactions: who changes what, under which XID, and what has to be undone.
-
-Read next: `storage` (the operations on them), `journal`.
-"""
+"""Transactions: who changes what, under which XID, and what has to be undone."""
 
 from __future__ import annotations
 

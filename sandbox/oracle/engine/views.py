@@ -1,7 +1,4 @@
-"""What the fixed views are made of, and the list of all of them.
-
-Read next: `fixed_views` (V$), `dictionary` (ALL_, DBA_, USER_), `logminer` (V$LOGMNR_CONTENTS).
-"""
+"""What the fixed views are made of, and the list of all of them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@
     move_clock(seconds)
     open_database(mode, role, restricted)           set_character_set(name)
 
-What they do is in the manual of the sandbox. Read next: `script`.
+What they do is in the manual of the sandbox.
 """
 
 from __future__ import annotations

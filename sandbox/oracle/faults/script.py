@@ -2,7 +2,7 @@
 
 A fault waits for a statement, a row of a query, a commit or a login that fits it, lets `skip` of them
 pass, happens `times` times, and is then over. Sessions ask at those moments; nothing is asked while the
-list is empty. Read next: `calls`.
+list is empty.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The messages a response is made of: status, error block, describe, parameters, row header.
 
-Most fields matter to no client and are zero. Read next: `execute`, which puts them together.
+Most fields matter to no client and are zero.
 """
 
 from __future__ import annotations

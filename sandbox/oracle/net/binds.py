@@ -1,7 +1,7 @@
 """Bind and define metadata, and the rows of bind values in a request.
 
 Rows are decoded in one loop over the bytes at hand; a row cut by the end of a packet is started
-again when the next packet is there. Read next: `values` (the other direction), `execute`.
+again when the next packet is there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Execute, re-execute and fetch: from the request to the messages of the answer.
 
 `Executor` asks the engine through `sandbox.oracle.interface` and knows no SQL but the kind and the
-placeholders of a statement. Read next: `session`, which calls it, and `answers`.
+placeholders of a statement.
 """
 
 from __future__ import annotations

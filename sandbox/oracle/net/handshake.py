@@ -1,7 +1,4 @@
-"""From the first packet to the agreed terms: connect, accept or refuse, protocol, data types.
-
-Read next: `auth` (who is it) and `session` (the calls).
-"""
+"""From the first packet to the agreed terms: connect, accept or refuse, protocol, data types."""
 
 from __future__ import annotations
 

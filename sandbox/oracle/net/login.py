@@ -1,7 +1,7 @@
 """The two login calls: who the client says it is, and the session it gets.
 
 `auth` holds the cryptography; here are the messages and what is told to the client about the
-server. Read next: `session`.
+server.
 """
 
 from __future__ import annotations

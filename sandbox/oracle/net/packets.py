@@ -1,7 +1,6 @@
 """Packets on a socket: framing, cutting to the packet size, markers and the packet dump.
 
 Set `CCBRIDGE_SANDBOX_PACKETS=1` to log type, length and the first bytes of every packet in hex.
-Read next: `handshake` (the first packets) and `session` (all later ones).
 """
 
 from __future__ import annotations

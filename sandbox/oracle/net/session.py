@@ -2,7 +2,7 @@
 
 A connection is served by one blocking thread. Requests are read through one `Reader`; each ends in
 one answer, sent in one write. Whatever goes wrong in decoding ends this connection only, with the
-request's bytes in the log. Read next: `handshake`, `auth`, `execute`, `lob`, `piggybacks`.
+request's bytes in the log.
 """
 
 from __future__ import annotations

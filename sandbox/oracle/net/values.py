@@ -1,7 +1,6 @@
 """Cells on their way out: rows of queries, OUT values, values behind RETURNING.
 
 Most cells are written as they are behind a length byte, in one loop over all rows of an answer.
-Read next: `execute`.
 """
 
 from __future__ import annotations

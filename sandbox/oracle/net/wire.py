@@ -1,7 +1,7 @@
 """The variable length integers and byte strings every TTC message is made of.
 
 Writers return `bytes`; `Reader` takes them apart and pulls the next packet when it runs dry, as no
-message says how long it is. Read next: `packets` (how messages travel) and `session`.
+message says how long it is.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from cdc.errors import (
     RowError,
     TransientError,
 )
-from cdc.flows.state import FlowState
+from cdc.flows.progress.state import FlowState
 from cdc.flows.supervision import Flow
 from cdc.postgres.errors import kind_of, translated
 from cdc.postgres.login_errors import CAUSES, GENERAL

@@ -9,7 +9,7 @@ from pathlib import Path
 import cdc
 import sinks
 from cdc.postgres import connect
-from cdc.readers.pgoutput import canonical
+from cdc.readers.pgoutput.wire import canonical
 
 ROOMS = (Path(cdc.__file__).parent, Path(sinks.__file__).parent)
 OPEN = {

@@ -11,7 +11,7 @@ import pytest
 
 from cdc.errors import DatabaseUnreachable, OperatorError, RedoNotAvailable, UnclassifiedError
 from cdc.flows import supervision
-from cdc.flows.state import FlowState
+from cdc.flows.progress.state import FlowState
 from cdc.flows.supervision import Flow, Supervisor
 from cdc.oracle.errors import oracle_errors
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cdc.config import OracleSystem, PostgresConnection, Settings
-from cdc.flows.fix_script import fix_script
-from cdc.flows.preflight import Located
+from cdc.flows.checks.fix_script import fix_script
+from cdc.flows.checks.preflight import Located
 from cdc.ports import Finding
 
 WHAT = "-- s: found f, expected e"

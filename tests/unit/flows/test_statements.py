@@ -10,9 +10,9 @@ from pathlib import Path
 import cdc
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.config import OracleSystem
-from cdc.flows.statements import SQL, Place, Statement, modules, statements
-from sinks import ouaf
-from sinks.upload_tables import NEEDED, UploadTables
+from cdc.flows.checks.statements import SQL, Place, Statement, modules, statements
+from sinks.ccb_payment_upload import ouaf
+from sinks.ccb_payment_upload.tables import NEEDED, UploadTables
 
 ROOT = Path(cdc.__file__).parents[1]
 SETTINGS = OracleSystem(

@@ -14,8 +14,8 @@ from cdc.changes import ChangeBatch, SourceTable, TableChanges, TableName
 from cdc.config import Settings
 from cdc.errors import DatabaseUnreachable
 from cdc.flows.capture import current_to
-from cdc.flows.report import Report
-from cdc.flows.state import FlowState
+from cdc.flows.progress.report import Report
+from cdc.flows.progress.state import FlowState
 from cdc.flows.status import SILENT, Status, judged
 from cdc.positions import Scn
 

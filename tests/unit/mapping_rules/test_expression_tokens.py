@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapping_rules.expression_tokens import FUNCTIONS, TYPES, ExpressionRefused, columns, tokens
-from mapping_rules.expressions import compiled
+from mapping_rules.language.expression_tokens import FUNCTIONS, TYPES, ExpressionRefused, columns, tokens
+from mapping_rules.language.expressions import compiled
 
 CANARY = "S3cret-Canary"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mapping_rules.expression_tokens import ExpressionRefused
-from mapping_rules.expressions import compiled, sources
+from mapping_rules.language.expression_tokens import ExpressionRefused
+from mapping_rules.language.expressions import compiled, sources
 
 
 @pytest.mark.parametrize(

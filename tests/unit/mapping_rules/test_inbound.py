@@ -14,7 +14,7 @@ import pytest
 from cdc.changes import NOT_TEXT, SourceType, unreadable
 from cdc.errors import TableChanged
 from mapping_rules import InboundProgram, Mapped
-from mapping_rules.expressions import evaluate
+from mapping_rules.language.expressions import evaluate
 from tests.unit.mapping_rules.sets import PRESENT, changes, program, rule_set, table
 
 ENTITY = """\

@@ -8,7 +8,7 @@ import pytest
 
 from cdc.errors import RuleFaults
 from mapping_rules import from_files, load
-from mapping_rules.tree import MAX_BYTES
+from mapping_rules.language.tree import MAX_BYTES
 from tests.unit.mapping_rules.sets import rule_set, texts
 
 ENTITY = """\

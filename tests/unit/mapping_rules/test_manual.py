@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cdc.staging.refused_rows import REASON_CODE
-from mapping_rules.guard import UPLOAD_STAGING_TABLES
-from mapping_rules.reasons import Reason
-from mapping_rules.transforms import TRANSFORMS
+from cdc.staging.batches.refused_rows import REASON_CODE
+from mapping_rules.language.guard import UPLOAD_STAGING_TABLES
+from mapping_rules.language.reasons import Reason
+from mapping_rules.language.transforms import TRANSFORMS
 
 ROOT = Path(__file__).parents[3]
 MANUAL = (ROOT / "docs/rules.md").read_text(encoding="utf-8")

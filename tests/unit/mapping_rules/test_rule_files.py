@@ -11,8 +11,8 @@ import pytest
 
 from cdc.errors import RuleFaults
 from mapping_rules import load
+from mapping_rules.language.tree import MAX_BYTES
 from mapping_rules.rule_files import SHIPPED, read_files
-from mapping_rules.tree import MAX_BYTES
 
 CANARY = "canary-4711"
 TEXT = "lookup: x\nvalues: {a: b}\n"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from mapping_rules.grammar import INBOUND
-from mapping_rules.schema import FOLDER, schemas
+from mapping_rules.reading.grammar import INBOUND
+from mapping_rules.reading.schema import FOLDER, schemas
 
 
 def test_the_stored_schemas_are_those_of_the_grammar() -> None:
-    """Run `python -m mapping_rules.schema` after a change of the language."""
+    """Run `python -m mapping_rules.reading.schema` after a change of the language."""
     stored = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
     assert stored == schemas()
 

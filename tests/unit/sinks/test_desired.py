@@ -6,9 +6,9 @@ import polars as pl
 
 from cdc.changes import TableName
 from mapping_rules import OutboundProgram
-from sinks.desired import WantedRows, wanted_rows
-from sinks.layout import Layout
-from sinks.target_tables import TargetColumn, TargetTable
+from sinks.upsert.desired import WantedRows, wanted_rows
+from sinks.upsert.statements.layout import Layout
+from sinks.upsert.statements.target_tables import TargetColumn, TargetTable
 
 
 def text(name: str) -> TargetColumn:

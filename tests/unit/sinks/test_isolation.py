@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdc.errors import RowError
-from sinks.isolation import halve_until_written
-from sinks.refusals import Refusal
+from sinks.upsert.isolation import halve_until_written
+from sinks.upsert.statements.refusals import Refusal
 
 
 class Savepoints:

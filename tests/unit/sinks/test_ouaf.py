@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from cdc.errors import OperatorError
-from sinks import upload_tables
-from sinks.ouaf import Column, in_lists, left_to_fill
+from sinks.ccb_payment_upload import tables
+from sinks.ccb_payment_upload.ouaf import Column, in_lists, left_to_fill
 
 CHAR = Column("TENDER_TYPE_CD", "CHAR", 4, False)
 TEXT = Column("MICR_ID", "VARCHAR2", 30, False)
@@ -70,18 +70,16 @@ def test_a_column_without_a_blank_is_refused_by_name(kind: str) -> None:
     table["ODD"] = Column("ODD", kind, 0, nullable=False, defaulted=True)
     assert left_to_fill(table, ["TENDER_TYPE_CD"]) == []
     control = {"ODD": Column("ODD", kind, 0, nullable=False)}
-    assert upload_tables.unfillable({upload_tables.CONTROL: control}) == [f"CI_TNDR_CTL_ST.ODD ({kind})"]
+    assert tables.unfillable({tables.CONTROL: control}) == [f"CI_TNDR_CTL_ST.ODD ({kind})"]
 
 
-@pytest.mark.parametrize("name", upload_tables.CONTROL_STATUS)
+@pytest.mark.parametrize("name", tables.CONTROL_STATUS)
 def test_the_status_of_a_tender_control_has_either_name(name: str) -> None:
     """Databases and Oracle's help spell it differently; what the dictionary has is used."""
-    columns = [*upload_tables.NEEDED[upload_tables.CONTROL], name]
+    columns = [*tables.NEEDED[tables.CONTROL], name]
     table = {one: Column(one, "CHAR", 2, nullable=False) for one in columns}
-    for other in upload_tables.CONTROL_STATUS:
+    for other in tables.CONTROL_STATUS:
         if other != name:
             table.pop(other, None)
-    assert upload_tables.control_status(table) == name
-    assert not [
-        lacking for lacking in upload_tables.missing({upload_tables.CONTROL: table}) if "STG_ST" in lacking
-    ]
+    assert tables.control_status(table) == name
+    assert not [lacking for lacking in tables.missing({tables.CONTROL: table}) if "STG_ST" in lacking]

@@ -9,11 +9,12 @@ import pytest
 from psycopg import sql
 
 from cdc.changes import TableName
-from sinks import exchanges, writing
-from sinks.exchanges import Exchange
-from sinks.layout import Layout
-from sinks.target_tables import TargetColumn, TargetTable
-from tests.integration.upsert_target import program
+from sinks.upsert import exchanges
+from sinks.upsert.exchanges import Exchange
+from sinks.upsert.statements import writing
+from sinks.upsert.statements.layout import Layout
+from sinks.upsert.statements.target_tables import TargetColumn, TargetTable
+from tests.integration.sinks.upsert_target import program
 
 _GRAMMAR = frozenset((
     "coalesce", "array", "any", "into", "t", "d", "x", "as", "values", "where", "from", "select", "and",

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdc.staging.change_log import COLUMNS, change_rows, in_stream_order, json_order, storable_json
+from cdc.staging.audit.change_log import COLUMNS, change_rows, in_stream_order, json_order, storable_json
 from tests.unit.staging.doubles import PURCHASE, Event, changes, customer
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cdc.staging.batches.replay_filter import SnapshotPlaces, incoming
 from cdc.staging.checkpoints import StoredCheckpoint
-from cdc.staging.incoming import SnapshotPlaces, incoming
 from tests.unit.staging.doubles import CUSTOMER, PURCHASE, Event, batch, customer
 
 

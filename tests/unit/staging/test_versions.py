@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from cdc.staging.versions import MERGE_SCHEMA, versions
+from cdc.staging.entity_rows.versions import MERGE_SCHEMA, versions
 from mapping_rules import Entity
 from tests.unit.staging.doubles import rule_set
 

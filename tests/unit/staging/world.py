@@ -13,8 +13,8 @@ import psycopg
 
 from cdc.config import PostgresConnection
 from cdc.postgres.connect import Connection, connect
+from cdc.staging.batches.stage import Stager
 from cdc.staging.leases import Lease
-from cdc.staging.stage import Stager
 from mapping_rules import RuleSet
 from tests.support.migrated import migrated
 from tests.unit.staging.doubles import rule_set

@@ -1,7 +1,7 @@
 """What the LogMiner reader takes to be true of Oracle and no document settles: the table of the probe.
 
 The manual prints it (`docs/probe.md`), a test keeps both equal. A check of the same name is in one of the
-modules beside this one. Read next: `cdc.readers.logminer.probing.redo_checks`.
+modules beside this one.
 """
 
 from __future__ import annotations
@@ -170,13 +170,13 @@ ASSUMPTIONS = (
         "plain-rows",
         "INSERT, UPDATE and DELETE of one row are one row each, and an update's WHERE names all columns",
         _UTILITIES + ": supplemental logging of all columns",
-        "statements, images",
+        "statements, row_images",
     ),
     Assumption(
         "key-update",
         "an update of the key is one UPDATE row with the old and the new key",
         _UTILITIES,
-        "images",
+        "row_images",
     ),
     Assumption(
         "many-rows",
@@ -261,7 +261,7 @@ ASSUMPTIONS = (
         "national-text",
         "NCHAR and NVARCHAR2 come as UNISTR or as they are",
         _RECORDED,
-        "cells, values",
+        "redo_values, values",
     ),
     Assumption(
         "float-text",
@@ -280,7 +280,7 @@ ASSUMPTIONS = (
         "lob-values",
         "changes of LOB columns keep the row's other columns right",
         _LOBS,
-        "assembly, images",
+        "assembly, row_images",
     ),
     Assumption(
         "iot-rows",
@@ -470,7 +470,7 @@ ASSUMPTIONS = (
         "a block passes arrays to a procedure of its own, and leaves no transaction where it rolls back and "
         "raises",
         "Oracle Database PL/SQL Language Reference 19c, FORALL; PL/SQL User's Guide, PL/SQL tables",
-        "upload_call",
+        "call",
     ),
     Assumption(
         "statements-parse",

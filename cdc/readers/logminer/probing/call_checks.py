@@ -14,9 +14,9 @@ from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.oracle.connect import SESSION_FORMATS, connect
 from cdc.oracle.errors import ora_code, oracle_errors
+from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.probing.scratch import Scratch
-from cdc.readers.logminer.selected import quoted
-from cdc.readers.logminer.session import MiningSession
+from cdc.readers.logminer.tables.selected import quoted
 
 CANCELLED, TIMED_OUT = 1013, "DPY-4024"
 PATIENCE_S = 15.0

@@ -1,7 +1,4 @@
-"""What the redo of a probe shows, and what the reader made of it: the evidence for the verdicts.
-
-Read next: `cdc.readers.logminer.probing.redo_checks`, `cdc.readers.logminer.probing.kind_checks`.
-"""
+"""What the redo of a probe shows, and what the reader made of it: the evidence for the verdicts."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cdc.assumptions import NotTried, Said, differs, holds
+from cdc.readers.logminer.mining.rows import Code
 from cdc.readers.logminer.probing.recording import Recording, Row
 from cdc.readers.logminer.probing.replay import Replayed, replayed
-from cdc.readers.logminer.rows import Code
 
 DATA = frozenset((Code.INSERT, Code.DELETE, Code.UPDATE))
 CONTROL = frozenset((Code.START, Code.COMMIT, Code.ROLLBACK))

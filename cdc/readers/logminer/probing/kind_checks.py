@@ -1,17 +1,14 @@
-"""Verdicts from the recorded redo: kinds of statements, tables and column types, DDL.
-
-Read next: `cdc.readers.logminer.probing.value_checks`.
-"""
+"""Verdicts from the recorded redo: kinds of statements, tables and column types, DDL."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from cdc.assumptions import Said, differs, judge
+from cdc.readers.logminer.mining.rows import Code
 from cdc.readers.logminer.probing.evidence import CONTROL, DATA, ZERO, Evidence, form, named, read_right
 from cdc.readers.logminer.probing.recording import Row
 from cdc.readers.logminer.probing.workload import STEP
-from cdc.readers.logminer.rows import Code
 
 XML = frozenset((68, 70, 71))
 UNSUPPORTED, DDL, SELECT_FOR_UPDATE = 255, 5, 25

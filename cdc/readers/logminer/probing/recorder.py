@@ -1,7 +1,7 @@
 """The redo of the probe's own transactions, read through LogMiner as the reader reads it.
 
 First the inserts into CCBP_STEP tell which transactions are ours, then all their rows are read, INTERNAL
-ones included. Read next: `cdc.readers.logminer.probing.recording`.
+ones included.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from cdc.assumptions import Deadline, NotTried
 from cdc.config import OracleSystem
 from cdc.errors import RedoLogTrouble, RedoNotAvailable
 from cdc.oracle.errors import oracle_errors
-from cdc.readers.logminer.captured import CHARACTER_SET
-from cdc.readers.logminer.cells import RedoSyntaxError
+from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.probing.recording import RECORDED, Recording, Redaction, Row, alias
 from cdc.readers.logminer.probing.scratch import Scratch, Told
 from cdc.readers.logminer.probing.transactions import Transactions
 from cdc.readers.logminer.probing.workload import BEAT, OPEN_STEP, STEP, STEPS, TABLES
-from cdc.readers.logminer.session import MiningSession
-from cdc.readers.logminer.statements import read_statement
+from cdc.readers.logminer.redo_sql.redo_values import RedoSyntaxError
+from cdc.readers.logminer.redo_sql.statements import read_statement
+from cdc.readers.logminer.tables.captured import CHARACTER_SET
 
 FLUSH_PATIENCE_S = 30.0
 BEAT_EVERY_S = 0.5

@@ -1,8 +1,7 @@
 """What a probe recorded of its own transactions: tables, rows of the redo, and what was true.
 
 A recording is written as JSON lines without a name of the site in it: the scratch schema is SCRATCH, users,
-containers and tables of others are aliases, and no text of another schema's rows is kept. Read next:
-`cdc.readers.logminer.probing.replay`.
+containers and tables of others are aliases, and no text of another schema's rows is kept.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import Any
 from cdc.assumptions import Outcome
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.errors import OperatorError
-from cdc.readers.logminer.dictionary import CapturedTable
-from cdc.readers.logminer.rows import COLUMNS, Code, LogRow
+from cdc.readers.logminer.mining.rows import COLUMNS, Code, LogRow
+from cdc.readers.logminer.tables.dictionary import CapturedTable
 
 FORMAT = 1
 _HINT = "give a file that ccbridge probe oracle has written"

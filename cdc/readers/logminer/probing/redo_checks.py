@@ -1,7 +1,4 @@
-"""Verdicts from the recorded redo: transactions, and work that was undone in them.
-
-Read next: `cdc.readers.logminer.probing.kind_checks`.
-"""
+"""Verdicts from the recorded redo: transactions, and work that was undone in them."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from cdc.assumptions import NotTried, Said, differs, holds, judge
+from cdc.readers.logminer.mining.rows import Code
 from cdc.readers.logminer.probing.evidence import (
     CONTROL,
     DATA,
@@ -22,7 +20,6 @@ from cdc.readers.logminer.probing.evidence import (
 )
 from cdc.readers.logminer.probing.recording import SCHEMA
 from cdc.readers.logminer.probing.workload import OPEN_STEP, STEP
-from cdc.readers.logminer.rows import Code
 
 _INVERSE = {1: 2, 2: 1, 3: 3}
 

@@ -2,7 +2,7 @@
 
 Each transaction is right if the rows it left are those that the database had: what it changed is applied to
 what was there before, and compared with what was there after. Large columns are read again by key, so they
-are not compared. Read next: `cdc.readers.logminer.assembly`, `cdc.readers.logminer.batches`.
+are not compared.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import partial
 
 from cdc.changes import AFTER, BEFORE, TableChanges, TableName
 from cdc.errors import CcbridgeError
-from cdc.readers.logminer.assembly import Assembly
 from cdc.readers.logminer.batches import BatchMaker, Slice
-from cdc.readers.logminer.cells import RedoSyntaxError
-from cdc.readers.logminer.charsets import codec
-from cdc.readers.logminer.events import Committed
-from cdc.readers.logminer.images import ImageReader
+from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.probing.recording import Recording, StepRecord, key_text, log_row
-from cdc.readers.logminer.rows import LogRow
+from cdc.readers.logminer.redo_sql.charsets import codec
+from cdc.readers.logminer.redo_sql.redo_values import RedoSyntaxError
+from cdc.readers.logminer.redo_sql.row_images import ImageReader
+from cdc.readers.logminer.transactions.assembly import Assembly
+from cdc.readers.logminer.transactions.events import Committed
 
 Cells = dict[str, str | None]
 Held = dict[str, dict[str, Cells]]

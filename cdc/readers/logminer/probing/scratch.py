@@ -2,8 +2,7 @@
 
 Nothing else is written. Every table carries a comment by which a later probe knows that it may be dropped; a
 schema that has a table of one of these names without the comment is refused. Dropping is done by a session
-of its own, so that it works whatever interrupted the probe. Read next:
-`cdc.readers.logminer.probing.workload`.
+of its own, so that it works whatever interrupted the probe.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from cdc.config import OracleSystem
 from cdc.errors import CcbridgeError, DatabaseUnreachable, NotGranted, OperatorError
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import ora_code, oracle_errors, translated
-from cdc.readers.logminer.dictionary import CapturedTable, captured_tables
-from cdc.readers.logminer.grants import table_grants
+from cdc.readers.logminer.checks.grants import table_grants
 from cdc.readers.logminer.probing.workload import STEP, TABLES, ScratchTable
-from cdc.readers.logminer.selected import quoted
+from cdc.readers.logminer.tables.dictionary import CapturedTable, captured_tables
+from cdc.readers.logminer.tables.selected import quoted
 
 MADE_BY = "made by ccbridge probe, dropped at its end"
 OURS = """

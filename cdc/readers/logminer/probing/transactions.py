@@ -1,7 +1,4 @@
-"""The transactions of a probe: each is run, and what it left in its tables is noted as the truth.
-
-Read next: `cdc.readers.logminer.probing.recorder`.
-"""
+"""The transactions of a probe: each is run, and what it left in its tables is noted as the truth."""
 
 from __future__ import annotations
 
@@ -18,8 +15,8 @@ from cdc.oracle.errors import oracle_errors
 from cdc.readers.logminer.probing.recording import Contents, StepRecord, key_text
 from cdc.readers.logminer.probing.scratch import Scratch
 from cdc.readers.logminer.probing.workload import DDL_AFTER, DDL_BEFORE, STEP, TABLES, Step
-from cdc.readers.logminer.selected import as_text, quoted
-from cdc.readers.logminer.values import canonical
+from cdc.readers.logminer.redo_sql.values import canonical
+from cdc.readers.logminer.tables.selected import as_text, quoted
 
 NAME_STEP = f"insert into {STEP} (STEP) values (:1)"  # noqa: S608 - our own name
 

@@ -1,7 +1,6 @@
 """A probe of one Oracle system: the workload is made, its redo is read, every assumption is tried.
 
 Whatever cannot be had (a right, the schema, the time) is the reason of those assumptions alone that need it.
-Read next: `cdc.readers.logminer.probing.workload`, `cdc.readers.logminer.probing.recorder`.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ from cdc.assumptions import Check, Deadline, NotTried, Outcome, Said, Verdict, t
 from cdc.changes import SourceTable, TableName
 from cdc.config import OracleSystem
 from cdc.errors import CcbridgeError, DatabaseUnreachable, LoginRefused
-from cdc.readers.logminer.containers import container_of
-from cdc.readers.logminer.grants import needed_views, sys_grant
-from cdc.readers.logminer.mining_checks import MiningChecks
-from cdc.readers.logminer.preflight import VISIBLE
-from cdc.readers.logminer.probe import Probe
+from cdc.readers.logminer.checks.grants import needed_views, sys_grant
+from cdc.readers.logminer.checks.mining_checks import MiningChecks
+from cdc.readers.logminer.checks.preflight import VISIBLE
+from cdc.readers.logminer.mining.containers import container_of
+from cdc.readers.logminer.mining.probe import Probe
+from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.probing import kind_checks, redo_checks, value_checks
 from cdc.readers.logminer.probing.assumptions import ASSUMPTIONS
 from cdc.readers.logminer.probing.call_checks import CallChecks
@@ -30,7 +30,6 @@ from cdc.readers.logminer.probing.scratch import Scratch, ScratchPlace, Told
 from cdc.readers.logminer.probing.view_checks import ViewChecks
 from cdc.readers.logminer.probing.watch import Watch, watched
 from cdc.readers.logminer.probing.workload import TABLES
-from cdc.readers.logminer.session import MiningSession
 
 Parse = Callable[[MiningSession, Mapping[TableName, SourceTable]], Said]
 

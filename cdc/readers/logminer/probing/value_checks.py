@@ -1,7 +1,4 @@
-"""Verdicts on the texts of SQL_REDO: each value as the database converts it itself.
-
-Read next: `cdc.readers.logminer.probing.view_checks`.
-"""
+"""Verdicts on the texts of SQL_REDO: each value as the database converts it itself."""
 
 from __future__ import annotations
 
@@ -9,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from cdc.assumptions import NotTried, Said, differs, holds, judge
-from cdc.readers.logminer.cells import Cell, RedoSyntaxError
 from cdc.readers.logminer.probing.evidence import DATA, Evidence
-from cdc.readers.logminer.statements import read_statement
+from cdc.readers.logminer.redo_sql.redo_values import Cell, RedoSyntaxError
+from cdc.readers.logminer.redo_sql.statements import read_statement
 
 
 def no_rowid_in_text(found: Evidence) -> Said:

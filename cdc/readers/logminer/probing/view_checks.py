@@ -1,7 +1,4 @@
-"""Verdicts that need the database itself: its views, flashback queries, LogMiner's ranges.
-
-Read next: `cdc.readers.logminer.probing.call_checks`.
-"""
+"""Verdicts that need the database itself: its views, flashback queries, LogMiner's ranges."""
 
 from __future__ import annotations
 
@@ -14,20 +11,20 @@ from cdc.assumptions import Check, NotTried, Said, judge
 from cdc.changes import TableName
 from cdc.errors import NotGranted
 from cdc.oracle.errors import oracle_errors
-from cdc.readers.logminer.available_logs import available_logs
-from cdc.readers.logminer.charsets import codec
-from cdc.readers.logminer.dictionary import object_ids
+from cdc.readers.logminer.mining.available_logs import available_logs
+from cdc.readers.logminer.mining.rows import Code
+from cdc.readers.logminer.mining.session import MiningSession
+from cdc.readers.logminer.mining.window import FLUSH_S
 from cdc.readers.logminer.probing.evidence import CONTROL, DATA, Evidence
 from cdc.readers.logminer.probing.recorder import Recorder
 from cdc.readers.logminer.probing.recording import Row
 from cdc.readers.logminer.probing.scratch import Scratch
 from cdc.readers.logminer.probing.watch import Watch
 from cdc.readers.logminer.probing.workload import OPEN_STEP
-from cdc.readers.logminer.rows import Code
-from cdc.readers.logminer.selected import quoted
-from cdc.readers.logminer.session import MiningSession
+from cdc.readers.logminer.redo_sql.charsets import codec
 from cdc.readers.logminer.snapshot import NOW, OLDEST_OPEN
-from cdc.readers.logminer.window import FLUSH_S
+from cdc.readers.logminer.tables.dictionary import object_ids
+from cdc.readers.logminer.tables.selected import quoted
 
 TUNED_RETENTION = "select max(tuned_undoretention) from v$undostat"
 RETENTION = "select to_number(value) from v$parameter where name = 'undo_retention'"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cdc.readers.logminer.window import FLUSH_S, RedoState
+from cdc.readers.logminer.mining.window import FLUSH_S, RedoState
 
 LOOK_EVERY_S = 0.1
 BEAT_EVERY_S = 1.0

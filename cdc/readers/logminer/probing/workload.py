@@ -1,8 +1,7 @@
 """The tables and transactions of a probe: every kind of redo that the reader must understand.
 
 Each transaction is a `Step`; its first statement inserts the step's name into CCBP_STEP, by which its
-redo is found. Statements name tables without schema: the session is the scratch schema's own. Read next:
-`cdc.readers.logminer.probing.recorder`.
+redo is found. Statements name tables without schema: the session is the scratch schema's own.
 """
 
 from __future__ import annotations

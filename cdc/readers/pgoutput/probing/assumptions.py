@@ -1,7 +1,6 @@
 """What the pgoutput reader and the upsert sink take to be true of PostgreSQL: the table of the probe.
 
-The manual prints it (`docs/probe.md`), a test keeps both equal. Read next:
-`cdc.readers.pgoutput.probing.server_checks`.
+The manual prints it (`docs/probe.md`), a test keeps both equal.
 """
 
 from __future__ import annotations

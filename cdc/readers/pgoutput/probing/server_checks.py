@@ -1,7 +1,4 @@
-"""Verdicts on the server and on what lies before it: settings, limits, a pooler told by how it behaves.
-
-Read next: `cdc.readers.pgoutput.probing.decoding_checks`.
-"""
+"""Verdicts on the server and on what lies before it: settings, limits, a pooler told by how it behaves."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from cdc.config import PostgresSystem
 from cdc.errors import CcbridgeError, LoginRefused
 from cdc.postgres.connect import Connection, conninfo
 from cdc.postgres.errors import postgres_errors
-from cdc.readers.pgoutput.canonical import SESSION_OPTIONS
 from cdc.readers.pgoutput.session import WalSender
+from cdc.readers.pgoutput.wire.canonical import SESSION_OPTIONS
 
 OLDEST_VERSION = 140_000
 FILTERS_SINCE = 150_000

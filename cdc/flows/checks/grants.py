@@ -1,0 +1,100 @@
+"""The rights that an Oracle system's user needs, as a script for its DBA.
+
+Made from the configuration and the rule set alone: nobody has to log in to see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import mapping_rules
+from cdc.changes import TableName
+from cdc.config import OracleSystem, Settings, stored_name
+from cdc.errors import ConfigurationError
+from cdc.flows import wiring
+from cdc.flows.rule_set import load_rules
+from cdc.oracle.apply_log import apply_log
+from cdc.oracle.connect import entering
+from cdc.oracle.heartbeat import heartbeat
+from cdc.readers.logminer.checks.grants import dictionary_grants, enter_grant, mining_grants, table_grants
+from cdc.readers.logminer.tables.selected import quoted
+from sinks.ccb_payment_upload.tables import NEEDED, WRITTEN
+
+
+def grants(
+    settings: Settings,
+    system: str,
+    *,
+    user: str | None,
+    pdb: str | None,
+    rds: bool = False,
+    inside: bool = False,
+) -> Iterator[str]:
+    """Lines of a SQL script, comments included.
+
+    Args:
+        settings: the configuration.
+        system: an Oracle system of it.
+        user: who is granted; by default the configured user.
+        pdb: pluggable database of the tables; by default the configured one, if any.
+        rds: grant rights on objects of SYS as Amazon RDS does.
+        inside: `dsn` names a pluggable database, and LogMiner runs inside it.
+
+    Raises:
+        ConfigurationError: no such system, it is no Oracle system, or the options exclude each other.
+        RuleFaults: the rule set cannot be used.
+    """
+    source = settings.systems.get(system)
+    if not isinstance(source, OracleSystem):
+        known = ", ".join(sorted(settings.oracle_systems())) or "none"
+        raise ConfigurationError([f"no Oracle system {system!r} is configured, only: {known}"])
+    rule_set = load_rules(settings)
+    user, pdb = user or source.user, _pdb(pdb) or source.pdb
+    if pdb and (rds or inside):
+        raise ConfigurationError(
+            [f"pdb {pdb}: mining in the root is not possible " + ("on Amazon RDS" if rds else "from inside")],
+            hint="leave pdb unset, let dsn name the service of the pluggable database, "
+            "and run: ccbridge grants --inside-pdb",
+        )
+    where = "in the database"
+    if pdb:
+        where = f"in the root (CDB$ROOT), then in pluggable database {pdb}"
+    elif inside:
+        where = "in the pluggable database that dsn names"
+    yield f"-- rights of {user} for ccbridge system {system}; run as SYS {where}"
+    captured = mapping_rules.captured_tables(rule_set, system) if system in wiring.sources(rule_set) else ()
+    if captured:
+        yield from mining_grants(source, user, pdb=pdb, rds=rds, inside=inside)
+        if source.instances:
+            yield "-- heartbeat: its row is written on an instance that is idle"
+            yield heartbeat(user).ddl()
+    else:
+        yield f"grant create session to {user};"
+    if pdb:
+        yield f"{entering(pdb)};"
+        yield enter_grant(user)
+    if captured:
+        yield f"-- captured by rule set {rule_set.name}"
+        yield from dictionary_grants(user, rds=rds)
+        yield from table_grants(captured, user)
+    if system in wiring.targets(rule_set):
+        yield "-- payment upload: looked up, and written"
+        yield from _upload_grants(source, user)
+    log = apply_log(source)
+    if log is not None:
+        yield "-- apply log: marks what ccbridge writes"
+        yield from replace(log, user=user).ddl()
+
+
+def _pdb(written: str | None) -> str | None:
+    try:
+        return stored_name(written) if written else None
+    except ValueError as exc:
+        raise ConfigurationError([f"--pdb: {exc}"]) from exc
+
+
+def _upload_grants(source: OracleSystem, user: str) -> Iterator[str]:
+    for name in sorted(NEEDED):
+        rights = "select, insert" if name in WRITTEN else "select"
+        yield f"grant {rights} on {quoted(TableName(source.owner, name))} to {user};"

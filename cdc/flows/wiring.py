@@ -1,0 +1,186 @@
+"""Readers, sinks and flows by configuration: the one place that knows which class serves which system."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import mapping_rules
+from cdc.config import OracleSystem, PostgresSystem, Settings
+from cdc.errors import ConfigurationError
+from cdc.flows.capture import Capture
+from cdc.flows.deliver import Deliver
+from cdc.flows.progress.state import FlowState
+from cdc.flows.sources_found import SourcesFound
+from cdc.flows.supervision import Flow
+from cdc.flows.upload import Upload
+from cdc.flows.wake import Wake
+from cdc.ports import ChangeReader
+from cdc.postgres.connect import Connection, connect
+from cdc.postgres.sessions import Holder
+from cdc.readers.logminer.reader import LogMinerReader
+from cdc.readers.pgoutput.reader import PgoutputReader
+from cdc.staging.batches.stage import Stager
+from cdc.staging.leases import Lease
+from cdc.staging.receipts.store import Receipts
+from mapping_rules import OutboundProgram, RuleSet
+from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.upsert.sink import UpsertSink
+
+Work = Callable[[Flow], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the flows of one run share."""
+
+    settings: Settings
+    rule_set: RuleSet
+    lease: Lease
+    run_id: uuid.UUID
+    state: FlowState
+    wake: Wake
+    found: SourcesFound
+
+    def staging(self, application: str, *, autocommit: bool = False) -> Connection:
+        """A session of its own in the staging database; see `cdc.postgres.connect`.
+
+        Former holders of the lease that left a session behind lose it.
+        """
+        return connect(
+            self.settings.staging,
+            application=f"ccbridge {application}",
+            autocommit=autocommit,
+            holder=self.lease.session,
+        )
+
+
+def sources(rule_set: RuleSet) -> list[str]:
+    """Systems that inbound rules read, by name."""
+    return sorted({rule.system for rule in rule_set.inbound})
+
+
+def targets(rule_set: RuleSet) -> list[str]:
+    """Systems that outbound rules write, by name."""
+    return sorted({rule.system for rule in rule_set.outbound})
+
+
+def open_reader(
+    settings: Settings, rule_set: RuleSet, system: str, holder: Holder | None = None
+) -> ChangeReader:
+    """The reader of a source system; it connects when first used.
+
+    Raises:
+        ConfigurationError: the reader's extra is not installed.
+    """
+    source = settings.systems[system]
+    tables = mapping_rules.captured_tables(rule_set, system)
+    if source.reader == "debezium":
+        from cdc.readers.debezium import DebeziumReader  # the extra `debezium` is optional
+
+        return DebeziumReader(system, source, tables)
+    if isinstance(source, OracleSystem):
+        return LogMinerReader(system, source, tables, mapping_rules.columns_read(rule_set, system))
+    return PgoutputReader(system, source, tables, mapping_rules.columns_read(rule_set, system), holder)
+
+
+def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[OutboundProgram, ...]:
+    """The compiled outbound rules of a target system, parents first.
+
+    Raises:
+        ConfigurationError: a rule names a sink that the system's kind does not have.
+    """
+    target = settings.systems[system]
+    fitting = "ccb_payment_upload" if isinstance(target, OracleSystem) else "upsert"
+    compiled = mapping_rules.compile_outbound(rule_set, system, time_zone=target.time_zone)
+    faults = [
+        f"outbound rule {program.name}: sink {program.sink!r}, "
+        f"system {system!r} ({target.kind}) has {fitting!r}"
+        for program in compiled
+        if program.sink != fitting
+    ]
+    if isinstance(target, OracleSystem) and len(compiled) > 1:
+        names = ", ".join(program.name for program in compiled)
+        faults.append(f"outbound rules {names}: system {system!r} takes one payment upload rule, not several")
+    if faults:
+        raise ConfigurationError(faults, hint="change the rule's sink, or the system's kind")
+    return compiled
+
+
+def upsert_sink(
+    name: str, target: PostgresSystem, *, fencing_token: int, holder: Holder | None = None
+) -> UpsertSink:
+    """The sink of a PostgreSQL target."""
+    return UpsertSink(name, target, fencing_token=fencing_token, holder=holder)
+
+
+def upload_sink(settings: Settings, name: str, target: OracleSystem) -> PaymentUploadSink:
+    """The payment upload of a CC&B target."""
+    return PaymentUploadSink(name, target, settings.payment_upload)
+
+
+def flows(context: Context) -> Iterator[tuple[str, Work]]:
+    """Name and work of every flow: one capture for each source, one delivery for each target."""
+    for system in sources(context.rule_set):
+        yield f"capture:{system}", _capture(context, system)
+    for system in targets(context.rule_set):
+        yield f"deliver:{system}", _delivery(context, system)
+
+
+def _capture(context: Context, system: str) -> Work:
+    settings, rule_set = context.settings, context.rule_set
+    source = settings.systems[system]
+
+    def open_stager() -> Stager:
+        return Stager(
+            context.staging(f"capture {system}"), rule_set, system,
+            kind=source.kind, time_zone=source.time_zone, run_id=context.run_id, lease=context.lease,
+            reader=source.reader,
+        )  # fmt: skip
+
+    return Capture(
+        system=system,
+        read=mapping_rules.columns_read(rule_set, system),
+        open_reader=lambda: open_reader(settings, rule_set, system, context.lease.session),
+        open_stager=open_stager,
+        sizes=settings.run,
+        wake=context.wake,
+        state=context.state,
+        run_id=context.run_id,
+        found=context.found,
+    )
+
+
+def _delivery(context: Context, system: str) -> Work:
+    settings = context.settings
+    target = settings.systems[system]
+    compiled = programs(settings, context.rule_set, system)
+    if isinstance(target, OracleSystem):
+        return Upload(
+            system=system,
+            program=compiled[0],
+            sources=sources(context.rule_set),
+            open_sink=lambda: upload_sink(settings, system, target),
+            open_staging=lambda: context.staging(f"deliver {system}"),
+            open_receipts=lambda connection: Receipts(connection, settings.payment_upload, context.lease),
+            sizes=settings.run,
+            wake=context.wake,
+            state=context.state,
+            lease=context.lease,
+            sources_found=context.found,
+        )
+    return Deliver(
+        system=system,
+        programs=compiled,
+        sources=sources(context.rule_set),
+        open_sink=lambda: upsert_sink(
+            system, target, fencing_token=context.lease.token, holder=context.lease.session
+        ),
+        open_staging=lambda: context.staging(f"deliver {system}", autocommit=True),
+        sizes=settings.run,
+        wake=context.wake,
+        state=context.state,
+        lease=context.lease,
+        sources_found=context.found,
+    )

@@ -1,0 +1,163 @@
+"""Rights over everything, which the bridge does not need: whoever has its password has them.
+
+They are looked for wherever they come from: granted to the user or to PUBLIC, by a role, by a role that a
+role was granted, and through other users as whom ours may connect. Roles count that have to be set first.
+ADMIN OPTION passes on what is held and is not a right of its own.
+
+Source: Oracle Database Reference 19c: USER_SYS_PRIVS and USER_ROLE_PRIVS (with the grants to PUBLIC),
+ROLE_ROLE_PRIVS and ROLE_SYS_PRIVS (of all roles that the user can reach), USER_PROXIES; SQL Language
+Reference 19c, GRANT, "System privileges".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from cdc.config import OracleSystem
+from cdc.ports import Finding
+from cdc.readers.logminer.mining.containers import Container
+from cdc.readers.logminer.mining.probe import Probe
+
+RIGHTS = "select username, privilege from user_sys_privs"
+ROLES = "select username, granted_role from user_role_privs"
+ROLES_OF_ROLES = "select role, granted_role from role_role_privs"
+RIGHTS_OF_ROLES = "select role, privilege from role_sys_privs"
+PROXIES = "select client from user_proxies"
+PUBLIC = "PUBLIC"
+BROAD = frozenset(
+    (
+        "ADMINISTER DATABASE TRIGGER", "ALTER DATABASE", "ALTER SYSTEM", "ALTER USER", "BECOME USER",
+        "CREATE USER", "DROP USER", "EXPORT FULL DATABASE", "IMPORT FULL DATABASE",
+    )
+)  # fmt: skip
+"""Together with every right that has ANY in its name."""
+SHOWN = 3
+"""Rights of a role that are named."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A broad right or role, and how it came to us.
+
+    Args:
+        name: what `allowed_rights` calls it: a system privilege, a role that has such, `PROXY <user>`.
+        grantee: to whom `granted` was granted: the user, or PUBLIC.
+        granted: the right or role that was granted, by which `name` is held.
+        rights: broad rights of the role; none for a right itself.
+    """
+
+    name: str
+    grantee: str
+    granted: str
+    rights: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> str:
+        """What it is and where it comes from."""
+        what = f"system privilege {self.name}"
+        if self.rights:
+            more = ".." if len(self.rights) > SHOWN else ""
+            what = f"role {self.name} ({', '.join(self.rights[:SHOWN])}{more})"
+        ways = [self.granted] if self.granted != self.name else []
+        ways += [PUBLIC] if self.grantee == PUBLIC else []
+        return what + (f", through {' of '.join(ways)}" if ways else "")
+
+    def is_allowed(self, allowed: Iterable[str]) -> bool:
+        """Do names of `allowed_rights` cover it? A role is covered by all its broad rights too."""
+        names = {name.upper() for name in allowed}
+        return self.name in names or (bool(self.rights) and names.issuperset(self.rights))
+
+
+@dataclass
+class Grants:
+    """What was granted, as the dictionary tells it to the user.
+
+    Args:
+        rights: grantee (the user or PUBLIC) and system privilege.
+        roles: grantee and role.
+        roles_of_roles: role and the role granted to it.
+        rights_of_roles: role and system privilege.
+    """
+
+    rights: Iterable[tuple[str, str]] = ()
+    roles: Iterable[tuple[str, str]] = ()
+    roles_of_roles: Iterable[tuple[str, str]] = ()
+    rights_of_roles: Iterable[tuple[str, str]] = ()
+    _of_role: Mapping[str, list[str]] = field(init=False)
+    _below: Mapping[str, list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Index what roles have."""
+        self._of_role, self._below = defaultdict(list), defaultdict(list)
+        for role, right in self.rights_of_roles:
+            if _is_broad(right):
+                self._of_role[role].append(right)
+        for role, granted in self.roles_of_roles:
+            self._below[role].append(granted)
+
+    def broad(self) -> Iterator[Held]:
+        """Each broad right or role, once for each grant that leads to it; nothing below a broad role."""
+        for grantee, right in sorted(self.rights):
+            if _is_broad(right):
+                yield Held(right, grantee, right)
+        for grantee, granted in sorted(self.roles):
+            for role in sorted(self._first_broad(granted)):
+                yield Held(role, grantee, granted, tuple(sorted(self._of_role[role])))
+
+    def _first_broad(self, role: str) -> set[str]:
+        """The role itself if it has a broad right, else the nearest below it that have one."""
+        found: set[str] = set()
+        seen, waiting = set(), [role]
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name in self._of_role:
+                found.add(name)
+            else:
+                waiting += self._below.get(name, [])
+        return found
+
+
+def broad_rights(probe: Probe, settings: OracleSystem, place: Container) -> Iterator[Finding]:
+    """A finding for each; advice if `allowed_rights` names it, or DBMS_GOLDENGATE_AUTH may have granted it.
+
+    Args:
+        probe: of the container that is asked.
+        settings: whose rights are meant.
+        place: that container.
+    """
+    inside = place.is_pdb and settings.pdb is None
+    unless = " -- unless it came from DBMS_GOLDENGATE_AUTH" if inside else ""
+    grants = Grants(*(probe.rows(text) for text in (RIGHTS, ROLES, ROLES_OF_ROLES, RIGHTS_OF_ROLES)))
+    for held in grants.broad():
+        public = held.grantee == PUBLIC
+        yield _finding(
+            settings, held, f"revoke {held.granted} from {PUBLIC if public else settings.user};{unless}",
+            advice=inside,
+        )  # fmt: skip
+    for (client,) in sorted(probe.rows(PROXIES)):
+        name = f"PROXY {client}"
+        yield Finding(
+            f"rights of {settings.user}", f"may connect as {client}",
+            _expected(name), f"alter user {client} revoke connect through {settings.user};",
+            advice=name in map(str.upper, settings.allowed_rights),
+        )  # fmt: skip
+
+
+def _is_broad(right: str) -> bool:
+    return " ANY " in f" {right} " or right in BROAD
+
+
+def _expected(name: str) -> str:
+    return f'only what ccbridge grants prints, or allowed_rights = ["{name}"]'
+
+
+def _finding(settings: OracleSystem, held: Held, fix: str, *, advice: bool) -> Finding:
+    return Finding(
+        f"rights of {settings.user}", held.found, _expected(held.name), fix,
+        advice=advice or held.is_allowed(settings.allowed_rights),
+    )  # fmt: skip

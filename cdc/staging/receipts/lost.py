@@ -1,0 +1,144 @@
+"""Receipts that CC&B held and, since it was restored, does not hold any more: a person decides on them.
+
+Each keeps its state; `state_reason` says that it is lost. It is never sent again by itself: `send_again` is
+what a person asked for, under a transmission of its own, and the sink looks for it in CC&B once more. Read
+next: `cdc.flows.lost_receipts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from cdc.postgres.connect import Connection
+from cdc.postgres.errors import postgres_errors
+from cdc.staging.receipts.versions import execute, replacing
+
+PLACE_SCHEMA: Mapping[str, Any] = dict.fromkeys(
+    ("recharge_id", "account_id", "external_source", "transmission_id", "tender_id"), pl.String
+)
+"""Columns of receipts to be found in CC&B again; `tender_id` is null until CC&B has told one."""
+COLUMNS = ("recharge_id", "amount", "currency", "account_id", "state", "sent_at", "transmission_id")
+LOST = "CC&B does not hold it since it was restored"
+_AT_ONCE = 1_000
+_PLACE = ", ".join(f"r.{name}" for name in PLACE_SCHEMA)
+_IS_LOST = f"r.sent_at is not null and r.state_reason = '{LOST}'"
+
+# What CC&B refused, cancelled, or archived by a change that was captured, is not looked for.
+_NEWEST = f"""
+select {_PLACE} from staging.receipt r
+where r.sent_at is not null and r.state not in ('error', 'reversed') and not exists (
+    select from staging.tender t where t.tombstone and t.operation = 'd' and t.tender_id = r.tender_id)
+order by r.sent_at desc, r.recharge_id desc limit {_AT_ONCE} offset %s
+"""  # noqa: S608 - our own text
+_OF_LOST = f"select {_PLACE} from staging.receipt r where {_IS_LOST}"  # noqa: S608 - our own text
+_LISTED = f"""
+select {", ".join(COLUMNS)} from staging.receipt r where {_IS_LOST} order by r.sent_at, r.recharge_id
+"""  # noqa: S608 - our own text
+_MARK = replacing(
+    f"staging.receipt r where r.recharge_id = any(%(keys)s) and r.sent_at is not null "
+    f"and r.state_reason is distinct from '{LOST}'",
+    {"state_reason": f"'{LOST}'"},
+)
+_FOUND = replacing(
+    f"staging.receipt r where r.recharge_id = any(%(keys)s) and {_IS_LOST}", {"state_reason": "null::text"}
+)
+_CLOSE = replacing(
+    f"staging.receipt r where r.recharge_id = any(%(keys)s) and {_IS_LOST}",
+    {"state_reason": "%(reason)s::text"},
+)
+_SEND_AGAIN = replacing(
+    f"staging.receipt r where r.recharge_id = any(%(keys)s) and {_IS_LOST}",
+    {
+        "state": "'built'", "state_reason": "null::text", "transmission_id": "%(transmission_id)s::text",
+        **dict.fromkeys(("tender_id", "payment_event_id", "payment_id"), "null::text"),
+        **dict.fromkeys(("sent_at", "accepted_at", "posted_at"), "null::timestamptz"),
+    },
+)  # fmt: skip
+_NOTE = """
+insert into staging.operator_action (who, action, object, detail) values (session_user, %s, 'receipts', %s)
+"""
+
+
+class LostReceipts:
+    """The lost receipts of one staging database; the caller commits where it says so.
+
+    Args:
+        connection: to staging, in autocommit.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def newest(self) -> Iterator[pl.DataFrame]:
+        """Receipts that CC&B held, those sent last first, in parts (PLACE_SCHEMA)."""
+        offset = 0
+        while not (part := self._read(_NEWEST, [offset])).is_empty():
+            yield part
+            offset += part.height
+
+    def lost(self) -> pl.DataFrame:
+        """Those on the list (PLACE_SCHEMA)."""
+        return self._read(_OF_LOST, [])
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Those on the list for people: COLUMNS."""
+        with postgres_errors("staging.receipt"), self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_LISTED).fetchall()
+
+    def mark(self, keys: Sequence[str]) -> int:
+        """Put receipts on the list; the caller's transaction. Returns how many."""
+        return execute(self._connection, _MARK, {"keys": list(keys)})
+
+    def found(self, keys: Sequence[str]) -> int:
+        """Take receipts off the list, because CC&B holds them; returns how many."""
+        with postgres_errors("staging.receipt"), self._connection.transaction():
+            return execute(self._connection, _FOUND, {"keys": list(keys)})
+
+    def close(self, keys: Sequence[str], reason: str) -> int:
+        """Take receipts off the list without sending them, and put it on record; returns how many."""
+        with postgres_errors("staging.receipt"), self._connection.transaction():
+            closed = execute(
+                self._connection, _CLOSE, {"keys": list(keys), "reason": f"not sent again: {reason}"}
+            )
+            self._note("close lost receipts", keys, reason)
+        return closed
+
+    def send_again(self, transmissions: Mapping[str, Sequence[str]], reason: str) -> int:
+        """Have receipts sent again, and put it on record; returns how many.
+
+        Args:
+            transmissions: keys of receipts by the transmission in which they will go.
+            reason: why.
+        """
+        with postgres_errors("staging.receipt"), self._connection.transaction():
+            again = sum(
+                execute(self._connection, _SEND_AGAIN, {"keys": list(keys), "transmission_id": number})
+                for number, keys in transmissions.items()
+            )
+            self._note(
+                "send lost receipts again", [key for keys in transmissions.values() for key in keys], reason
+            )
+        return again
+
+    def _note(self, action: str, keys: Sequence[str], reason: str) -> None:
+        detail = Jsonb({"reason": reason, "receipts": list(keys)})
+        self._connection.execute(_NOTE, [action, detail])
+
+    def _read(self, statement: str, parameters: Sequence[object]) -> pl.DataFrame:
+        with postgres_errors("staging.receipt"):
+            rows = self._connection.execute(statement, parameters).fetchall()
+        return pl.DataFrame(rows, schema=PLACE_SCHEMA, orient="row")
+
+
+def money(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Their sums, by currency."""
+    sums: dict[str, Decimal] = {}
+    for row in rows:
+        sums[row["currency"]] = sums.get(row["currency"], Decimal()) + row["amount"]
+    return ", ".join(f"{amount} {currency}" for currency, amount in sorted(sums.items())) or "nothing"

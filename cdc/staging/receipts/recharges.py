@@ -1,0 +1,97 @@
+"""Desired rows of the payment upload rule as typed recharges, and what cannot be sent of them.
+
+The rule's columns carry the names of CC&B's upload staging table (CI_PAY_TNDR_ST), see
+`mapping_rules.checks.outbound_checks`. Amounts stay exact: text to Decimal, and nothing is rounded or cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from cdc.config import PaymentUpload
+from mapping_rules import OutboundProgram
+
+FAULT_SCHEMA: Mapping[str, Any] = {
+    "program": pl.String,
+    "target_table": pl.String,
+    "key": pl.String,
+    "staged_seq": pl.Int64,
+    "reason_code": pl.String,
+    "reason": pl.String,
+}
+"""Columns of rows held, the same as those of the upsert sink."""
+
+KEY = "EXT_REFERENCE_ID"
+_LENGTHS = {"recharge_id": 36, "account_id": 36, "tender_type": 4, "currency": 3}
+_SOURCES = {"recharge_id": KEY, "account_id": "CUST_ID", "amount": "TENDER_AMT", "currency": "CURRENCY_CD",
+            "accounting_date": "ACCOUNTING_DT", "tender_type": "TENDER_TYPE_CD"}  # fmt: skip
+_PLAIN = r"^-?\d{1,13}(\.\d{1,2}0*)?$"
+
+
+def recharges(program: OutboundProgram, desired: pl.DataFrame, upload: PaymentUpload) -> pl.DataFrame:
+    """The receipt's columns, `_deleted`, `_staged_seq`, and `_fault`: column and trouble, or null.
+
+    Args:
+        program: the payment upload rule.
+        desired: its desired rows, values as text.
+        upload: has the tender type of recharges that have none.
+    """
+    raw = (
+        desired.sort("_staged_seq", KEY)
+        .select(
+            *(pl.col(column).cast(pl.String).alias(name) for name, column in _SOURCES.items()),
+            "_deleted",
+            "_staged_seq",
+        )
+        .with_columns(pl.col("tender_type").fill_null(upload.tender_type))
+    )
+    faults = [
+        pl.when(pl.col(name).is_null()).then(pl.lit(f"{column}: missing_value"))
+        for name, column in _SOURCES.items()
+    ]
+    faults += [
+        pl.when(pl.col(name).str.len_chars() > length).then(pl.lit(f"{_SOURCES[name]}: value_too_long"))
+        for name, length in _LENGTHS.items()
+    ]
+    amount = (
+        pl.when(pl.col("amount").str.contains(_PLAIN)).then("amount").cast(pl.Decimal(15, 2), strict=False)
+    )
+    faults += [
+        pl.when(amount.is_null()).then(pl.lit("TENDER_AMT: value_not_representable")),
+        pl.when(amount <= 0).then(pl.lit("TENDER_AMT: not_positive")),
+    ]
+    date = pl.col("accounting_date").str.to_date("%Y-%m-%d", strict=False)
+    faults.append(pl.when(date.is_null()).then(pl.lit("ACCOUNTING_DT: value_not_representable")))
+    return raw.with_columns(amount, date, _fault=pl.when(~pl.col("_deleted")).then(pl.coalesce(faults)))
+
+
+def unsendable(program: OutboundProgram, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with a fault, by FAULT_SCHEMA and recharge_id."""
+    parts = rows.filter(pl.col("_fault").is_not_null())
+    parts = parts.with_columns(pl.col("_fault").str.split_exact(": ", 1).struct.rename_fields(["c", "t"]))
+    return fault(
+        program,
+        parts,
+        pl.col("_fault").struct.field("t"),
+        pl.format(f"{program.table}.{{}}: the recharge cannot be sent", pl.col("_fault").struct.field("c")),
+    )
+
+
+def fault(
+    program: OutboundProgram, rows: pl.DataFrame, code: str | pl.Expr, reason: str | pl.Expr
+) -> pl.DataFrame:
+    """Rows held for one reason: recharge_id and the columns of FAULT_SCHEMA."""
+    code = pl.lit(code) if isinstance(code, str) else code
+    reason = pl.lit(reason) if isinstance(reason, str) else reason
+    return rows.select(
+        "recharge_id",
+        pl.lit(program.name).alias("program"),
+        pl.lit(str(program.table)).alias("target_table"),
+        pl.struct(pl.col("recharge_id").alias(KEY)).struct.json_encode().alias("key"),
+        pl.col("_staged_seq").alias("staged_seq"),
+        code.alias("reason_code"),
+        reason.alias("reason"),
+    )

@@ -1,0 +1,242 @@
+"""Checks of outbound rules against the entities and lookups of the rule set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mapping_rules.checks.inbound_checks import Entities, Lookups, check_constant
+from mapping_rules.language.builtin import BUILT_IN
+from mapping_rules.language.faults import Faults, Place
+from mapping_rules.language.guard import may_write
+from mapping_rules.language.model import (
+    Condition,
+    Conventions,
+    Entity,
+    EntityColumn,
+    EntityType,
+    Join,
+    Kind,
+    Lookup,
+    OnDelete,
+    Outbound,
+    OutboundColumn,
+    Ref,
+    SystemRules,
+)
+from mapping_rules.language.outbound_types import column_type, meaning_type
+from mapping_rules.language.transforms import TRANSFORMS
+from mapping_rules.language.tree import Scalar
+from mapping_rules.reading.sections import check_known
+
+UPLOAD_TABLE = "CI_PAY_TNDR_ST"
+UPLOAD_COLUMNS = ("CUST_ID", "TENDER_AMT", "TENDER_TYPE_CD", "ACCOUNTING_DT", "CURRENCY_CD")
+
+Scope = dict[str, Entity]
+
+
+def check_outbound(
+    rules: Sequence[Outbound],
+    systems: Mapping[str, SystemRules],
+    entities: Entities,
+    lookups: Lookups,
+    faults: Faults,
+) -> None:
+    """Every rule can be compiled and may write what it says."""
+    known = {**entities, **BUILT_IN}
+    for rule in rules:
+        _check_target(rule, systems[rule.system], faults)
+        if not check_known(rule.place, "entity", rule.root, known, faults):
+            continue
+        scope = _check_joins(rule, known, faults)
+        _check_where(rule.where, scope, faults)
+        _check_key(rule, known[rule.root], faults)
+        for column in rule.columns.values():
+            _check_column(column, scope, lookups, faults)
+        _check_require(rule, scope, faults)
+        _check_deactivate(rule, scope, lookups, faults)
+    _check_overlap(rules, faults)
+
+
+def resolve(ref: Ref, scope: Mapping[str, Entity], faults: Faults) -> EntityColumn | None:
+    """The entity column a reference means; None, with a fault noted, if there is none."""
+    if not ref.column or not check_known(ref.place, "join", ref.alias, scope, faults):
+        return None
+    columns = scope[ref.alias].columns
+    if not check_known(ref.place, f"column of {scope[ref.alias].name}", ref.column, columns, faults):
+        return None
+    return columns[ref.column]
+
+
+def _check_target(rule: Outbound, system: SystemRules, faults: Faults) -> None:
+    if system.conventions is Conventions.OUAF:
+        if not may_write(rule.table.name):
+            faults.add(
+                rule.table_place,
+                f"{rule.table} is a CC&B base table: only CC&B writes it, use a sink that goes through"
+                " its upload staging tables",
+            )
+        elif rule.sink == "upsert":
+            faults.add(rule.table_place, "sink upsert writes PostgreSQL systems only in this release")
+    if rule.sink == "ccb_payment_upload":
+        if system.conventions is not Conventions.OUAF or rule.table.name != UPLOAD_TABLE:
+            faults.add(rule.table_place, f"sink ccb_payment_upload writes {UPLOAD_TABLE} of a CC&B system")
+        if tuple(rule.key) != ("EXT_REFERENCE_ID",) or set(rule.columns) != set(UPLOAD_COLUMNS):
+            faults.add(
+                rule.table_place,
+                "sink ccb_payment_upload needs the key EXT_REFERENCE_ID and the columns"
+                f" {', '.join(UPLOAD_COLUMNS)}",
+            )
+
+
+def _check_joins(rule: Outbound, known: Entities, faults: Faults) -> Scope:
+    scope: Scope = {rule.root: known[rule.root]}
+    for join in rule.joins:
+        if join.alias in scope:
+            faults.add(join.place, f"{join.alias!r} is the root or another join already")
+            continue
+        if not check_known(join.place, "entity", join.entity, known, faults):
+            continue
+        entity = known[join.entity]
+        for column, ref in join.on:
+            mine = resolve(Ref(entity.name, column, ref.place), {entity.name: entity}, faults)
+            if ref.alias not in scope and any(one.alias == ref.alias for one in rule.joins):
+                faults.add(
+                    ref.place,
+                    f"join {join.alias!r} needs {ref.alias!r}, which is not above it: write that one first; "
+                    "joins that need each other cannot be written",
+                )
+                continue
+            theirs = resolve(ref, scope, faults)
+            if mine and theirs and mine.type != theirs.type:
+                faults.add(ref.place, f"{join.alias}.{column} is {mine.type}, {ref} is {theirs.type}")
+        _check_indexed(join, entity, scope, faults)
+        _check_where(join.where, {join.alias: entity}, faults)
+        for column, _ in join.order:
+            check_known(join.place, f"column of {entity.name}", column, entity.columns, faults)
+        scope[join.alias] = entity
+    return scope
+
+
+def _check_indexed(join: Join, entity: Entity, scope: Scope, faults: Faults) -> None:
+    """Joins are followed both ways, so an index must lead to either side."""
+    mine = [entity.columns[own] for own, _ in join.on if own in entity.columns]
+    if mine and not any(_indexed(entity, column) for column in mine):
+        faults.add(
+            join.place,
+            f"no index leads to {entity.name} by {mine[0].name}: say what it `references` in the entity",
+        )
+    for _, ref in join.on:
+        other = scope.get(ref.alias)
+        column = other.columns.get(ref.column) if other else None
+        if other and column and not _indexed(other, column) and other.name not in BUILT_IN:
+            faults.add(
+                join.place,
+                f"no index leads to {other.name} by {column.name}: say what it `references` in the entity",
+            )
+
+
+def _indexed(entity: Entity, column: EntityColumn) -> bool:
+    return column.name == entity.key[0] or column.references is not None
+
+
+def _check_where(conditions: Sequence[Condition], scope: Scope, faults: Faults) -> None:
+    for condition in conditions:
+        column = resolve(condition.column, scope, faults)
+        if column is None:
+            continue
+        for value in condition.values:
+            check_constant(condition.column.place, value, column.type, str(condition.column), faults)
+
+
+def _check_key(rule: Outbound, root: Entity, faults: Faults) -> None:
+    found = set()
+    for column, ref in rule.key.items():
+        if column in rule.columns:
+            faults.add(rule.columns[column].place, f"column {column} is in the key already")
+        if ref.alias != rule.root or ref.column not in root.key:
+            faults.add(
+                ref.place,
+                f"key {column}: expected a key column of {root.name} ({', '.join(root.key)}), found {ref}",
+            )
+        found.add(ref.column)
+    missing = [name for name in root.key if name not in found]
+    if missing and rule.key:
+        faults.add(rule.place, f"key column {missing[0]} of {root.name} is not in the key of the rule")
+
+
+def _check_column(column: OutboundColumn, scope: Scope, lookups: Lookups, faults: Faults) -> None:
+    source = resolve(column.ref, scope, faults) if column.ref else None
+    if column.lookup and check_known(column.place, "lookup", column.lookup, lookups, faults) and source:
+        _check_total(column, lookups[column.lookup], source, lookups, faults)
+    if source is None:
+        return
+    current = source.type
+    if column.lookup and column.lookup in lookups:
+        current = meaning_type(lookups[column.lookup])
+    for name in column.transforms:
+        transform = TRANSFORMS[name]
+        if transform.takes is not current.kind:
+            faults.add(
+                column.place,
+                f"column {column.name}: transform {name} takes {transform.takes}, found {current}",
+            )
+            return
+        current = EntityType(transform.gives)
+    check_constant(column.place, column.if_null, current, f"if_null of {column.name}", faults)
+
+
+def _check_total(
+    column: OutboundColumn, lookup: Lookup, source: EntityColumn, lookups: Lookups, faults: Faults
+) -> None:
+    """An outbound lookup must know every value that can come, since nothing can be set aside here."""
+    if source.type.kind is not Kind.TEXT:
+        faults.add(column.place, f"lookup {lookup.name} takes text, {column.ref} is {source.type}")
+        return
+    if lookup.has_default:
+        return
+    feeding = lookups.get(source.lookup or "")
+    if feeding is None:
+        faults.add(column.place, f"lookup {lookup.name} needs a default: {column.ref} may hold any text")
+        return
+    meanings: set[Scalar] = {*feeding.values.values(), feeding.default} - {None}
+    unknown = sorted(str(value) for value in meanings if value not in lookup.values)
+    if unknown:
+        faults.add(column.place, f"lookup {lookup.name} needs a default or: {', '.join(unknown)}")
+
+
+def _check_require(rule: Outbound, scope: Scope, faults: Faults) -> None:
+    for ref in rule.require:
+        if ref.alias:
+            resolve(ref, scope, faults)
+        else:
+            check_known(ref.place, "target column", ref.column, rule.columns, faults)
+
+
+def _check_deactivate(rule: Outbound, scope: Scope, lookups: Lookups, faults: Faults) -> None:
+    if rule.on_delete is not OnDelete.DEACTIVATE or rule.deactivate_column is None:
+        return
+    column = rule.columns.get(rule.deactivate_column)
+    if column is None:
+        faults.add(
+            rule.place,
+            f"on_delete: deactivate sets {rule.deactivate_column} to false, so columns must say when it is"
+            f" true, for example {rule.deactivate_column}: {{value: true}}",
+        )
+        return
+    if column.ref and (column.ref.alias not in scope or column.lookup not in (None, *lookups)):
+        return  # noted before
+    if column.ref and column.ref.column not in scope[column.ref.alias].columns:
+        return
+    if column_type(column, scope, lookups).kind is not Kind.BOOLEAN:
+        faults.add(column.place, f"column {column.name}: expected a boolean, deactivate sets it to false")
+
+
+def _check_overlap(rules: Sequence[Outbound], faults: Faults) -> None:
+    writers: dict[tuple[str, str, str], Place] = {}
+    for rule in rules:
+        for column in rule.columns.values():
+            first = writers.setdefault((rule.system, str(rule.table), column.name), rule.place)
+            if first != rule.place:
+                faults.add(
+                    column.place, f"column {column.name} of {rule.table} is written by {first.file} too"
+                )

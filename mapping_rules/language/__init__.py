@@ -1,0 +1,19 @@
+"""The words of a rule set: YAML trees with places, the model, transforms, expressions, constants.
+
+Start at `model`; `tree` reads YAML, `transforms` lists the functions, `expressions` and `expression_tokens`
+guard SQL. May use nothing of this package.
+"""
+
+__all__ = [
+    "builtin",
+    "constants",
+    "expression_tokens",
+    "expressions",
+    "faults",
+    "guard",
+    "model",
+    "outbound_types",
+    "reasons",
+    "transforms",
+    "tree",
+]

@@ -1,0 +1,120 @@
+"""Finding the rows that the target refuses, by halving, while the others are written.
+
+A set-based statement fails as a whole. The range of rows it worked on is tried again in halves
+under savepoints until single rows are left: for one bad row among n, about 2 log2(n) attempts.
+
+Whether an error concerns a row is found out, not looked up: the error follows a row unless it is about
+the server (`cdc.postgres.errors.is_environment`), or comes without any row too, or none of many rows
+goes through. An error about the server that comes again and again while the session lives is doubted: a
+trigger may have raised it, or met it elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+
+from cdc.errors import RowError
+from cdc.postgres.connect import Connection
+from cdc.postgres.errors import is_environment, translated
+from sinks.upsert.statements.refusals import Refusal
+
+_MANY = 100
+"""So many rows refused and none written: the table is at fault, or what refuses, not the rows."""
+
+
+_SEVERAL = 5
+"""The same of an error about the server: so many refused rows and none written bear it out."""
+
+
+class _Undone(Exception):
+    """Ends an attempt that was only to see whether it fails."""
+
+
+def may_concern_a_row(exc: psycopg.Error | RowError, *, doubtful: bool) -> bool:
+    """True if trying rows by themselves can get other rows through.
+
+    Args:
+        exc: what was raised.
+        doubtful: errors about the server are none of it alone any more; a session that was lost still is.
+    """
+    return isinstance(exc, RowError) or not is_environment(exc) or (doubtful and exc.sqlstate is not None)
+
+
+def halve_until_written(
+    connection: Connection,
+    low: int,
+    high: int,
+    attempt: Callable[[int, int], None],
+    explain: Callable[[int, psycopg.Error | RowError], Refusal],
+    adapt: Callable[[psycopg.Error | RowError], bool] = lambda exc: False,
+    *,
+    doubtful: bool = False,
+) -> list[Refusal]:
+    """Run `attempt` for the rows low <= row < high, setting aside the rows that make it fail.
+
+    Each attempt runs under a savepoint and is undone if it fails. An error that does not concern
+    single rows passes through.
+
+    Args:
+        connection: the session, in a transaction.
+        low: first row.
+        high: row after the last.
+        attempt: works on a range of rows; raises if any of them is refused. For an empty range it runs
+            every statement it has, so that what fails for any row fails for none.
+        explain: says why a single row was refused.
+        adapt: True if, because of this error, `attempt` now sets such rows aside by itself and is
+            to be run again for the same range.
+        doubtful: as `may_concern_a_row`.
+
+    Returns:
+        The refused rows in row order.
+    """
+    refused: list[Refusal] = []
+    written = 0
+    acquitted: set[str | None] = set()
+    ranges = [(low, high)] if low < high else []
+    while ranges:
+        first, end = ranges.pop()
+        try:
+            with connection.transaction():
+                attempt(first, end)
+        except (psycopg.Error, RowError) as exc:
+            if connection.closed or not may_concern_a_row(exc, doubtful=doubtful):
+                raise
+            if isinstance(exc, psycopg.Error) and not _is_known_row_error(exc):
+                if exc.sqlstate not in acquitted and _fails_without_rows(connection, low, attempt, exc):
+                    raise
+                acquitted.add(exc.sqlstate)
+                if not written and len(refused) >= (_SEVERAL if is_environment(exc) else _MANY):
+                    raise
+            if adapt(exc):
+                ranges.append((first, end))
+            elif end - first == 1:
+                refused.append(explain(first, exc))
+            else:
+                middle = (first + end) // 2
+                ranges += [(middle, end), (first, middle)]
+        else:
+            written += end - first
+    return refused
+
+
+def _is_known_row_error(exc: psycopg.Error) -> bool:
+    """True for data exceptions and violated constraints, which never come without a row."""
+    return isinstance(translated(exc, ""), RowError)
+
+
+def _fails_without_rows(
+    connection: Connection, row: int, attempt: Callable[[int, int], None], exc: psycopg.Error
+) -> bool:
+    """True if the statements fail in the same way for no row: a right or a column is missing, for example."""
+    try:
+        with connection.transaction():
+            attempt(row, row)
+            raise _Undone  # what triggers of the statement did
+    except _Undone:
+        return False
+    except (psycopg.Error, RowError) as other:
+        return isinstance(other, psycopg.Error) and other.sqlstate == exc.sqlstate

@@ -1,0 +1,345 @@
+"""Compare and set: brings tables of a PostgreSQL target to what staging says, and no more.
+
+`UpsertSink.write` takes desired rows and does, in one target transaction: cast them, compare them
+with the target under lock, update the columns that differ, insert what is missing, deactivate or
+delete what is gone, have the deliveries recorded, move the mark, commit. Rows the target refuses
+are held with their reason, rows that another session has locked for a while too; all others are written.
+Statements: `sinks.upsert.statements.comparison`, `sinks.upsert.statements.writing`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import psycopg
+
+from cdc.bindings import Mark
+from cdc.config import PostgresSystem
+from cdc.errors import RowError, TransientError
+from cdc.ports import Finding
+from cdc.postgres.connect import connect
+from cdc.postgres.errors import postgres_errors
+from cdc.postgres.sessions import Holder
+from mapping_rules import OutboundProgram
+from sinks.upsert import mark
+from sinks.upsert.checks import target_checks
+from sinks.upsert.isolation import may_concern_a_row
+from sinks.upsert.mark import Admission, SinkMark, identity
+from sinks.upsert.rivals import Live
+from sinks.upsert.second_try import try_again
+from sinks.upsert.statements.refusals import LOCKED, condition
+from sinks.upsert.table_write import TableWrite
+from sinks.upsert.target_session import PreparedTable, TargetSession, check_now
+
+DELIVERY_SCHEMA = {
+    "sink": pl.String,
+    "target_table": pl.String,
+    "key": pl.String,
+    "decision": pl.String,
+    "before": pl.String,
+    "after": pl.String,
+    "staged_seq": pl.Int64,
+    "target_transaction": pl.String,
+}
+"""Columns of the frame handed to `record`; key, before and after are json texts."""
+
+HELD_SCHEMA = {
+    "program": pl.String,
+    "target_table": pl.String,
+    "key": pl.String,
+    "staged_seq": pl.Int64,
+    "reason_code": pl.String,
+    "reason": pl.String,
+}
+"""Columns of `Written.held`; key is a json object of the key columns as texts, in key order."""
+
+HASTE = "50ms"
+"""How long a write in isolation waits for a lock: what needs it is tried again soon."""
+
+Desired = Sequence[tuple[OutboundProgram, pl.DataFrame]]
+Record = Callable[[pl.DataFrame], None]
+
+
+Store = Callable[[Mapping[str, str], Mark | None], None]
+"""Takes the identity of a target and what it knows of the sink."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one write did.
+
+    Args:
+        written: target rows inserted, updated, deactivated or deleted.
+        unchanged: desired rows that the target already had.
+        held: rows that the target refuses, by HELD_SCHEMA; write them again later.
+        elapsed_s: seconds from first statement to commit.
+    """
+
+    written: int
+    unchanged: int
+    held: pl.DataFrame
+    elapsed_s: float
+
+
+class UpsertSink:
+    """Writes one PostgreSQL system. One thread; opens its session on first use.
+
+    Args:
+        system: name of the system in the configuration.
+        settings: where and as whom.
+        fencing_token: token of the lease under which this process writes.
+        holder: the same lease, by which sessions of former holders in the target are found and ended.
+
+    Attributes:
+        doubtful: to be set where an error about the server has come again and again: rows are then tried by
+            themselves, and those that it follows are held.
+        outlived: the last write failed with an error about the server, and its session lived on.
+    """
+
+    def __init__(
+        self, system: str, settings: PostgresSystem, *, fencing_token: int, holder: Holder | None = None
+    ) -> None:
+        self.system, self.settings, self._holder = system, settings, holder
+        self.name = f"{system}.upsert"
+        self._mark = SinkMark(settings.mark_schema, self.name, fencing_token)
+        self._session: TargetSession | None = None
+        self._in_haste = False
+        self.doubtful = self.outlived = False
+
+    @property
+    def admission(self) -> Admission | None:
+        """Who decides whether the target may be written; None for a tool that runs alone."""
+        return self._mark.admission
+
+    @admission.setter
+    def admission(self, admission: Admission | None) -> None:
+        self._mark.admission = admission
+
+    @property
+    def next_write(self) -> int:
+        """Number that the next write gets if it changes a row."""
+        return self._mark.writes + 1
+
+    def preflight(self, programs: Sequence[OutboundProgram]) -> list[Finding]:
+        """Everything that would keep this sink from writing, all at once; read only."""
+        return target_checks.findings(self.system, self.settings, programs)
+
+    def prepare(self) -> None:
+        """Create the mark table and the replication origin where they are missing.
+
+        Raises:
+            TargetRefused: the target may not be written; nothing was made in it.
+            NotGranted: the user may not; `preflight` has the statements for an administrator.
+        """
+        target_checks.prepare(self.system, self.settings, self._mark)
+
+    def look(self) -> tuple[dict[str, str], Mark | None]:
+        """What tells the target from others, and what it knows of this sink; nothing is claimed.
+
+        Raises:
+            CcbridgeError: it cannot be reached, or refuses the login.
+        """
+        application = f"ccbridge check {self.system}"
+        with (
+            connect(self.settings, application=application, autocommit=True) as connection,
+            postgres_errors(target_checks.subject(self.settings)),
+        ):
+            return identity(connection), self._mark.look(connection)
+
+    def bind(self, staging: str, newest_seq: int, store: Store) -> None:
+        """Have the target written from a staging database from now on, whatever it said before.
+
+        What is missing in it is made. A write under way is waited for.
+
+        Args:
+            staging: identity of the staging database.
+            newest_seq: highest number of a row in it.
+            store: has staging remember the target; called while nobody can write it.
+
+        Raises:
+            NotGranted: `preflight` has the statements for an administrator.
+            TransientError: not reachable.
+        """
+        self.prepare()
+        application = f"ccbridge targets {self.system}"
+        with (
+            connect(self.settings, application=application) as connection,
+            postgres_errors(target_checks.subject(self.settings)),
+        ):
+            store(identity(connection), self._mark.lock(connection))
+            self._mark.bind(connection, staging, newest_seq)
+
+    def mark(self) -> int:
+        """All staged rows up to this number are written. Claims the target for our fencing token.
+
+        Afterwards no write of an earlier process can be under way, so its outcome is known.
+
+        Raises:
+            TargetRefused: the target may not be written.
+            LeaseLost: a later holder writes this target.
+            TransientError: not reachable, or a former session still holds the origin.
+        """
+        self.close()
+        return self._open().staged_seq
+
+    def committed(self, target_transaction: str) -> bool | None:
+        """Did that transaction of the target commit? None if the target no longer knows."""
+        session = self._open()
+        with postgres_errors(session.subject):
+            return mark.committed(session.connection, target_transaction)
+
+    def write(
+        self,
+        desired: Desired,
+        *,
+        up_to: int,
+        record: Record,
+        hold: Record | None = None,
+        live: Live | None = None,
+    ) -> Written:
+        """Bring the target to the desired rows, then move the mark to `up_to`, in one transaction.
+
+        Args:
+            desired: programs, parents first, each with its rows: key columns, columns, `_deleted`,
+                `_staged_seq`. Rows wanted again after being held come the same way.
+            up_to: all staged changes up to this number are in `desired` or were written before.
+            record: stores the deliveries (DELIVERY_SCHEMA) durably; called at most once, after the
+                last statement and before the commit, and not at all when nothing differs.
+            hold: stores what is held (HELD_SCHEMA) durably, before the commit too: once the mark has
+                moved, a held row that nobody knows of would never be tried again.
+            live: asks staging for live rows that may have a key of this write in another spelling
+                (`sinks.upsert.rivals`); without it only the rows of this write are compared.
+
+        Raises:
+            LeaseLost: another process writes now; nothing was written.
+            TransientError: nothing was written, or the answer to the commit was lost. Ask `mark`
+                and `committed`, which know; then write again.
+            OperatorError: the target cannot be written at all.
+        """
+        started = time.perf_counter()
+        session = self._open()
+        session.doubtful, self.outlived = self.doubtful, False
+        try:
+            with postgres_errors(session.subject):
+                tables = [session.table(program) for program, _ in desired]
+                try:
+                    parts, transaction = self._put(session, tables, desired, up_to, live)
+                except psycopg.Error as exc:
+                    self.outlived = exc.sqlstate is not None and not session.connection.closed
+                    raise
+                deliveries = self._deliveries(desired, parts, transaction)
+                held = _held(desired, parts)
+                if hold is not None and held.height:
+                    hold(held)
+                if deliveries.height:
+                    record(deliveries)
+                self._commit(session, counted=deliveries.height > 0)
+                self._in_haste = LOCKED in held["reason_code"]
+                if held.height or any(part.in_isolation for part in parts):
+                    session.forget_tables()
+        except BaseException:
+            self.close()
+            raise
+        unchanged = sum(part.total for part in parts) - deliveries.height - held.height
+        return Written(deliveries.height, unchanged, held, time.perf_counter() - started)
+
+    def _put(
+        self,
+        session: TargetSession,
+        tables: Sequence[PreparedTable],
+        desired: Desired,
+        up_to: int,
+        live: Live | None,
+    ) -> tuple[list[TableWrite], str]:
+        """Everything but the records, in a transaction that stays open; returns its id too.
+
+        Rows are refused rarely, so the first try goes without savepoints; a refusal begins the
+        transaction anew with them. While rows are known to be locked there is no first try: it would
+        wait for them each time. Constraints that can wait are checked once all rows are in, so rows
+        may refer to each other and exchange their values.
+        """
+        for isolated in (True,) if self._in_haste else (False, True):
+            transaction = self._mark.begin(session.connection, up_to)
+            if isolated:
+                session.connection.execute(f"set local lock_timeout = '{HASTE}'")
+            if session.defers:
+                session.connection.execute("set constraints all deferred")
+            try:
+                parts = [
+                    TableWrite(session, prepared, frame, isolated=isolated, live=live)
+                    for prepared, (_, frame) in zip(tables, desired, strict=True)
+                ]
+                _write_all(session, parts, isolated=isolated)
+                if session.defers:
+                    check_now(session.connection)
+            except (psycopg.Error, RowError) as exc:
+                if isolated or not may_concern_a_row(exc, doubtful=session.doubtful):
+                    raise
+                session.connection.rollback()
+                for prepared in tables:
+                    prepared.next_row = None  # if they were emptied, that is undone
+            else:
+                break
+        return parts, transaction
+
+    def _deliveries(self, desired: Desired, parts: Sequence[TableWrite], transaction: str) -> pl.DataFrame:
+        frames = [
+            part.deliveries().select_seq(
+                pl.lit(self.name).alias("sink"),
+                pl.lit(str(program.table)).alias("target_table"),
+                pl.all(),
+                pl.lit(transaction).alias("target_transaction"),
+            )
+            for (program, _), part in zip(desired, parts, strict=True)
+        ]
+        return pl.concat([pl.DataFrame(schema=DELIVERY_SCHEMA), *frames])
+
+    def _commit(self, session: TargetSession, *, counted: bool) -> None:
+        """Commit; what was checked before cannot be refused now, unless a constraint was made meanwhile.
+
+        Raises:
+            TransientError: refused all the same. In a new session the constraint is known.
+        """
+        try:
+            self._mark.commit(session.connection, counted=counted)
+        except psycopg.Error as exc:
+            if may_concern_a_row(exc, doubtful=session.doubtful):
+                text = f"{session.subject}: the commit was refused by {condition(exc)}"
+                raise TransientError(text, hint="its rows are tried one by one") from exc
+            raise
+
+    def close(self) -> None:
+        """Close the session; safe to call twice."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _open(self) -> TargetSession:
+        if self._session is None:
+            self._session = TargetSession(
+                self.settings, self._mark, application=f"ccbridge sink {self.system}", holder=self._holder
+            )
+        return self._session
+
+
+def _write_all(session: TargetSession, parts: Sequence[TableWrite], *, isolated: bool) -> None:
+    """Parents first, deletions children first, then once more what was refused for want of either."""
+    for part in parts:
+        part.write()
+    for part in reversed(parts):
+        part.delete()
+    if isolated:
+        try_again(session, parts)
+
+
+def _held(desired: Desired, parts: Sequence[TableWrite]) -> pl.DataFrame:
+    frames = [
+        part.held().select_seq(
+            pl.lit(program.name).alias("program"), pl.lit(str(program.table)).alias("target_table"), pl.all()
+        )
+        for (program, _), part in zip(desired, parts, strict=True)
+    ]
+    return pl.concat([pl.DataFrame(schema=HELD_SCHEMA), *frames])

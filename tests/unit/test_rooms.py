@@ -1,0 +1,103 @@
+"""Rooms: each has a face that says what it is for and which of its modules others may import."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("cdc", "sinks", "mapping_rules")
+FULLEST = 20
+"""Modules of a folder; above that nobody finds the one that is looked for."""
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Dotted name of every product module, and its text parsed; a package stands under its own name."""
+    return {
+        dotted(path): ast.parse(path.read_text(encoding="utf-8"))
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def rooms() -> list[str]:
+    """Packages that hold modules of their own."""
+    return [dotted(path) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("__init__.py"))]
+
+
+def face(room: str) -> set[str]:
+    """The modules that a package names in `__all__`; none where it has classes and functions there."""
+    for node in modules()[room].body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names = {f"{room}.{name}" for name in ast.literal_eval(node.value)}
+            return names if names <= modules().keys() else set()
+    return set()
+
+
+@cache
+def imports() -> set[tuple[str, str]]:
+    """Module, and a module that it imports."""
+    return {(module, name) for module, tree in modules().items() for name in _imported(tree)}
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def from_outside() -> Iterator[tuple[str, str, str]]:
+    """Room with a face of modules, a module outside of it, a module of it that this one imports."""
+    faces = [room for room in rooms() if face(room)]
+    for module, name in sorted(imports()):
+        room = name.rpartition(".")[0]
+        if (
+            room in faces
+            and name in modules()
+            and name not in rooms()
+            and not f"{module}.".startswith(f"{room}.")
+        ):
+            yield room, module, name
+
+
+@pytest.mark.parametrize("room", [name for name in rooms() if name.count(".") > 0])
+def test_a_room_says_what_it_is_for(room: str) -> None:
+    """Whoever opens a folder is told its purpose first."""
+    assert ast.get_docstring(modules()[room])
+
+
+def test_others_import_what_the_face_of_a_room_names() -> None:
+    """A module that the face does not name may change without anybody outside."""
+    assert [
+        f"{module} imports {name}" for room, module, name in from_outside() if name not in face(room)
+    ] == []
+
+
+def test_a_face_names_what_others_import() -> None:
+    """A name that nobody outside uses belongs to the inside."""
+    used = {(room, name) for room, _, name in from_outside()}
+    assert {(room, name) for room in rooms() for name in face(room)} - used == set()
+
+
+def test_no_folder_is_a_corridor() -> None:
+    """A folder that grows beyond this wants rooms."""
+    counts = {room: sum(name.rpartition(".")[0] == room for name in modules()) for room in rooms()}
+    assert {room: count for room, count in counts.items() if count > FULLEST} == {}
+
+
+def test_no_module_sends_its_reader_elsewhere() -> None:
+    """The face of a room is its map; a signpost in a module is wrong as soon as something moves."""
+    texts = {module: ast.get_docstring(tree) or "" for module, tree in modules().items()}
+    assert [module for module, text in texts.items() if "Read next" in text or "Read before" in text] == []
