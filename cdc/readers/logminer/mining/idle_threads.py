@@ -36,8 +36,8 @@ class IdleThreads:
         nudges: what is done about them.
 
     Attributes:
-        figures: `held_by_thread` and `held_s`, while one holds reading back.
-        held_back: the same as an error with a hint; None while nothing does.
+        figures: `held_by_thread` and `held_s`, while one holds reading back, if only our own commits.
+        held_back: the same as an error with a hint; None while nothing of others is known to wait.
     """
 
     def __init__(self, system: str, nudges: Nudges) -> None:
@@ -61,17 +61,16 @@ class IdleThreads:
         open_threads = _positions(state)
         furthest = max(open_threads.values(), default=0)
         behind = self._behind(state, read_to)
+        self.figures, self.held_back = self._held(state, read_to), None
         idle = {
             thread: seconds
             for thread, seconds in behind.items()
             if seconds >= IDLE_S and self._has_a_name(thread, open_threads[thread], state.looked_at)
         }
         self._told &= idle.keys()
-        self.figures, self.held_back = {}, None
         if not idle:
             return
         holding = min(idle, key=lambda thread: open_threads[thread])
-        self.figures = {"held_by_thread": holding, "held_s": round(idle[holding], 1)}
         done, hint = self._said(holding)
         self.held_back = RedoHeldBack(
             f"{self._system}: redo thread {holding} stands at SCN {open_threads[holding]} for "
@@ -84,6 +83,20 @@ class IdleThreads:
                 "redo_thread_idle", system=self._system, thread=thread, position=open_threads[thread],
                 ahead=furthest, idle_s=round(idle[thread], 1), nudge=self._said(thread)[0],
             )  # fmt: skip
+
+    def _held(self, state: RedoState, read_to: int) -> dict[str, float | int]:
+        """The thread that is furthest behind, as figures.
+
+        Told whatever LogMiner shows of what waits: nothing else would tell if it showed too little.
+        """
+        positions = _positions(state)
+        furthest = max(positions.values(), default=0)
+        behind = [thread for thread, scn in positions.items() if read_to < furthest > scn]
+        if not behind:
+            return {}
+        holding = min(behind, key=positions.__getitem__)
+        held_s = state.looked_at - self._moved[holding][1]
+        return {"held_by_thread": holding, "held_s": round(held_s, 1)} if held_s >= IDLE_S else {}
 
     def _said(self, thread: int) -> tuple[str, str]:
         """What came of nudging a thread, and a hint."""

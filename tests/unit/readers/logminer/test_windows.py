@@ -157,6 +157,19 @@ def test_a_thread_that_only_our_own_commits_wait_for_is_left_alone() -> None:
     assert nudged(Asked(False), *idle) == ([], [])
 
 
+def test_what_holds_reading_back_is_a_figure_whatever_waits_for_it() -> None:
+    """LogMiner may show too little of what waits: then nothing else would tell of the thread."""
+    idle = IdleThreads("ccb", Begun())
+    for seconds in (0, 60):
+        now = state(9_999, 20, 10, at=seconds)
+        idle.look(now)
+        idle.nudge(cast(MiningSession, Asked(False)), now, 0, {})
+    idle.look(state(9_999, 20, 10, at=65))
+    assert (idle.held_back, idle.figures) == (None, {"held_by_thread": 2, "held_s": 65})
+    idle.look(state(9_999, 20, 10, at=66), read_to=20)
+    assert idle.figures == {}
+
+
 def test_a_thread_that_a_nudge_does_not_move_has_a_name() -> None:
     """A nudge has the time of some heartbeats first."""
     asked = Asked(True, True, True)
