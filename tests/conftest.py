@@ -26,7 +26,7 @@ def database(postgres: PostgresServer) -> Iterator[str]:
     yield postgres.create_database(name)
     with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
         connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name]
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = %s", [name]
         )
         connection.execute(
             "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s", [name]

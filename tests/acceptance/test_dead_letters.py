@@ -7,6 +7,12 @@ from typing import Any
 from tests.acceptance.site import Running, Site, eventually
 
 
+def held_in_status(site: Site) -> list[str]:
+    """Held keys of the delivery to prepaid, as `status` has them: it is told once a second."""
+    lines = site.call("status").out.splitlines()
+    return [line.split()[4] for line in lines if line.startswith("deliver:prepaid")]
+
+
 def open_letters(site: Site) -> list[tuple[Any, ...]]:
     """Stage, system, table, key and reason code of what waits."""
     return site.staging(
@@ -112,8 +118,7 @@ def test_a_row_that_the_target_refuses_is_held_and_delivered_when_the_cause_is_g
         status = site.call("status")
         assert status.code == 1
         assert max(map(len, status.out.splitlines())) <= 80
-        held = [line.split()[4] for line in status.out.splitlines() if line.startswith("deliver:prepaid")]
-        assert held == ["2"]
+        eventually(lambda: held_in_status(site) == ["2"], "the flow tells of both", hint=running.text)
         eventually(
             lambda: site.staging("select min(retries) from staging.dead_letter") > [(0,)], "retries",
             hint=running.text,
