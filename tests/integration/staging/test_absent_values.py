@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import mapping_rules
+from cdc.changes import TableName
 from cdc.positions import Lsn
 from cdc.readers.pgoutput import PgoutputReader
 from cdc.staging.batches.stage import Stager
@@ -67,6 +68,8 @@ class Capture:
     stager: Stager
     max_changes: int = 1_000
     markers: int = 0
+    parts: int = 0
+    """Batches with changes of doc that the last `catch_up` read."""
 
     def __post_init__(self) -> None:
         self.stager.ask_source = self.reader.reread
@@ -79,6 +82,7 @@ class Capture:
         self.markers += 1
         self.prepaid.execute(f"insert into page values ('marker', {self.markers}, false, null)")
         end = Lsn.parse(str(self.prepaid.value("select pg_current_wal_insert_lsn()::text")))
+        self.parts = 0
         stored = self.stager.resume()
         assert stored is not None
         reached = [stored.position]
@@ -86,6 +90,7 @@ class Capture:
             stored.resume, max_changes=self.max_changes, stop=lambda: reached[-1] >= end - 1
         )
         for batch in stream:
+            self.parts += TableName("public", "doc") in batch.tables
             self.stager.stage(batch)
             if not batch.continues:
                 reached.append(int(Lsn.parse(batch.resume["lsn"])))
@@ -300,7 +305,8 @@ def test_a_version_that_the_batch_replaces_needs_no_values(capture: Capture, lat
     capture.catch_up()
     unknown = [] if is_known else ["value_not_in_log"]
     assert [reason for _, reason in capture.letters()] == unknown
-    if in_one != "slices":
+    assert capture.parts == 1 or in_one != "transaction"
+    if capture.parts == 1:  # two transactions may come in two batches on a busy machine
         everything = capture.world.query("select reason_code from staging.dead_letter")
         assert everything == [(reason,) for reason in unknown], "settled ones too"
     expected = {"whole": 1, "whole under another key": 7}.get(later)
