@@ -135,18 +135,23 @@ class OracleSystem(Secret):
 
 ONLY_LOGMINER = frozenset(
     {
-        *(
-            "max_window_scn",
-            "query_timeout_s",
-            "session_max_age_s",
-            "session_max_pga_bytes",
-            "archive_destinations",
-            "instances",
-        ),
-        *("pdb", "apply_log", "unescaped_apostrophes", "lobs_from_redo", "spill_directory"),
-        *("open_transaction_bytes", "open_transaction_write_s", "open_transaction_alarm_share"),
+        "apply_log",
+        "archive_destinations",
+        "instances",
+        "lobs_from_redo",
+        "max_window_scn",
+        "open_transaction_alarm_share",
+        "open_transaction_bytes",
+        "open_transaction_write_s",
+        "pdb",
+        "query_timeout_s",
+        "session_max_age_s",
+        "session_max_pga_bytes",
+        "spill_directory",
+        "unescaped_apostrophes",
     }
 )
+"""Settings that reader `debezium` does not look at."""
 
 
 def stored_name(written: str) -> str:

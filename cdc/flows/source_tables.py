@@ -4,7 +4,7 @@ A table that is new in the rules, or of which rules read a new column, is read b
 known; one that was stopped is read again when somebody asks (`ccbridge snapshot`). Its rows come at a
 position of their own while the stream goes on: what the stream brings later wins, and so does the end of a
 row, which staging remembers meanwhile even where it has no such row. Nothing of it moves the checkpoint; if
-it is broken off it starts over. Used by `cdc.flows.capture`.
+it is broken off it starts over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What is known of each captured table: `staging.source_table`.
 
 A row says whether the table was read, what the reader saw of it, which columns rules read, and why it is
-not read any more. It changes in the transaction that stages the batch it speaks of. Used by
-`cdc.staging.batches.stage`, `cdc.flows.source_tables` and, for requests, by `ccbridge snapshot`.
+not read any more. It changes in the transaction that stages the batch it speaks of.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Several flows stage at the same time, sinks follow one number. A flow takes the lock as late in its
 transaction as it can, takes its numbers, and commits: so numbers become visible in growing order,
-and a sink that has seen `n` never misses a row with a smaller number. Used by `cdc.staging.batches.stage`
-and `cdc.staging.receipts.store`; sinks read the highest number from `cdc.staging.desired`.
+and a sink that has seen `n` never misses a row with a smaller number. Sinks read
+the highest number from `cdc.staging.desired`.
 """
 
 from __future__ import annotations

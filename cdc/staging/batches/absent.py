@@ -5,8 +5,6 @@ source row before. Within a batch a row is followed through its changes of key; 
 with a row that staging holds, that row tells the value. Staging cannot tell it after a delete, while the
 row was outside `where`, where it never had the row, or where a change of it was rejected: then the
 source is asked, see `cdc.staging.batches.reread`. NULL is never put in place of a value that is not known.
-
-
 """
 
 from __future__ import annotations

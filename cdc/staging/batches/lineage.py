@@ -1,7 +1,4 @@
-"""The lines of source rows through a batch: which change knows which value. Pure functions, no database.
-
-Used by `cdc.staging.batches.absent`.
-"""
+"""The lines of source rows through a batch: which change knows which value. Pure functions, no database."""
 
 from __future__ import annotations
 

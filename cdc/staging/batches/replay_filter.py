@@ -1,7 +1,4 @@
-"""What of a batch is new to staging: pure functions and the memory of a running snapshot.
-
-Used by `cdc.staging.batches.stage`.
-"""
+"""What of a batch is new to staging: pure functions and the memory of a running snapshot."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ The source tells a row as it is now, or as of the change's own position where it
 newer than its change. That is safe: whatever made it newer is a later change of the same row and comes
 along the stream. A row that is not there any more is left out: its end comes along the stream too.
 
-Used by `cdc.staging.batches.stage`; `cdc.ports.ChangeReader.reread` is what asks the source.
+`cdc.ports.ChangeReader.reread` is what asks the source.
 """
 
 from __future__ import annotations

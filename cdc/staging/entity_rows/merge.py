@@ -4,8 +4,6 @@ The statement lays the versions of a batch beside the staged rows, drops what is
 change does nothing), notices what changes nothing (a snapshot read again costs no history), puts
 replaced versions into the history and the newest into the entity table. Rows are found again by
 ctid, which is safe because one flow alone writes an entity and holds the order lock meanwhile.
-
-Used by `cdc.staging.batches.stage`.
 """
 
 from __future__ import annotations

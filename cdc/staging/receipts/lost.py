@@ -1,8 +1,7 @@
 """Receipts that CC&B held and, since it was restored, does not hold any more: a person decides on them.
 
 Each keeps its state; `state_reason` says that it is lost. It is never sent again by itself: `send_again` is
-what a person asked for, under a transmission of its own, and the sink looks for it in CC&B once more. Read
-next: `cdc.flows.lost_receipts`.
+what a person asked for, under a transmission of its own, and the sink looks for it in CC&B once more.
 """
 
 from __future__ import annotations
@@ -25,14 +24,18 @@ PLACE_SCHEMA: Mapping[str, Any] = dict.fromkeys(
 """Columns of receipts to be found in CC&B again; `tender_id` is null until CC&B has told one."""
 COLUMNS = ("recharge_id", "amount", "currency", "account_id", "state", "sent_at", "transmission_id")
 LOST = "CC&B does not hold it since it was restored"
+_CLOSED = "not sent again: "
+"""Begins the state_reason of a receipt on which a person decided; the person's reason follows."""
 _AT_ONCE = 1_000
 _PLACE = ", ".join(f"r.{name}" for name in PLACE_SCHEMA)
 _IS_LOST = f"r.sent_at is not null and r.state_reason = '{LOST}'"
 
-# What CC&B refused, cancelled, or archived by a change that was captured, is not looked for.
+# What CC&B refused, cancelled, or archived by a change that was captured, is not looked for; nor what
+# a person has decided on: back on the list it could be sent although the money came in another way.
 _NEWEST = f"""
 select {_PLACE} from staging.receipt r
-where r.sent_at is not null and r.state not in ('error', 'reversed') and not exists (
+where r.sent_at is not null and r.state not in ('error', 'reversed')
+and not starts_with(coalesce(r.state_reason, ''), '{_CLOSED}') and not exists (
     select from staging.tender t where t.tombstone and t.operation = 'd' and t.tender_id = r.tender_id)
 order by r.sent_at desc, r.recharge_id desc limit {_AT_ONCE} offset %s
 """  # noqa: S608 - our own text
@@ -103,9 +106,7 @@ class LostReceipts:
     def close(self, keys: Sequence[str], reason: str) -> int:
         """Take receipts off the list without sending them, and put it on record; returns how many."""
         with postgres_errors("staging.receipt"), self._connection.transaction():
-            closed = execute(
-                self._connection, _CLOSE, {"keys": list(keys), "reason": f"not sent again: {reason}"}
-            )
+            closed = execute(self._connection, _CLOSE, {"keys": list(keys), "reason": _CLOSED + reason})
             self._note("close lost receipts", keys, reason)
         return closed
 

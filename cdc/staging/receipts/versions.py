@@ -1,8 +1,8 @@
 """New versions of receipts: rows of `staging.receipt`, with the replaced version kept in its history.
 
 Receipts are made by ccbridge itself, so their versions come from no source's stream; apart from that
-they are an entity like any other, and outbound rules can read them. Used by `cdc.staging.receipts.store`
-(what we do with a receipt) and `cdc.staging.receipts.progress` (what CC&B made of it).
+they are an entity like any other, and outbound rules can read them. `store` writes
+what we do with a receipt, `progress` what CC&B made of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Entity tables follow the rule set: what is missing is added, what would lose data is refused.
 
 Alembic's comparison finds the differences between the database and `cdc.staging.schema.entities`; only
-additions and comments are carried out. Used by `cdc.staging.schema.migrate`.
+additions and comments are carried out.
 """
 
 from __future__ import annotations

@@ -312,11 +312,14 @@ def test_a_lost_receipt_that_is_closed_is_not_sent(site: Site) -> None:
         lost_receipts.plan(site.settings, ["r9"])
     assert lost_receipts.close(site.settings, ["r1"], "entered by hand") == 1
     assert lost_receipts.listed(site.settings) == []
+    assert targets.bind(site.settings, "ccb", "restored on Monday once more").lost == 0
+    assert lost_receipts.listed(site.settings) == [], "decided on already"
     site.recharge("r2")
     site.sent("r2")
     assert site.uploaded() == ["r2"]
     records = (
-        "select action, detail ->> 'reason' from staging.operator_action order by action_id desc limit 1"
+        "select action, detail ->> 'reason' from staging.operator_action "
+        "where object = 'receipts' order by action_id"
     )
     assert site.observer.execute(records).fetchall() == [("close lost receipts", "entered by hand")]
 

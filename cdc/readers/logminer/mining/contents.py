@@ -1,7 +1,6 @@
 """The query over V$LOGMNR_CONTENTS: what is asked of it, and what is left to be decided here.
 
-A filter that is too narrow loses data in silence, so it only leaves out rows of other tables. Read
-next: `cdc.readers.logminer.mining.session`.
+A filter that is too narrow loses data in silence, so it only leaves out rows of other tables.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 A log that is missing from the list is the classic silent loss: LogMiner mines what it is given. So the
 list is checked for each redo thread before mining. The proof is in the sequences, not in the SCNs: an
-instance that was down leaves SCNs that no log holds, and log 8 is still the next one after log 7. Read
-next: `cdc.readers.logminer.mining.thread_logs`.
+instance that was down leaves SCNs that no log holds, and log 8 is still the next one after log 7.
 
 Source: Oracle Database Reference 19c: V$LOG, V$LOGFILE, V$ARCHIVED_LOG, V$LOG_HISTORY, V$THREAD.
 """

@@ -2,7 +2,7 @@
 
 The stream shows no rows when a table is rewritten, swapped for another, or taken out of the publication.
 What tells is the catalog: the table's and its publication's object numbers, the numbers and types of its
-columns, whether its file was replaced. Used by `cdc.readers.pgoutput.tables.captured`.
+columns, whether its file was replaced.
 
 Source: PostgreSQL 17 documentation, catalogs pg_class, pg_attribute, pg_publication,
 pg_publication_rel, pg_publication_namespace; ALTER TABLE, "Notes" (which forms rewrite a table).
