@@ -1,7 +1,10 @@
 """Structured logs to standard error or a file: a console on a terminal, JSON lines otherwise.
 
 `docs/events.md` lists the event names; a test keeps both equal. Lines hold no secrets and no row values:
-`cdc.printable` masks and cleans every text, and a traceback tells the message of our own errors only.
+`cdc.printable` masks and cleans every text, and a traceback shows the message of our own errors only.
+
+A module gets its logger with `log = structlog.get_logger(__name__)`: structlog's own way, which needs nothing
+of this module, so that readers and sinks do not import it. `configure` is called once, by the command.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from cdc.errors import CcbridgeError, ConfigurationError
 from cdc.log_file import LogFile
 from cdc.log_writer import LineLogger, LogWriter
 from cdc.printable import masked, printable
+
+log = structlog.get_logger(__name__)
 
 _SECRET_KEY = re.compile(
     r"passw|passwd|pwd|secret|token|credential|authorization|private_?key|api_?key", re.IGNORECASE
@@ -70,7 +75,7 @@ class _Foreign(logging.Handler):
     """Warnings of libraries as events of ours; their arguments may hold values and are left out."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        get().warning("library_warned", library=record.name, text=str(record.msg))
+        log.warning("library_warned", library=record.name, text=str(record.msg))
 
 
 def configure(
@@ -95,7 +100,7 @@ def configure(
     )
     writer = LogWriter(
         sys.stderr if file is None else _opened(file),
-        lambda lost: get().warning("log_lines_lost", lines=lost),
+        lambda lost: log.warning("log_lines_lost", lines=lost),
     )
     structlog.configure(
         processors=[
@@ -117,8 +122,3 @@ def _opened(path: Path) -> LogFile:
         return LogFile(path)
     except OSError as exc:
         raise ConfigurationError([f"--log-file {path}: {exc.strerror}"], hint="give another file") from exc
-
-
-def get() -> Any:
-    """The logger; bind `flow` and `run_id` once."""
-    return structlog.get_logger()

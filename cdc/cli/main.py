@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import sys
 
+import structlog
 import typer
 
-from cdc import __version__, log
+import cdc.log
+from cdc import __version__
 from cdc.cli import check, demo, grants, init, migrate, probe, receipts, rules, run, snapshot, status, targets
 from cdc.cli.output import say
 from cdc.errors import CcbridgeError, ExitCode
+
+log = structlog.get_logger(__name__)
 
 app = typer.Typer(
     name="ccbridge",
@@ -66,11 +70,11 @@ def _common(
 
 def main() -> None:
     """Run a command; turn errors into `error <code>: <message>`, the traceback into a log event."""
-    log.configure()
+    cdc.log.configure()
     try:
         app(prog_name="ccbridge")
     except CcbridgeError as exc:
-        log.get().debug("command_failed", error_code=exc.code, exc_info=exc)
+        log.debug("command_failed", error_code=exc.code, exc_info=exc)
         say(f"error {exc.code}: {exc}", err=True)
         if exc.hint:
             say(f"hint: {exc.hint}", err=True)
@@ -78,8 +82,8 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted", err=True)
         sys.exit(ExitCode.DONE)
-    except Exception as exc:  # noqa: BLE001 - exit code 1 would mean that differences were found
-        log.get().exception("command_crashed")
+    except Exception as exc:
+        log.exception("command_crashed")
         say(f"error {CcbridgeError.code}: unexpected {type(exc).__name__}", err=True)
         say("hint: report it with the log event command_crashed", err=True)
         sys.exit(ExitCode.OPERATOR)

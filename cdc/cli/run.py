@@ -6,9 +6,13 @@ import signal
 import threading
 from types import FrameType
 
+import structlog
+
+import cdc.log
 from cdc import config as configuration
-from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, LogFile, LogFormat, Verbose
+
+log = structlog.get_logger(__name__)
 
 
 def command(
@@ -21,7 +25,7 @@ def command(
 
     Ends after the current batch. A second one on another host waits as stand-by and takes over.
     """
-    log.configure(log_format, verbose=verbose, file=log_file)
+    cdc.log.configure(log_format, verbose=verbose, file=log_file)
     settings = configuration.load(config)
     from cdc.cli.progress import progress_shown
     from cdc.flows.progress.state import FlowState
@@ -30,7 +34,7 @@ def command(
     stop = threading.Event()
 
     def ask_to_stop(number: int, _frame: FrameType | None) -> None:
-        log.get().info("stop_requested", signal=signal.Signals(number).name)
+        log.info("stop_requested", signal=signal.Signals(number).name)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cdc import log
+import structlog
+
 from cdc.changes import ChangeBatch, TableName
 from cdc.config import Run
 from cdc.errors import OperatorError, SnapshotTooOld, SourceChanged, TableChanged, read_anew
@@ -24,6 +25,8 @@ from cdc.flows.truncation import without_truncated
 from cdc.flows.wake import Wake
 from cdc.ports import ChangeReader, ColumnsRead
 from cdc.staging.batches.stage import Staged, Stager
+
+log = structlog.get_logger(__name__)
 
 SNAPSHOT_TRIES = 3
 """Snapshots running for which the source's undo did not last."""
@@ -79,7 +82,7 @@ class Capture:
             refuse_other_source(self.system, stored.identity, identity)
         self.found.looked(self.system)
         stager.bind(identity)
-        logger = log.get().bind(flow=flow.name, run_id=str(self.run_id))
+        logger = log.bind(flow=flow.name, run_id=str(self.run_id))
         tables = SourceTables(self.system, self.read, reader, stager, self.sizes)
         if stored is None or not stored.snapshot_complete:
             self.state.expect(flow.name, sum(reader.estimates().values()))
@@ -161,11 +164,11 @@ class Capture:
                 error=_stopped(batch, tables.untold if tables is not None else {}) or batch.held_back,
             )  # fmt: skip
             if staged.rejected:
-                log.get().warning(
+                log.warning(
                     "rows_set_aside", flow=flow.name, rows=staged.rejected, position=str(batch.position)
                 )
             if batch.rows:
-                log.get().debug(
+                log.debug(
                     "batch_staged", flow=flow.name, rows=batch.rows, rejected=staged.rejected,
                     position=str(batch.position),
                 )  # fmt: skip

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import polars as pl
+import structlog
 
-from cdc import log
 from cdc.config import Run
 from cdc.errors import CcbridgeError
 from cdc.flows.held import HeldKeys
@@ -32,6 +32,8 @@ from cdc.staging.desired import desired_rows, desired_rows_for_keys, live_keys, 
 from cdc.staging.leases import Lease
 from mapping_rules import OutboundProgram
 from sinks.upsert.sink import UpsertSink, Written
+
+log = structlog.get_logger(__name__)
 
 _SNAPSHOT_POLL_S = 0.25
 DOUBTED_AFTER = 3
@@ -164,7 +166,7 @@ class Deliver:
             before = self._held.number
             self._held.hold(letters.open_keys_with_reason(sink.name))
             if self._held.number > before:
-                log.get().warning(
+                log.warning(
                     "rows_held", flow=flow.name, held=self._held.number, staged_seq=up_to,
                     reasons=_counted(written.held),
                 )  # fmt: skip
@@ -194,13 +196,13 @@ class Deliver:
         lost = [transaction for transaction in unsettled if sink.committed(transaction) is not True]
         if lost:
             void_deliveries(staging, sink.name, lost, self.lease)
-            log.get().warning("deliveries_voided", flow=sink.name, transactions=len(lost))
+            log.warning("deliveries_voided", flow=sink.name, transactions=len(lost))
 
     def _report(self, flow: Flow, written: Written, low: int, started: float) -> None:
         flow.progressed()
         held = self._held.number
         self.state.progress(flow.name, rows=written.written, staged_seq=low, held=held)
-        log.get().debug(
+        log.debug(
             "batch_delivered", flow=flow.name, rows=written.written, unchanged=written.unchanged,
             held=held, staged_seq=low, elapsed_ms=round((time.monotonic() - started) * 1000, 1),
         )  # fmt: skip

@@ -14,7 +14,9 @@ import time
 import uuid
 from functools import partial
 
-from cdc import __version__, log
+import structlog
+
+from cdc import __version__
 from cdc.config import Settings
 from cdc.errors import CcbridgeError, LeaseLost, TransientError
 from cdc.flows import wiring
@@ -29,6 +31,8 @@ from cdc.flows.supervision import Supervisor, pause_s
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
+
+log = structlog.get_logger(__name__)
 
 LEASE = "replication"
 _LOOK_S = 0.5
@@ -50,7 +54,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
     rule_set = load_rules(settings)
     require(settings, rule_set)
     run_id = uuid.uuid4()
-    logger = log.get().bind(run_id=str(run_id))
+    logger = log.bind(run_id=str(run_id))
     lease = Lease(
         settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s,
         version=__version__, rule_set=rule_set.digest,
@@ -92,7 +96,7 @@ def _became_active(lease: Lease, stop: threading.Event) -> bool:
     """Take the lease, as a stand-by while another process holds it; False if asked to stop before."""
     if lease.acquire(wait_s=0) is not None:
         return True
-    logger = log.get().bind(lease=lease.name)
+    logger = log.bind(lease=lease.name)
     logger.info("standby_started")
     failures = 0
     while not stop.is_set():
@@ -138,7 +142,7 @@ def _keep_alive(
             except CcbridgeError as exc:
                 # the flows meet the same fault; without renewal another process takes over
                 if not missed:
-                    log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
+                    log.warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
                 missed = True
                 if connection is not None:
                     connection.close()
@@ -157,4 +161,4 @@ def _publish(settings: Settings, lease: Lease, run_id: uuid.UUID, state: FlowSta
     except LeaseLost:
         pass
     except CcbridgeError as exc:
-        log.get().warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
+        log.warning("heartbeat_missed", error_code=exc.code, reason=str(exc))

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 
 import oracledb
 import psycopg
+import structlog
 import tenacity
 
 import cdc.oracle.errors
 import cdc.postgres.errors
-from cdc import log
 from cdc.errors import (
     CcbridgeError,
     DatabaseUnreachable,
@@ -34,6 +34,8 @@ from cdc.errors import (
 )
 from cdc.flows.progress.state import FlowState
 from cdc.oracle.calls import unanswered
+
+log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE_S = 30.0
 FIRST_PAUSE_S = 0.2
@@ -72,20 +74,20 @@ class Flow:
     def progressed(self) -> None:
         """The flow got on: the next failure starts with the shortest pause again."""
         if self.failures:
-            log.get().info("flow_recovered", flow=self.name, failures=self.failures)
+            log.info("flow_recovered", flow=self.name, failures=self.failures)
         self.failures = 0
 
     def _failed(self, retry: tenacity.RetryCallState) -> None:
         self.failures += 1
         exc = retry.outcome.exception() if retry.outcome else None
         if self._waits(exc):
-            log.get().error(
+            log.error(
                 "flow_waiting", flow=self.name, error_code=getattr(exc, "code", None), reason=str(exc),
                 hint=getattr(exc, "hint", ""), failures=self.failures,
             )  # fmt: skip
             self.state.report(self.name, "waiting", error=exc if isinstance(exc, CcbridgeError) else None)
             return
-        log.get().warning(
+        log.warning(
             "flow_retried", flow=self.name, error_code=getattr(exc, "code", None), reason=str(exc),
             failures=self.failures,
         )  # fmt: skip
@@ -113,7 +115,7 @@ class Flow:
             hint="look whether the server hangs; the call is given up after query_timeout_s",
         )
         if not self._silent:
-            log.get().warning("call_unanswered", flow=self.name, reason=str(error))
+            log.warning("call_unanswered", flow=self.name, reason=str(error))
         self._silent = True
         self.state.report(self.name, "waiting", error=error)
 
@@ -131,7 +133,7 @@ class Flow:
                 self.error = self.error or DatabaseUnreachable(
                     f"{call.subject}: no answer when it was left", hint="check whether the server hangs"
                 )
-                log.get().warning("flow_abandoned", flow=self.name, reason=str(self.error))
+                log.warning("flow_abandoned", flow=self.name, reason=str(self.error))
                 return
 
     def _try(self) -> None:
@@ -150,7 +152,7 @@ class Flow:
             ) from exc
 
     def _run(self) -> None:
-        logger = log.get().bind(flow=self.name)
+        logger = log.bind(flow=self.name)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_retried),
             wait=self._pause_s,

@@ -13,8 +13,8 @@ from datetime import datetime
 from functools import partial
 
 import polars as pl
+import structlog
 
-from cdc import log
 from cdc.bindings import Bound
 from cdc.config import Run
 from cdc.errors import OperatorError, ReceiptMismatch, RowError, StagingOlder, TargetOlder, bind_target
@@ -33,6 +33,8 @@ from cdc.staging.leases import Lease
 from cdc.staging.receipts.store import Receipts
 from mapping_rules import OutboundProgram
 from sinks.ccb_payment_upload.sink import PaymentUploadSink
+
+log = structlog.get_logger(__name__)
 
 SENT_TOGETHER = 1_000
 """Receipts of transmissions that share round trips; a backlog drains several times faster so."""
@@ -159,7 +161,7 @@ class Upload:
                 hint="look at the triggers of the payment upload tables, then start again",
             )
         rows = receipts.refused(transmission, faults)
-        log.get().warning("receipts_refused", flow=flow.name, rows=rows)
+        log.warning("receipts_refused", flow=flow.name, rows=rows)
 
     def _send_together(
         self, flow: Flow, sink: PaymentUploadSink, receipts: Receipts, transmissions: Sequence[pl.DataFrame]
@@ -167,7 +169,7 @@ class Upload:
         started = time.monotonic()
         outcome = sink.send(pl.concat(transmissions))
         sent = receipts.mark_sent(outcome.receipts, outcome.tenders)
-        log.get().debug(
+        log.debug(
             "transmissions_sent", flow=flow.name, transmissions=len(transmissions), rows=sent,
             already_there=outcome.already_there, elapsed_ms=round((time.monotonic() - started) * 1000, 1),
         )  # fmt: skip

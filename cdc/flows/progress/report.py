@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cdc import log
+import structlog
+
 from cdc.flows.progress.state import Figures
+
+log = structlog.get_logger(__name__)
 
 EVERY_S = 60.0
 _CAPTURE, _DELIVERY = "capture:", "deliver:"
@@ -38,7 +41,7 @@ class Report:
         rows = {one.flow: one.rows for one in figures}
         done = {flow: count - self._rows.get(flow, 0) for flow, count in rows.items()}
         self._rows = rows
-        log.get().info(
+        log.info(
             "replication_progressed",
             captured=sum(count for flow, count in done.items() if flow.startswith(_CAPTURE)),
             delivered=sum(count for flow, count in done.items() if flow.startswith(_DELIVERY)),
