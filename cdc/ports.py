@@ -1,7 +1,7 @@
 """What a flow needs from the outside world.
 
 `cdc.readers` implement `ChangeReader`; `cdc.flows` knows nothing else of them. Sinks have no port:
-each writes in its own way, see `sinks.upsert.sink` and `sinks.ccb_payment_upload.sink`.
+each writes in its own way, see `sinks.upsert.sink` and `sinks.ccb_payment_upload.upload`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from cdc.flows.rule_set import load_rules
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.receipts.lost import LostReceipts
 from cdc.staging.receipts.store import transmission_id
-from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.ccb_payment_upload.upload import CcbUpload
 
 _APPLICATION = "ccbridge receipts"
 
@@ -36,7 +36,7 @@ class Plan:
     lost: list[dict[str, Any]]
 
 
-def missing(sink: PaymentUploadSink, receipts: LostReceipts) -> list[str]:
+def missing(sink: CcbUpload, receipts: LostReceipts) -> list[str]:
     """Receipts that CC&B held and holds no more.
 
     A restored CC&B lacks what was sent last. So the look goes back from there until CC&B holds everything.
@@ -126,7 +126,7 @@ def _require_listed(receipts: LostReceipts, keys: Sequence[str]) -> None:
         raise ConfigurationError(wrong, hint="run: ccbridge receipts lost")
 
 
-def _sink(settings: Settings) -> PaymentUploadSink:
+def _sink(settings: Settings) -> CcbUpload:
     for name in wiring.targets(load_rules(settings)):
         target = settings.systems[name]
         if isinstance(target, OracleSystem):

@@ -32,7 +32,7 @@ from cdc.staging.desired import desired_rows, high_staged_seq
 from cdc.staging.leases import Lease
 from cdc.staging.receipts.store import Receipts
 from mapping_rules import OutboundProgram
-from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.ccb_payment_upload.upload import CcbUpload
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class Upload:
     system: str
     program: OutboundProgram
     sources: Sequence[str]
-    open_sink: Callable[[], PaymentUploadSink]
+    open_sink: Callable[[], CcbUpload]
     open_staging: Callable[[], Connection]
     open_receipts: Callable[[Connection], Receipts]
     sizes: Run
@@ -88,7 +88,7 @@ class Upload:
             finally:
                 sink.close()
 
-    def _follow(self, flow: Flow, staging: Connection, sink: PaymentUploadSink, receipts: Receipts) -> None:
+    def _follow(self, flow: Flow, staging: Connection, sink: CcbUpload, receipts: Receipts) -> None:
         low = self._mark(staging)
         self.state.progress(flow.name, staged_seq=low, detail="")
         self._send(flow, staging, sink, receipts, recheck=True)
@@ -117,7 +117,7 @@ class Upload:
             self.state.progress(flow.name, rows=sent, staged_seq=low)
 
     def _send(
-        self, flow: Flow, staging: Connection, sink: PaymentUploadSink, receipts: Receipts, *, recheck: bool
+        self, flow: Flow, staging: Connection, sink: CcbUpload, receipts: Receipts, *, recheck: bool
     ) -> int:
         """Check what waits, send what passed; returns how many receipts were sent."""
         if recheck:
@@ -145,9 +145,7 @@ class Upload:
         """There are receipts that may have to be tried again."""
         self._recheck_at = min(self._recheck_at, time.monotonic() + self.sizes.retry_held_s)
 
-    def _set_aside(
-        self, flow: Flow, sink: PaymentUploadSink, receipts: Receipts, transmission: pl.DataFrame
-    ) -> None:
+    def _set_aside(self, flow: Flow, sink: CcbUpload, receipts: Receipts, transmission: pl.DataFrame) -> None:
         """Find the receipts that CC&B refuses; they are checked and tried again every `retry_held_s`.
 
         Raises:
@@ -164,7 +162,7 @@ class Upload:
         log.warning("receipts_refused", flow=flow.name, rows=rows)
 
     def _send_together(
-        self, flow: Flow, sink: PaymentUploadSink, receipts: Receipts, transmissions: Sequence[pl.DataFrame]
+        self, flow: Flow, sink: CcbUpload, receipts: Receipts, transmissions: Sequence[pl.DataFrame]
     ) -> int:
         started = time.monotonic()
         outcome = sink.send(pl.concat(transmissions))
@@ -188,9 +186,7 @@ class Upload:
             )
 
 
-def require_known(
-    system: str, bound: Bound | None, sink: PaymentUploadSink, receipts: Receipts
-) -> datetime | None:
+def require_known(system: str, bound: Bound | None, sink: CcbUpload, receipts: Receipts) -> datetime | None:
     """Compare what CC&B holds of us with what staging has sent, before anything is sent.
 
     Returns:

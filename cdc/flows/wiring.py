@@ -25,7 +25,7 @@ from cdc.staging.batches.stage import Stager
 from cdc.staging.leases import Lease
 from cdc.staging.receipts.store import Receipts
 from mapping_rules import OutboundProgram, RuleSet
-from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.ccb_payment_upload.upload import CcbUpload
 from sinks.upsert.sink import UpsertSink
 
 Work = Callable[[Flow], None]
@@ -115,9 +115,9 @@ def upsert_sink(
     return UpsertSink(name, target, fencing_token=fencing_token, holder=holder)
 
 
-def upload_sink(settings: Settings, name: str, target: OracleSystem) -> PaymentUploadSink:
+def upload_sink(settings: Settings, name: str, target: OracleSystem) -> CcbUpload:
     """The payment upload of a CC&B target."""
-    return PaymentUploadSink(name, target, settings.payment_upload)
+    return CcbUpload(name, target, settings.payment_upload)
 
 
 def flows(context: Context) -> Iterator[tuple[str, Work]]:

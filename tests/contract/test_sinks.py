@@ -21,7 +21,7 @@ from cdc.ports import Finding
 from cdc.staging.receipts.store import RECEIPT_SCHEMA
 from sandbox.postgres import free_port
 from sandbox.world import World
-from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.ccb_payment_upload.upload import CcbUpload
 from sinks.upsert.sink import UpsertSink
 from tests.integration.sinks.upsert_target import Target as Database
 from tests.integration.sinks.upsert_target import program, target_database, wanted
@@ -96,7 +96,7 @@ class PaymentUploadTarget:
             kind="oracle", dsn=world.ccb.dsn, user="CCBRIDGE", insecure=True,
             password=world.ccb.passwords["CCBRIDGE"],
         )  # fmt: skip
-        self.sink = PaymentUploadSink("ccb", self.settings, PaymentUpload())
+        self.sink = CcbUpload("ccb", self.settings, PaymentUpload())
 
     def write(self, rows: Mapping[str, str]) -> None:
         place = {
@@ -123,7 +123,7 @@ class PaymentUploadTarget:
         settings = self.settings.model_dump() | {"password": password or self.world.ccb.passwords["CCBRIDGE"]}
         settings["dsn"] = f"127.0.0.1:{port}/CCB" if port else self.world.ccb.dsn
         self.sink.close()
-        self.sink = PaymentUploadSink("ccb", OracleSystem.model_validate(settings), PaymentUpload())
+        self.sink = CcbUpload("ccb", OracleSystem.model_validate(settings), PaymentUpload())
 
     def lose_next_commit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def losing(connection: oracledb.Connection) -> None:

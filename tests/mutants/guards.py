@@ -628,7 +628,7 @@ PAYMENTS = (
     ),
     Guard(
         "unknown accounts are not sent",
-        "sinks/ccb_payment_upload/sink.py",
+        "sinks/ccb_payment_upload/upload.py",
         '            accounts = self._unknown(cursor, tables, receipts, "account_id", places)\n',
         "            accounts = receipts.clear()\n",
         "money goes to the suspense agreement",

@@ -45,7 +45,7 @@ MODULES = (
     "sinks.ccb_payment_upload.call",
     "sinks.ccb_payment_upload.lookup",
     "sinks.ccb_payment_upload.checks",
-    "sinks.ccb_payment_upload.sink",
+    "sinks.ccb_payment_upload.upload",
 )
 """Others that do."""
 

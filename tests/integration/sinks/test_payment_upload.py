@@ -18,7 +18,7 @@ from cdc.staging.receipts.store import RECEIPT_SCHEMA
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
 from sinks.ccb_payment_upload.call import UploadCall
-from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.ccb_payment_upload.upload import CcbUpload
 
 TABLES = ("CI_PAY_TNDR_ST", "CI_TNDR_CTL_ST", "CI_DEP_CTL_ST")
 
@@ -68,15 +68,15 @@ def ccb() -> Iterator[Ccb]:
 
 
 @pytest.fixture
-def sink(ccb: Ccb) -> Iterator[PaymentUploadSink]:
-    sink = PaymentUploadSink("ccb", ccb.settings, PaymentUpload())
+def sink(ccb: Ccb) -> Iterator[CcbUpload]:
+    sink = CcbUpload("ccb", ccb.settings, PaymentUpload())
     yield sink
     sink.close()
     for table in TABLES:
         ccb.run(f"delete from CISADM.{table}")
 
 
-def test_send_fills_three_levels_whose_counts_and_sums_agree(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_send_fills_three_levels_whose_counts_and_sums_agree(ccb: Ccb, sink: CcbUpload) -> None:
     """CC&B's upload batch refuses a transmission whose totals do not agree to the cent."""
     receipts = {f"r{n}": amount for n, amount in enumerate(["0.10", "0.20", "9999999999.99", "100"])}
     outcome = sink.send(ccb.transmission("T1", receipts))
@@ -94,7 +94,7 @@ def test_send_fills_three_levels_whose_counts_and_sums_agree(ccb: Ccb, sink: Pay
     ) == [(total, 4, "10", datetime(2026, 2, 3))]  # noqa: DTZ001 - an Oracle DATE has no zone
 
 
-def test_send_leaves_ccbs_own_columns_as_it_wants_them(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_send_leaves_ccbs_own_columns_as_it_wants_them(ccb: Ccb, sink: CcbUpload) -> None:
     """Missing texts are one blank, missing numbers 0, VERSION 1: CC&B knows no NULL there."""
     sink.send(ccb.transmission("T1", {"r1": "5"}))
     assert ccb.rows(
@@ -105,7 +105,7 @@ def test_send_leaves_ccbs_own_columns_as_it_wants_them(ccb: Ccb, sink: PaymentUp
     ]
 
 
-def test_send_again_finds_the_transmission_there(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_send_again_finds_the_transmission_there(ccb: Ccb, sink: CcbUpload) -> None:
     """After a crash between sending and noting it, the same transmission is sent again: nothing is added."""
     transmission = ccb.transmission("T1", {"r1": "5", "r2": "6"})
     sink.send(transmission)
@@ -119,7 +119,7 @@ def test_send_again_finds_the_transmission_there(ccb: Ccb, sink: PaymentUploadSi
     "change", [{"amount": "5.01"}, {"account_id": "0000000001"}, {"tender_type": "CASH"}]
 )
 def test_send_refuses_a_receipt_that_ccb_holds_with_other_content(
-    ccb: Ccb, sink: PaymentUploadSink, change: dict[str, str]
+    ccb: Ccb, sink: CcbUpload, change: dict[str, str]
 ) -> None:
     """What CC&B holds is never contradicted by a second row, in this transmission or another."""
     sink.send(ccb.transmission("T1", {"r1": "5"}))
@@ -130,9 +130,7 @@ def test_send_refuses_a_receipt_that_ccb_holds_with_other_content(
     assert (ccb.held("T1"), ccb.held("T2")) == (["r1"], [])
 
 
-def test_send_refuses_a_transmission_that_ccb_holds_with_other_receipts(
-    ccb: Ccb, sink: PaymentUploadSink
-) -> None:
+def test_send_refuses_a_transmission_that_ccb_holds_with_other_receipts(ccb: Ccb, sink: CcbUpload) -> None:
     """A transmission id is never used for two sets of receipts."""
     sink.send(ccb.transmission("T1", {"r1": "5"}))
     with pytest.raises(ReceiptMismatch, match="T1"):
@@ -142,7 +140,7 @@ def test_send_refuses_a_transmission_that_ccb_holds_with_other_receipts(
     assert ccb.held("T1") == ["r1"]
 
 
-def test_transmissions_sent_together_keep_totals_of_their_own(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_transmissions_sent_together_keep_totals_of_their_own(ccb: Ccb, sink: CcbUpload) -> None:
     """Round trips are shared, transmissions are not: CC&B refuses one whose totals do not agree."""
     first = ccb.transmission("T1", {"r1": "5", "r2": "0.01"})
     outcome = sink.send(pl.concat([first, ccb.transmission("T2", {"r3": "7"}, currency="EUR")]))
@@ -157,9 +155,7 @@ def test_transmissions_sent_together_keep_totals_of_their_own(ccb: Ccb, sink: Pa
     assert (ccb.held("T1"), ccb.held("T2")) == (["r1", "r2"], ["r3"])
 
 
-def test_of_transmissions_sent_together_only_those_not_there_are_inserted(
-    ccb: Ccb, sink: PaymentUploadSink
-) -> None:
+def test_of_transmissions_sent_together_only_those_not_there_are_inserted(ccb: Ccb, sink: CcbUpload) -> None:
     """After a crash the group is cut anew, so it may hold what was sent and what was not."""
     sent = ccb.transmission("T1", {"r1": "5"})
     sink.send(sent)
@@ -171,7 +167,7 @@ def test_of_transmissions_sent_together_only_those_not_there_are_inserted(
     assert sink.send(together).already_there
 
 
-def test_transmissions_sent_together_go_all_or_none(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_transmissions_sent_together_go_all_or_none(ccb: Ccb, sink: CcbUpload) -> None:
     """What CC&B holds with other content stops the group before anything of it is inserted."""
     sink.send(ccb.transmission("T1", {"r1": "5"}))
     changed = ccb.transmission("T1", {"r1": "5.01"})
@@ -180,9 +176,7 @@ def test_transmissions_sent_together_go_all_or_none(ccb: Ccb, sink: PaymentUploa
     assert (ccb.held("T0"), ccb.held("T1")) == ([], ["r1"])
 
 
-def test_transmissions_of_two_sources_are_each_looked_for_under_their_own(
-    ccb: Ccb, sink: PaymentUploadSink
-) -> None:
+def test_transmissions_of_two_sources_are_each_looked_for_under_their_own(ccb: Ccb, sink: CcbUpload) -> None:
     """The external source was changed while frozen transmissions waited: still nothing is sent twice."""
     sink.send(ccb.transmission("T1", {"r1": "5"}))
     older = ccb.transmission("T2", {"r2": "6"}, external_source="FORMER")
@@ -191,9 +185,7 @@ def test_transmissions_of_two_sources_are_each_looked_for_under_their_own(
     assert (ccb.held("T1"), ccb.held("T2"), ccb.held("T3")) == (["r1"], ["r2"], [])
 
 
-def test_receipt_there_under_another_transmission_is_not_sent_again(
-    ccb: Ccb, sink: PaymentUploadSink
-) -> None:
+def test_receipt_there_under_another_transmission_is_not_sent_again(ccb: Ccb, sink: CcbUpload) -> None:
     """Staging restored from a backup forgets what it sent; CC&B's rows prevent a second payment."""
     sink.send(ccb.transmission("T1", {"r1": "5", "r2": "6"}))
     outcome = sink.send(ccb.transmission("T2", {"r2": "6", "r3": "7"}))
@@ -207,7 +199,7 @@ def test_receipt_there_under_another_transmission_is_not_sent_again(
 
 
 @pytest.mark.parametrize("moment", ["COMMIT", "COMMITTED"])
-def test_outcome_of_a_lost_commit_is_read_from_ccb(ccb: Ccb, sink: PaymentUploadSink, moment: str) -> None:
+def test_outcome_of_a_lost_commit_is_read_from_ccb(ccb: Ccb, sink: CcbUpload, moment: str) -> None:
     """The connection breaks before the COMMIT or its answer: the receipts are there exactly once."""
     ccb.fault(f"add_disconnect(username => 'CCBRIDGE', moment => '{moment}')")
     outcome = sink.send(ccb.transmission("T1", {"r1": "5"}))
@@ -215,7 +207,7 @@ def test_outcome_of_a_lost_commit_is_read_from_ccb(ccb: Ccb, sink: PaymentUpload
     assert ccb.held("T1") == ["r1"]
 
 
-def test_send_gives_up_as_transient_when_ccb_stays_away(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_send_gives_up_as_transient_when_ccb_stays_away(ccb: Ccb, sink: CcbUpload) -> None:
     """A database that is down is tried again by the flow, not for ever by the sink."""
     ccb.fault("add_disconnect(username => 'CCBRIDGE', moment => 'COMMIT', times => 9)")
     try:
@@ -226,9 +218,7 @@ def test_send_gives_up_as_transient_when_ccb_stays_away(ccb: Ccb, sink: PaymentU
     assert ccb.held("T1") == []
 
 
-def test_no_call_leaves_a_lock_behind(
-    ccb: Ccb, sink: PaymentUploadSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_call_leaves_a_lock_behind(ccb: Ccb, sink: CcbUpload, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is frozen between two calls holds nobody up: no call ends inside a transaction."""
     calls: list[str] = []
 
@@ -258,10 +248,10 @@ def test_no_call_leaves_a_lock_behind(
 
 
 def test_a_receipt_that_came_in_meanwhile_is_not_sent_twice(
-    ccb: Ccb, sink: PaymentUploadSink, monkeypatch: pytest.MonkeyPatch
+    ccb: Ccb, sink: CcbUpload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process sends it under another transmission, between our look and our call."""
-    send, other = UploadCall.send, PaymentUploadSink("ccb", ccb.settings, PaymentUpload())
+    send, other = UploadCall.send, CcbUpload("ccb", ccb.settings, PaymentUpload())
     first = iter([True])
 
     def slow(call: UploadCall, cursor: oracledb.Cursor, receipts: pl.DataFrame) -> None:
@@ -277,7 +267,7 @@ def test_a_receipt_that_came_in_meanwhile_is_not_sent_twice(
     assert (ccb.held("T1"), ccb.held("T2")) == (["r1"], ["r2"])
 
 
-def test_a_right_that_was_revoked_stops_the_flow_with_the_way_out(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_a_right_that_was_revoked_stops_the_flow_with_the_way_out(ccb: Ccb, sink: CcbUpload) -> None:
     """Oracle wraps it, because the block did not compile: the error is still that of the table."""
     ccb.run("revoke insert on CISADM.CI_TNDR_CTL_ST from CCBRIDGE", "SYSTEM")
     try:
@@ -289,7 +279,7 @@ def test_a_right_that_was_revoked_stops_the_flow_with_the_way_out(ccb: Ccb, sink
     assert ccb.held("T1") == []
 
 
-def test_precheck_finds_what_ccb_would_put_into_suspense(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_precheck_finds_what_ccb_would_put_into_suspense(ccb: Ccb, sink: CcbUpload) -> None:
     """CC&B does not refuse an unknown account, it books the money elsewhere: so we ask before."""
     [[agreement, old]] = ccb.rows(
         "select SA_ID, OLD_ACCT_ID from CISADM.CI_SA where ACCT_ID = :1 and rownum = 1", ccb.account
@@ -314,7 +304,7 @@ def test_precheck_finds_what_ccb_would_put_into_suspense(ccb: Ccb, sink: Payment
     assert not any("9999999999" in reason or "GOLD" in reason for reason in found["reason"])
 
 
-def test_precheck_asks_in_lists_that_oracle_takes(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_precheck_asks_in_lists_that_oracle_takes(ccb: Ccb, sink: CcbUpload) -> None:
     """More accounts than an IN list may hold are asked for in parts."""
     one = ccb.transmission("T1", {"r": "1"})
     many = pl.concat(
@@ -329,13 +319,13 @@ def test_precheck_asks_in_lists_that_oracle_takes(ccb: Ccb, sink: PaymentUploadS
 
 def test_precheck_without_tender_source_stops_the_flow(ccb: Ccb) -> None:
     """Without the source no receipt can be posted: a person must set it up."""
-    sink = PaymentUploadSink("ccb", ccb.settings, PaymentUpload(external_source="NOWHERE"))
+    sink = CcbUpload("ccb", ccb.settings, PaymentUpload(external_source="NOWHERE"))
     with pytest.raises(OperatorError, match="NOWHERE"):
         sink.precheck(ccb.transmission("T1", {"r1": "5"}))
     sink.close()
 
 
-def test_what_is_sent_is_posted_by_ccbs_upload_batch(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_what_is_sent_is_posted_by_ccbs_upload_batch(ccb: Ccb, sink: CcbUpload) -> None:
     """The batch takes the transmission as it is and posts the amount to the account."""
     sink.send(ccb.transmission("T1", {"r1": "12.34", "r2": "0.66"}))
     with ccb.world.ccb.connect() as connection:
@@ -351,7 +341,7 @@ def test_what_is_sent_is_posted_by_ccbs_upload_batch(ccb: Ccb, sink: PaymentUplo
 
 def test_preflight_finds_missing_rights_and_settings_with_their_mending(ccb: Ccb) -> None:
     """Each missing right comes with its grant; what CC&B lacks is named by the setting that asks for it."""
-    sink = PaymentUploadSink("ccb", ccb.settings, PaymentUpload())
+    sink = CcbUpload("ccb", ccb.settings, PaymentUpload())
     assert sink.preflight() == []
     grants = ("insert on CISADM.CI_TNDR_CTL_ST", "select on CISADM.CI_TENDER_TYPE")
     for grant in grants:
@@ -365,7 +355,7 @@ def test_preflight_finds_missing_rights_and_settings_with_their_mending(ccb: Ccb
             ccb.run(f"grant {grant} to CCBRIDGE", "SYSTEM")
     assert sink.preflight() == []
     sink.close()
-    other = PaymentUploadSink("ccb", ccb.settings, PaymentUpload(external_source="X", tender_type="Y"))
+    other = CcbUpload("ccb", ccb.settings, PaymentUpload(external_source="X", tender_type="Y"))
     assert [finding.expected for finding in other.preflight()] == [
         "the value of payment_upload.external_source",
         "the value of payment_upload.tender_type",
@@ -373,7 +363,7 @@ def test_preflight_finds_missing_rights_and_settings_with_their_mending(ccb: Ccb
     other.close()
 
 
-def test_session_names_itself_so_that_its_redo_is_known_as_ours(ccb: Ccb, sink: PaymentUploadSink) -> None:
+def test_session_names_itself_so_that_its_redo_is_known_as_ours(ccb: Ccb, sink: CcbUpload) -> None:
     """The session names itself before its transaction starts, so the reader drops the echo."""
     sink.send(ccb.transmission("T1", {"r1": "5"}))
     names = ccb.rows("select CLIENT_IDENTIFIER from V$SESSION where USERNAME = 'CCBRIDGE'", user="SYSTEM")
@@ -382,7 +372,7 @@ def test_session_names_itself_so_that_its_redo_is_known_as_ours(ccb: Ccb, sink: 
 
 def test_refused_receipts_are_found_and_nothing_is_sent_meanwhile(ccb: Ccb) -> None:
     """Two receipts of a transmission that a column refuses: these two are named, and no row remains."""
-    with closing(PaymentUploadSink("ccb", ccb.settings, PaymentUpload())) as sink:
+    with closing(CcbUpload("ccb", ccb.settings, PaymentUpload())) as sink:
         bad = ("ref3", "ref7")
         whole = ccb.transmission("REF", {f"ref{n}": str(n) for n in range(1, 10)})
         too_long = pl.when(pl.col("recharge_id").is_in(bad)).then(pl.lit("MUCH TOO LONG"))

@@ -28,7 +28,7 @@ from cdc.staging.receipts.store import Receipts
 from cdc.staging.schema.migrate import migrate
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
-from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.ccb_payment_upload.upload import CcbUpload
 from tests.support import one_flow
 from tests.support.migrated import settings_of
 from tests.support.one_flow import OneFlow
@@ -49,7 +49,7 @@ class Site:
     observer: Connection
     lease: Lease
     account: str = ""
-    sinks: list[PaymentUploadSink] = field(default_factory=list)
+    sinks: list[CcbUpload] = field(default_factory=list)
 
     @property
     def ccb(self) -> OracleSystem:
@@ -112,8 +112,8 @@ class Site:
     def _upload(self, found: SourcesFound, state: FlowState) -> Upload:
         upload = self.settings.payment_upload
 
-        def open_sink() -> PaymentUploadSink:
-            self.sinks.append(PaymentUploadSink("ccb", self.ccb, upload))
+        def open_sink() -> CcbUpload:
+            self.sinks.append(CcbUpload("ccb", self.ccb, upload))
             return self.sinks[-1]
 
         return Upload(

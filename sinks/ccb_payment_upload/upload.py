@@ -57,7 +57,7 @@ class Admission(Protocol):
         """Raise TargetRefused if it may not; binds it at its first use."""
 
 
-class PaymentUploadSink:
+class CcbUpload:
     """Writes the payment upload staging tables of one CC&B. One thread; connects on first use.
 
     Args:
