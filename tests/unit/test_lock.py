@@ -6,6 +6,7 @@ import configparser
 import importlib.util
 import re
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,13 +59,19 @@ def test_one_lock_serves_both_processors_of_servers(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_what_is_locked_is_what_the_package_asks_for(name: str) -> None:
-    """Each requirement of setup.cfg is in the lock; the tool that builds the package is, too."""
+    """Each requirement of product and sandbox is in the lock; the tool that builds them is, too."""
     settings = configparser.ConfigParser()
     settings.read(FOLDER.parent / "setup.cfg")
     extras = settings["options.extras_require"]
     asked = [settings["options"]["install_requires"], extras["build"]]
     asked += [extras[one] for one in filter(None, [LOCKS[name]])]
-    names = {re.split(r"[\[<>=]", line)[0].lower() for text in asked for line in text.split()}
+    lines = {line for text in asked for line in text.split()}
+    project = tomllib.loads((FOLDER.parent / "standin/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    sandbox = f"{project['name']}=={project['version']}"
+    if sandbox in lines:  # comes from the checkout
+        lines = lines - {sandbox} | set(project["dependencies"])
+    assert (sandbox in extras["sandbox"].split(), sandbox in lines) == (True, False)
+    names = {re.split(r"[\[<>=]", line)[0].lower() for line in lines}
     assert {one.replace(".", "-") for one in names} <= {package.name for package in locked(name)}
 
 

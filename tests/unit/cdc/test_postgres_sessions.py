@@ -23,15 +23,13 @@ OPEN = {
 
 
 def opening() -> Iterator[tuple[str, str]]:
-    """Modules that call psycopg.connect, with their text; the demo watches as a person would."""
+    """Modules that call psycopg.connect, with their text."""
     for room in ROOMS:
         for path in sorted(room.rglob("*.py")):
             name = path.relative_to(room).as_posix()
             text = path.read_text(encoding="utf-8")
             calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-            if not name.startswith("cli/demo") and any(
-                ast.unparse(call.func).endswith("psycopg.connect") for call in calls
-            ):
+            if any(ast.unparse(call.func).endswith("psycopg.connect") for call in calls):
                 yield name, text
 
 

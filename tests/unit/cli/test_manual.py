@@ -72,6 +72,6 @@ def test_the_image_is_made_of_what_is_there_and_of_locked_packages_only() -> Non
     assert len(installed) == 2
     for arguments in installed:
         assert f"`pip install {arguments.strip()}`" in readme
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks", "sandbox"}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert packages <= set(re.findall(r"^COPY (\w+) \1$", text, re.MULTILINE))
     assert re.search(r"^USER (?!0\b|root)\w+$", text, re.MULTILINE)

@@ -24,7 +24,7 @@ from mapping_rules import (
 from sandbox.ccb import schema as ccb
 
 SHIPPED = load("ccb_prepaid")
-PREPAID_DDL = (Path(__file__).parents[3] / "sandbox/prepaid/schema.sql").read_text(encoding="utf-8")
+PREPAID_DDL = (Path(__file__).parents[3] / "standin/sandbox/prepaid/schema.sql").read_text(encoding="utf-8")
 CCB_TYPES = {
     "CHAR": SourceType.TEXT,
     "VARCHAR2": SourceType.TEXT,

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.oracle.engine.database import OracleDatabase
 from sandbox.oracle.interface import OracleFault
-from tests.unit.sandbox.engine_client import Sql, a_database
+from sandbox_tests.unit.engine_client import Sql, a_database
 
 TABLES = """
 create table CISADM.PER (ID char(4), EMAIL varchar2(20), N number(15,2), D date, TS timestamp(6), NOTE clob,

@@ -1,4 +1,7 @@
-"""Servers and databases for the tests: real ones, on loopback, ended by their own process id."""
+"""A pytest plugin: PostgreSQL servers and databases for tests, real ones, on loopback.
+
+Named in `pytest_plugins` of a root conftest.py. Servers are ended by their own process id.
+"""
 
 from __future__ import annotations
 

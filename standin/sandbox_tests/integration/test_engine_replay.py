@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.oracle.engine.database import OracleDatabase
 from sandbox.oracle.interface import OracleFault
-from tests.unit.sandbox.engine_client import Sql, a_database
+from sandbox_tests.unit.engine_client import Sql, a_database
 
 SESSIONS, STEPS, ROWS, TOTAL = 6, 80, 12, 12 * 100
 TABLE = """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.oracle.interface import OracleFault
-from tests.unit.sandbox.engine_client import Sql, a_database
+from sandbox_tests.unit.engine_client import Sql, a_database
 
 TABLES = """
 create table CISADM.PER (

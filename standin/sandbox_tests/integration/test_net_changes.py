@@ -9,8 +9,8 @@ from typing import Any
 import oracledb
 import pytest
 
-from tests.integration.oracle.net_bench import DIALECTS, Bench, served
-from tests.unit.sandbox.fake_oracle import ROWID
+from sandbox_tests.integration.net_bench import DIALECTS, Bench, served
+from sandbox_tests.unit.fake_oracle import ROWID
 
 INSERT = "insert into t values (:1, :2)"
 

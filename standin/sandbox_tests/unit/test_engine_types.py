@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.oracle.interface import OracleFault
-from tests.unit.sandbox.engine_client import Sql, a_database
+from sandbox_tests.unit.engine_client import Sql, a_database
 
 
 @pytest.fixture

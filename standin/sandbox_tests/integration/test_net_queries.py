@@ -10,8 +10,8 @@ from decimal import Decimal
 import oracledb
 import pytest
 
-from tests.integration.oracle.net_bench import DIALECTS, Bench, served
-from tests.unit.sandbox.fake_oracle import EVERY_TYPE
+from sandbox_tests.integration.net_bench import DIALECTS, Bench, served
+from sandbox_tests.unit.fake_oracle import EVERY_TYPE
 
 
 @pytest.fixture(params=list(DIALECTS.values()), ids=list(DIALECTS))

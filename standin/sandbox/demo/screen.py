@@ -15,10 +15,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cdc.cli.demo_product import OPEN_RECEIPTS
 from cdc.flows.progress.lag import flows_with_lag
 from cdc.postgres.connect import Connection
 from cdc.staging import overview
+from sandbox.demo.product import OPEN_RECEIPTS
 
 if TYPE_CHECKING:
     from sandbox.workload.crowd import Crowd

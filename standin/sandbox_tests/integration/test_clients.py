@@ -1,7 +1,7 @@
 """Clients that know nothing of us: each logs in, writes and reads every type it has, errs and goes on.
 
-Their programs are in `tests.clients`. Those whose packages the project does not need are installed into a
-directory of their own, so these tests are slow and are skipped where there is no registry.
+Their programs are in `sandbox_tests.clients`. Those whose packages the project does not need are installed
+into a directory of their own, so these tests are slow and are skipped where there is no registry.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from sandbox.oracle.engine.database import OracleDatabase
 from sandbox.oracle.server import OracleServer
 
-CLIENTS = Path(__file__).parents[2] / "clients"
+CLIENTS = Path(__file__).parents[1] / "clients"
 ROOT = CLIENTS.parent.parent
 NODE_ORACLEDB = "oracledb@26.0.0"
 ADBC = "adbc-driver-oracle==1.0.1"

@@ -9,7 +9,7 @@ import pytest
 from sandbox.oracle import cells
 from sandbox.oracle.engine.database import OracleDatabase
 from sandbox.oracle.interface import Bind, DbType, OracleFault
-from tests.unit.sandbox.engine_client import Sql, a_database
+from sandbox_tests.unit.engine_client import Sql, a_database
 
 BLOCK = """declare
   type texts is table of varchar2(8) index by binary_integer;

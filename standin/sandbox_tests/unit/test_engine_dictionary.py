@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.oracle.engine.database import OracleDatabase
-from tests.unit.sandbox.engine_client import Sql, a_database
+from sandbox_tests.unit.engine_client import Sql, a_database
 
 TABLES = """
 create table CISADM.PER (PER_ID char(10) not null, NAME varchar2(254) default ' ', AMT number(15,2), N number,

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.oracle.engine.database import OracleDatabase
 from sandbox.oracle.interface import OracleFault
-from tests.unit.sandbox.engine_client import Sql, a_database
+from sandbox_tests.unit.engine_client import Sql, a_database
 
 START = (
     "begin dbms_logmnr.start_logmnr(startscn => :1, endscn => :2, "

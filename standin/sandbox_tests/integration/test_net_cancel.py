@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import oracledb
 import pytest
 
-from tests.integration.oracle.net_bench import DIALECTS, Bench, served
+from sandbox_tests.integration.net_bench import DIALECTS, Bench, served
 
 WAIT_S = 10.0
 

@@ -10,7 +10,7 @@ from typing import Any
 import oracledb
 
 from sandbox.oracle.server import OracleServer
-from tests.unit.sandbox.fake_oracle import FakeDatabase
+from sandbox_tests.unit.fake_oracle import FakeDatabase
 
 DIALECTS: dict[str, dict[str, Any]] = {
     "12.2": {"field_version": 8, "tns_version": 317},

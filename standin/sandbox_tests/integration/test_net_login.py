@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.integration.oracle.net_bench import DIALECTS, Bench, served
+from sandbox_tests.integration.net_bench import DIALECTS, Bench, served
 
 
 @pytest.fixture(params=list(DIALECTS.values()), ids=list(DIALECTS))

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.oracle.engine.database import OracleDatabase
 from sandbox.oracle.interface import Disconnect, OracleFault
-from tests.unit.sandbox.engine_client import Sql, a_database
+from sandbox_tests.unit.engine_client import Sql, a_database
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import oracledb
 import pyora
 import pytest
 
-from tests.integration.oracle.net_bench import DIALECTS, Bench, served
-from tests.unit.sandbox.fake_oracle import EVERY_TYPE, PLAIN
+from sandbox_tests.integration.net_bench import DIALECTS, Bench, served
+from sandbox_tests.unit.fake_oracle import EVERY_TYPE, PLAIN
 
 
 @pytest.fixture
