@@ -185,6 +185,41 @@ def test_a_quiet_instance_is_left_alone(source: OracleSource) -> None:
     assert beats(source) == {}
 
 
+@pytest.mark.parametrize("addressed", [False, True])
+def test_what_a_closed_instance_wrote_waits_for_an_idle_one_too(
+    source: OracleSource, *, addressed: bool
+) -> None:
+    """The one that is left is nudged, or named: LAST_REDO_CHANGE# of the other thread is 0 by then."""
+    if addressed:
+        with_addresses(source, {1: "CCB1", 2: "CCB2"})
+    reading = Reading(source)
+    written_by_two(source, 1)
+    fault(source, "close_thread(thread => 2)")
+    try:
+        assert reading.until(lambda: reading.rows or reading.held_back)
+    finally:
+        fault(source, "open_thread(thread => 2)")
+    assert reading.rows == int(addressed)
+    if not addressed:
+        assert "redo thread 1 stands at SCN" in str(reading.held_back)
+        assert reading.figures["held_by_thread"] == 1
+
+
+def test_each_failure_of_a_nudge_says_what_helps(source: OracleSource) -> None:
+    """Whatever the error: one that has no hint of its own, too."""
+    with_addresses(source, {1: "CCB1", 2: "CCB2"})
+    fault(source, "add_error(code => 1653, statement => 'merge into', username => 'CCBRIDGE', times => 99)")
+    reading = Reading(source)
+    write(source, 1)
+    with structlog.testing.capture_logs() as logs:
+        assert reading.until(lambda: "ORA-01653" in str(reading.held_back))
+    assert reading.held_back is not None
+    assert "commit something on the instance of thread 2" in reading.held_back.hint
+    assert [one["hint"] for one in logs if one["event"] == "redo_thread_nudge_failed"] == [
+        reading.held_back.hint
+    ]
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [

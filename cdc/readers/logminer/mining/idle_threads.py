@@ -59,7 +59,6 @@ class IdleThreads:
             read_to: SCN up to which everything is read.
         """
         open_threads = _positions(state)
-        furthest = max(open_threads.values(), default=0)
         behind = self._behind(state, read_to)
         self.figures, self.held_back = self._held(state, read_to), None
         idle = {
@@ -74,14 +73,15 @@ class IdleThreads:
         done, hint = self._said(holding)
         self.held_back = RedoHeldBack(
             f"{self._system}: redo thread {holding} stands at SCN {open_threads[holding]} for "
-            f"{idle[holding]:.0f} s, others are at {furthest}: what they committed since waits; {done}",
+            f"{idle[holding]:.0f} s, others are at {state.furthest_scn}: what they committed since waits; "
+            f"{done}",
             hint=hint,
         )
         for thread in sorted(idle.keys() - self._told):
             self._told.add(thread)
             log.warning(
                 "redo_thread_idle", system=self._system, thread=thread, position=open_threads[thread],
-                ahead=furthest, idle_s=round(idle[thread], 1), nudge=self._said(thread)[0],
+                ahead=state.furthest_scn, idle_s=round(idle[thread], 1), nudge=self._said(thread)[0],
             )  # fmt: skip
 
     def _held(self, state: RedoState, read_to: int) -> dict[str, float | int]:
@@ -89,8 +89,7 @@ class IdleThreads:
 
         Told whatever LogMiner shows of what waits: nothing else would tell if it showed too little.
         """
-        positions = _positions(state)
-        furthest = max(positions.values(), default=0)
+        positions, furthest = _positions(state), state.furthest_scn
         behind = [thread for thread, scn in positions.items() if read_to < furthest > scn]
         if not behind:
             return {}
@@ -120,7 +119,7 @@ class IdleThreads:
             else (scn, state.looked_at)
             for thread, scn in open_threads.items()
         }
-        furthest = max(open_threads.values(), default=0)
+        furthest = state.furthest_scn
         if furthest <= read_to or open_threads == self._ours_alone:
             return {}
         return {

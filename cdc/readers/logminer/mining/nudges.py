@@ -85,14 +85,21 @@ class Nudge:
         if former is None or str(former) != str(failure):
             log.warning(
                 "redo_thread_nudge_failed", system=self._system, thread=self._instance.thread,
-                error_code=failure.code, reason=str(failure), hint=failure.hint,
+                error_code=failure.code, reason=str(failure), hint=self._hint(failure),
             )  # fmt: skip
+
+    def _hint(self, failure: CcbridgeError) -> str:
+        """Of the error; one that passes has none, and what it holds back waits all the same."""
+        return failure.hint or (
+            f"it is tried again every {RETRY_S:.0f} s; until then commit something on the instance of "
+            f"thread {self._instance.thread}"
+        )
 
     def said(self) -> tuple[str, str]:
         """What came of it, and a hint."""
         ago_s = time.monotonic() - self._begun_at
         if self._failure is not None:
-            return f"it cannot be nudged: {self._failure}", self._failure.hint
+            return f"it cannot be nudged: {self._failure}", self._hint(self._failure)
         if self._working:
             return f"it has not answered a nudge for {ago_s:.0f} s", "see why its instance hangs"
         if self._count:

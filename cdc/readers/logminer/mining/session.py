@@ -47,7 +47,6 @@ select t.thread#, t.status, t.enabled, t.enable_change#, t.disable_change#, t.la
 from v$thread t
 order by t.thread#"""
 CURRENT = "select current_scn from v$database"
-CURRENT = "select current_scn from v$database"
 OPEN_TRANSACTIONS = "select t.xid from gv$transaction t"
 NO_END = 0
 """END_SCN of a run that ends with the redo on disk."""
@@ -230,7 +229,7 @@ class MiningSession:
 
         Raises: as `rows`.
         """
-        furthest = max(one.last_redo_scn for one in state.threads)
+        furthest = state.furthest_scn
         read_to = max(read_to, state.flushed_scn)
         start = self._overlap(max(0, read_to - NUDGE_SCNS), read_to, furthest, state)
         own = heartbeat(self._settings.user).table

@@ -41,6 +41,17 @@ class RedoState:
         return min(flushed, default=0)
 
     @property
+    def furthest_scn(self) -> int:
+        """SCN up to which any thread has redo on disk, one that is closed too: what it wrote may still wait.
+
+        LAST_REDO_CHANGE# of a closed one may be 0; its checkpoint is where it was closed.
+        """
+        return max(
+            (max(one.last_redo_scn, 0 if one.is_open else one.checkpoint_scn) for one in self.threads),
+            default=0,
+        )
+
+    @property
     def sequences(self) -> tuple[tuple[int, int, bool], ...]:
         """Current log of each thread, and whether it is open: changes with a log switch."""
         return tuple((thread.thread, thread.sequence, thread.is_open) for thread in self.threads)
