@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 READ = {".py", ".md", ".sql", ".toml", ".yaml"}
 TOPS = (
-    "cdc", "sinks", "mapping_rules", "migrations", "sandbox", "tests", "benchmarks", "docs", "deploy",
+    "cdc", "sinks", "mapping_rules", "migrations", "standin", "tests", "benchmarks", "docs", "deploy",
     "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md",
 )  # fmt: skip
 KEPT = {
@@ -26,7 +26,7 @@ KEPT = {
     "tests/unit/test_language.py": "",
 }
 LEFT = (
-    "README.md", "benchmarks", "docs", "mapping_rules", "sandbox", "sinks", "tests",
+    "README.md", "benchmarks", "docs", "mapping_rules", "sinks", "standin", "tests",
     "cdc/bindings.py", "cdc/changes.py", "cdc/cli", "cdc/config", "cdc/errors.py", "cdc/flows",
     "cdc/log_writer.py", "cdc/oracle", "cdc/ports.py", "cdc/postgres", "cdc/printable.py", "cdc/readers",
     "cdc/staging", "cdc/transport.py",
