@@ -1,9 +1,9 @@
-"""Staging into one target: follow staged_seq, compare and set, record.
+"""Staging into one target: follow staged_seq, hand the desired rows to the sink, record what it did.
 
-The sink's mark lies in the target and moves in the transaction that writes the rows. Delivery
-records are committed to staging before that transaction ends; after a crash those whose target
-transaction never committed are voided. A target that is not the one that staging is bound to, or knows
-more than staging, is not written (`cdc.bindings`).
+One loop for every sink; what a sink promises is said in `cdc.ports.Sink`. Its position moves with the rows it
+takes. Delivery records are committed to staging before that; after a crash those whose target transaction
+never committed are voided. A target that is not the one that staging is bound to, or knows more than staging,
+is not written (`cdc.bindings`).
 """
 
 from __future__ import annotations
@@ -23,15 +23,21 @@ from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
+from cdc.ports import Sink, Written
 from cdc.postgres.connect import Connection
 from cdc.staging.bindings import TargetBinding
 from cdc.staging.checkpoints import Checkpoints
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.deliveries import unsettled_deliveries, void_deliveries
-from cdc.staging.desired import desired_rows, desired_rows_for_keys, live_keys, newest_staged_seq
+from cdc.staging.desired import (
+    desired_rows,
+    desired_rows_for_keys,
+    high_staged_seq,
+    live_keys,
+    newest_staged_seq,
+)
 from cdc.staging.leases import Lease
 from mapping_rules import OutboundProgram
-from sinks.upsert.sink import UpsertSink, Written
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +49,25 @@ trigger of one row may raise it. Rows are tried by themselves then, until none i
 
 @dataclass
 class Deliver:
-    """The work of one delivery flow."""
+    """The work of one delivery flow.
+
+    Args:
+        system: name of the target in the configuration.
+        programs: its outbound rules, parents first.
+        sources: systems whose first snapshot is waited for.
+        open_sink: makes the sink; it gets the flow's session in staging.
+        open_staging: opens that session, in autocommit.
+        sizes: sizes and pauses.
+        wake: waits for what is staged, and tells what the sink staged.
+        state: the flow's figures.
+        lease: verified in every transaction that writes.
+        sources_found: what the captures found their sources to be.
+    """
 
     system: str
     programs: Sequence[OutboundProgram]
     sources: Sequence[str]
-    open_sink: Callable[[], UpsertSink]
+    open_sink: Callable[[Connection], Sink]
     open_staging: Callable[[], Connection]
     sizes: Run
     wake: Wake
@@ -71,20 +90,20 @@ class Deliver:
             OperatorError: target or staging cannot be used.
         """
         with self.open_staging() as staging:
-            sink = self.open_sink()
+            sink = self.open_sink(staging)
             try:
                 self.sources_found.require(self.system, stop=flow.stop)
                 sink.admission = binding = TargetBinding(staging, self.system, sink.name, self.lease)
                 sink.prepare()
-                self._settle(staging, sink)
+                low = sink.position()
+                self._settle(staging, sink, low)
                 self._held.hold(DeadLetters(staging).open_keys_with_reason(sink.name))
-                self._follow(flow, staging, sink, binding)
+                wait_for_snapshots(flow, staging, self.sources, self.state)
+                self._follow(flow, staging, sink, binding, low)
             finally:
                 sink.close()
 
-    def _follow(self, flow: Flow, staging: Connection, sink: UpsertSink, binding: TargetBinding) -> None:
-        low = binding.low(sink.mark())
-        wait_for_snapshots(flow, staging, self.sources, self.state)
+    def _follow(self, flow: Flow, staging: Connection, sink: Sink, binding: TargetBinding, low: int) -> None:
         self.state.progress(flow.name, staged_seq=low, detail="")
         while not flow.stop.is_set():
             self.sources_found.require(self.system, stop=flow.stop)
@@ -93,21 +112,26 @@ class Deliver:
             high = max(newest.values(), default=0)
             # an outbound rule whose entities did not change is not asked
             programs = [p for p in self.programs if any(newest.get(name, high) > low for name in p.entities)]
-            if high - low > self.sizes.max_delivery_rows:
+            if high - low > self.sizes.max_delivery_rows and len(programs) > 1:
                 low = self._catch_up(flow, staging, sink, programs, low, high, binding)
             elif high > low:
+                if programs:  # of one rule no row waits for a parent: the position moves window by window
+                    high = min(high, low + self.sizes.max_delivery_rows)
                 desired = [(p, desired_rows(staging, p, low, high)) for p in programs]
                 self._write(flow, staging, sink, desired, binding, up_to=high)
                 low = high
+            elif sink.due_in_s() <= 0:
+                self._poll(flow, staging, sink, low)
             else:
-                self.wake.wait_beyond(low, min(self.sizes.idle_poll_ms / 1000, self._held.due_in_s()))
+                pause_s = min(self.sizes.idle_poll_ms / 1000, self._held.due_in_s(), sink.due_in_s())
+                self.wake.wait_beyond(low, pause_s)
         binding.reached(low, at_once=True)
 
     def _catch_up(
         self,
         flow: Flow,
         staging: Connection,
-        sink: UpsertSink,
+        sink: Sink,
         programs: Sequence[OutboundProgram],
         low: int,
         high: int,
@@ -115,7 +139,7 @@ class Deliver:
     ) -> int:
         """Work off a backlog table by table, parents first, so that no child waits for its parent.
 
-        The mark moves at the end only: an interrupted catch-up starts again and finds rows written.
+        The position moves at the end only: an interrupted catch-up starts again and finds rows written.
         """
         for program in programs:
             for start in range(low, high, self.sizes.max_delivery_rows):
@@ -133,7 +157,7 @@ class Deliver:
         self,
         flow: Flow,
         staging: Connection,
-        sink: UpsertSink,
+        sink: Sink,
         desired: Sequence[tuple[OutboundProgram, pl.DataFrame]],
         binding: TargetBinding,
         *,
@@ -171,11 +195,18 @@ class Deliver:
                     reasons=_counted(written.held),
                 )  # fmt: skip
         self._report(flow, written, up_to, started)
+        self._poll(flow, staging, sink, up_to)
         return written
 
-    def _retry(
-        self, flow: Flow, staging: Connection, sink: UpsertSink, mark: int, binding: TargetBinding
-    ) -> None:
+    def _poll(self, flow: Flow, staging: Connection, sink: Sink, low: int) -> None:
+        """Let the sink do what no change asks for; what it stages is news for the other deliveries."""
+        polled = sink.poll(flow.stop.is_set)
+        if polled.staged:
+            self.wake.set(high_staged_seq(staging))
+        flow.progressed()
+        self.state.progress(flow.name, rows=polled.rows, staged_seq=low)
+
+    def _retry(self, flow: Flow, staging: Connection, sink: Sink, low: int, binding: TargetBinding) -> None:
         """Try held keys again whose turn it is: what was missing may have arrived."""
         for one in self._held.rounds:
             due = one.due()
@@ -187,19 +218,18 @@ class Deliver:
                 for program in self.programs
                 if program.name in due
             ]
-            written = self._write(flow, staging, sink, desired, binding, up_to=mark)
+            written = self._write(flow, staging, sink, desired, binding, up_to=low)
             one.tried(time.monotonic() - started, written=written.written)
 
-    def _settle(self, staging: Connection, sink: UpsertSink) -> None:
+    def _settle(self, staging: Connection, sink: Sink, low: int) -> None:
         """Void delivery records whose target transaction never committed."""
-        unsettled = unsettled_deliveries(staging, sink.name, sink.mark())
+        unsettled = unsettled_deliveries(staging, sink.name, low)
         lost = [transaction for transaction in unsettled if sink.committed(transaction) is not True]
         if lost:
             void_deliveries(staging, sink.name, lost, self.lease)
             log.warning("deliveries_voided", flow=sink.name, transactions=len(lost))
 
     def _report(self, flow: Flow, written: Written, low: int, started: float) -> None:
-        flow.progressed()
         held = self._held.number
         self.state.progress(flow.name, rows=written.written, staged_seq=low, held=held)
         log.debug(

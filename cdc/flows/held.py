@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from cdc.ports import LOCKED
 from mapping_rules import OutboundProgram
-from sinks.upsert.statements.refusals import LOCKED
 
 _LOCKED_RETRY_S = 0.25
 _FIRST_KEYS, _MOST_KEYS = 100, 20_000

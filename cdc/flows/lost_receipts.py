@@ -36,24 +36,6 @@ class Plan:
     lost: list[dict[str, Any]]
 
 
-def missing(sink: CcbUpload, receipts: LostReceipts) -> list[str]:
-    """Receipts that CC&B held and holds no more.
-
-    A restored CC&B lacks what was sent last. So the look goes back from there until CC&B holds everything.
-
-    Raises:
-        TransientError: CC&B or staging is not reachable.
-    """
-    found: list[str] = []
-    for part in receipts.newest():
-        held = sink.held(part)
-        lost = [key for key in part["recharge_id"].to_list() if key not in held]
-        if not lost:
-            break
-        found += lost
-    return found
-
-
 def listed(settings: Settings) -> list[dict[str, Any]]:
     """Lost receipts on which nobody has decided: `cdc.staging.receipts.lost.COLUMNS`."""
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
@@ -130,5 +112,5 @@ def _sink(settings: Settings) -> CcbUpload:
     for name in wiring.targets(load_rules(settings)):
         target = settings.systems[name]
         if isinstance(target, OracleSystem):
-            return wiring.upload_sink(settings, name, target)
+            return wiring.upload_of(settings, name, target)
     raise ConfigurationError(["no rule of the rule set uploads payments"])

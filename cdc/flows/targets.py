@@ -5,26 +5,21 @@ The rule is `cdc.bindings`; a running process asks it before it writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from cdc.bindings import Bound, Mark, require_same
-from cdc.config import OracleSystem, Settings
+from cdc.bindings import Bound
+from cdc.config import Settings
 from cdc.errors import CcbridgeError, ConfigurationError, TargetRefused
 from cdc.flows import wiring
-from cdc.flows.lost_receipts import missing
 from cdc.flows.rule_set import load_rules
-from cdc.flows.upload import require_known
 from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
 from cdc.staging import bindings
 from cdc.staging.desired import high_staged_seq
-from cdc.staging.receipts.lost import LostReceipts
-from cdc.staging.receipts.store import Receipts
 
 _APPLICATION = "ccbridge targets"
-_NEWEST_LEASE = "select coalesce(max(token), 0) from staging.lease"
 
 
 def targets(settings: Settings) -> list[dict[str, Any]]:
@@ -56,24 +51,12 @@ def look(settings: Settings, system: str) -> None:
         TargetRefused: it may not.
         CcbridgeError: staging or the target cannot be reached, or used.
     """
-    target = settings.systems[system]
-    with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
-        if isinstance(target, OracleSystem):
-            sink = wiring.upload_sink(settings, system, target)
-            try:
-                with postgres_errors("staging.target_binding"):
-                    bound = bindings.load(staging, sink.name)
-                if bound is not None:
-                    require_same(system, bound, sink.identity())
-                require_known(system, bound, sink, Receipts(staging, settings.payment_upload))
-            finally:
-                sink.close()
-            return
-        upsert = wiring.upsert_sink(system, target, fencing_token=0)
-        identity, mark = upsert.look()
-        with postgres_errors("staging.lease"):
-            (token,) = staging.execute(_NEWEST_LEASE).fetchone() or (0,)
-        bindings.judge_target(staging, system, upsert.name, int(str(token)), identity, mark)
+    with (
+        connect(settings.staging, application=_APPLICATION, autocommit=True) as staging,
+        closing(wiring.open_sink(settings, system, staging)) as sink,
+    ):
+        sink.admission = bindings.TargetBinding(staging, system, sink.name, lease=None)
+        sink.look()
 
 
 @dataclass(frozen=True)
@@ -112,26 +95,14 @@ def bind(settings: Settings, system: str, reason: str) -> Rebound:
         before = None
     except TargetRefused as exc:
         before = f"{exc.code}: {exc}"
-    target = settings.systems[system]
-    with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
-        if isinstance(target, OracleSystem):
-            sink = wiring.upload_sink(settings, system, target)
-            try:
-                identity, found = sink.identity(), sink.transmissions(since=None)
-                bound = Bound(identity, 0, 0, max(found.values(), default=None))
-                receipts = LostReceipts(staging)
-                lost = missing(sink, receipts)
-                with postgres_errors("staging.target_binding"), staging.transaction():
-                    bindings.bind(staging, system, sink.name, bound, reason)
-                    return Rebound(before, receipts.mark(lost) if lost else 0)
-            finally:
-                sink.close()
-        upsert = wiring.upsert_sink(system, target, fencing_token=0)
+    with (
+        connect(settings.staging, application=_APPLICATION, autocommit=True) as staging,
+        closing(wiring.open_sink(settings, system, staging)) as sink,
+    ):
 
-        def store(identity: Mapping[str, str], mark: Mark | None) -> None:
-            bound = Bound(identity, mark.writes if mark else 0, 0)
+        def store(bound: Bound) -> None:
             with postgres_errors("staging.target_binding"), staging.transaction():
-                bindings.bind(staging, system, upsert.name, bound, reason)
+                bindings.bind(staging, system, sink.name, bound, reason)
 
-        upsert.bind(bindings.installation(staging), high_staged_seq(staging), store)
-    return Rebound(before)
+        lost = sink.bind(bindings.installation(staging), high_staged_seq(staging), store)
+    return Rebound(before, lost)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import mapping_rules
-from cdc.config import OracleSystem, PostgresSystem, Settings
+from cdc.config import OracleSystem, Settings
 from cdc.errors import ConfigurationError
 from cdc.flows.capture import Capture
 from cdc.flows.deliver import Deliver
 from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.supervision import Flow
-from cdc.flows.upload import Upload
 from cdc.flows.wake import Wake
-from cdc.ports import ChangeReader
+from cdc.ports import ChangeReader, Finding, Sink
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.sessions import Holder
 from cdc.readers.logminer.reader import LogMinerReader
 from cdc.readers.pgoutput.reader import PgoutputReader
 from cdc.staging.batches.stage import Stager
 from cdc.staging.leases import Lease
-from cdc.staging.receipts.store import Receipts
 from mapping_rules import OutboundProgram, RuleSet
+from sinks.ccb_payment_upload.sink import PaymentUploadSink
 from sinks.ccb_payment_upload.upload import CcbUpload
 from sinks.upsert.sink import UpsertSink
 
@@ -108,14 +108,33 @@ def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[Outbou
     return compiled
 
 
-def upsert_sink(
-    name: str, target: PostgresSystem, *, fencing_token: int, holder: Holder | None = None
-) -> UpsertSink:
-    """The sink of a PostgreSQL target."""
-    return UpsertSink(name, target, fencing_token=fencing_token, holder=holder)
+def open_sink(settings: Settings, system: str, staging: Connection, lease: Lease | None = None) -> Sink:
+    """The sink of a target system; it connects when first used.
+
+    Args:
+        settings: the configuration.
+        system: name of the target.
+        staging: session for what the sink keeps in staging, in autocommit.
+        lease: under which is written; None for a tool that only looks.
+    """
+    target = settings.systems[system]
+    if isinstance(target, OracleSystem):
+        return PaymentUploadSink(upload_of(settings, system, target), staging, lease, settings.run)
+    token, holder = (lease.token, lease.session) if lease is not None else (0, None)
+    return UpsertSink(system, target, fencing_token=token, holder=holder)
 
 
-def upload_sink(settings: Settings, name: str, target: OracleSystem) -> CcbUpload:
+def check_target(settings: Settings, rule_set: RuleSet, system: str) -> list[Finding]:
+    """Everything that would keep a target from being written, all at once; read only."""
+    target = settings.systems[system]
+    compiled = programs(settings, rule_set, system)
+    if not isinstance(target, OracleSystem):
+        return UpsertSink(system, target, fencing_token=0).preflight(compiled)
+    with closing(upload_of(settings, system, target)) as ccb:
+        return ccb.preflight()
+
+
+def upload_of(settings: Settings, name: str, target: OracleSystem) -> CcbUpload:
     """The payment upload of a CC&B target."""
     return CcbUpload(name, target, settings.payment_upload)
 
@@ -153,32 +172,13 @@ def _capture(context: Context, system: str) -> Work:
 
 
 def _delivery(context: Context, system: str) -> Work:
-    settings = context.settings
-    target = settings.systems[system]
-    compiled = programs(settings, context.rule_set, system)
-    if isinstance(target, OracleSystem):
-        return Upload(
-            system=system,
-            program=compiled[0],
-            sources=sources(context.rule_set),
-            open_sink=lambda: upload_sink(settings, system, target),
-            open_staging=lambda: context.staging(f"deliver {system}"),
-            open_receipts=lambda connection: Receipts(connection, settings.payment_upload, context.lease),
-            sizes=settings.run,
-            wake=context.wake,
-            state=context.state,
-            lease=context.lease,
-            sources_found=context.found,
-        )
     return Deliver(
         system=system,
-        programs=compiled,
+        programs=programs(context.settings, context.rule_set, system),
         sources=sources(context.rule_set),
-        open_sink=lambda: upsert_sink(
-            system, target, fencing_token=context.lease.token, holder=context.lease.session
-        ),
+        open_sink=lambda staging: open_sink(context.settings, system, staging, context.lease),
         open_staging=lambda: context.staging(f"deliver {system}", autocommit=True),
-        sizes=settings.run,
+        sizes=context.settings.run,
         wake=context.wake,
         state=context.state,
         lease=context.lease,

@@ -14,5 +14,6 @@ __all__ = [
     "flow_states",
     "leases",
     "overview",
+    "sink_positions",
     "source_tables",
 ]

@@ -27,6 +27,7 @@ FIRST_USE = "first use"
 REACHED_EVERY_S = 60.0
 """How often a sink that writes nothing says how far it is; so much is looked at again after a restart."""
 
+_NEWEST = "select coalesce(max(token), 0) from staging.lease"
 _INSTALLATION = "select installation_id::text from staging.installation order by made_at limit 1"
 _LOAD = "select identity, writes, delivered_seq, seen_at from staging.target_binding where sink = %s"
 _BOUND_ON = "select (bound_at at time zone 'UTC')::date from staging.target_binding where sink = %s"
@@ -53,13 +54,14 @@ _REACHED = "update staging.target_binding set delivered_seq = %s, updated_at = n
 
 
 class TargetBinding:
-    """The binding of one sink; `admit` and `require` are asked by the sink itself.
+    """The binding of one sink: its `cdc.ports.Admission`, and the count of its writes.
 
     Args:
         connection: to staging, with no transaction open.
         system: the target's name in the configuration.
         sink: the sink's name.
-        lease: verified in every transaction that writes.
+        lease: verified in every transaction that writes; None for a tool that only looks, which takes the
+            newest token that staging has given.
 
     Attributes:
         staging: identity of this staging database.
@@ -68,7 +70,7 @@ class TargetBinding:
         StagingRevision: staging has no identity yet.
     """
 
-    def __init__(self, connection: Connection, system: str, sink: str, lease: Lease) -> None:
+    def __init__(self, connection: Connection, system: str, sink: str, lease: Lease | None) -> None:
         self._connection, self._lease = connection, lease
         self.system, self.sink = system, sink
         self.staging = installation(connection)
@@ -105,12 +107,22 @@ class TargetBinding:
         if bound is not None and bound.identity == identity:
             return
         with postgres_errors("staging.target_binding"), self._connection.transaction():
-            self._lease.verify(self._connection)
+            self._verify()
             if bound is not None:  # promoted: the timeline grew
                 self._connection.execute(_IDENTITY, [Jsonb(dict(identity)), self.sink])
             else:
                 writes, seq = (mark.writes, mark.staged_seq) if mark else (0, 0)
                 bind(self._connection, self.system, self.sink, Bound(identity, writes, seq), FIRST_USE)
+
+    def require_unmarked(self, identity: Mapping[str, str]) -> None:
+        """Compare a target that has no mark; nothing is written.
+
+        Raises:
+            TargetChanged: it is not the one that staging is bound to.
+        """
+        bound = self.bound()
+        if bound is not None:
+            require_same(self.system, bound, identity)
 
     def admit_unmarked(self, identity: Mapping[str, str]) -> None:
         """Compare a target that has no mark, and bind it at its first use.
@@ -119,12 +131,11 @@ class TargetBinding:
             LeaseLost: another process is active.
             TargetChanged: it is not the one that staging is bound to.
         """
-        bound = self.bound()
-        if bound is not None:
-            require_same(self.system, bound, identity)
+        self.require_unmarked(identity)
+        if self.bound() is not None:
             return
         with postgres_errors("staging.target_binding"), self._connection.transaction():
-            self._lease.verify(self._connection)
+            self._verify()
             bind(self._connection, self.system, self.sink, Bound(identity, 0, 0), FIRST_USE)
 
     def seen(self, at: datetime) -> None:
@@ -134,14 +145,26 @@ class TargetBinding:
             LeaseLost: another process is active.
         """
         with postgres_errors("staging.target_binding"), self._connection.transaction():
-            self._lease.verify(self._connection)
+            self._verify()
             self._connection.execute(_SEEN, [at, self.sink])
 
     def _judge(self, identity: Mapping[str, str], mark: Mark | None) -> Bound | None:
         with postgres_errors("staging.target_binding"), self._connection.transaction():
             # a token in the target that is greater than a valid one of ours was given by a lost staging
+            self._verify()
+            token = self._lease.token if self._lease is not None else self._newest_token()
+            ours = Ours(self.system, self.staging, high_staged_seq(self._connection), token)
+            bound = load(self._connection, self.sink)
+        judge(ours, bound, identity, mark)
+        return bound
+
+    def _verify(self) -> None:
+        if self._lease is not None:
             self._lease.verify(self._connection)
-            return judge_target(self._connection, self.system, self.sink, self._lease.token, identity, mark)
+
+    def _newest_token(self) -> int:
+        row = self._connection.execute(_NEWEST).fetchone()
+        return int(str(row[0])) if row else 0
 
     def low(self, mark: int) -> int:
         """The number from which to deliver, for a target that is written up to `mark`.
@@ -164,7 +187,7 @@ class TargetBinding:
             TransientError: not stored; the target must roll back.
         """
         with postgres_errors("staging.delivery"), self._connection.transaction():
-            self._lease.verify(self._connection)
+            self._verify()
             self._connection.execute(_COUNT, [write, up_to, self.sink])
             record_deliveries(self._connection, deliveries)
         self._noted_at = time.monotonic()
@@ -178,7 +201,7 @@ class TargetBinding:
         if not at_once and time.monotonic() - self._noted_at < REACHED_EVERY_S:
             return
         with postgres_errors("staging.target_binding"), self._connection.transaction():
-            self._lease.verify(self._connection)
+            self._verify()
             self._connection.execute(_REACHED, [up_to, self.sink])
         self._noted_at = time.monotonic()
 
@@ -194,37 +217,6 @@ def installation(connection: Connection) -> str:
     if row is None:
         raise StagingRevision("staging.installation: no row", hint="restore the row from a backup of staging")
     return str(row[0])
-
-
-def judge_target(
-    connection: Connection,
-    system: str,
-    sink: str,
-    token: int,
-    identity: Mapping[str, str],
-    mark: Mark | None,
-) -> Bound | None:
-    """Judge a target by what staging knows of it; nothing is written.
-
-    Args:
-        connection: to staging.
-        system: the target's name in the configuration.
-        sink: the sink's name.
-        token: the newest one that staging has given.
-        identity: of the database that answered.
-        mark: the sink's mark in it; None if there is none.
-
-    Returns:
-        How it is bound; None before its first use.
-
-    Raises:
-        TargetRefused: it may not be written; see `cdc.bindings.judge`.
-    """
-    newest, staging = high_staged_seq(connection), installation(connection)
-    with postgres_errors("staging.target_binding"), connection.transaction():
-        bound = load(connection, sink)
-    judge(Ours(system, staging, newest, token), bound, identity, mark)
-    return bound
 
 
 def listed(connection: Connection) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
 
 import oracledb
 import polars as pl
@@ -23,7 +22,7 @@ from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import close, connect, mended_inside
 from cdc.oracle.errors import oracle_errors
 from cdc.oracle.identity import target_identity
-from cdc.ports import Finding
+from cdc.ports import Admission, Finding
 from sinks.ccb_payment_upload import checks, lookup
 from sinks.ccb_payment_upload.call import UploadCall
 from sinks.ccb_payment_upload.lookup import locate
@@ -48,13 +47,6 @@ class SendOutcome:
     already_there: bool
     receipts: pl.DataFrame
     tenders: Mapping[str, str] = field(default_factory=dict)
-
-
-class Admission(Protocol):
-    """Who decides whether a database may be written: `cdc.staging.bindings.TargetBinding`."""
-
-    def admit_unmarked(self, identity: Mapping[str, str]) -> None:
-        """Raise TargetRefused if it may not; binds it at its first use."""
 
 
 class CcbUpload:

@@ -8,18 +8,14 @@ staging database the target is written, and how often it was: `cdc.bindings` com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
 from psycopg import sql
 
 from cdc.bindings import TIMELINE, Mark
 from cdc.errors import CcbridgeError, LeaseLost, OperatorError, TransientError
+from cdc.ports import Admission
 from cdc.postgres.connect import Connection
 
 TABLE = "sink_mark"
-
-
 IDENTITY = """
 select system_identifier::text, (select oid::text from pg_database where datname = current_database()),
     (select timeline_id::text from pg_control_checkpoint())
@@ -44,20 +40,6 @@ def identity(connection: Connection) -> dict[str, str]:
     """
     row = connection.execute(IDENTITY).fetchone() or ()
     return dict(zip(("system_identifier", "database_oid", TIMELINE), map(str, row), strict=True))
-
-
-class Admission(Protocol):
-    """Who decides whether a target may be written: `cdc.staging.bindings.TargetBinding`."""
-
-    @property
-    def staging(self) -> str:
-        """Identity of the staging database."""
-
-    def require(self, identity: Mapping[str, str], mark: Mark | None) -> None:
-        """Raise TargetRefused if the target may not be written."""
-
-    def admit(self, identity: Mapping[str, str], mark: Mark | None) -> None:
-        """As `require`; binds the target at its first use."""
 
 
 class SinkMark:

@@ -12,20 +12,16 @@ Tables whose keys have one text for each value (text, integer, date ...) know no
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import polars as pl
 from psycopg import sql
 
+from cdc.ports import Live
 from cdc.postgres.connect import Connection
-from mapping_rules import OutboundProgram
 from sinks.upsert.statements.layout import Layout, in_range, named, same_key
 from sinks.upsert.statements.refusals import DOUBLED
 from sinks.upsert.statements.target_tables import TargetColumn
-
-Live = Callable[[OutboundProgram, pl.DataFrame, dict[str, str]], pl.DataFrame]
-"""Asks staging: program, keys as texts, and for each loose key column how texts may differ and still be one
-value (`case`, `spelling`, `number`, `any`). Returns keys of live rows that may be meant, those given too."""
 
 TAKEN = "taken"
 """Fault of a row that is gone while another one has its key: there is nothing to do for it."""

@@ -10,16 +10,29 @@ Statements: `sinks.upsert.statements.comparison`, `sinks.upsert.statements.writi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import polars as pl
 import psycopg
 
-from cdc.bindings import Mark
+from cdc.bindings import Bound
 from cdc.config import PostgresSystem
 from cdc.errors import RowError, TransientError
-from cdc.ports import Finding
+from cdc.ports import (
+    DELIVERY_SCHEMA,
+    HELD_SCHEMA,
+    LOCKED,
+    NEVER_S,
+    Admission,
+    Desired,
+    Finding,
+    Live,
+    Polled,
+    Record,
+    StopAsked,
+    Store,
+    Written,
+)
 from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
 from cdc.postgres.sessions import Holder
@@ -27,76 +40,24 @@ from mapping_rules import OutboundProgram
 from sinks.upsert import mark
 from sinks.upsert.checks import target_checks
 from sinks.upsert.isolation import may_concern_a_row
-from sinks.upsert.mark import Admission, SinkMark, identity
-from sinks.upsert.rivals import Live
+from sinks.upsert.mark import SinkMark, identity
 from sinks.upsert.second_try import try_again
-from sinks.upsert.statements.refusals import LOCKED, condition
+from sinks.upsert.statements.refusals import condition
 from sinks.upsert.table_write import TableWrite
 from sinks.upsert.target_session import PreparedTable, TargetSession, check_now
-
-DELIVERY_SCHEMA = {
-    "sink": pl.String,
-    "target_table": pl.String,
-    "key": pl.String,
-    "decision": pl.String,
-    "before": pl.String,
-    "after": pl.String,
-    "staged_seq": pl.Int64,
-    "target_transaction": pl.String,
-}
-"""Columns of the frame handed to `record`; key, before and after are json texts."""
-
-HELD_SCHEMA = {
-    "program": pl.String,
-    "target_table": pl.String,
-    "key": pl.String,
-    "staged_seq": pl.Int64,
-    "reason_code": pl.String,
-    "reason": pl.String,
-}
-"""Columns of `Written.held`; key is a json object of the key columns as texts, in key order."""
 
 HASTE = "50ms"
 """How long a write in isolation waits for a lock: what needs it is tried again soon."""
 
-Desired = Sequence[tuple[OutboundProgram, pl.DataFrame]]
-Record = Callable[[pl.DataFrame], None]
-
-
-Store = Callable[[Mapping[str, str], Mark | None], None]
-"""Takes the identity of a target and what it knows of the sink."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """What one write did.
-
-    Args:
-        written: target rows inserted, updated, deactivated or deleted.
-        unchanged: desired rows that the target already had.
-        held: rows that the target refuses, by HELD_SCHEMA; write them again later.
-        elapsed_s: seconds from first statement to commit.
-    """
-
-    written: int
-    unchanged: int
-    held: pl.DataFrame
-    elapsed_s: float
-
 
 class UpsertSink:
-    """Writes one PostgreSQL system. One thread; opens its session on first use.
+    """Writes one PostgreSQL system: a `cdc.ports.Sink`, whose position and count of writes lie in the target.
 
     Args:
         system: name of the system in the configuration.
         settings: where and as whom.
         fencing_token: token of the lease under which this process writes.
         holder: the same lease, by which sessions of former holders in the target are found and ended.
-
-    Attributes:
-        doubtful: to be set where an error about the server has come again and again: rows are then tried by
-            themselves, and those that it follows are held.
-        outlived: the last write failed with an error about the server, and its session lived on.
     """
 
     def __init__(
@@ -136,10 +97,11 @@ class UpsertSink:
         """
         target_checks.prepare(self.system, self.settings, self._mark)
 
-    def look(self) -> tuple[dict[str, str], Mark | None]:
-        """What tells the target from others, and what it knows of this sink; nothing is claimed.
+    def look(self) -> None:
+        """Return if the target may be written as it is now; nothing is claimed.
 
         Raises:
+            TargetRefused: it may not.
             CcbridgeError: it cannot be reached, or refuses the login.
         """
         application = f"ccbridge check {self.system}"
@@ -147,9 +109,9 @@ class UpsertSink:
             connect(self.settings, application=application, autocommit=True) as connection,
             postgres_errors(target_checks.subject(self.settings)),
         ):
-            return identity(connection), self._mark.look(connection)
+            self._mark.require(connection)
 
-    def bind(self, staging: str, newest_seq: int, store: Store) -> None:
+    def bind(self, staging: str, newest_seq: int, store: Store) -> int:
         """Have the target written from a staging database from now on, whatever it said before.
 
         What is missing in it is made. A write under way is waited for.
@@ -169,10 +131,12 @@ class UpsertSink:
             connect(self.settings, application=application) as connection,
             postgres_errors(target_checks.subject(self.settings)),
         ):
-            store(identity(connection), self._mark.lock(connection))
+            mark = self._mark.lock(connection)
+            store(Bound(identity(connection), mark.writes if mark else 0, 0))
             self._mark.bind(connection, staging, newest_seq)
+        return 0
 
-    def mark(self) -> int:
+    def position(self) -> int:
         """All staged rows up to this number are written. Claims the target for our fencing token.
 
         Afterwards no write of an earlier process can be under way, so its outcome is known.
@@ -183,7 +147,8 @@ class UpsertSink:
             TransientError: not reachable, or a former session still holds the origin.
         """
         self.close()
-        return self._open().staged_seq
+        marked = self._open().staged_seq
+        return marked if self.admission is None else self.admission.low(marked)
 
     def committed(self, target_transaction: str) -> bool | None:
         """Did that transaction of the target commit? None if the target no longer knows."""
@@ -202,21 +167,13 @@ class UpsertSink:
     ) -> Written:
         """Bring the target to the desired rows, then move the mark to `up_to`, in one transaction.
 
-        Args:
-            desired: programs, parents first, each with its rows: key columns, columns, `_deleted`,
-                `_staged_seq`. Rows wanted again after being held come the same way.
-            up_to: all staged changes up to this number are in `desired` or were written before.
-            record: stores the deliveries (DELIVERY_SCHEMA) durably; called at most once, after the
-                last statement and before the commit, and not at all when nothing differs.
-            hold: stores what is held (HELD_SCHEMA) durably, before the commit too: once the mark has
-                moved, a held row that nobody knows of would never be tried again.
-            live: asks staging for live rows that may have a key of this write in another spelling
-                (`sinks.upsert.rivals`); without it only the rows of this write are compared.
+        As `cdc.ports.Sink.write`. Without `hold` nothing is stored of what is held; without `live` only the
+        rows of this write are compared (`sinks.upsert.rivals`).
 
         Raises:
             LeaseLost: another process writes now; nothing was written.
-            TransientError: nothing was written, or the answer to the commit was lost. Ask `mark`
-                and `committed`, which know; then write again.
+            TransientError: nothing was written, or the answer to the commit was lost. Ask
+                `position` and `committed`, which know; then write again.
             OperatorError: the target cannot be written at all.
         """
         started = time.perf_counter()
@@ -310,6 +267,15 @@ class UpsertSink:
                 text = f"{session.subject}: the commit was refused by {condition(exc)}"
                 raise TransientError(text, hint="its rows are tried one by one") from exc
             raise
+
+    def due_in_s(self) -> float:
+        """Never: all is done by `write`."""
+        return NEVER_S
+
+    def poll(self, stop: StopAsked) -> Polled:
+        """Nothing is left to do after a write."""
+        del stop
+        return Polled()
 
     def close(self) -> None:
         """Close the session; safe to call twice."""

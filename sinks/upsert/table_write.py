@@ -15,13 +15,13 @@ import psycopg
 from psycopg import sql
 
 from cdc.errors import RowError
+from cdc.ports import Live
 from cdc.postgres.copy import ask, copy_frame, frame_of
 from sinks.upsert import exchanges, orphans, rivals
 from sinks.upsert.desired import wanted_rows
 from sinks.upsert.exchanges import Exchange
 from sinks.upsert.isolation import halve_until_written
 from sinks.upsert.orphans import ForeignKey
-from sinks.upsert.rivals import Live
 from sinks.upsert.statements import comparison, refusals
 from sinks.upsert.statements.refusals import Refusal
 from sinks.upsert.target_session import (

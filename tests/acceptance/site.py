@@ -251,9 +251,7 @@ class Site:
 
     def delivered(self) -> bool:
         """True if both sources were read in full and each target's flow is at the newest version."""
-        loaded = (
-            "select count(*) filter (where snapshot_complete and reader <> 'staging') from staging.checkpoint"
-        )
+        loaded = "select count(*) filter (where snapshot_complete) from staging.checkpoint"
         if self.staging(loaded) != [(2,)]:
             return False
         high = high_staged_seq(self._session(self.staging_admin))

@@ -41,7 +41,7 @@ class Delivery:
         self.supervisor = Supervisor(threading.Event(), FlowState())
         deliver = Deliver(
             system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
-            open_sink=self.target.sink,
+            open_sink=lambda _: self.target.sink(),
             open_staging=lambda: connect(self.world.settings, application="test deliver"),
             sizes=Run(retry_held_s=1, idle_poll_ms=50), wake=Wake(), state=self.supervisor.state,
             lease=self.world.lease,

@@ -39,16 +39,16 @@ def test_a_target_session_of_a_former_holder_frees_mark_origin_and_rows(target: 
     session.connection.execute("begin")
     session.connection.execute("update ccbridge.sink_mark set moved_at = now()")
     with closing(UpsertSink("prepaid", target.settings, fencing_token=2, holder=NEXT)) as sink:
-        assert sink.mark() == 0
+        assert sink.position() == 0
     session.connection.close()
 
 
 def test_an_orphan_of_our_own_is_ended(target: Target) -> None:
     """After a cut that the server did not notice the same process finds its own former session there."""
     with closing(UpsertSink("prepaid", target.settings, fencing_token=1, holder=FROZEN)) as orphan:
-        orphan.mark()
+        orphan.position()
         with closing(UpsertSink("prepaid", target.settings, fencing_token=1, holder=FROZEN)) as sink:
-            assert sink.mark() == 0
+            assert sink.position() == 0
 
 
 @pytest.mark.parametrize("next_holder", [FROZEN, NEXT])

@@ -530,7 +530,7 @@ WRITING = (
     Guard(
         "settling of uncommitted deliveries",
         "cdc/flows/deliver.py",
-        "                self._settle(staging, sink)\n",
+        "                self._settle(staging, sink, low)\n",
         "",
         "records say that rows were written which never were",
         ("tests/integration/test_delivery_flow.py",),
@@ -596,9 +596,9 @@ PAYMENTS = (
     ),
     Guard(
         "what a restored CC&B lost is not sent by itself",
-        "cdc/flows/targets.py",
-        "                    return Rebound(before, receipts.mark(lost) if lost else 0)\n",
-        "                    return Rebound(before)\n",
+        "sinks/ccb_payment_upload/sink.py",
+        "            return receipts.mark(lost) if lost else 0\n",
+        "            return 0\n",
         "recharges that CC&B lost are told to nobody",
         (_BINDINGS + "test_what_a_restored_ccb_lost_is_listed_and_sent_again_only_when_asked_for",),
     ),

@@ -111,7 +111,7 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
     for name in wiring.sources(rule_set):
         report.look(name, partial(_source, settings, rule_set, name, known.get(name, {}), report))
     for name in wiring.targets(rule_set):
-        report.look(name, partial(_target, settings, rule_set, name))
+        report.look(name, partial(wiring.check_target, settings, rule_set, name))
     for name, one in {"staging": settings.staging, **settings.systems}.items():
         if isinstance(one, PostgresConnection):
             report.look(name, partial(broad_rights, one))
@@ -284,18 +284,6 @@ def _unmapped(fault: str) -> Finding:
     return Finding(
         place, text, "every column mapped or ignored", "map it, or add it to `ignore`", advice=True
     )
-
-
-def _target(settings: Settings, rule_set: RuleSet, name: str) -> list[Finding]:
-    target = settings.systems[name]
-    programs = wiring.programs(settings, rule_set, name)
-    if isinstance(target, OracleSystem):
-        upload = wiring.upload_sink(settings, name, target)
-        try:
-            return upload.preflight()
-        finally:
-            upload.close()
-    return wiring.upsert_sink(name, target, fencing_token=0).preflight(programs)
 
 
 def _rule_finding(fault: str) -> Finding:

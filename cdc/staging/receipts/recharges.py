@@ -6,23 +6,10 @@ The rule's columns carry the names of CC&B's upload staging table (CI_PAY_TNDR_S
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import polars as pl
 
 from cdc.config import PaymentUpload
 from mapping_rules import OutboundProgram
-
-FAULT_SCHEMA: Mapping[str, Any] = {
-    "program": pl.String,
-    "target_table": pl.String,
-    "key": pl.String,
-    "staged_seq": pl.Int64,
-    "reason_code": pl.String,
-    "reason": pl.String,
-}
-"""Columns of rows held, the same as those of the upsert sink."""
 
 KEY = "EXT_REFERENCE_ID"
 _LENGTHS = {"recharge_id": 36, "account_id": 36, "tender_type": 4, "currency": 3}
@@ -69,7 +56,7 @@ def recharges(program: OutboundProgram, desired: pl.DataFrame, upload: PaymentUp
 
 
 def unsendable(program: OutboundProgram, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with a fault, by FAULT_SCHEMA and recharge_id."""
+    """The rows with a fault, by HELD_SCHEMA and recharge_id."""
     parts = rows.filter(pl.col("_fault").is_not_null())
     parts = parts.with_columns(pl.col("_fault").str.split_exact(": ", 1).struct.rename_fields(["c", "t"]))
     return fault(
@@ -83,7 +70,7 @@ def unsendable(program: OutboundProgram, rows: pl.DataFrame) -> pl.DataFrame:
 def fault(
     program: OutboundProgram, rows: pl.DataFrame, code: str | pl.Expr, reason: str | pl.Expr
 ) -> pl.DataFrame:
-    """Rows held for one reason: recharge_id and the columns of FAULT_SCHEMA."""
+    """Rows held for one reason: recharge_id and the columns of HELD_SCHEMA."""
     code = pl.lit(code) if isinstance(code, str) else code
     reason = pl.lit(reason) if isinstance(reason, str) else reason
     return rows.select(

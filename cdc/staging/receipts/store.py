@@ -20,12 +20,13 @@ from typing import Any
 import polars as pl
 
 from cdc.config import PaymentUpload
+from cdc.ports import HELD_SCHEMA
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.leases import Lease
 from cdc.staging.receipts.lost import PLACE_SCHEMA
 from cdc.staging.receipts.progress import ReceiptProgress
-from cdc.staging.receipts.recharges import FAULT_SCHEMA, fault, recharges, unsendable
+from cdc.staging.receipts.recharges import fault, recharges, unsendable
 from cdc.staging.receipts.versions import adding, execute, replacing
 from mapping_rules import OutboundProgram
 
@@ -124,7 +125,7 @@ class Built:
     Args:
         built: receipts added, or changed before they were sent.
         withdrawn: receipts whose recharge is gone and that will not be sent.
-        held: recharges that cannot be built or no longer match what was sent, by FAULT_SCHEMA.
+        held: recharges that cannot be built or no longer match what was sent, by HELD_SCHEMA.
     """
 
     built: int
@@ -182,7 +183,7 @@ class Receipts:
             fault(program, lost, "withdrawn_after_sending", "the recharge was withdrawn after it was sent, "
                   "cancel its payment in CC&B"),
         ]  # fmt: skip
-        return Built(built, withdrawn, pl.concat(faults).select(*FAULT_SCHEMA))
+        return Built(built, withdrawn, pl.concat(faults).select(*HELD_SCHEMA))
 
     def waiting(self, *, set_aside: bool = False) -> pl.DataFrame:
         """Receipts to be checked before they are sent (RECEIPT_SCHEMA).

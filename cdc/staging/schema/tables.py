@@ -212,6 +212,16 @@ checkpoint = Table(
     comment="Where each source is read on; moves in the transaction that stages the rows",
 )
 
+sink_position = Table(
+    "sink_position",
+    metadata,
+    column("sink", Text, "Sink, as in target_binding"),
+    column("delivered_seq", BigInteger, "All staged rows up to this number are taken by the sink"),
+    moment("updated_at", "When it last moved", server_default=NOW),
+    PrimaryKeyConstraint("sink"),
+    comment="How far each sink is whose target cannot hold it",
+)
+
 source_table = Table(
     "source_table",
     metadata,

@@ -10,6 +10,7 @@ import psycopg
 
 from cdc.changes import TableName
 from cdc.errors import RowError
+from cdc.ports import LOCKED
 from cdc.postgres.errors import LOCK_NOT_AVAILABLE
 from sinks.upsert.statements.target_tables import TargetColumn
 
@@ -18,7 +19,6 @@ ROUNDED = "value_not_representable"
 NULL = "null_refused"
 MISSING = "target_row_missing"
 DOUBLED = "duplicate_key"
-LOCKED = "locked"
 SUPPRESSED = "write_suppressed"
 KEY_ALTERED = "key_altered"
 

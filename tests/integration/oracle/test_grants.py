@@ -85,7 +85,7 @@ class Place:
         report = Report()
         for opened in (
             wiring.open_reader(self.settings, rules(), "ccb"),
-            wiring.upload_sink(self.settings, "ccb", system),
+            wiring.upload_of(self.settings, "ccb", system),
         ):
             with closing(opened):
                 report.look("ccb", opened.preflight)

@@ -63,10 +63,10 @@ def test_outcome_of_a_write_is_known_after_kill_9(
     transaction = transaction_of_dying_writer(target, point)
     sink = target.sink(token=2)
     try:
-        assert sink.mark() == mark
+        assert sink.position() == mark
         assert sink.committed(transaction) is outcome
         written = sink.write(ROWS, up_to=7, record=target.record)
-        assert (written.written, sink.mark()) == (0 if outcome else 2, 7)
+        assert (written.written, sink.position()) == (0 if outcome else 2, 7)
     finally:
         sink.close()
     assert target.rows("select person_id, name from customer order by 1") == [("1", "A"), ("2", "B")]
@@ -78,7 +78,7 @@ def test_process_that_lost_its_lease_writes_nothing(target: Target) -> None:
     former.write(ROWS, up_to=1, record=target.record)
     target.rows("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
                 "and datname = current_database()")  # fmt: skip
-    later.mark()
+    later.position()
     target.recorded.clear()
     with pytest.raises(TransientError):
         former.write(ROWS, up_to=2, record=target.record)
@@ -103,13 +103,13 @@ def test_session_already_open_is_fenced_too(target: Target) -> None:
 def test_second_writer_waits_while_the_first_one_still_holds_the_origin(target: Target) -> None:
     """Two sessions never write at the same time; the second one is told to try again."""
     first, second = target.sink(token=1), target.sink(token=1)
-    first.mark()
+    first.position()
     with pytest.raises(TransientError):
-        second.mark()
+        second.position()
     first.close()
     for _ in range(1000):  # the server notices the end of the first session a moment later
         try:
-            assert second.mark() == 0
+            assert second.position() == 0
             break
         except TransientError:
             continue
@@ -119,7 +119,7 @@ def test_second_writer_waits_while_the_first_one_still_holds_the_origin(target: 
 def test_transaction_the_target_does_not_know_is_neither_committed_nor_void(target: Target) -> None:
     """After a restore from backup the target's numbers start again: no answer is better than a guess."""
     sink = target.sink()
-    sink.mark()
+    sink.position()
     assert sink.committed("99999999999") is None
     sink.close()
 
@@ -180,5 +180,5 @@ def test_write_without_mark_table_says_what_to_run(target: Target) -> None:
     """A target nobody prepared is an operator's task, not a traceback."""
     target.run("drop table ccbridge.sink_mark")
     with pytest.raises(OperatorError, match=r"no table ccbridge\.sink_mark") as caught:
-        target.sink().mark()
+        target.sink().position()
     assert "ccbridge migrate" in caught.value.hint

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from cdc.errors import NotGranted, OperatorError
-from sinks.upsert.sink import UpsertSink, Written
+from cdc.ports import Written
+from sinks.upsert.sink import UpsertSink
 from tests.integration.sinks.upsert_target import Target, program, target_database, wanted
 
 ROW = program("t", ["id"], ["v"])
@@ -151,7 +152,7 @@ def test_what_refuses_every_row_of_many_stops_the_target(target: Target, sink: U
     rows = wanted(ROW, *([str(number), "x"] for number in range(1000)))
     with pytest.raises(OperatorError, match="gone"):
         sink.write([(ROW, rows)], up_to=5, record=target.record)
-    assert sink.mark() == 0
+    assert sink.position() == 0
 
 
 @pytest.mark.parametrize("deferrable", ["initially deferred", "initially immediate"])

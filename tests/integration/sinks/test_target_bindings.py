@@ -79,7 +79,9 @@ class Site:
     def _deliver(self, state: FlowState) -> Deliver:
         return Deliver(
             system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
-            open_sink=lambda: UpsertSink("till", self.target.settings, fencing_token=self.world.lease.token),
+            open_sink=lambda _: UpsertSink(
+                "till", self.target.settings, fencing_token=self.world.lease.token
+            ),
             open_staging=lambda: connect(self.world.settings, application="test deliver", autocommit=True),
             sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=state,
             lease=self.world.lease,

@@ -13,11 +13,12 @@ import psycopg
 import pytest
 
 from cdc.changes import TableName
+from cdc.ports import Written
 from cdc.postgres.connect import connect
 from cdc.readers.pgoutput.wire.canonical import SESSION_OPTIONS
 from mapping_rules import EntityType, Kind, OutboundProgram
 from sinks.upsert.checks import column_checks
-from sinks.upsert.sink import UpsertSink, Written
+from sinks.upsert.sink import UpsertSink
 from sinks.upsert.statements.target_tables import TargetTable, describe
 from sinks.upsert.target_session import _SETTINGS
 from tests.integration.sinks.upsert_target import Target, program, target_database, wanted

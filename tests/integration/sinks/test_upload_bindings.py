@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,17 +17,17 @@ from cdc.cli.main import app
 from cdc.config import OracleSystem, PaymentUpload, Run, Settings
 from cdc.errors import ConfigurationError, SourceChanged
 from cdc.flows import lost_receipts, targets
+from cdc.flows.deliver import Deliver
 from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.status import read_status
-from cdc.flows.upload import Upload
 from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
-from cdc.staging.receipts.store import Receipts
 from cdc.staging.schema.migrate import migrate
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
+from sinks.ccb_payment_upload.sink import PaymentUploadSink
 from sinks.ccb_payment_upload.upload import CcbUpload
 from tests.support import one_flow
 from tests.support.migrated import settings_of
@@ -36,8 +36,8 @@ from tests.support.one_flow import OneFlow
 RULES = mapping_rules.load("ccb_prepaid")
 [PROGRAM] = mapping_rules.compile_outbound(RULES, "ccb")
 UPLOADED = ("CI_PAY_TNDR_ST", "CI_TNDR_CTL_ST", "CI_DEP_CTL_ST")
-STAGED = ("receipt", "receipt_history", "recharge", "upload_tender", "checkpoint", "target_binding",
-          "operator_action")  # fmt: skip
+STAGED = ("receipt", "receipt_history", "recharge", "upload_tender", "checkpoint", "sink_position",
+          "target_binding", "operator_action")  # fmt: skip
 
 
 @dataclass
@@ -49,7 +49,6 @@ class Site:
     observer: Connection
     lease: Lease
     account: str = ""
-    sinks: list[CcbUpload] = field(default_factory=list)
 
     @property
     def ccb(self) -> OracleSystem:
@@ -109,19 +108,18 @@ class Site:
         """The upload flow, until the block ends."""
         return one_flow.running("deliver:ccb", partial(self._upload, found or SourcesFound()))
 
-    def _upload(self, found: SourcesFound, state: FlowState) -> Upload:
+    def _upload(self, found: SourcesFound, state: FlowState) -> Deliver:
         upload = self.settings.payment_upload
 
-        def open_sink() -> CcbUpload:
-            self.sinks.append(CcbUpload("ccb", self.ccb, upload))
-            return self.sinks[-1]
+        sizes = Run(retry_held_s=1, idle_poll_ms=20)
 
-        return Upload(
-            system="ccb", program=PROGRAM, sources=[], open_sink=open_sink,
-            open_staging=lambda: connect(self.settings.staging, application="test upload"),
-            open_receipts=lambda staging: Receipts(staging, upload, self.lease),
-            sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=state,
-            lease=self.lease, sources_found=found,
+        def open_sink(staging: Connection) -> PaymentUploadSink:
+            return PaymentUploadSink(CcbUpload("ccb", self.ccb, upload), staging, self.lease, sizes)
+
+        return Deliver(
+            system="ccb", programs=[PROGRAM], sources=[], open_sink=open_sink,
+            open_staging=lambda: connect(self.settings.staging, application="test upload", autocommit=True),
+            sizes=sizes, wake=Wake(), state=state, lease=self.lease, sources_found=found,
         )  # fmt: skip
 
     def sent(self, *keys: str) -> None:

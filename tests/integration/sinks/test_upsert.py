@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sinks.upsert.sink import UpsertSink, Written
+from cdc.ports import Written
+from sinks.upsert.sink import UpsertSink
 from tests.integration.sinks.upsert_target import (
     ACCOUNT,
     ACKNOWLEDGEMENT,
@@ -87,14 +88,14 @@ def test_write_of_what_is_there_already_records_nothing_and_moves_the_mark(
     assert (written.written, written.unchanged) == (0, 500)
     assert target.recorded == []
     assert target.rows("select person_id, xmin::text, xmax::text from customer order by 1") == versions
-    assert sink.mark() == 9
+    assert sink.position() == 9
 
 
 def test_mark_never_moves_back(target: Target, sink: UpsertSink) -> None:
     """Held keys are written again at an older number; that must not repeat what came since."""
     sink.write([], up_to=9, record=target.record)
     sink.write([], up_to=4, record=target.record)
-    assert sink.mark() == 9
+    assert sink.position() == 9
 
 
 def test_deactivated_row_is_active_again_when_its_root_returns(target: Target, sink: UpsertSink) -> None:
@@ -230,7 +231,7 @@ def test_thousands_of_orphans_are_found_by_a_few_statements(
             executed.append(args[1])
         return execute(*args, **options)
 
-    sink.mark()
+    sink.position()
     monkeypatch.setattr(psycopg.Connection, "execute", counting)
     orphans = wanted(ACCOUNT, *([str(i), f"p{i}", None] for i in range(3000)))
     written = sink.write([(ACCOUNT, orphans)], up_to=1, record=target.record)
@@ -250,7 +251,7 @@ def test_one_bad_row_among_many_costs_logarithmically_many_attempts(
         attempts += 1
         return transaction(*args, **options)
 
-    sink.mark()
+    sink.position()
     monkeypatch.setattr(psycopg.Connection, "transaction", counting)
     rows = [[str(i), "x", None, "1000" if i == 777 else "1"] for i in range(4096)]
     written = sink.write([(CUSTOMER, wanted(CUSTOMER, *rows))], up_to=1, record=target.record)
@@ -374,7 +375,7 @@ def test_nothing_is_written_when_the_deliveries_cannot_be_recorded(target: Targe
     with pytest.raises(ConnectionError):
         sink.write([(CUSTOMER, wanted(CUSTOMER, ["1", "A", None, None]))], up_to=7, record=broken)
     assert target.rows("select count(*) from customer") == [(0,)]
-    assert sink.mark() == 0
+    assert sink.position() == 0
 
 
 STATES = st.dictionaries(
@@ -420,7 +421,7 @@ def test_held_rows_are_stored_before_the_mark_moves_past_them(target: Target, si
     with pytest.raises(ConnectionError):
         sink.write([(CUSTOMER, rows)], up_to=3, record=target.record, hold=out_of_reach)
     assert target.rows("select person_id from customer") == []
-    assert sink.mark() == 0
+    assert sink.position() == 0
     seen: list[int] = []
 
     def stored(held: pl.DataFrame) -> None:

@@ -11,18 +11,17 @@ import pytest
 
 import mapping_rules
 from cdc.bindings import Mark
-from cdc.config import PaymentUpload, Run
+from cdc.config import OracleSystem, PaymentUpload, Run
 from cdc.errors import LeaseLost
-from cdc.flows.progress.state import FlowState
-from cdc.flows.upload import Upload
-from cdc.flows.wake import Wake
+from cdc.ports import HELD_SCHEMA
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.bindings import TargetBinding
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.deliveries import void_deliveries
 from cdc.staging.leases import Lease
 from cdc.staging.receipts.store import RECEIPT_SCHEMA, Receipts
-from sinks.upsert.sink import HELD_SCHEMA
+from sinks.ccb_payment_upload.sink import PaymentUploadSink
+from sinks.ccb_payment_upload.upload import CcbUpload
 from tests.integration.staging.test_delivery import delivered
 from tests.support.migrated import migrated
 
@@ -48,12 +47,13 @@ def settle(letters: DeadLetters) -> None:
 Write = Callable[[Connection, Lease], object]
 
 
-def upload(staging: Connection, lease: Lease) -> Upload:
-    return Upload(
-        system="ccb", program=PROGRAM, sources=[], open_sink=lambda: pytest.fail("no sink is needed"),
-        open_staging=lambda: staging, open_receipts=lambda staging: Receipts(staging, PaymentUpload(), lease),
-        sizes=Run(), wake=Wake(), state=FlowState(), lease=lease,
-    )  # fmt: skip
+def nothing(*_: object) -> Any:
+    pytest.fail("nothing is held, recorded or asked for")
+
+
+def upload(staging: Connection, lease: Lease) -> PaymentUploadSink:
+    ccb = OracleSystem(kind="oracle", dsn="127.0.0.1:1/none", user="nobody", insecure=True)
+    return PaymentUploadSink(CcbUpload("ccb", ccb, PaymentUpload()), staging, lease, Run())
 
 
 WRITES: dict[str, Write] = {
@@ -71,7 +71,9 @@ WRITES: dict[str, Write] = {
     "void": lambda c, lease: void_deliveries(c, "till.upsert", ["100"], lease),
     "hold": lambda c, lease: DeadLetters(c, lease).hold_deliveries(SINK, HELD),
     "settle": lambda c, lease: settle(DeadLetters(c, lease)),
-    "mark of the upload": lambda c, lease: upload(c, lease)._move_mark(c, 1000),
+    "position of the upload": lambda c, lease: upload(c, lease).write(
+        [], up_to=1000, record=nothing, hold=nothing, live=nothing
+    ),
     "build": lambda c, lease: Receipts(c, PaymentUpload(), lease).build(
         PROGRAM, pl.DataFrame(schema=dict.fromkeys([*PROGRAM.key, *PROGRAM.columns], pl.String)
                               | {"_deleted": pl.Boolean, "_staged_seq": pl.Int64})

@@ -121,6 +121,40 @@ def test_migrate_down_and_up_again(database: str) -> None:
     assert differences(database, rules) == []
 
 
+@pytest.mark.parametrize("bound", [True, False])
+def test_the_position_of_the_payment_upload_leaves_the_checkpoints(database: str, bound: bool) -> None:
+    """It goes under the name of the sink, its open dead letters too; unknown, the sink begins again."""
+    settings, rules = settings_of(database), rule_set("")
+    migrate(settings, rules)
+    downgrade(settings, "0005")
+    with session(database) as connection:
+        connection.execute(
+            "insert into staging.checkpoint (system, reader, identity, source_position, source_ordinal, "
+            "resume, snapshot_complete) values ('shop', 'pgoutput', '{}', 7, 0, '{}', true), "
+            "('ccb_payment', 'staging', '{}', 41, -1, '{}', true)"
+        )
+        connection.execute(
+            "insert into staging.dead_letter (stage, system, table_name, rule, key, reason_code, reason) "
+            "select 'deliver', sink, 't', 'r', '{}', 'not_positive', 'no' "
+            "from unnest(array['ccb_payment', 'till.upsert']) as sink"
+        )
+        if bound:
+            connection.execute(
+                "insert into staging.target_binding (sink, system, identity, writes, delivered_seq, reason) "
+                "values ('ccb.payment_upload', 'ccb', '{}', 0, 0, 'first use'), "
+                "('till.upsert', 'till', '{}', 1, 9, 'first use')"
+            )
+    migrate(settings, rules)
+    with session(database) as connection:
+        assert connection.execute("select system from staging.checkpoint").fetchall() == [("shop",)]
+        positions = connection.execute("select sink, delivered_seq from staging.sink_position").fetchall()
+        assert positions == ([("ccb.payment_upload", 41)] if bound else [])
+        letters = "select system from staging.dead_letter where resolved_at is null order by 1"
+        assert connection.execute(letters).fetchall() == (
+            [("ccb.payment_upload",), ("till.upsert",)] if bound else [("till.upsert",)]
+        )
+
+
 def with_customer(change: Callable[[Entity], Entity]) -> RuleSet:
     """The rules of these tests with another definition of entity customer."""
     rules = rule_set()

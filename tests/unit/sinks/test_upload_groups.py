@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from cdc.errors import ReceiptMismatch, RowError
-from cdc.flows.upload import SENT_TOGETHER, send_in_groups
+from sinks.ccb_payment_upload.groups import SENT_TOGETHER, send_in_groups
 
 
 class Ccb:
