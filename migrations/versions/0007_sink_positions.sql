@@ -1,5 +1,5 @@
 create table staging.sink_position (
-    sink text not null constraint sink_position_pkey primary key,
+    sink text not null constraint pk_sink_position primary key,
     delivered_seq bigint not null,
     updated_at timestamptz not null default now()
 );

@@ -124,7 +124,7 @@ def test_migrate_down_and_up_again(database: str) -> None:
 @pytest.mark.parametrize("bound", [True, False])
 def test_the_position_of_the_payment_upload_leaves_the_checkpoints(database: str, bound: bool) -> None:
     """It goes under the name of the sink, its open dead letters too; unknown, the sink begins again."""
-    settings, rules = settings_of(database), rule_set("")
+    settings, rules = settings_of(database), rule_set()
     migrate(settings, rules)
     downgrade(settings, "0005")
     with session(database) as connection:
