@@ -80,6 +80,14 @@ def test_settings_of_the_database(source: OracleSource, break_it: str, subject: 
         ),
         (("grant alter system to PUBLIC",), "ALTER SYSTEM", "system privilege ALTER SYSTEM, through PUBLIC"),
         (("grant dba to TEAM", "grant TEAM to PUBLIC"), "DBA", "role DBA (ALTER ANY TABLE, "),
+        (
+            ('create role "Day Shift"', 'grant dba to "Day Shift"', 'grant "Day Shift" to CCBRIDGE'),
+            "DBA", "role DBA (ALTER ANY TABLE, ",
+        ),
+        (
+            ("grant lock any table to TEAM", "grant dba to OPS", "grant OPS to TEAM", "grant TEAM to PUBLIC"),
+            "TEAM", "role TEAM (ALTER ANY TABLE, ",
+        ),
         (("alter user SYSTEM grant connect through CCBRIDGE",), "PROXY SYSTEM", "may connect as SYSTEM"),
     ],
 )  # fmt: skip

@@ -154,6 +154,19 @@ def test_what_was_printed_has_mended_all(places: dict[str | None, Place], kind: 
     assert places[kind].look() == []
 
 
+@pytest.mark.parametrize("given", ["dba", "select any table"])
+def test_what_was_granted_in_all_containers_is_taken_away_in_all(
+    places: dict[str | None, Place], given: str
+) -> None:
+    """Found once though the user has it in both containers; without the clause REVOKE would be refused."""
+    place = places[PDBS[0]]
+    place.run(f"grant {given} to C##BRIDGE container = all")
+    (finding,) = place.look()
+    assert finding.fix == f"revoke {given.upper()} from C##BRIDGE container = all;"
+    place.run(finding.fix)
+    assert place.look() == []
+
+
 def taken_away(line: str) -> str:
     """The statement that undoes a line."""
     if line.startswith("alter user"):

@@ -6,22 +6,24 @@ ADMIN OPTION passes on what is held and is not a right of its own.
 
 Source: Oracle Database Reference 19c: USER_SYS_PRIVS and USER_ROLE_PRIVS (with the grants to PUBLIC),
 ROLE_ROLE_PRIVS and ROLE_SYS_PRIVS (of all roles that the user can reach), USER_PROXIES; SQL Language
-Reference 19c, GRANT, "System privileges".
+Reference 19c, GRANT, "System privileges", and REVOKE, "CONTAINER Clause".
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cdc.config import OracleSystem
+from cdc.oracle.connect import identifier
 from cdc.ports import Finding
-from cdc.readers.logminer.mining.containers import Container
+from cdc.readers.logminer.mining.containers import ROOT, Container
 from cdc.readers.logminer.mining.probe import Probe
 
-RIGHTS = "select username, privilege from user_sys_privs"
-ROLES = "select username, granted_role from user_role_privs"
+RIGHTS = "select username, privilege, common from user_sys_privs"
+ROLES = "select username, granted_role, common from user_role_privs"
 ROLES_OF_ROLES = "select role, granted_role from role_role_privs"
 RIGHTS_OF_ROLES = "select role, privilege from role_sys_privs"
 PROXIES = "select client from user_proxies"
@@ -33,6 +35,8 @@ BROAD = frozenset(
     )
 )  # fmt: skip
 """Together with every right that has ANY in its name."""
+_YES = "YES"
+_PLAIN = re.compile(r"[A-Z][A-Z0-9_$#]*")
 SHOWN = 3
 """Rights of a role that are named."""
 
@@ -45,13 +49,15 @@ class Held:
         name: what `allowed_rights` calls it: a system privilege, a role that has such, `PROXY <user>`.
         grantee: to whom `granted` was granted: the user, or PUBLIC.
         granted: the right or role that was granted, by which `name` is held.
-        rights: broad rights of the role; none for a right itself.
+        rights: broad rights of the role, and of those it leads to; none for a right itself.
+        common: it was granted in all containers, and is taken away in all of them alone.
     """
 
     name: str
     grantee: str
     granted: str
     rights: tuple[str, ...] = ()
+    common: bool = False
 
     @property
     def found(self) -> str:
@@ -67,7 +73,13 @@ class Held:
     def is_allowed(self, allowed: Iterable[str]) -> bool:
         """Do names of `allowed_rights` cover it? A role is covered by all its broad rights too."""
         names = {name.upper() for name in allowed}
-        return self.name in names or (bool(self.rights) and names.issuperset(self.rights))
+        return self.name.upper() in names or (bool(self.rights) and names.issuperset(self.rights))
+
+    def revoke(self, user: str) -> str:
+        """The statement that takes it away from the user, or from PUBLIC."""
+        granted = spelled(self.granted) if self.rights else self.granted
+        everywhere = " container = all" if self.common else ""
+        return f"revoke {granted} from {PUBLIC if self.grantee == PUBLIC else user}{everywhere};"
 
 
 @dataclass
@@ -75,14 +87,14 @@ class Grants:
     """What was granted, as the dictionary tells it to the user.
 
     Args:
-        rights: grantee (the user or PUBLIC) and system privilege.
-        roles: grantee and role.
+        rights: grantee (the user or PUBLIC), system privilege, whether it was granted in all containers.
+        roles: grantee, role, and the same.
         roles_of_roles: role and the role granted to it.
         rights_of_roles: role and system privilege.
     """
 
-    rights: Iterable[tuple[str, str]] = ()
-    roles: Iterable[tuple[str, str]] = ()
+    rights: Iterable[tuple[str, str, str]] = ()
+    roles: Iterable[tuple[str, str, str]] = ()
     roles_of_roles: Iterable[tuple[str, str]] = ()
     rights_of_roles: Iterable[tuple[str, str]] = ()
     _of_role: Mapping[str, list[str]] = field(init=False)
@@ -99,27 +111,25 @@ class Grants:
 
     def broad(self) -> Iterator[Held]:
         """Each broad right or role, once for each grant that leads to it; nothing below a broad role."""
-        for grantee, right in sorted(self.rights):
+        for grantee, right, common in sorted(self.rights):
             if _is_broad(right):
-                yield Held(right, grantee, right)
-        for grantee, granted in sorted(self.roles):
-            for role in sorted(self._first_broad(granted)):
-                yield Held(role, grantee, granted, tuple(sorted(self._of_role[role])))
+                yield Held(right, grantee, right, common=common == _YES)
+        for grantee, granted, common in sorted(self.roles):
+            for role in sorted(self._reached(granted, beyond_broad=False) & self._of_role.keys()):
+                below = self._reached(role, beyond_broad=True) & self._of_role.keys()
+                rights = {right for one in below for right in self._of_role[one]}
+                yield Held(role, grantee, granted, tuple(sorted(rights)), common == _YES)
 
-    def _first_broad(self, role: str) -> set[str]:
-        """The role itself if it has a broad right, else the nearest below it that have one."""
-        found: set[str] = set()
-        seen, waiting = set(), [role]
+    def _reached(self, role: str, *, beyond_broad: bool) -> set[str]:
+        """The role and those below it; behind one that has a broad right only if that is asked for."""
+        seen, waiting = set[str](), [role]
         while waiting:
             name = waiting.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            if name in self._of_role:
-                found.add(name)
-            else:
-                waiting += self._below.get(name, [])
-        return found
+            if name not in seen:
+                seen.add(name)
+                if beyond_broad or name not in self._of_role:
+                    waiting += self._below.get(name, [])
+        return seen
 
 
 def broad_rights(probe: Probe, settings: OracleSystem, place: Container) -> Iterator[Finding]:
@@ -131,21 +141,26 @@ def broad_rights(probe: Probe, settings: OracleSystem, place: Container) -> Iter
         place: that container.
     """
     inside = place.is_pdb and settings.pdb is None
-    unless = " -- unless it came from DBMS_GOLDENGATE_AUTH" if inside else ""
     grants = Grants(*(probe.rows(text) for text in (RIGHTS, ROLES, ROLES_OF_ROLES, RIGHTS_OF_ROLES)))
     for held in grants.broad():
-        public = held.grantee == PUBLIC
+        if held.common and place.is_pdb and not inside:
+            continue  # found in the root, where it can be taken away
+        note = f" -- in {ROOT}" if held.common else " -- unless it came from DBMS_GOLDENGATE_AUTH"
         yield _finding(
-            settings, held, f"revoke {held.granted} from {PUBLIC if public else settings.user};{unless}",
-            advice=inside,
+            settings, held, held.revoke(settings.user) + (note if inside else ""), advice=inside
         )  # fmt: skip
     for (client,) in sorted(probe.rows(PROXIES)):
         name = f"PROXY {client}"
         yield Finding(
             f"rights of {settings.user}", f"may connect as {client}",
-            _expected(name), f"alter user {client} revoke connect through {settings.user};",
+            _expected(name), f"alter user {spelled(client)} revoke connect through {settings.user};",
             advice=name in map(str.upper, settings.allowed_rights),
         )  # fmt: skip
+
+
+def spelled(name: str) -> str:
+    """A name as a statement needs it: in double quotes only where it would be another one without."""
+    return name if _PLAIN.fullmatch(name) else identifier(name)
 
 
 def _is_broad(right: str) -> bool:

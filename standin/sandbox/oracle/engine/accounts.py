@@ -180,6 +180,7 @@ def _grant(container: Container, statement: Grant, user: str, schema: str) -> No
         roles = {one.name for one in users if one.is_role}
         for holder in holders:
             for privilege in statement.privileges:
+                _note_scope(holder, privilege, statement)
                 _change(holder.roles if privilege in roles else holder.system, privilege, statement)
     else:
         subject = _subject(container, *statement.object, schema)
@@ -190,6 +191,17 @@ def _grant(container: Container, statement: Grant, user: str, schema: str) -> No
             for privilege in statement.privileges:
                 _change(held, privilege.removesuffix(" PRIVILEGES"), statement)
     container.catalog.changed()
+
+
+def _note_scope(holder: User, privilege: str, statement: Grant) -> None:
+    """What was granted with CONTAINER = ALL is revoked with CONTAINER = ALL alone."""
+    everywhere = statement.container == "ALL"
+    if statement.grant and everywhere:
+        holder.commonly.add(privilege)
+    elif not statement.grant and not everywhere and privilege in holder.commonly:
+        raise OracleFault(65092, f"system privilege granted with a different scope to '{holder.name}'")
+    elif not statement.grant:
+        holder.commonly.discard(privilege)
 
 
 def _change(held: set[str], privilege: str, statement: Grant) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.expressions import Env
-from sandbox.oracle.engine.users import EXECUTE_CATALOG, READ_CATALOG
+from sandbox.oracle.engine.users import EXECUTE_CATALOG, READ_CATALOG, User
 from sandbox.oracle.engine.views import FixedView, view
 
 if TYPE_CHECKING:
@@ -77,10 +77,16 @@ def views(database: OracleDatabase) -> list[FixedView]:
         for _, grantee, grantor, owner, name, privilege, *rest in grants(env, False):
             yield (grantee, owner, name, grantor, privilege, *rest)
 
+    def scope(env: Env, holder: User, granted: str) -> tuple[str, str]:
+        """COMMON and INHERITED of a grant."""
+        common = granted in holder.commonly
+        here = env.session.container is database.containers.root
+        return "YES" if common else "NO", "YES" if common and not here else "NO"
+
     def system_privileges(env: Env) -> Rows:
         for holder in env.session.users:
             for privilege in sorted(holder.system - _INTERNAL):
-                yield (holder.name, privilege, "NO", "NO", "NO")
+                yield (holder.name, privilege, "NO", *scope(env, holder, privilege))
 
     def own_system_privileges(env: Env) -> Rows:
         return (row for row in system_privileges(env) if row[0] in (env.session.user, "PUBLIC"))
@@ -88,7 +94,7 @@ def views(database: OracleDatabase) -> list[FixedView]:
     def role_grants(env: Env) -> Rows:
         for holder in env.session.users:
             for role in sorted(holder.roles):
-                yield (holder.name, role, "NO", "NO", "YES", "NO", "NO")
+                yield (holder.name, role, "NO", "NO", "YES", *scope(env, holder, role))
 
     def role_privileges(env: Env) -> Rows:
         for holder in env.session.users.holders(env.session.user):

@@ -71,7 +71,8 @@ class User:
 
     `grants` are object privileges by object; `container_data` names the other containers that V$ and CDB_
     views of the root show to him, or is {"ALL"}; `goldengate`: DBMS_GOLDENGATE_AUTH granted him its rights;
-    `proxies` are the users who may connect as him.
+    `proxies` are the users who may connect as him; `commonly` are the system privileges and roles that were
+    granted with CONTAINER = ALL.
     """
 
     name: str
@@ -87,6 +88,7 @@ class User:
     container_data: frozenset[str] = frozenset()
     goldengate: bool = False
     proxies: set[str] = field(default_factory=set)
+    commonly: set[str] = field(default_factory=set)
 
 
 def make_verifier(password: str) -> Verifier:
