@@ -199,7 +199,7 @@ def test_unknown_clauses_are_refused(database: OracleDatabase, sql: Sql, stateme
         "alter database open read only",
         "alter system flush redo to 'x'",
         "alter system enable restricted session",
-        "truncate table t cascade",
+        "truncate table t cascade constraints",
         "drop table t cascade",
         "comment on index x_t is 'x'",
         "select listagg(v) within group (order by i) from t",
@@ -270,6 +270,23 @@ def test_alter_table_does_all_it_is_told(sql: Sql) -> None:
     sql.run("alter table m drop unused columns")
     with pytest.raises(OracleFault, match="ORA-00904"):
         sql.rows("select b from m")
+
+
+def test_truncate_cascade_follows_foreign_keys(sql: Sql) -> None:
+    """Of rule ON DELETE CASCADE only: another one refuses it, and nothing has changed."""
+    sql.run("create table top (i number primary key)")
+    sql.run("create table mid (i number primary key, t number references top on delete cascade)")
+    sql.run("create table low (m number, constraint f foreign key (m) references mid (i) on delete cascade)")
+    for table in ("top", "mid", "low"):
+        sql.run(f"insert into {table} select 1 {', 1' if table == 'mid' else ''} from dual")
+    sql.session.commit()
+    sql.run("create table other (t number constraint o references top)")
+    with pytest.raises(OracleFault, match="ORA-14705"):
+        sql.run("truncate table top cascade")
+    assert sql.rows("select count(*) from low") == [(1,)]
+    sql.run("drop table other")
+    sql.run("truncate table top drop storage cascade")
+    assert [sql.rows(f"select count(*) from {table}") for table in ("top", "mid", "low")] == [[(0,)]] * 3
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,66 @@ def test_what_empties_a_cluster_stops_its_tables(source: OracleSource, ddl: str)
     assert "the cluster of" in str(stopped[names[0]])
 
 
+def test_what_a_truncated_table_takes_along_is_stopped(source: OracleSource) -> None:
+    """With CASCADE, also through a table that nobody captures or may see; the row names the first alone."""
+    owner, user = source.owner, source.settings.user
+    key = "id number(19) primary key"
+    refers = f"parent number(19) references {owner}.{{}} on delete cascade"
+    hidden = f"create table {owner}.HIDDEN ({key}, {refers.format('TOP')})"
+    names = [TableName(owner, name) for name in ("CHILD", "GRANDCHILD", "UNRELATED", "RECHARGE")]
+    columns = [
+        refers.format("TOP"),
+        refers.format("HIDDEN"),
+        f"parent number(19) references {owner}.HIDDEN_TOO",
+    ]
+    administer(
+        source, f"create table {owner}.TOP ({key})", f"create table {owner}.HIDDEN_TOO ({key})", hidden
+    )
+    for name, column in zip(names, columns, strict=False):
+        administer(
+            source, f"create table {name} ({key}, {column})",
+            f"alter table {name} add supplemental log data (all) columns",
+            f"grant select, flashback on {name} to {user}",
+        )  # fmt: skip
+    with closing(LogMinerReader("ccb", source.settings, names)) as reader:
+        resume = snapshot(reader)[-1].resume
+        with source.session() as session:
+            session.execute("insert into child (id) values (1)")
+            session.commit()
+            administer(source, f"truncate table {owner}.HIDDEN_TOO", f"truncate table {owner}.TOP cascade")
+            session.execute("insert into unrelated (id) values (2)")
+            session.execute(insert(2, into="recharge"))
+            session.commit()
+        reading = Reading(reader, resume)
+        assert [event.table for event in reading.take(3)] == ["child", "unrelated", "recharge"]
+        stopped = reading.batches[-1].stopped
+    assert sorted(stopped) == names[:2]
+    assert f"{owner}.TOP was truncated with the tables that refer to it" in str(stopped[names[0]])
+
+
+def test_a_user_who_is_dropped_takes_his_tables_along(source: OracleSource) -> None:
+    """The row of DDL names the user."""
+    gone = f"{source.owner}_B"
+    name, other = TableName(gone, "KEPT"), TableName(source.owner, "RECHARGE")
+    administer(
+        source, f'create user {gone} identified by "x"', f"alter user {gone} quota unlimited on USERS",
+        f"create table {name} (id number(19) primary key)",
+        f"alter table {name} add supplemental log data (all) columns",
+        f"grant select, flashback on {name} to {source.settings.user}",
+    )  # fmt: skip
+    with closing(LogMinerReader("ccb", source.settings, [name, other])) as reader:
+        resume = snapshot(reader)[-1].resume
+        administer(source, f"insert into {name} values (1)", f"drop user {gone} cascade")
+        with source.session() as session:
+            session.execute(insert(2, into="recharge"))
+            session.commit()
+        reading = Reading(reader, resume)
+        reading.take(2)
+        stopped = reading.batches[-1].stopped
+    assert list(stopped) == [name]
+    assert f"user {gone} was dropped" in str(stopped[name])
+
+
 @pytest.mark.parametrize(
     ("ddl", "lost"),
     [

@@ -33,6 +33,7 @@ _EXCHANGE = re.compile(
 )
 _PARTITION_LOST = re.compile(r"\b(?:truncate|drop|exchange)\s+(?:sub)?partition", re.IGNORECASE)
 _PARTITION = re.compile(r"\b(?:sub)?partitions?\b", re.IGNORECASE)
+_TRUNCATE_CASCADE = re.compile(r"\btruncate\b.*\bcascade\b", re.IGNORECASE | re.DOTALL)
 _ROWS_LEFT_OUT = re.compile(r"\bincluding\s+rows\b", re.IGNORECASE)
 _RENAMED = re.compile(r"\brename\s+to\b", re.IGNORECASE)
 _COMMENT_OR_QUOTED = re.compile(
@@ -131,15 +132,24 @@ def is_of_partitions(text: str) -> bool:
     return _PARTITION.search(words_of(text)) is not None
 
 
-def emptied_cluster(text: str) -> tuple[str | None, str] | None:
-    """Owner and name of the cluster that TRUNCATE CLUSTER or DROP CLUSTER names; its tables lose all rows."""
+def taking_along(text: str) -> Ddl | None:
+    """DDL by which tables that it does not name lose rows; None for any other.
+
+    TRUNCATE and DROP of a CLUSTER, whose tables lose all; DROP USER, which has to CASCADE where there is one;
+    TRUNCATE .. CASCADE of a TABLE or its partitions, with the tables that refer to it.
+    """
     try:
         read = read_ddl(text)
     except RedoSyntaxError:
         return None
-    if read.kind != "CLUSTER" or read.verb not in ("TRUNCATE", "DROP") or read.name is None:
+    if read.name is None:
         return None
-    return read.owner, read.name
+    match read.verb, read.kind:
+        case ("TRUNCATE" | "DROP", "CLUSTER") | ("DROP", "USER"):
+            return read
+        case ("TRUNCATE" | "ALTER", "TABLE") if _TRUNCATE_CASCADE.search(words_of(text)):
+            return read
+    return None
 
 
 def exchanged_table(text: str) -> tuple[str | None, str] | None:

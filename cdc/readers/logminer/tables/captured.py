@@ -22,7 +22,6 @@ from cdc.readers.logminer.mining.rows import Code, LogRow, place
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.redo_sql.charsets import codec
 from cdc.readers.logminer.redo_sql.ddl import (
-    emptied_cluster,
     exchanged_table,
     is_of_partitions,
     read_ddl,
@@ -32,6 +31,7 @@ from cdc.readers.logminer.redo_sql.ddl_columns import AlteredColumns, altered_co
 from cdc.readers.logminer.redo_sql.redo_values import RedoSyntaxError
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
 from cdc.readers.logminer.tables import dictionary
+from cdc.readers.logminer.tables.dependents import Dependents
 from cdc.readers.logminer.tables.dictionary import CapturedTable
 from cdc.readers.logminer.tables.object_numbers import ObjectNumbers, object_number
 from cdc.readers.logminer.transactions.events import DdlSeen
@@ -82,7 +82,7 @@ class CapturedTables:
         self._numbers = ObjectNumbers(system, session)
         self._shapes: dict[TableName, str] = {}
         self._altered: set[TableName] = set()
-        self._clusters: dict[TableName, tuple[str, str]] = {}
+        self._dependents = Dependents(system)
         self.readers: dict[TableName, ImageReader] = {}
         self.stopped: dict[TableName, OperatorError] = {}
         self.stopped_at: dict[TableName, int] = {}
@@ -107,7 +107,7 @@ class CapturedTables:
         self._captured = {**kept, **found}
         self.readers.update({name: self._reader(one, self._charset) for name, one in found.items()})
         self._by_name = {(name.schema, name.name): name for name in self._captured}
-        self._clusters |= dictionary.clusters(connection, names, self._system)
+        self._dependents.learn(connection, names)
         self._numbers.learn(found)
         self.large.clear()
         self.large.update(
@@ -210,8 +210,8 @@ class CapturedTables:
             self._stop(
                 other, f"rows of {other} were exchanged with a partition of another table", event.row.scn
             )
-        for member in list(self._clustered(event)):
-            self._stop(member, f"the cluster of {member} was emptied: all its rows are gone", event.row.scn)
+        for dependent, reason in list(self._emptied(event)):
+            self._stop(dependent, reason, event.row.scn)
         name = event.table
         if name is None or name in self.stopped:
             return
@@ -268,14 +268,12 @@ class CapturedTables:
 
     def concerns(self, event: DdlSeen) -> bool:
         """Whether DDL is about a captured table."""
-        return event.table is not None or self._exchanged(event) is not None or any(self._clustered(event))
+        return event.table is not None or self._exchanged(event) is not None or any(self._emptied(event))
 
-    def _clustered(self, event: DdlSeen) -> Iterator[TableName]:
-        """The captured tables that TRUNCATE or DROP of their cluster empties; no other row names them."""
-        cluster = emptied_cluster(event.row.sql_redo or "") if self._clusters else None
-        if cluster is not None:
-            key = cluster[0] or event.row.owner, cluster[1]
-            yield from (name for name, of in self._clusters.items() if of == key and name not in self.stopped)
+    def _emptied(self, event: DdlSeen) -> Iterator[tuple[TableName, str]]:
+        """The captured tables that lose rows by DDL on something else, and why."""
+        found = self._dependents.emptied(event, self._captured)
+        return ((name, reason) for name, reason in found if name not in self.stopped)
 
     def _exchanged(self, event: DdlSeen) -> TableName | None:
         """The captured table that a partition of another one is exchanged with."""

@@ -97,6 +97,13 @@ CLUSTERS = """
 select table_name, cluster_owner, cluster_name from all_tables
 where owner = :owner and cluster_name is not null and table_name in ({names})"""
 
+REFERENCES = """
+select c.table_name, c.r_owner, p.table_name
+from all_constraints c left join all_constraints p
+  on p.owner = c.r_owner and p.constraint_name = c.r_constraint_name
+where c.owner = :owner and c.constraint_type = 'R' and c.delete_rule = 'CASCADE' and c.status = 'ENABLED'
+and c.table_name in ({names})"""
+
 ESTIMATES = """
 select table_name, num_rows from all_tables where owner = :owner and table_name in ({names})"""
 
@@ -107,6 +114,17 @@ def clusters(
     """Owner and name of the cluster of each table that is in one."""
     found = rows_by_owner(connection, CLUSTERS, tables, system)
     return {TableName(owner, table): (of, name) for owner, (table, of, name) in found}
+
+
+def references(
+    connection: oracledb.Connection, tables: Iterable[TableName], system: str
+) -> Mapping[TableName, frozenset[TableName | None]]:
+    """The tables that each one refers to ON DELETE CASCADE; None for one that may not be seen."""
+    found: dict[TableName, set[TableName | None]] = {}
+    for owner, (table, of, name) in rows_by_owner(connection, REFERENCES, tables, system):
+        parent = TableName(of, name) if name is not None else None
+        found.setdefault(TableName(owner, table), set()).add(parent)
+    return {table: frozenset(parents) for table, parents in found.items()}
 
 
 def captured_tables(

@@ -151,7 +151,7 @@ def drop_user(session: EngineSession, name: str) -> None:
     def drop(container: Container) -> None:
         container.users.drop(name)
         for key in [each for each in container.catalog.tables if each[0] == name]:
-            del container.catalog.tables[key]
+            container.catalog.tables.pop(key).dropped = True
         container.catalog.changed()
 
     _run(session, drop, everywhere=root is not None and common)

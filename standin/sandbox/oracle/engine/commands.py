@@ -160,6 +160,7 @@ def _drop(session: EngineSession, command: Command, text: str) -> None:
         if kind == "USER" and owns and "CASCADE" not in command.options:
             raise OracleFault(1922, f"CASCADE must be specified to drop '{name}'")
         accounts.drop_user(session, name)
+        ddl.write_ddl(session, text, None, "", name)
     else:
         raise OracleFault(950, "invalid DROP option")
     catalog.changed()
@@ -178,7 +179,8 @@ def _drop_index(session: EngineSession, owner: str, name: str) -> None:
 
 def _truncate(session: EngineSession, command: Command, text: str) -> None:
     session.commit()
-    ddl.truncate(session, command.names[0], command.names[1] or "", text)
+    cascade = "CASCADE" in command.options
+    ddl.truncate(session, command.names[0], command.names[1] or "", text, cascade=cascade)
 
 
 def _truncate_cluster(session: EngineSession, command: Command, text: str) -> None:

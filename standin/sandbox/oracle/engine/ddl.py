@@ -21,6 +21,7 @@ from sandbox.oracle.engine.storage import WAIT_SLICE_S, within
 from sandbox.oracle.engine.store import (
     ARCHIVE_STATE,
     FastDefault,
+    ForeignKey,
     KeyIndex,
     Segment,
     Shape,
@@ -85,6 +86,8 @@ def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan
     for column in statement.columns:
         if column.identity:
             _add_identity(session, table, column.name)
+        if column.references is not None:
+            add_key(session, table, column.references)
         if column.primary:
             add_key(session, table, Constraint("primary", None, (column.name,)))
         elif column.unique:
@@ -166,7 +169,14 @@ def _column(written: ColumnDefinition, identity: int) -> StoredColumn:
 def add_key(session: EngineSession, table: Table, constraint: Constraint) -> None:
     """Add a primary or unique key; foreign keys and checks are accepted and not enforced."""
     if constraint.kind not in ("primary", "unique"):
-        table.other_constraints.add(constraint.name or f"SYS_C{session.catalog.new_object_id():07d}")
+        name = constraint.name or f"SYS_C{session.catalog.new_object_id():07d}"
+        if constraint.table is None:
+            table.other_constraints.add(name)
+        else:
+            owner, parent = constraint.table
+            table.foreign_keys[name] = ForeignKey(
+                owner or table.owner, parent, constraint.delete_rule, constraint.enabled
+            )
         return
     places = tuple(place_of(table, name) for name in constraint.columns)
     primary = constraint.kind == "primary"
@@ -433,7 +443,9 @@ def _constraint(table: Table, name: str) -> KeyIndex:
 
 
 def _drop_constraint(table: Table, name: str) -> None:
-    """Drop a key by name, or the primary key; names of foreign keys and checks are not kept."""
+    """Drop a constraint by name, or the primary key."""
+    if table.foreign_keys.pop(name, None) is not None:
+        return
     known = table.other_constraints
     if name in known:
         known.discard(name)
@@ -489,16 +501,45 @@ def drop_table(session: EngineSession, owner: str | None, name: str, text: str) 
         write_ddl(session, text, table.shape, table.owner, table.name)
 
 
-def truncate(session: EngineSession, owner: str | None, name: str, text: str) -> None:
-    """Empty a table: a DDL record, no deletes; its data object id changes."""
+def truncate(session: EngineSession, owner: str | None, name: str, text: str, *, cascade: bool) -> None:
+    """Empty a table: a DDL record, no deletes; its data object id changes.
+
+    With `cascade` so are those that refer to it ON DELETE CASCADE, and the record names the first alone.
+    """
     table = owned_table(session, owner, name, "DROP")
     if table.cluster is not None:
         raise OracleFault(3292, "Table to be truncated is part of a cluster")
     with session.storage.lock:
         before = table.shape
-        _empty(session, table)
+        emptied = [table, *(_referring(session, table) if cascade else ())]
+        for each in emptied:
+            _empty(session, each)
         write_ddl(session, text, before, table.owner, table.name)
-        table.defined_scn, table.defined_at = session.storage.scn, session.database.clock()
+        for each in emptied:
+            each.defined_scn, each.defined_at = session.storage.scn, session.database.clock()
+
+
+def _referring(session: EngineSession, table: Table) -> list[Table]:
+    """The tables that refer to one, directly or through others.
+
+    Raises:
+        OracleFault: ORA-14705: one of them does not ON DELETE CASCADE.
+    """
+    found, waiting = [table], [table]
+    while waiting:
+        parent = waiting.pop()
+        for child in session.catalog.tables.values():
+            keys = [key for key in child.foreign_keys.values() if key.enabled]
+            rules = {key.delete_rule for key in keys if (key.owner, key.table) == (parent.owner, parent.name)}
+            if rules - {"CASCADE"}:
+                raise OracleFault(
+                    14705, "unique or primary keys referenced by enabled foreign keys in table "
+                    f'"{child.owner}"."{child.name}"',
+                )  # fmt: skip
+            if rules and child not in found:
+                found.append(child)
+                waiting.append(child)
+    return found[1:]
 
 
 def _empty(session: EngineSession, table: Table) -> None:

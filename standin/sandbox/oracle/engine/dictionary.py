@@ -181,6 +181,14 @@ def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
                             None,
                         ),
                     )
+            for name, foreign in table.foreign_keys.items():
+                parent = env.session.catalog.tables.get((foreign.owner, foreign.table))
+                primary = parent.primary() if parent is not None else None
+                yield (
+                    *(table.owner, name, "R", table.name, None, foreign.owner, primary and primary.name),
+                    *("ENABLED" if foreign.enabled else "DISABLED", "NOT DEFERRABLE", "IMMEDIATE"),
+                    *("VALIDATED", "USER NAME", None, None, foreign.delete_rule),
+                )
             for column in table.shape.columns:
                 if not column.nullable:
                     condition = f'"{column.name}" IS NOT NULL'

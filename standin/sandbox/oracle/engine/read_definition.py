@@ -140,6 +140,7 @@ class DefinitionReader(AccountReader):
         name = self.name()
         kind = self.type_name()
         nullable, primary, unique, default, identity = True, False, False, None, False
+        references: Constraint | None = None
         invisible = self.accept("INVISIBLE")
         while True:
             if self.accept("DEFAULT"):
@@ -161,13 +162,15 @@ class DefinitionReader(AccountReader):
             elif self.accept("UNIQUE"):
                 unique = True
             elif self.accept("REFERENCES"):
-                self._references()
+                references = self._references(None, (name,))
             elif self.accept("CHECK"):
                 self.expect_sign("(")
                 self.condition()
                 self.expect_sign(")")
             else:
-                return ColumnDefinition(name, kind, nullable, default, primary, unique, identity, invisible)
+                return ColumnDefinition(
+                    name, kind, nullable, default, primary, unique, identity, invisible, references
+                )
 
     def _identity(self) -> bool:
         """GENERATED { ALWAYS | BY DEFAULT [ON NULL] } AS IDENTITY, without options."""
@@ -177,12 +180,15 @@ class DefinitionReader(AccountReader):
         self.expect("AS", "IDENTITY")
         return True
 
-    def _references(self) -> None:
-        self.qualified()
+    def _references(self, name: str | None, columns: tuple[str, ...]) -> Constraint:
+        table, rule = self.qualified(), "NO ACTION"
         if self.is_sign("("):
             self.names()
-        if self.accept("ON", "DELETE") and not self.accept("CASCADE"):
-            self.expect("SET", "NULL")
+        if self.accept("ON", "DELETE"):
+            rule = "CASCADE" if self.accept("CASCADE") else "SET NULL"
+            if rule == "SET NULL":
+                self.expect("SET", "NULL")
+        return Constraint("foreign", name, columns, table=table, delete_rule=rule)
 
     def _constraint(self) -> Constraint:
         name = self.name() if self.accept("CONSTRAINT") else None
@@ -191,9 +197,9 @@ class DefinitionReader(AccountReader):
         elif self.accept("UNIQUE"):
             result = Constraint("unique", name, self.names())
         elif self.accept("FOREIGN", "KEY"):
-            result = Constraint("foreign", name, self.names())
+            columns = self.names()
             self.expect("REFERENCES")
-            self._references()
+            result = self._references(name, columns)
         else:
             self.expect("CHECK")
             self.expect_sign("(")
@@ -526,8 +532,9 @@ class DefinitionReader(AccountReader):
         owner, name = self.qualified()
         self.any_of("PRESERVE MATERIALIZED VIEW LOG", "PURGE MATERIALIZED VIEW LOG")
         self.any_of("DROP STORAGE", "DROP ALL STORAGE", "REUSE STORAGE")
+        cascade = {"CASCADE": "yes"} if self.accept("CASCADE") else {}
         self.end(3291, "Invalid truncate option - missing STORAGE keyword")
-        return Command("TRUNCATE", (owner, name))
+        return Command("TRUNCATE", (owner, name), cascade)
 
     def comment(self) -> Statement:
         """Read COMMENT ON."""

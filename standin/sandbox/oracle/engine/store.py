@@ -190,6 +190,16 @@ def _has_null(key: Key) -> bool:
     return key is None or (isinstance(key, tuple) and None in key)
 
 
+@dataclass(frozen=True)
+class ForeignKey:
+    """A table that another one refers to; not enforced."""
+
+    owner: str
+    table: str
+    delete_rule: str
+    enabled: bool
+
+
 @dataclass(eq=False)
 class Table:
     """A table with its rows by row number."""
@@ -207,6 +217,7 @@ class Table:
     comments: dict[str, str] = field(default_factory=dict)
     dropped: bool = False
     other_constraints: set[str] = field(default_factory=set)
+    foreign_keys: dict[str, ForeignKey] = field(default_factory=dict)
     policies: list[str] = field(default_factory=list)
     redacted: dict[str, str] = field(default_factory=dict)
     cluster: tuple[str, str] | None = None

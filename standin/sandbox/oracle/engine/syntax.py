@@ -360,17 +360,23 @@ class ColumnDefinition:
     unique: bool = False
     identity: bool = False
     invisible: bool = False
+    references: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A table constraint: kind is primary, unique, foreign or check."""
+    """A table constraint: kind is primary, unique, foreign or check.
+
+    A foreign one names the table that it refers to, and its ON DELETE rule.
+    """
 
     kind: str
     name: str | None
     columns: tuple[str, ...] = ()
     enabled: bool = True
     validated: bool = True
+    table: tuple[str | None, str] | None = None
+    delete_rule: str = "NO ACTION"
 
 
 @dataclass(frozen=True, slots=True)
