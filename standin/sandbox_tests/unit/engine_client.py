@@ -41,6 +41,7 @@ class Sql:
     """One session."""
 
     def __init__(self, database: OracleDatabase, user: str = "CISADM") -> None:
+        self.database = database
         self.session: EngineSession = database.open_session(Client(user, program="test"))
         self.session.execute(FORMATS, (), ())
 

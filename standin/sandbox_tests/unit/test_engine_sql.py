@@ -204,7 +204,7 @@ def test_array_dml_reports_each_failing_row(sql: Sql) -> None:
 
 def test_rights_are_enforced(sql: Sql) -> None:
     """Without a grant a table does not exist; with SELECT only it cannot be written."""
-    database = sql.session.database
+    database = sql.database
     database.run_script("create user GUEST identified by g; grant create session to GUEST")
     guest = Sql(database, "GUEST")
     with pytest.raises(OracleFault, match="ORA-00942"):

@@ -211,7 +211,7 @@ def test_json_is_checked(sql: Sql) -> None:
 @pytest.mark.parametrize("kind", ["json", "xmltype", "vector", "boolean", "urowid"])
 def test_logminer_shows_nothing_of_tables_with_some_types(sql: Sql, kind: str) -> None:
     """Code 255 and no text, for every row of the table; other tables and its DDL are as ever."""
-    reader = Sql(sql.session.database, "CCBRIDGE")
+    reader = Sql(sql.database, "CCBRIDGE")
     sql.run(f"create table t (id number primary key, c {kind})")
     sql.run("create table u (id number primary key)")
     sql.run("insert into t (id) values (1)")
@@ -240,7 +240,7 @@ def test_logminer_shows_nothing_of_tables_with_some_types(sql: Sql, kind: str) -
 
 def test_interval_texts_of_the_redo(sql: Sql) -> None:
     """As many digits as the columns have."""
-    reader = Sql(sql.session.database, "CCBRIDGE")
+    reader = Sql(sql.database, "CCBRIDGE")
     sql.run("create table t (id number primary key, p interval day to second, q interval year to month)")
     sql.run("insert into t values (1, interval '1 02:03:04.5' day to second, interval '5' year)")
     sql.session.commit()

@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine.conditions import comparable
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, ScopeColumn, all_true
+from sandbox.oracle.engine.context import Env, Reading, View
+from sandbox.oracle.engine.expressions import Condition, Expr, Run, all_true
 from sandbox.oracle.engine.sql_types import pad
 from sandbox.oracle.engine.storage import Storage, snapshot_too_old
 from sandbox.oracle.engine.store import Key, KeyIndex, Table, Version, row_id_text, visible
@@ -63,27 +64,6 @@ def key_value(column: Expr, value: Expr) -> Run | None:
 
         return padded
     return None
-
-
-@dataclass
-class Reading:
-    """What a fixed view may use to do less: columns asked for, key bounds, tests that need no late column."""
-
-    wanted: frozenset[int]
-    bounds: dict[int, tuple[Cell, Cell]]
-    early: Callable[[Row], bool] | None = None
-
-
-class View(Protocol):
-    """A view whose rows are computed: V$ and dictionary views."""
-
-    name: str
-    columns: Sequence[ScopeColumn]
-    late: frozenset[int]
-    free: bool
-
-    def rows(self, env: Env, reading: Reading) -> Iterable[Row]:
-        """Its rows, as wide as its columns."""
 
 
 class Access(Protocol):

@@ -7,21 +7,18 @@ the current container.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.containers import Action, Container
+from sandbox.oracle.engine.context import Session
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.syntax import Command, Grant
 from sandbox.oracle.engine.users import COMMON_PREFIX, Name, User, make_verifier
 from sandbox.oracle.interface import OracleFault
 
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
-
 _ONLY_ROOT = "Common DDLs only allowed in CDB$ROOT"
 
 
-def create_user(session: EngineSession, command: Command, text: str) -> None:
+def create_user(session: Session, command: Command, text: str) -> None:
     """CREATE USER."""
     session.commit()
     session.users.require(session.user, "CREATE USER")
@@ -42,7 +39,7 @@ def _locked(command: Command, before: bool) -> bool:
     return {"LOCK": True, "UNLOCK": False}.get(command.options.get("ACCOUNT", ""), before)
 
 
-def create_role(session: EngineSession, command: Command, text: str) -> None:
+def create_role(session: Session, command: Command, text: str) -> None:
     """CREATE ROLE."""
     session.commit()
     session.users.require(session.user, "CREATE ROLE")
@@ -55,7 +52,7 @@ def _create_role(container: Container, name: str) -> None:
     container.users.create(name, None, role=True)
 
 
-def _is_common(session: EngineSession, name: str, clause: str | None) -> bool:
+def _is_common(session: Session, name: str, clause: str | None) -> bool:
     """Is a user or role of this name made for all containers?
 
     Raises:
@@ -84,14 +81,14 @@ def _refuse_clause(clause: str | None) -> None:
         raise OracleFault(65090, "operation only allowed in a container database")
 
 
-def _run(session: EngineSession, action: Action, *, everywhere: bool) -> None:
+def _run(session: Session, action: Action, *, everywhere: bool) -> None:
     if everywhere:
         session.database.containers.everywhere(action)
     else:
         action(session.container)
 
 
-def alter_user(session: EngineSession, command: Command, text: str) -> None:
+def alter_user(session: Session, command: Command, text: str) -> None:
     """ALTER USER: password, lock, proxies, CONTAINER_DATA; other clauses change nothing here."""
     session.commit()
     name, password = command.names[0] or "", command.names[1]
@@ -122,7 +119,7 @@ def alter_user(session: EngineSession, command: Command, text: str) -> None:
     _run(session, alter, everywhere=root is not None and user.common)
 
 
-def _set_container_data(session: EngineSession, user: User, options: dict[str, str]) -> None:
+def _set_container_data(session: Session, user: User, options: dict[str, str]) -> None:
     """ALTER USER .. SET CONTAINER_DATA = { ALL | DEFAULT | (name, ...) } CONTAINER = CURRENT, in the root."""
     containers = session.database.containers
     if containers.root is None:
@@ -140,7 +137,7 @@ def _set_container_data(session: EngineSession, user: User, options: dict[str, s
     user.container_data = named - {"DEFAULT"}
 
 
-def drop_user(session: EngineSession, name: str) -> None:
+def drop_user(session: Session, name: str) -> None:
     """DROP USER or ROLE, with what it owns."""
     session.users.require(session.user, "DROP USER")
     root = session.database.containers.root
@@ -157,7 +154,7 @@ def drop_user(session: EngineSession, name: str) -> None:
     _run(session, drop, everywhere=root is not None and common)
 
 
-def grant(session: EngineSession, statement: Grant) -> None:
+def grant(session: Session, statement: Grant) -> None:
     """GRANT and REVOKE."""
     root = session.database.containers.root
     if root is None:

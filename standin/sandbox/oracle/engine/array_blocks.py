@@ -15,7 +15,6 @@ ORA-06502, ORA-22160 in Database Error Messages.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import packages
@@ -32,18 +31,16 @@ from sandbox.oracle.engine.array_block_reader import (
     compile_fault,
     read_block,
 )
-from sandbox.oracle.engine.prepare import bind_type
+from sandbox.oracle.engine.context import Session
+from sandbox.oracle.engine.prepare import bind_type, prepared_for
 from sandbox.oracle.interface import Bind, Cell, CheckCancel, OracleFault, Outcome
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
 _WRONG = "PLS-00306: wrong number or types of arguments in call"
 Arrays = Mapping[str, Sequence[Cell]]
 
 
 def run(
-    session: EngineSession,
+    session: Session,
     text: str,
     binds: Sequence[Bind],
     row: Sequence[Cell | list[Cell]],
@@ -89,7 +86,7 @@ def _require_fits(block: ArrayBlock, table_type: TableType, values: Sequence[Cel
 
 
 class _Run:
-    def __init__(self, session: EngineSession, block: ArrayBlock, check: CheckCancel) -> None:
+    def __init__(self, session: Session, block: ArrayBlock, check: CheckCancel) -> None:
         self._session, self._block, self._check = session, block, check
         self._row_count = 0
         for step in block.every_step():
@@ -99,7 +96,7 @@ class _Run:
     def _compile(self, step: Forall) -> None:
         kinds = tuple(bind_type(bind) for bind in self._binds(step))
         try:
-            self._session.database.plans.prepare(self._session, step.statement, kinds)
+            prepared_for(self._session, step.statement, kinds)
         except OracleFault as fault:
             text = f"PL/SQL: ORA-{fault.code:05d}: {fault.text}"
             raise compile_fault(self._block.text, step.at, text) from fault

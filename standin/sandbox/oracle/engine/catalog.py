@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sandbox.oracle.engine.access import View
+from sandbox.oracle.engine.context import View
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.users import Users
 from sandbox.oracle.interface import OracleFault
 
 Name = tuple[str, str]
+IDENTITY_SEQUENCE = "ISEQ$$_"
+"""How the names of the sequences of identity columns begin."""
 
 
 @dataclass

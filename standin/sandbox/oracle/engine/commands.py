@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine import accounts, containers, ddl
 from sandbox.oracle.engine.catalog import Sequence
+from sandbox.oracle.engine.context import Session
 from sandbox.oracle.engine.prepare import Prepared
 from sandbox.oracle.engine.storage import within
 from sandbox.oracle.engine.store import Table
@@ -22,11 +22,8 @@ from sandbox.oracle.engine.syntax import (
 from sandbox.oracle.engine.zones import offset_minutes, offset_text, zone
 from sandbox.oracle.interface import OracleFault
 
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
-
-def run(session: EngineSession, prepared: Prepared, text: str) -> None:
+def run(session: Session, prepared: Prepared, text: str) -> None:
     """Run such a statement."""
     statement, planner = prepared.statement, prepared.planner
     if isinstance(statement, Command):
@@ -51,23 +48,23 @@ def run(session: EngineSession, prepared: Prepared, text: str) -> None:
         _database_supplemental(session, statement)
 
 
-def _commit(session: EngineSession, command: Command, text: str) -> None:
+def _commit(session: Session, command: Command, text: str) -> None:
     session.commit()
 
 
-def _rollback(session: EngineSession, command: Command, text: str) -> None:
+def _rollback(session: Session, command: Command, text: str) -> None:
     session.rollback()
 
 
-def _savepoint(session: EngineSession, command: Command, text: str) -> None:
+def _savepoint(session: Session, command: Command, text: str) -> None:
     session.savepoint(command.names[0] or "")
 
 
-def _rollback_to(session: EngineSession, command: Command, text: str) -> None:
+def _rollback_to(session: Session, command: Command, text: str) -> None:
     session.rollback_to(command.names[0] or "")
 
 
-def _set_transaction(session: EngineSession, command: Command, text: str) -> None:
+def _set_transaction(session: Session, command: Command, text: str) -> None:
     if session.transaction is not None:
         raise OracleFault(1453, "SET TRANSACTION must be first statement of transaction")
     if command.options.get("access") == "read only" or command.options.get("isolation") == "serializable":
@@ -75,7 +72,7 @@ def _set_transaction(session: EngineSession, command: Command, text: str) -> Non
     session.transaction_name = command.options.get("name", "")
 
 
-def _alter_session(session: EngineSession, command: Command, text: str) -> None:
+def _alter_session(session: Session, command: Command, text: str) -> None:
     for name, value in command.options.items():
         if name == "CURRENT_SCHEMA":
             session.set_current_schema(value)
@@ -114,7 +111,7 @@ _WITHOUT_EFFECT = frozenset(
 _WEAK_LOCKS = ("ROW SHARE", "SHARE UPDATE", "ROW EXCLUSIVE")
 
 
-def _lock_table(session: EngineSession, command: Command, text: str) -> None:
+def _lock_table(session: Session, command: Command, text: str) -> None:
     owner, name = command.names
     found = session.find(owner, name or "", "SELECT")
     if not isinstance(found, Table):
@@ -139,7 +136,7 @@ def _lock_table(session: EngineSession, command: Command, text: str) -> None:
             transaction.locked.append((found, number))
 
 
-def _drop(session: EngineSession, command: Command, text: str) -> None:
+def _drop(session: Session, command: Command, text: str) -> None:
     session.commit()
     kind = command.word.removeprefix("DROP ")
     owner, name = command.names[0], command.names[1] or ""
@@ -166,7 +163,7 @@ def _drop(session: EngineSession, command: Command, text: str) -> None:
     catalog.changed()
 
 
-def _drop_index(session: EngineSession, owner: str, name: str) -> None:
+def _drop_index(session: Session, owner: str, name: str) -> None:
     for table in session.catalog.tables.values():
         for index in table.indexes:
             if index.name == name and index.owner == owner:
@@ -177,29 +174,29 @@ def _drop_index(session: EngineSession, owner: str, name: str) -> None:
     raise OracleFault(1418, "specified index does not exist")
 
 
-def _truncate(session: EngineSession, command: Command, text: str) -> None:
+def _truncate(session: Session, command: Command, text: str) -> None:
     session.commit()
     cascade = "CASCADE" in command.options
     ddl.truncate(session, command.names[0], command.names[1] or "", text, cascade=cascade)
 
 
-def _truncate_cluster(session: EngineSession, command: Command, text: str) -> None:
+def _truncate_cluster(session: Session, command: Command, text: str) -> None:
     session.commit()
     ddl.truncate_cluster(session, command.names[0], command.names[1] or "", text)
 
 
-def _create_cluster(session: EngineSession, command: Command, text: str) -> None:
+def _create_cluster(session: Session, command: Command, text: str) -> None:
     session.commit()
     ddl.create_cluster(session, command.names[0], command.names[1] or "", text)
 
 
-def _drop_cluster(session: EngineSession, command: Command, text: str) -> None:
+def _drop_cluster(session: Session, command: Command, text: str) -> None:
     session.commit()
     tables = "INCLUDING TABLES" in command.options
     ddl.drop_cluster(session, command.names[0], command.names[1] or "", text, tables=tables)
 
 
-def _comment(session: EngineSession, command: Command, text: str) -> None:
+def _comment(session: Session, command: Command, text: str) -> None:
     session.commit()
     kind, *parts = [name or "" for name in command.names]
     column = parts.pop() if kind == "COLUMN" else ""
@@ -208,7 +205,7 @@ def _comment(session: EngineSession, command: Command, text: str) -> None:
     table.comments[column] = command.options["text"]
 
 
-def _create_sequence(session: EngineSession, command: Command, text: str) -> None:
+def _create_sequence(session: Session, command: Command, text: str) -> None:
     session.commit()
     owner, name = command.names[0] or session.schema, command.names[1] or ""
     session.users.require(session.user, "CREATE SEQUENCE" if owner == session.user else "CREATE ANY TABLE")
@@ -225,7 +222,7 @@ def _create_sequence(session: EngineSession, command: Command, text: str) -> Non
     catalog.changed()
 
 
-def _create_synonym(session: EngineSession, command: Command, text: str) -> None:
+def _create_synonym(session: Session, command: Command, text: str) -> None:
     session.commit()
     public = "PUBLIC" in text.upper().split("SYNONYM")[0]
     owner = "PUBLIC" if public else command.names[0] or session.schema
@@ -235,7 +232,7 @@ def _create_synonym(session: EngineSession, command: Command, text: str) -> None
     session.catalog.changed()
 
 
-def _alter_system(session: EngineSession, command: Command, text: str) -> None:
+def _alter_system(session: Session, command: Command, text: str) -> None:
     session.users.require(session.user, "ALTER SYSTEM")
     words = command.names[0] or ""
     if not _SYSTEM.fullmatch(words):
@@ -264,7 +261,7 @@ _SYSTEM = re.compile(
 _DATABASE = re.compile(r"(?:NO )?FORCE LOGGING|(?:NO)?ARCHIVELOG|MOUNT|OPEN(?: READ WRITE)?")
 
 
-def _set_parameter(session: EngineSession, words: str) -> None:
+def _set_parameter(session: Session, words: str) -> None:
     """Formats are a container's own, and hold for sessions that enter it from then on."""
     name, _, value = words.partition("=")
     name, value = name.strip().strip('"'), value.split()[0].strip("'") if value else ""
@@ -274,7 +271,7 @@ def _set_parameter(session: EngineSession, words: str) -> None:
         session.database.parameters[name.lower()] = value
 
 
-def _alter_database(session: EngineSession, command: Command, text: str) -> None:
+def _alter_database(session: Session, command: Command, text: str) -> None:
     session.users.require(session.user, "ALTER DATABASE")
     containers.require_root(session)
     words = command.names[0] or ""
@@ -286,7 +283,7 @@ def _alter_database(session: EngineSession, command: Command, text: str) -> None
         raise OracleFault(2231, "missing or invalid option to ALTER DATABASE")
 
 
-def _database_supplemental(session: EngineSession, change: Supplemental) -> None:
+def _database_supplemental(session: Session, change: Supplemental) -> None:
     """ALTER DATABASE .. SUPPLEMENTAL LOG: in a pluggable database levels are added to those of the root."""
     session.users.require(session.user, "ALTER DATABASE")
     level = {"PRIMARY": "PRIMARY KEY"}.get(change.level, change.level)
@@ -311,17 +308,17 @@ def _database_supplemental(session: EngineSession, change: Supplemental) -> None
                 ddl.relog(table, containers.supplemental(container))
 
 
-def _create_pdb(session: EngineSession, command: Command, text: str) -> None:
+def _create_pdb(session: Session, command: Command, text: str) -> None:
     session.commit()
     name, administrator, password = [each or "" for each in command.names]
     containers.create_pdb(session, name, administrator, password)
 
 
-def _nothing(session: EngineSession, command: Command, text: str) -> None:
+def _nothing(session: Session, command: Command, text: str) -> None:
     """For what changes nothing that the stand-in has."""
 
 
-def _alter_sequence(session: EngineSession, command: Command, text: str) -> None:
+def _alter_sequence(session: Session, command: Command, text: str) -> None:
     session.commit()
     owner, name = command.names[0] or session.schema, command.names[1] or ""
     found = session.catalog.sequences.get((owner, name))
@@ -346,7 +343,7 @@ def _bound(sequence: Sequence, options: Mapping[str, str]) -> None:
         )
 
 
-def _alter_index(session: EngineSession, command: Command, text: str) -> None:
+def _alter_index(session: Session, command: Command, text: str) -> None:
     session.commit()
     owner, name = command.names[0] or session.schema, command.names[1]
     if not any(
@@ -357,12 +354,12 @@ def _alter_index(session: EngineSession, command: Command, text: str) -> None:
         raise OracleFault(1418, "specified index does not exist")
 
 
-def _analyze(session: EngineSession, command: Command, text: str) -> None:
+def _analyze(session: Session, command: Command, text: str) -> None:
     session.commit()
     session.find(command.names[0], command.names[1] or "", "SELECT")
 
 
-_COMMANDS: dict[str, Callable[[EngineSession, Command, str], None]] = {
+_COMMANDS: dict[str, Callable[[Session, Command, str], None]] = {
     "COMMIT": _commit,
     "ROLLBACK": _rollback,
     "ROLLBACK TO": _rollback_to,

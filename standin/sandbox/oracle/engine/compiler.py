@@ -9,17 +9,9 @@ from typing import Protocol
 from sandbox.oracle import cells
 from sandbox.oracle.engine import functions, sql_types, time_arithmetic
 from sandbox.oracle.engine.conditions import ConditionCompiler
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import convert, keeper, to_number, to_text
-from sandbox.oracle.engine.expressions import (
-    Env,
-    Expr,
-    Scope,
-    derived,
-    hoist,
-    literal,
-    strict,
-    text_literal,
-)
+from sandbox.oracle.engine.expressions import Expr, Scope, derived, hoist, literal, strict, text_literal
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import StoredColumn
 from sandbox.oracle.engine.syntax import (

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import to_number, to_raw, to_text, to_time, to_zoned
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Scope, column_expr, hoist, strict
+from sandbox.oracle.engine.expressions import Condition, Expr, Scope, column_expr, hoist, strict
 from sandbox.oracle.engine.syntax import (
     Between,
     Compare,

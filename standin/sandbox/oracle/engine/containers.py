@@ -8,22 +8,13 @@ grants with CONTAINER = ALL) is remembered, and done in later ones too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine.access import View
 from sandbox.oracle.engine.catalog import Catalog
-from sandbox.oracle.engine.expressions import Env
-from sandbox.oracle.engine.instances import reached
+from sandbox.oracle.engine.context import Session, View
 from sandbox.oracle.engine.users import ADMINISTRATORS, Users
-from sandbox.oracle.engine.views import FixedView, view
 from sandbox.oracle.interface import OracleFault
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
-    from sandbox.oracle.engine.session import EngineSession
 
 ROOT = "CDB$ROOT"
 READ_WRITE = "READ WRITE"
@@ -145,13 +136,13 @@ class Containers:
         self._common.append(action)
 
 
-def require_root(session: EngineSession) -> None:
+def require_root(session: Session) -> None:
     """Raise ORA-65040 inside a pluggable database."""
     if session.database.containers.root not in (None, session.container):
         raise OracleFault(65040, "operation not allowed from within a pluggable database")
 
 
-def create_pdb(session: EngineSession, name: str, administrator: str, password: str) -> None:
+def create_pdb(session: Session, name: str, administrator: str, password: str) -> None:
     """CREATE PLUGGABLE DATABASE; it is open at once.
 
     Raises:
@@ -167,7 +158,7 @@ def create_pdb(session: EngineSession, name: str, administrator: str, password: 
     user.roles.add("PDB_DBA")
 
 
-def enter(session: EngineSession, name: str) -> None:
+def enter(session: Session, name: str) -> None:
     """ALTER SESSION SET CONTAINER.
 
     Raises:
@@ -191,7 +182,7 @@ def enter(session: EngineSession, name: str) -> None:
     session.reset_formats()
 
 
-def shows(session: EngineSession, number: int) -> bool:
+def shows(session: Session, number: int) -> bool:
     """May a session see what a V$ or CDB_ view says of a container? Others than its own: CONTAINER_DATA."""
     here, containers = session.container, session.database.containers
     if number in (0, here.number):
@@ -200,51 +191,3 @@ def shows(session: EngineSession, number: int) -> bool:
         return False
     seen = session.users.get(session.user).container_data
     return "ALL" in seen or any(one.name in seen for one in containers if one.number == number)
-
-
-def inside(env: Env, container: Container) -> Env:
-    """The same moment, seen from within another container."""
-    session = copy(env.session)
-    session.container = container
-    return Env(session, env.binds, env.snapshot, env.reader, env.check)
-
-
-def across(dictionary: FixedView) -> FixedView:
-    """CDB_X of a view DBA_X: its rows in all containers that the session is shown, with CON_ID."""
-
-    def rows(env: Env) -> Iterator[Sequence[object]]:
-        for container in env.session.database.containers:
-            if shows(env.session, container.number):
-                for row in dictionary.produce(inside(env, container)):
-                    yield (*row, container.number)
-
-    last = view("", "CON_ID:n", rows).columns
-    name = dictionary.name.replace("DBA_", "CDB_", 1)
-    return FixedView(name, [*dictionary.columns, *last], rows)
-
-
-def views(database: OracleDatabase) -> list[FixedView]:
-    """V$CONTAINERS, V$PDBS and V$SERVICES."""
-
-    def of_containers(env: Env) -> Iterator[tuple[int, int, str, str]]:
-        containers = env.session.database.containers
-        found = [(one.number, one.dbid, one.name, one.open_mode) for one in containers]
-        if containers.root is not None:
-            found.insert(1, (SEED_ID, containers.root.dbid + SEED_ID, "PDB$SEED", "READ ONLY"))
-        yield from (row for row in found if shows(env.session, row[0]))
-
-    def pdbs(env: Env) -> Iterator[Sequence[object]]:
-        return (row for row in of_containers(env) if row[0] > ROOT_ID)
-
-    def services(env: Env) -> Iterator[Sequence[object]]:
-        for number, name in enumerate(sorted(database.services), 1):
-            container = reached(database, name)[0].number
-            if shows(env.session, container):
-                yield (number, name, name, container)
-
-    columns = "CON_ID:n DBID:n NAME:128 OPEN_MODE:10"
-    return [
-        view("V$CONTAINERS", columns, of_containers),
-        view("V$PDBS", columns, pdbs),
-        view("V$SERVICES", "SERVICE_ID:n NAME:64 NETWORK_NAME:512 CON_ID:n", services),
-    ]

@@ -6,6 +6,7 @@ import hashlib
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import (
     convert,
     number_of_text,
@@ -15,7 +16,7 @@ from sandbox.oracle.engine.conversions import (
     to_text,
     to_time,
 )
-from sandbox.oracle.engine.expressions import Env, Expr, derived, hoist, literal, strict
+from sandbox.oracle.engine.expressions import Expr, derived, hoist, literal, strict
 from sandbox.oracle.engine.formats import (
     date_to_text,
     moment_of,

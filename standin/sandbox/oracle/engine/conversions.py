@@ -14,7 +14,8 @@ from functools import lru_cache
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import intervals, sql_types
-from sandbox.oracle.engine.expressions import Env, Expr, derived, strict
+from sandbox.oracle.engine.context import Env
+from sandbox.oracle.engine.expressions import Expr, derived, strict
 from sandbox.oracle.engine.formats import (
     date_to_text,
     local_cell,

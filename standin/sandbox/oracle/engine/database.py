@@ -17,13 +17,14 @@ from sandbox.oracle.engine import (
     text_functions,
     time_functions,
 )
+from sandbox.oracle.engine.all_views import all_views
 from sandbox.oracle.engine.containers import Containers
+from sandbox.oracle.engine.context import Session
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.prepare import PlanCache
 from sandbox.oracle.engine.script import statements
 from sandbox.oracle.engine.session import EngineSession
 from sandbox.oracle.engine.storage import Storage
-from sandbox.oracle.engine.views import all_views
 from sandbox.oracle.engine.zones import zone
 from sandbox.oracle.faults import calls as fault_calls
 from sandbox.oracle.faults.script import FaultScript, Moment
@@ -92,7 +93,7 @@ class OracleDatabase:
         self.mines_in_pdb: bool = True
         self.audits_logins: bool = False
         self.sessions: dict[int, EngineSession] = {}
-        self.on_statement: list[Callable[[EngineSession, str], None]] = []
+        self.on_statement: list[Callable[[Session, str], None]] = []
         self.faults = FaultScript()
         self.unescaped_strings = False
         self._numbers = itertools.count(101)
@@ -148,7 +149,7 @@ class OracleDatabase:
             self.sessions[number] = session
             return session
 
-    def forget(self, session: EngineSession) -> None:
+    def forget(self, session: Session) -> None:
         """A session has ended."""
         with self._lock:
             self.sessions.pop(session.id, None)
@@ -167,7 +168,7 @@ class OracleDatabase:
         given = self.parameters.get("undo_retention")
         return None if given is None else float(given)
 
-    def before_statement(self, session: EngineSession, statement: str) -> None:
+    def before_statement(self, session: Session, statement: str) -> None:
         """Where simulated faults hook in: each hook may raise OracleFault, wait or change something."""
         if session.killed:
             raise OracleFault(28, "your session has been killed")

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine import sql_types
-from sandbox.oracle.engine.catalog import Sequence
+from sandbox.oracle.engine.catalog import IDENTITY_SEQUENCE, Sequence
 from sandbox.oracle.engine.compiler import Compiler
+from sandbox.oracle.engine.context import Env, Session
 from sandbox.oracle.engine.dml import kept, place_of
-from sandbox.oracle.engine.expressions import Env, Scope, column_expr
+from sandbox.oracle.engine.expressions import Scope, column_expr
 from sandbox.oracle.engine.journal import Operation, Record
 from sandbox.oracle.engine.sql_types import from_name, is_extended
 from sandbox.oracle.engine.storage import WAIT_SLICE_S, within
@@ -43,16 +44,14 @@ from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
 
 if TYPE_CHECKING:
     from sandbox.oracle.engine.query import QueryPlan, QueryPlanner
-    from sandbox.oracle.engine.session import EngineSession
 
-IDENTITY_SEQUENCE = "ISEQ$$_"
 """Begins the names of the sequences behind identity columns."""
 
 UNLOGGED = (DbType.CLOB, DbType.BLOB, DbType.LONG, DbType.LONG_RAW)
 """Never added by supplemental logging, whatever its level."""
 
 
-def write_ddl(session: EngineSession, text: str, shape: Shape | None, owner: str, name: str) -> None:
+def write_ddl(session: Session, text: str, shape: Shape | None, owner: str, name: str) -> None:
     """Write a DDL statement as a transaction of its own; the shape is that before the change."""
     storage = session.storage
     with storage.lock:
@@ -64,7 +63,7 @@ def write_ddl(session: EngineSession, text: str, shape: Shape | None, owner: str
         storage.commit(transaction)
 
 
-def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan | None, text: str) -> None:
+def create_table(session: Session, statement: CreateTable, plan: QueryPlan | None, text: str) -> None:
     """Create a table, with its keys, and fill it from a query if there is one."""
     catalog, storage = session.catalog, session.storage
     owner, name = statement.owner or session.schema, statement.name
@@ -112,7 +111,7 @@ def create_table(session: EngineSession, statement: CreateTable, plan: QueryPlan
         session.commit()
 
 
-def _check_lengths(session: EngineSession, columns: abc.Iterable[StoredColumn]) -> None:
+def _check_lengths(session: Session, columns: abc.Iterable[StoredColumn]) -> None:
     """Long strings need MAX_STRING_SIZE=EXTENDED."""
     extended = session.database.parameters.get("max_string_size") == "EXTENDED"
     if not extended and any(is_extended(column.type) for column in columns):
@@ -138,7 +137,7 @@ def _columns(statement: CreateTable, plan: QueryPlan | None) -> tuple[StoredColu
     return columns
 
 
-def _add_identity(session: EngineSession, table: Table, name: str) -> None:
+def _add_identity(session: Session, table: Table, name: str) -> None:
     """Fill a column from a sequence of the system, which everybody may use."""
     number = session.catalog.new_object_id()
     sequence = Sequence(table.owner, f"{IDENTITY_SEQUENCE}{number}", number)
@@ -151,7 +150,7 @@ def _add_identity(session: EngineSession, table: Table, name: str) -> None:
     table.shape = replace(table.shape, columns=columns)
 
 
-def _segments(session: EngineSession, parts: abc.Sequence[tuple[str, str]]) -> abc.Iterator[Segment]:
+def _segments(session: Session, parts: abc.Sequence[tuple[str, str]]) -> abc.Iterator[Segment]:
     """Partitions and subpartitions, or the index that an index-organised table is."""
     for at, (name, kind) in enumerate(parts):
         # a partition of subpartitions holds no rows itself
@@ -166,7 +165,7 @@ def _column(written: ColumnDefinition, identity: int) -> StoredColumn:
     )  # fmt: skip
 
 
-def add_key(session: EngineSession, table: Table, constraint: Constraint) -> None:
+def add_key(session: Session, table: Table, constraint: Constraint) -> None:
     """Add a primary or unique key; foreign keys and checks are accepted and not enforced."""
     if constraint.kind not in ("primary", "unique"):
         name = constraint.name or f"SYS_C{session.catalog.new_object_id():07d}"
@@ -196,7 +195,7 @@ def add_key(session: EngineSession, table: Table, constraint: Constraint) -> Non
         table.shape = replace(table.shape, columns=columns, key=places)
 
 
-def _fill(session: EngineSession, table: Table, index: KeyIndex) -> None:
+def _fill(session: Session, table: Table, index: KeyIndex) -> None:
     with session.storage.lock:
         seen: dict[object, int] = {}
         for number, version in table.rows.items():
@@ -233,7 +232,7 @@ def relog(table: Table, database_levels: Set[str]) -> None:
     )
 
 
-def change_supplemental(session: EngineSession, table: Table, change: Supplemental) -> None:
+def change_supplemental(session: Session, table: Table, change: Supplemental) -> None:
     """Switch supplemental logging of a table on or off."""
     level = change.group or {"PRIMARY": "PRIMARY KEY"}.get(change.level, change.level)
     if change.add:
@@ -246,7 +245,7 @@ def change_supplemental(session: EngineSession, table: Table, change: Supplement
         raise OracleFault(32587, "Cannot drop nonexistent supplemental log data")
 
 
-def alter_table(session: EngineSession, statement: AlterTable, planner: QueryPlanner, text: str) -> None:
+def alter_table(session: Session, statement: AlterTable, planner: QueryPlanner, text: str) -> None:
     """Alter a table. Columns added get their default in all rows, which no redo shows then or later."""
     table = owned_table(session, statement.owner, statement.name, "ALTER")
     storage, catalog = session.storage, session.catalog
@@ -295,7 +294,7 @@ def alter_table(session: EngineSession, statement: AlterTable, planner: QueryPla
             table.defined_scn = storage.scn
 
 
-def owned_table(session: EngineSession, owner: str | None, name: str, privilege: str) -> Table:
+def owned_table(session: Session, owner: str | None, name: str, privilege: str) -> Table:
     """A table that the session's user may define.
 
     Raises:
@@ -311,7 +310,7 @@ def owned_table(session: EngineSession, owner: str | None, name: str, privilege:
     return table
 
 
-def _split(session: EngineSession, table: Table, names: abc.Sequence[str]) -> None:
+def _split(session: Session, table: Table, names: abc.Sequence[str]) -> None:
     """Make two partitions of one: the first name's object is gone, those of the others are new."""
     old, *new = names
     if not any(segment.name == old for segment in table.shape.segments):
@@ -321,7 +320,7 @@ def _split(session: EngineSession, table: Table, names: abc.Sequence[str]) -> No
     table.shape = replace(table.shape, segments=(*kept_ones, *made), version=table.shape.version + 1)
 
 
-def _require_idle(session: EngineSession, table: Table) -> None:
+def _require_idle(session: Session, table: Table) -> None:
     """Wait as long as DDL_LOCK_TIMEOUT says until nobody changes a table."""
     try:
         check = within(session.ddl_lock_timeout_s, session.check)
@@ -353,7 +352,7 @@ def _rewrite(table: Table, change: Callable[[Row], Row]) -> None:
 
 
 def _add_columns(
-    table: Table, written: abc.Sequence[ColumnDefinition], planner: QueryPlanner, session: EngineSession
+    table: Table, written: abc.Sequence[ColumnDefinition], planner: QueryPlanner, session: Session
 ) -> None:
     compiler = Compiler(Scope(), planner)
     env = session.env(())
@@ -379,7 +378,7 @@ def _add_columns(
 
 
 def _modify_columns(
-    table: Table, written: abc.Sequence[Modification], session: EngineSession, planner: QueryPlanner
+    table: Table, written: abc.Sequence[Modification], session: Session, planner: QueryPlanner
 ) -> None:
     """Change types, defaults and NOT NULL; existing values must fit."""
     env = session.env(())
@@ -458,7 +457,7 @@ def _drop_constraint(table: Table, name: str) -> None:
     table.shape = replace(table.shape, key=primary.places if primary else ())
 
 
-def _exchange(session: EngineSession, table: Table, other: Table) -> None:
+def _exchange(session: Session, table: Table, other: Table) -> None:
     """Swap the rows of two tables: each table is its only partition."""
     _require_idle(session, other)
     if [column.type for column in table.shape.columns] != [column.type for column in other.shape.columns]:
@@ -489,7 +488,7 @@ def _drop_column(table: Table, name: str) -> None:
     table.shape = replace(table.shape, columns=columns, key=key, version=table.shape.version + 1)
 
 
-def drop_table(session: EngineSession, owner: str | None, name: str, text: str) -> None:
+def drop_table(session: Session, owner: str | None, name: str, text: str) -> None:
     """Drop a table; its redo stays, and can no longer be decoded by name."""
     table = owned_table(session, owner, name, "DROP")
     catalog = session.catalog
@@ -501,7 +500,7 @@ def drop_table(session: EngineSession, owner: str | None, name: str, text: str) 
         write_ddl(session, text, table.shape, table.owner, table.name)
 
 
-def truncate(session: EngineSession, owner: str | None, name: str, text: str, *, cascade: bool) -> None:
+def truncate(session: Session, owner: str | None, name: str, text: str, *, cascade: bool) -> None:
     """Empty a table: a DDL record, no deletes; its data object id changes.
 
     With `cascade` so are those that refer to it ON DELETE CASCADE, and the record names the first alone.
@@ -519,7 +518,7 @@ def truncate(session: EngineSession, owner: str | None, name: str, text: str, *,
             each.defined_scn, each.defined_at = session.storage.scn, session.database.clock()
 
 
-def _referring(session: EngineSession, table: Table) -> list[Table]:
+def _referring(session: Session, table: Table) -> list[Table]:
     """The tables that refer to one, directly or through others.
 
     Raises:
@@ -542,7 +541,7 @@ def _referring(session: EngineSession, table: Table) -> list[Table]:
     return found[1:]
 
 
-def _empty(session: EngineSession, table: Table) -> None:
+def _empty(session: Session, table: Table) -> None:
     _require_idle(session, table)
     table.rows = {}
     table.next_row = 0
@@ -553,7 +552,7 @@ def _empty(session: EngineSession, table: Table) -> None:
     session.catalog.changed()
 
 
-def create_cluster(session: EngineSession, owner: str | None, name: str, text: str) -> None:
+def create_cluster(session: Session, owner: str | None, name: str, text: str) -> None:
     """Create a cluster; the tables in it are stored as any others."""
     key = owner or session.schema, name
     session.users.require(session.user, "CREATE TABLE" if key[0] == session.user else "CREATE ANY TABLE")
@@ -563,7 +562,7 @@ def create_cluster(session: EngineSession, owner: str | None, name: str, text: s
     write_ddl(session, text, None, *key)
 
 
-def cluster_of(session: EngineSession, owner: str | None, name: str) -> tuple[str, str]:
+def cluster_of(session: Session, owner: str | None, name: str) -> tuple[str, str]:
     """Owner and name of a cluster.
 
     Raises:
@@ -575,7 +574,7 @@ def cluster_of(session: EngineSession, owner: str | None, name: str) -> tuple[st
     return key
 
 
-def truncate_cluster(session: EngineSession, owner: str | None, name: str, text: str) -> None:
+def truncate_cluster(session: Session, owner: str | None, name: str, text: str) -> None:
     """Empty all tables of a cluster: one DDL record, which names the cluster alone."""
     key = cluster_of(session, owner, name)
     with session.storage.lock:
@@ -587,7 +586,7 @@ def truncate_cluster(session: EngineSession, owner: str | None, name: str, text:
             table.defined_scn, table.defined_at = session.storage.scn, session.database.clock()
 
 
-def drop_cluster(session: EngineSession, owner: str | None, name: str, text: str, *, tables: bool) -> None:
+def drop_cluster(session: Session, owner: str | None, name: str, text: str, *, tables: bool) -> None:
     """Drop a cluster with its tables: one DDL record, which names the cluster alone."""
     key = cluster_of(session, owner, name)
     with session.storage.lock:
@@ -604,7 +603,7 @@ def drop_cluster(session: EngineSession, owner: str | None, name: str, text: str
         write_ddl(session, text, None, *key)
 
 
-def create_index(session: EngineSession, statement: CreateIndex, text: str) -> None:
+def create_index(session: Session, statement: CreateIndex, text: str) -> None:
     """Create an index; the planner uses it for equality on all its columns."""
     table = owned_table(session, statement.table_owner, statement.table, "ALTER")
     owner = statement.owner or session.schema

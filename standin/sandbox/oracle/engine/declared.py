@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine.context import Session
 from sandbox.oracle.interface import Bind, Cell, CheckCancel, Outcome
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
 _BLOCK = re.compile(
     r"\s*declare\b(?P<declared>.*?)\bbegin\b(?P<assigned>.*?)\bopen\s+(?P<cursor>\w+)\s+for\b(?P<query>.*?);"
@@ -25,7 +22,7 @@ _ASSIGNED = re.compile(r"\s*(\w+)\s*:=\s*:(\w+)\s*")
 
 
 def run(
-    session: EngineSession,
+    session: Session,
     text: str,
     binds: Sequence[Bind],
     row: Sequence[Cell | list[Cell]],

@@ -7,21 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine import rights_views
-from sandbox.oracle.engine.ddl import IDENTITY_SEQUENCE
-from sandbox.oracle.engine.expressions import Env
-from sandbox.oracle.engine.fixed_views import VERSION, character_sets
-from sandbox.oracle.engine.session import NLS
+from sandbox.oracle.engine.catalog import IDENTITY_SEQUENCE
+from sandbox.oracle.engine.context import Env, Instance
+from sandbox.oracle.engine.nls import NLS, VERSION, character_sets
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.store import StoredColumn, Table
 from sandbox.oracle.engine.syntax import ColumnRef
 from sandbox.oracle.engine.views import FixedView, view
 from sandbox.oracle.interface import DbType
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
 
 _OWNER_KEPT = frozenset({"CONSTRAINTS", "CONS_COLUMNS", "LOG_GROUPS", "LOG_GROUP_COLUMNS"})
 Rows = Iterator[Sequence[object]]
@@ -52,7 +47,7 @@ def type_name(kind: SqlType) -> str:
     return name.format(precision=kind.precision, scale=kind.scale)
 
 
-def views(database: OracleDatabase) -> list[FixedView]:
+def views(database: Instance) -> list[FixedView]:
     """Views of this module."""
     found: list[FixedView] = []
     for name, columns, rows in _definitions(database):
@@ -116,7 +111,7 @@ def seen_tables(env: Env, which: str) -> Iterator[Table]:
             yield table
 
 
-def _definitions(database: OracleDatabase) -> list[tuple[str, str, Scoped]]:
+def _definitions(database: Instance) -> list[tuple[str, str, Scoped]]:
     def time(seconds: float) -> datetime:
         return database.local_time(seconds).replace(microsecond=0)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.cells import encode_number
 from sandbox.oracle.engine.access import TableAccess
 from sandbox.oracle.engine.compiler import Compiler
+from sandbox.oracle.engine.context import Env, Session
 from sandbox.oracle.engine.conversions import Keeper, convert, keeper
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, column_expr, literal
+from sandbox.oracle.engine.expressions import Condition, Expr, Run, Scope, column_expr, literal
 from sandbox.oracle.engine.query import QueryPlan, QueryPlanner
 from sandbox.oracle.engine.sources import FromClause
 from sandbox.oracle.engine.store import StoredColumn, Table, row_id_text
@@ -25,9 +25,6 @@ from sandbox.oracle.engine.syntax import (
 )
 from sandbox.oracle.engine.trees import conjuncts
 from sandbox.oracle.interface import Cell, OracleFault, Row
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
 RowChange = Callable[[Row, Env], list[tuple[int, Cell]]]
 
@@ -141,7 +138,7 @@ class InsertPlan:
             bound[place] = (value.index, keeper(column, self.table.owner, self.table.name))
         return bound
 
-    def run(self, session: EngineSession, env: Env) -> Effect:
+    def run(self, session: Session, env: Env) -> Effect:
         """Insert."""
         effect = Effect()
         if self._query is not None:
@@ -161,7 +158,7 @@ class InsertPlan:
         self._insert(session, env, row, effect)
         return effect
 
-    def _insert(self, session: EngineSession, env: Env, row: Row, effect: Effect) -> None:
+    def _insert(self, session: Session, env: Env, row: Row, effect: Effect) -> None:
         for place in self._required:
             if row[place] is None:
                 not_null(self.table, row, inserting=True)
@@ -226,7 +223,7 @@ class _Changing:
         self._returning = _returning(planner, source, self.table, returning)
         self.width = len(self.table.shape.columns)
 
-    def matching(self, session: EngineSession, env: Env) -> list[tuple[int, Row]]:
+    def matching(self, session: Session, env: Env) -> list[tuple[int, Row]]:
         """Rows to change, locked, as they are now."""
         found: list[tuple[int, Row]] = []
         for number, row in self._access.numbered(env, ()):
@@ -283,7 +280,7 @@ class UpdatePlan(_Changing):
         super().__init__(planner, statement.table, statement.where, statement.returning, "UPDATE")
         self._changes = assignments(planner, self.compiler, self.table, statement.assignments)
 
-    def run(self, session: EngineSession, env: Env) -> Effect:
+    def run(self, session: Session, env: Env) -> Effect:
         """Update."""
         effect = Effect()
         table = self.table
@@ -357,7 +354,7 @@ class DeletePlan(_Changing):
     def __init__(self, planner: QueryPlanner, statement: Delete) -> None:
         super().__init__(planner, statement.table, statement.where, statement.returning, "DELETE")
 
-    def run(self, session: EngineSession, env: Env) -> Effect:
+    def run(self, session: Session, env: Env) -> Effect:
         """Delete."""
         effect = Effect()
         for number, row in self.matching(session, env):

@@ -8,40 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine.context import Env, ScopeColumn
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.syntax import Expression
-from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
 Run = Callable[[Row, "Env"], Cell]
 Test = Callable[[Row, "Env"], "bool | None"]
 
 _NOTHING: Row = ()
-
-
-class Env:
-    """What one execution of a statement knows besides its rows."""
-
-    __slots__ = ("binds", "cache", "check", "now", "reader", "session", "snapshot")
-
-    def __init__(
-        self,
-        session: EngineSession,
-        binds: Sequence[Cell],
-        snapshot: int,
-        reader: Transaction | None,
-        check: Callable[[], None],
-    ) -> None:
-        self.session, self.binds, self.snapshot, self.reader = session, binds, snapshot, reader
-        self.check = check
-        self.cache: dict[int, object] = {}
-        self.now = session.database.clock()
 
 
 @dataclass(slots=True)
@@ -69,16 +46,6 @@ class Condition:
     test: Test
     uses: frozenset[int] = frozenset()
     volatile: bool = False
-
-
-@dataclass(slots=True)
-class ScopeColumn:
-    """A column a name may mean."""
-
-    name: str
-    type: SqlType
-    nullable: bool = True
-    hidden: bool = False
 
 
 @dataclass(slots=True)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.containers import shows
-from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.context import Env, Instance
 from sandbox.oracle.engine.instances import instance_name, is_cluster
+from sandbox.oracle.engine.nls import VERSION, character_sets
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.engine.views import FixedView, view
 
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
-
-VERSION = "19.0.0.0.0"
 STATISTICS = ("session uga memory", "session uga memory max", "session pga memory", "session pga memory max")
 MEMORY_BYTES = 4_194_304
 
@@ -34,7 +30,7 @@ PARAMETERS = {
 }
 
 
-def views(database: OracleDatabase) -> list[FixedView]:
+def views(database: Instance) -> list[FixedView]:
     """Views of this module."""
 
     def time(seconds: float) -> datetime:
@@ -246,10 +242,3 @@ def views(database: OracleDatabase) -> list[FixedView]:
 def _address(transaction: Transaction) -> str:
     """ADDR of a transaction, TADDR of its session."""
     return f"{transaction.container:04X}{transaction.number:012X}"
-
-
-def character_sets(env: Env) -> dict[str, str]:
-    """Character sets of the session's container; rows are UTF-8 whatever they say."""
-    return {
-        "NLS_CHARACTERSET": env.session.container.character_set, "NLS_NCHAR_CHARACTERSET": "AL16UTF16",
-    }  # fmt: skip

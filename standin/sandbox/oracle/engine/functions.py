@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import (
     convert,
     to_text,
 )
-from sandbox.oracle.engine.expressions import Env, Expr, derived, hoist, literal, strict
+from sandbox.oracle.engine.expressions import Expr, derived, hoist, literal, strict
 from sandbox.oracle.engine.sql_types import NUMBER, text
 from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
 

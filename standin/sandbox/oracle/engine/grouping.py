@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from sandbox.oracle import cells
 from sandbox.oracle.engine import functions, sql_types
 from sandbox.oracle.engine.compiler import Compiler
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import to_number, to_text
-from sandbox.oracle.engine.expressions import Env, Expr, Run, Scope, column_expr
+from sandbox.oracle.engine.expressions import Expr, Run, Scope, column_expr
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.syntax import Call, Item, Literal, Select, SetQuery, Star
 from sandbox.oracle.interface import Cell, OracleFault, Row

@@ -10,25 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine.context import Instance, Session
 from sandbox.oracle.engine.journal import Operation, Record
 
 if TYPE_CHECKING:
     from sandbox.oracle.engine.containers import Container
-    from sandbox.oracle.engine.database import OracleDatabase
-    from sandbox.oracle.engine.session import EngineSession
 
 
-def is_cluster(database: OracleDatabase) -> bool:
+def is_cluster(database: Instance) -> bool:
     """Is there more than one redo thread?"""
     return len(database.storage.journal.threads) > 1
 
 
-def instance_name(database: OracleDatabase, thread: int) -> str:
+def instance_name(database: Instance, thread: int) -> str:
     """INSTANCE_NAME of a thread's instance."""
     return f"{database.name}{thread}" if is_cluster(database) else database.name
 
 
-def services(database: OracleDatabase, known: frozenset[str]) -> Iterator[str]:
+def services(database: Instance, known: frozenset[str]) -> Iterator[str]:
     """Services that lead to one instance; none where there is only one.
 
     Args:
@@ -41,7 +40,7 @@ def services(database: OracleDatabase, known: frozenset[str]) -> Iterator[str]:
                 yield from (f"{name}{thread.number}" for name in known)
 
 
-def reached(database: OracleDatabase, service: str) -> tuple[Container, int]:
+def reached(database: Instance, service: str) -> tuple[Container, int]:
     """Container and redo thread of a login to a service; a service of all instances leads to the first."""
     wanted = service.upper().split(".")[0]
     if is_cluster(database):
@@ -52,7 +51,7 @@ def reached(database: OracleDatabase, service: str) -> tuple[Container, int]:
     return database.containers.by_service(service), 1
 
 
-def audit(session: EngineSession) -> None:
+def audit(session: Session) -> None:
     """A login or logoff is written down by SYS, in a transaction of its own on the session's instance."""
     database = session.database
     thread = database.storage.journal.threads[session.thread]

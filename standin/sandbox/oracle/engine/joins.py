@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sandbox.oracle.engine.access import CHECK_EVERY, Access, TableAccess, checked
-from sandbox.oracle.engine.expressions import Condition, Env, Run, all_true
+from sandbox.oracle.engine.context import Env
+from sandbox.oracle.engine.expressions import Condition, Run, all_true
 from sandbox.oracle.engine.store import Key, KeyIndex
 from sandbox.oracle.interface import Cell, Row
 

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
+from sandbox.oracle.engine.context import Session
 from sandbox.oracle.engine.dml import DeletePlan
 from sandbox.oracle.engine.journal import LobChange
+from sandbox.oracle.engine.prepare import prepared_for
 from sandbox.oracle.engine.redo_text import lob_limit
 from sandbox.oracle.interface import Bind, Cell, CheckCancel, DbType, OracleFault, Outcome, Row
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
 _BLOCK = re.compile(
     r"\s*declare\s+(?P<name>\w+)\s+n?[cb]lob\s*;\s*begin\s+select\s+(?P<column>\w+)\s+into\s+(?P=name)\s+"
@@ -35,7 +33,7 @@ _ARGUMENT = re.compile(r"\s*((?:'(?:[^']|'')*'|\([^()]*\)|[^',()])+)\s*(?:,|\Z)"
 
 
 def run(
-    session: EngineSession,
+    session: Session,
     text: str,
     binds: Sequence[Bind],
     row: Sequence[Cell | list[Cell]],
@@ -72,7 +70,7 @@ def run(
 
 
 def _locked(
-    session: EngineSession,
+    session: Session,
     table: str,
     where: str,
     binds: Sequence[Bind],
@@ -86,7 +84,7 @@ def _locked(
         if bind.name.upper() == name.upper()
     ]  # fmt: skip
     kinds = tuple(bind_type(binds[at]) for at in used)
-    prepared = session.database.plans.prepare(session, f"delete from {table} where {where}", kinds)  # noqa: S608
+    prepared = prepared_for(session, f"delete from {table} where {where}", kinds)  # noqa: S608
     if not isinstance(prepared.dml, DeletePlan):
         raise OracleFault(903, "invalid table name")
     values = [row[at] for at in used]

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
+from sandbox.oracle.engine.context import Instance
 from sandbox.oracle.engine.journal import Operation, Record
-from sandbox.oracle.engine.mining import MiningRun
+from sandbox.oracle.engine.mining_run import MiningRun
 from sandbox.oracle.engine.store import Shape, logged_row_id
 from sandbox.oracle.engine.transactions import OPEN, Transaction
 from sandbox.oracle.engine.zones import zone
 from sandbox.oracle.interface import Cell
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
 
 COLUMNS = [
     ("SCN", "n"),
@@ -97,7 +94,7 @@ UNKNOWN_SEQUENCE = 0xFFFFFFFF
 class LogContext:
     """What the columns need besides the record."""
 
-    def __init__(self, database: OracleDatabase, run: MiningRun) -> None:
+    def __init__(self, database: Instance, run: MiningRun) -> None:
         self.database, self.run, self.journal = database, run, database.storage.journal
         self._zone = zone(database.time_zone)
         self._time_from, self._time_until, self._time = 0, 0, b""

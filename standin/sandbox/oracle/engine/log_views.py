@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.context import Env, Instance
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.mining import archive_name, copy_name, member_name, online_logs, shown_scn
 from sandbox.oracle.engine.redo_threads import GROUPS
 from sandbox.oracle.engine.views import FixedView, view
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
 
 NO_END_SCN = 9_295_429_630_892_703_743
 """NEXT_CHANGE# of the current log in 19c."""
@@ -22,7 +18,7 @@ LOG_BYTES = 209_715_200
 BLOCK_BYTES = 512
 
 
-def views(database: OracleDatabase) -> list[FixedView]:
+def views(database: Instance) -> list[FixedView]:
     """Views of this module."""
     journal = database.storage.journal
 

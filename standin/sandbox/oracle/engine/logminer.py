@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
-from sandbox.oracle.engine.access import Reading, checked
+from sandbox.oracle.engine.access import checked
 from sandbox.oracle.engine.character_sets import NARROW
-from sandbox.oracle.engine.expressions import Env, ScopeColumn
+from sandbox.oracle.engine.context import Env, Instance, Reading, ScopeColumn
 from sandbox.oracle.engine.journal import MORE_SCNS, Operation, Record
 from sandbox.oracle.engine.lob_statements import INTERNAL, Part, statement_rows
 from sandbox.oracle.engine.log_rows import COLUMNS, NO_ROW, LogContext, builder
-from sandbox.oracle.engine.mining import MiningRun, require_logmining
+from sandbox.oracle.engine.mining import require_logmining
+from sandbox.oracle.engine.mining_run import MiningRun
 from sandbox.oracle.engine.redo_text import Renderer, Style
 from sandbox.oracle.engine.store import Shape
 from sandbox.oracle.engine.transactions import Transaction
 from sandbox.oracle.engine.views import FixedView, kind_of
 from sandbox.oracle.interface import Cell, OracleFault, Row
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
 
 PIECE_BYTES = 4000
 """SQL_REDO is VARCHAR2(4000): a longer text goes on in the next row, CSF says so."""
@@ -52,7 +49,7 @@ class ContentsView(FixedView):
     late: frozenset[int] = field(default_factory=lambda: frozenset({_REDO, _UNDO, _CSF}))
 
     def rows(self, env: Env, reading: Reading) -> Iterator[Row]:
-        """See `access.View`; the range of SCN is looked up, not searched."""
+        """See `context.View`; the range of SCN is looked up, not searched."""
         require_logmining(env.session)
         run = env.session.mining
         if run is None:
@@ -275,7 +272,7 @@ def _object(record: Record) -> int | None:
     return record.shape.object_id if record.shape is not None else None
 
 
-def views(database: OracleDatabase) -> list[FixedView]:
+def views(database: Instance) -> list[FixedView]:
     """V$LOGMNR_CONTENTS under its names."""
     columns: Sequence[ScopeColumn] = [ScopeColumn(name, kind_of(code)) for name, code in COLUMNS]
     return [

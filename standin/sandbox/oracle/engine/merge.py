@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.compiler import Compiler
+from sandbox.oracle.engine.context import Env, Session
 from sandbox.oracle.engine.dml import Effect, assignments, default_of, kept, not_null, place_of, target
-from sandbox.oracle.engine.expressions import Condition, Env, Run, Scope
+from sandbox.oracle.engine.expressions import Condition, Run, Scope
 from sandbox.oracle.engine.query import QueryPlanner
 from sandbox.oracle.engine.sources import FromClause
 from sandbox.oracle.engine.store import row_number
 from sandbox.oracle.engine.syntax import ColumnRef, Expression, Join, Merge
 from sandbox.oracle.engine.trees import walk
 from sandbox.oracle.interface import OracleFault, Row
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
 
 class MergePlan:
@@ -68,7 +65,7 @@ class MergePlan:
                 runs[place] = kept(self._compiler.value(value), columns[place], self.table)
         return runs
 
-    def run(self, session: EngineSession, env: Env) -> Effect:
+    def run(self, session: Session, env: Env) -> Effect:
         """Merge."""
         effect = Effect()
         touched: set[int] = set()
@@ -89,7 +86,7 @@ class MergePlan:
             session.storage.check_keys(session.begin(), self.table, self._moved, env.check)
         return effect
 
-    def _insert(self, session: EngineSession, env: Env, joined: Row, effect: Effect) -> None:
+    def _insert(self, session: Session, env: Env, joined: Row, effect: Effect) -> None:
         if self._insert_runs is None or not _holds(self._insert_where, joined, env):
             return
         row = tuple([run(joined, env) for run in self._insert_runs])
@@ -98,7 +95,7 @@ class MergePlan:
         effect.row_count += 1
         effect.last_row = (self.table, number)
 
-    def _update(self, session: EngineSession, env: Env, number: int, joined: Row, effect: Effect) -> None:
+    def _update(self, session: Session, env: Env, number: int, joined: Row, effect: Effect) -> None:
         transaction = session.begin()
         storage = session.storage
         storage.lock_row(transaction, self.table, number, env.snapshot, env.check)

@@ -1,82 +1,38 @@
-"""A LogMiner run of a session: the logs it was given, its range and its options."""
+"""LogMiner runs: what a session may add and start, and which logs they need."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
 
+from sandbox.oracle.engine.context import Instance, Session
 from sandbox.oracle.engine.journal import LogFile
+from sandbox.oracle.engine.mining_run import OPTIONS, AddedLog, MiningRun
 from sandbox.oracle.interface import OracleFault
 
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
-    from sandbox.oracle.engine.session import EngineSession
-
-OPTIONS = {
-    "COMMITTED_DATA_ONLY": 2,
-    "SKIP_CORRUPTION": 4,
-    "DDL_DICT_TRACKING": 8,
-    "DICT_FROM_ONLINE_CATALOG": 16,
-    "DICT_FROM_REDO_LOGS": 32,
-    "NO_SQL_DELIMITER": 64,
-    "PRINT_PRETTY_SQL": 512,
-    "CONTINUOUS_MINE": 1024,
-    "NO_ROWID_IN_STMT": 2048,
-    "STRING_LITERALS_IN_STMT": 4096,
-}
 FILE_OPTIONS = {"NEW": 1, "REMOVEFILE": 2, "ADDFILE": 3}
 
 
-@dataclass(frozen=True)
-class AddedLog:
-    """A log given to a session; an online member may be overwritten while it is mined."""
-
-    name: str
-    log: LogFile
-    online: bool
-
-
-@dataclass(frozen=True)
-class MiningRun:
-    """Started mining; SCN 0 means unbounded. Only rows of `container` are shown, if there is one.
-
-    The online dictionary is known as of `begun_at`, the SCN at which mining was started.
-    """
-
-    logs: tuple[AddedLog, ...]
-    start_scn: int
-    end_scn: int
-    options: int
-    container: int | None = None
-    begun_at: int = 0
-
-    def has(self, option: str) -> bool:
-        """Was an option given?"""
-        return bool(self.options & OPTIONS[option])
-
-
-def member_name(database: OracleDatabase, group: int) -> str:
+def member_name(database: Instance, group: int) -> str:
     """File name of an online log group."""
     return f"/opt/oracle/oradata/{database.name}/redo{group:02d}.log"
 
 
-def archive_name(database: OracleDatabase, log: LogFile) -> str:
+def archive_name(database: Instance, log: LogFile) -> str:
     """File name of an archived log."""
     return f"/opt/oracle/archive/{database.name}/{log.thread}_{log.sequence}_{database.dbid}.arc"
 
 
-def copy_name(database: OracleDatabase, log: LogFile) -> str:
+def copy_name(database: Instance, log: LogFile) -> str:
     """File name of an archived copy of a log that went on."""
     return f"{archive_name(database, log)}.{log.next_scn}"
 
 
-def online_logs(database: OracleDatabase) -> dict[int, LogFile]:
+def online_logs(database: Instance) -> dict[int, LogFile]:
     """Newest log of each group."""
     return {log.group: log for log in database.storage.journal.online()}
 
 
-def find_log(database: OracleDatabase, name: str) -> AddedLog:
+def find_log(database: Instance, name: str) -> AddedLog:
     """The log behind a file name.
 
     Raises:
@@ -95,7 +51,7 @@ def find_log(database: OracleDatabase, name: str) -> AddedLog:
     raise OracleFault(1284, f"file {name} cannot be opened")
 
 
-def add_log(database: OracleDatabase, added: list[AddedLog], name: str, option: int) -> list[AddedLog]:
+def add_log(database: Instance, added: list[AddedLog], name: str, option: int) -> list[AddedLog]:
     """DBMS_LOGMNR.ADD_LOGFILE.
 
     Raises:
@@ -111,14 +67,14 @@ def add_log(database: OracleDatabase, added: list[AddedLog], name: str, option: 
     return [*added, found]
 
 
-def require_logmining(session: EngineSession) -> None:
+def require_logmining(session: Session) -> None:
     """Raise ORA-01031 without LOGMINING, or SELECT ANY TRANSACTION from before there was that."""
     users = session.users
     if not users.has(session.user, "LOGMINING") and not users.has(session.user, "SELECT ANY TRANSACTION"):
         raise OracleFault(1031, "insufficient privileges")
 
 
-def logs_between(database: OracleDatabase, start_scn: int, end_scn: int) -> list[AddedLog]:
+def logs_between(database: Instance, start_scn: int, end_scn: int) -> list[AddedLog]:
     """The logs that LogMiner finds by itself inside a pluggable database.
 
     Raises:
@@ -139,7 +95,7 @@ def logs_between(database: OracleDatabase, start_scn: int, end_scn: int) -> list
 
 
 def start(
-    database: OracleDatabase,
+    database: Instance,
     added: list[AddedLog],
     start_scn: int,
     end_scn: int,
@@ -174,7 +130,7 @@ def start(
 
 
 def _check_thread(
-    database: OracleDatabase, number: int, added: list[LogFile], start_scn: int, end_scn: int
+    database: Instance, number: int, added: list[LogFile], start_scn: int, end_scn: int
 ) -> None:
     """Every log of the range must be given; without an end it ends with the last one given.
 
@@ -197,7 +153,7 @@ def _check_thread(
         raise OracleFault(1291, "missing log file")
 
 
-def shown_scn(database: OracleDatabase, number: int) -> int:
+def shown_scn(database: Instance, number: int) -> int:
     """LAST_REDO_CHANGE# of a thread now."""
     storage = database.storage
     with storage.lock:

@@ -8,7 +8,8 @@ from sandbox.oracle.engine.access import (
     Narrowing,
 )
 from sandbox.oracle.engine.compiler import Compiler
-from sandbox.oracle.engine.expressions import Env, Run
+from sandbox.oracle.engine.context import Env
+from sandbox.oracle.engine.expressions import Run
 from sandbox.oracle.engine.syntax import (
     Between,
     ColumnRef,

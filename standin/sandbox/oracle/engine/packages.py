@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import containers, mining
+from sandbox.oracle.engine.context import Session
 from sandbox.oracle.engine.conversions import number_of_text
+from sandbox.oracle.engine.mining_run import OPTIONS
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.interface import Cell, OracleFault
 
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
-
 CONSTANTS: dict[tuple[str, str], int] = {
-    **{("DBMS_LOGMNR", name): value for name, value in mining.OPTIONS.items()},
+    **{("DBMS_LOGMNR", name): value for name, value in OPTIONS.items()},
     **{("DBMS_LOGMNR", name): value for name, value in mining.FILE_OPTIONS.items()},
     ("DBMS_METADATA", "SESSION_TRANSFORM"): -1,
 }
@@ -58,10 +56,10 @@ class Procedure:
     """A procedure with its parameters in order."""
 
     parameters: tuple[str, ...]
-    action: Callable[[EngineSession, Arguments], None]
+    action: Callable[[Session, Arguments], None]
 
 
-def _may_execute(session: EngineSession) -> None:
+def _may_execute(session: Session) -> None:
     """EXECUTE on the package: without, the block does not compile."""
     users = session.users
     execute = users.may(session.user, "EXECUTE", ("SYS", "DBMS_LOGMNR")) or users.has(
@@ -71,7 +69,7 @@ def _may_execute(session: EngineSession) -> None:
         raise OracleFault(6550, "line 1, column 7:\nPLS-00201: identifier 'DBMS_LOGMNR' must be declared")
 
 
-def _add_logfile(session: EngineSession, arguments: Arguments) -> None:
+def _add_logfile(session: Session, arguments: Arguments) -> None:
     _may_execute(session)
     containers.require_root(session)
     option = arguments.number("OPTIONS", mining.FILE_OPTIONS["ADDFILE"])
@@ -80,14 +78,14 @@ def _add_logfile(session: EngineSession, arguments: Arguments) -> None:
     )
 
 
-def _remove_logfile(session: EngineSession, arguments: Arguments) -> None:
+def _remove_logfile(session: Session, arguments: Arguments) -> None:
     _may_execute(session)
     containers.require_root(session)
     name = arguments.text("LOGFILENAME")
     session.mining_files = [each for each in session.mining_files if each.name != name]
 
 
-def _start_logmnr(session: EngineSession, arguments: Arguments) -> None:
+def _start_logmnr(session: Session, arguments: Arguments) -> None:
     _may_execute(session)
     mining.require_logmining(session)
     inside = session.database.containers.root not in (None, session.container)
@@ -108,14 +106,14 @@ def _start_logmnr(session: EngineSession, arguments: Arguments) -> None:
     )  # fmt: skip
 
 
-def _end_logmnr(session: EngineSession, arguments: Arguments) -> None:
+def _end_logmnr(session: Session, arguments: Arguments) -> None:
     if session.mining is None:
         raise OracleFault(1307, "no LogMiner session is currently active")
     session.mining = None
     session.mining_files = []
 
 
-def _grant_admin(session: EngineSession, arguments: Arguments) -> None:
+def _grant_admin(session: Session, arguments: Arguments) -> None:
     """What the procedure grants is more; LogMiner inside a pluggable database asks for it."""
     session.users.require(session.user, "GRANT ANY PRIVILEGE")
     user = session.users.get(arguments.text("GRANTEE").strip('"').upper())
@@ -123,12 +121,12 @@ def _grant_admin(session: EngineSession, arguments: Arguments) -> None:
     user.system.add("LOGMINING")
 
 
-def _revoke_admin(session: EngineSession, arguments: Arguments) -> None:
+def _revoke_admin(session: Session, arguments: Arguments) -> None:
     session.users.require(session.user, "GRANT ANY PRIVILEGE")
     session.users.get(arguments.text("GRANTEE").strip('"').upper()).goldengate = False
 
 
-def _policed(session: EngineSession, arguments: Arguments) -> Table:
+def _policed(session: Session, arguments: Arguments) -> Table:
     session.users.require(session.user, "ALTER ANY TABLE")
     table = session.catalog.resolve(
         arguments.text("OBJECT_SCHEMA").upper(), arguments.text("OBJECT_NAME").upper(), session.schema
@@ -139,59 +137,59 @@ def _policed(session: EngineSession, arguments: Arguments) -> Table:
     return table
 
 
-def _add_policy(session: EngineSession, arguments: Arguments) -> None:
+def _add_policy(session: Session, arguments: Arguments) -> None:
     """A policy of DBMS_RLS hides all rows; its function is not run."""
     _policed(session, arguments).policies.append(arguments.text("POLICY_NAME").upper())
 
 
-def _drop_policy(session: EngineSession, arguments: Arguments) -> None:
+def _drop_policy(session: Session, arguments: Arguments) -> None:
     _policed(session, arguments).policies.remove(arguments.text("POLICY_NAME").upper())
 
 
-def _add_redaction(session: EngineSession, arguments: Arguments) -> None:
+def _add_redaction(session: Session, arguments: Arguments) -> None:
     """A policy of DBMS_REDACT is listed; values are not masked."""
     table = _policed(session, arguments)
     table.redacted[arguments.text("POLICY_NAME").upper()] = arguments.text("COLUMN_NAME").upper()
 
 
-def _drop_redaction(session: EngineSession, arguments: Arguments) -> None:
+def _drop_redaction(session: Session, arguments: Arguments) -> None:
     del _policed(session, arguments).redacted[arguments.text("POLICY_NAME").upper()]
 
 
-def _set_identifier(session: EngineSession, arguments: Arguments) -> None:
+def _set_identifier(session: Session, arguments: Arguments) -> None:
     session.client = replace(session.client, identifier=arguments.text("CLIENT_ID"))
 
 
-def _clear_identifier(session: EngineSession, arguments: Arguments) -> None:
+def _clear_identifier(session: Session, arguments: Arguments) -> None:
     session.client = replace(session.client, identifier="")
 
 
-def _set_module(session: EngineSession, arguments: Arguments) -> None:
+def _set_module(session: Session, arguments: Arguments) -> None:
     session.client = replace(
         session.client, module=arguments.text("MODULE_NAME"), action=arguments.text("ACTION_NAME")
     )
 
 
-def _set_action(session: EngineSession, arguments: Arguments) -> None:
+def _set_action(session: Session, arguments: Arguments) -> None:
     session.client = replace(session.client, action=arguments.text("ACTION_NAME"))
 
 
-def _set_client_info(session: EngineSession, arguments: Arguments) -> None:
+def _set_client_info(session: Session, arguments: Arguments) -> None:
     session.client = replace(session.client, info=arguments.text("CLIENT_INFO"))
 
 
-def _nothing(session: EngineSession, arguments: Arguments) -> None:
+def _nothing(session: Session, arguments: Arguments) -> None:
     """Accepted: it would change nothing that the stand-in has."""
 
 
-def _raise(session: EngineSession, arguments: Arguments) -> None:
+def _raise(session: Session, arguments: Arguments) -> None:
     code = -arguments.number("NUM")
     if not 20000 <= code <= 20999:
         raise OracleFault(21000, "error number argument to raise_application_error is out of range")
     raise OracleFault(code, arguments.text("MSG"))
 
 
-def _sleep(session: EngineSession, arguments: Arguments) -> None:
+def _sleep(session: Session, arguments: Arguments) -> None:
     session.wait(arguments.seconds("SECONDS"))
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import array_blocks, declared, lob_blocks, packages, sql_types
 from sandbox.oracle.engine.compiler import Compiler
+from sandbox.oracle.engine.context import Session
 from sandbox.oracle.engine.conversions import to_number, to_text
 from sandbox.oracle.engine.expressions import Expr, Scope, literal
 from sandbox.oracle.engine.prepare import Finder, bind_type
@@ -23,9 +23,6 @@ from sandbox.oracle.engine.read_statement import StatementReader
 from sandbox.oracle.engine.syntax import ColumnRef, Expression
 from sandbox.oracle.engine.tokens import Kind, Token, tokenize
 from sandbox.oracle.interface import Bind, Cell, CheckCancel, OracleFault, Outcome
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
 log = logging.getLogger("sandbox.oracle")
 _BLOCK = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:begin|declare|call)\b", re.IGNORECASE | re.DOTALL)
@@ -39,7 +36,7 @@ def is_block(text: str) -> bool:
 
 
 def run(
-    session: EngineSession,
+    session: Session,
     text: str,
     binds: Sequence[Bind],
     rows: Sequence[Sequence[Cell | list[Cell]]],
@@ -78,7 +75,7 @@ def run(
 class _Block:
     def __init__(
         self,
-        session: EngineSession,
+        session: Session,
         text: str,
         binds: Sequence[Bind],
         values: list[Cell | list[Cell]],

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine.context import Env, Session
 from sandbox.oracle.engine.dml import DeletePlan, InsertPlan, UpdatePlan
-from sandbox.oracle.engine.expressions import Env
 from sandbox.oracle.engine.merge import MergePlan
 from sandbox.oracle.engine.query import QueryPlan, QueryPlanner
 from sandbox.oracle.engine.read_statement import StatementReader
@@ -31,9 +30,6 @@ from sandbox.oracle.engine.syntax import (
 )
 from sandbox.oracle.engine.tokens import Kind
 from sandbox.oracle.interface import Bind, DbType, OracleFault
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
 
 DmlPlan = InsertPlan | UpdatePlan | DeletePlan | MergePlan
 KEPT_PLANS = 400
@@ -82,7 +78,7 @@ _BIND_TYPES = {
 class Finder:
     """What the planner asks about names, for one session."""
 
-    def __init__(self, session: EngineSession) -> None:
+    def __init__(self, session: Session) -> None:
         self.storage = session.storage
         self.find = session.find
         self._session = session
@@ -129,7 +125,7 @@ class PlanCache:
     def __init__(self) -> None:
         self._plans: OrderedDict[tuple[object, ...], Prepared] = OrderedDict()
 
-    def prepare(self, session: EngineSession, text: str, kinds: Sequence[SqlType]) -> Prepared:
+    def prepare(self, session: Session, text: str, kinds: Sequence[SqlType]) -> Prepared:
         """Plan a statement or find its plan.
 
         Raises:
@@ -148,7 +144,19 @@ class PlanCache:
         return found
 
 
-def _prepare(session: EngineSession, text: str, kinds: Sequence[SqlType]) -> Prepared:
+def prepared_for(session: Session, text: str, kinds: Sequence[SqlType]) -> Prepared:
+    """The plan of a statement, from the database's cache if it is there.
+
+    Raises:
+        OracleFault: everything that parsing finds.
+    """
+    plans = session.database.plans
+    if not isinstance(plans, PlanCache):
+        raise TypeError(f"a database keeps its plans in a PlanCache, not in {type(plans).__name__}")
+    return plans.prepare(session, text, kinds)
+
+
+def _prepare(session: Session, text: str, kinds: Sequence[SqlType]) -> Prepared:
     reader = StatementReader(text)
     statement = reader.statement()
     words = frozenset(

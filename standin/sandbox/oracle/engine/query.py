@@ -14,8 +14,9 @@ from sandbox.oracle import cells
 from sandbox.oracle.engine import grouping, windows
 from sandbox.oracle.engine.access import TableAccess
 from sandbox.oracle.engine.compiler import ROW_NUMBER, Compiler
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import convert, to_number
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Run, Scope, all_true, column_expr, hoist
+from sandbox.oracle.engine.expressions import Condition, Expr, Run, Scope, all_true, column_expr, hoist
 from sandbox.oracle.engine.sorting import sort_rows
 from sandbox.oracle.engine.sources import FromClause, SourceFinder
 from sandbox.oracle.engine.sql_types import SqlType

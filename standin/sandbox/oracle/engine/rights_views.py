@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from sandbox.oracle.engine.expressions import Env
+from sandbox.oracle.engine.context import Env, Instance
 from sandbox.oracle.engine.users import EXECUTE_CATALOG, READ_CATALOG, User
 from sandbox.oracle.engine.views import FixedView, view
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
 
 _INTERNAL = {READ_CATALOG, EXECUTE_CATALOG}
 Rows = Iterator[Sequence[object]]
 
 
-def views(database: OracleDatabase) -> list[FixedView]:
+def views(database: Instance) -> list[FixedView]:
     """Views of this module."""
 
     def all_users(env: Env) -> Rows:

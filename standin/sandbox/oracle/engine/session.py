@@ -7,18 +7,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine import character_sets, commands, instances, plsql
+from sandbox.oracle.engine.catalog import Catalog
+from sandbox.oracle.engine.containers import Container
+from sandbox.oracle.engine.context import Env, Instance, View
 from sandbox.oracle.engine.dml import Effect
-from sandbox.oracle.engine.expressions import Env
-from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type
+from sandbox.oracle.engine.mining_run import AddedLog, MiningRun
+from sandbox.oracle.engine.nls import NLS
+from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type, prepared_for
 from sandbox.oracle.engine.query import QueryPlan
 from sandbox.oracle.engine.storage import Restart, Storage, snapshot_too_old, within
 from sandbox.oracle.engine.store import Table
 from sandbox.oracle.engine.syntax import Select
 from sandbox.oracle.engine.tokens import place_of_name
 from sandbox.oracle.engine.transactions import Transaction
+from sandbox.oracle.engine.users import Users
 from sandbox.oracle.engine.zones import offset_minutes, zone
 from sandbox.oracle.faults.script import Moment
 from sandbox.oracle.interface import (
@@ -33,35 +37,7 @@ from sandbox.oracle.interface import (
     Row,
 )
 
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.access import View
-    from sandbox.oracle.engine.catalog import Catalog
-    from sandbox.oracle.engine.containers import Container
-    from sandbox.oracle.engine.database import OracleDatabase
-    from sandbox.oracle.engine.mining import AddedLog, MiningRun
-    from sandbox.oracle.engine.users import Users
-
 log = logging.getLogger("sandbox.oracle")
-
-NLS = {
-    "NLS_LANGUAGE": "AMERICAN",
-    "NLS_TERRITORY": "AMERICA",
-    "NLS_CURRENCY": "$",
-    "NLS_ISO_CURRENCY": "AMERICA",
-    "NLS_NUMERIC_CHARACTERS": ".,",
-    "NLS_CALENDAR": "GREGORIAN",
-    "NLS_DATE_FORMAT": "DD-MON-RR",
-    "NLS_DATE_LANGUAGE": "AMERICAN",
-    "NLS_SORT": "BINARY",
-    "NLS_TIME_FORMAT": "HH.MI.SSXFF AM",
-    "NLS_TIMESTAMP_FORMAT": "DD-MON-RR HH.MI.SSXFF AM",
-    "NLS_TIME_TZ_FORMAT": "HH.MI.SSXFF AM TZR",
-    "NLS_TIMESTAMP_TZ_FORMAT": "DD-MON-RR HH.MI.SSXFF AM TZR",
-    "NLS_DUAL_CURRENCY": "$",
-    "NLS_COMP": "BINARY",
-    "NLS_LENGTH_SEMANTICS": "CHAR",
-    "NLS_NCHAR_CONV_EXCP": "FALSE",
-}
 
 
 BATCH_CHECKED = 256
@@ -76,8 +52,8 @@ def never_cancelled() -> None:
 class EngineSession:
     """See `sandbox.oracle.interface.Session`."""
 
-    def __init__(self, database: OracleDatabase, client: Client, number: int, serial: int) -> None:
-        self.database: OracleDatabase = database
+    def __init__(self, database: Instance, client: Client, number: int, serial: int) -> None:
+        self.database: Instance = database
         self.storage: Storage = database.storage
         self.client: Client = client
         self.id: int = number
@@ -143,7 +119,7 @@ class EngineSession:
         if plsql.is_block(statement):
             return ()
         with located(statement):
-            prepared = self.database.plans.prepare(self, statement, ())
+            prepared = prepared_for(self, statement, ())
         return prepared.query.columns if prepared.query else ()
 
     def execute(
@@ -180,7 +156,7 @@ class EngineSession:
         check: CheckCancel,
     ) -> Outcome:
         kinds = tuple([bind_type(bind) for bind in binds if not bind.returning])
-        prepared = self.database.plans.prepare(self, statement, kinds)
+        prepared = prepared_for(self, statement, kinds)
         if prepared.query is not None:
             return self._query(prepared, rows[0] if rows else (), check)
         if prepared.dml is not None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 from sandbox.oracle.engine.access import checked
-from sandbox.oracle.engine.expressions import Env, Run
+from sandbox.oracle.engine.context import Env
+from sandbox.oracle.engine.expressions import Run
 from sandbox.oracle.engine.syntax import Order
 from sandbox.oracle.interface import Row
 

@@ -8,18 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sandbox.oracle.engine import sql_types
-from sandbox.oracle.engine.access import (
-    Access,
-    Narrowing,
-    QueryAccess,
-    TableAccess,
-    View,
-    ViewAccess,
-)
+from sandbox.oracle.engine.access import Access, Narrowing, QueryAccess, TableAccess, ViewAccess
 from sandbox.oracle.engine.compiler import Compiler
 from sandbox.oracle.engine.conditions import comparable
+from sandbox.oracle.engine.context import Env, ScopeColumn, View
 from sandbox.oracle.engine.conversions import to_number
-from sandbox.oracle.engine.expressions import Condition, Env, Expr, Scope, ScopeColumn, ScopeEntry
+from sandbox.oracle.engine.expressions import Condition, Expr, Scope, ScopeEntry
 from sandbox.oracle.engine.joins import JoinStep
 from sandbox.oracle.engine.narrowing import Narrower
 from sandbox.oracle.engine.storage import Storage

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import to_number, to_text, to_time, to_zoned
-from sandbox.oracle.engine.expressions import Env, Expr, derived, strict
+from sandbox.oracle.engine.expressions import Expr, derived, strict
 from sandbox.oracle.engine.formats import zoned_cell
 from sandbox.oracle.engine.functions import FUNCTIONS, function
 from sandbox.oracle.engine.show_ddl import table_ddl

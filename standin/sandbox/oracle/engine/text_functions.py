@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import (
     to_number,
     to_text,
 )
-from sandbox.oracle.engine.expressions import Env, Expr, derived, hoist, strict
+from sandbox.oracle.engine.expressions import Expr, derived, hoist, strict
 from sandbox.oracle.engine.functions import FUNCTIONS, Build, function, sql_literal, sql_number
 from sandbox.oracle.engine.sql_types import NUMBER, SqlType, text
 from sandbox.oracle.interface import Cell, DbType, Row

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
-from sandbox.oracle.engine.access import Reading
-from sandbox.oracle.engine.expressions import Env, ScopeColumn
+from sandbox.oracle.engine.context import Env, Reading, ScopeColumn
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.interface import Cell, Row
-
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.database import OracleDatabase
 
 Produce = Callable[[Env], Iterable[Sequence[object]]]
 
@@ -44,7 +39,7 @@ class FixedView:
     late: frozenset[int] = field(default_factory=frozenset)
 
     def rows(self, env: Env, reading: Reading) -> Iterator[Row]:
-        """See `access.View`."""
+        """See `context.View`."""
         for values in self.produce(env):
             yield tuple([to_cell(value) for value in values])
 
@@ -83,17 +78,3 @@ def _global(each: FixedView, name: str) -> FixedView:
     columns = [ScopeColumn("INST_ID", sql_types.NUMBER), *each.columns]
     produce = each.produce
     return FixedView(name, columns, lambda env: ((1, *row) for row in produce(env)), each.free)
-
-
-def all_views(database: OracleDatabase) -> list[FixedView]:
-    """All views of a database."""
-    from sandbox.oracle.engine import containers, dictionary, fixed_views, log_views, logminer
-
-    found = [view("DUAL", "DUMMY:1", lambda env: [("X",)], free=True)]
-    found.extend(dictionary.views(database))
-    found.extend([containers.across(each) for each in found if each.name.startswith("DBA_")])
-    found.extend(aliased(fixed_views.views(database)))
-    found.extend(aliased(log_views.views(database)))
-    found.extend(aliased(containers.views(database)))
-    found.extend(logminer.views(database))
-    return found

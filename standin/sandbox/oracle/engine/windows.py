@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sandbox.oracle import cells
 from sandbox.oracle.engine import sql_types
 from sandbox.oracle.engine.compiler import Compiler
+from sandbox.oracle.engine.context import Env
 from sandbox.oracle.engine.conversions import to_number
-from sandbox.oracle.engine.expressions import Env, Expr, Run, column_expr
+from sandbox.oracle.engine.expressions import Expr, Run, column_expr
 from sandbox.oracle.engine.sorting import sort_rows
 from sandbox.oracle.engine.sql_types import SqlType
 from sandbox.oracle.engine.syntax import Call, Item, Order, Select, SetQuery, Star

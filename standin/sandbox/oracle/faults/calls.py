@@ -20,9 +20,9 @@ What they do is in the manual of the sandbox.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sandbox.oracle.engine.containers import READ_WRITE
+from sandbox.oracle.engine.context import Session
 from sandbox.oracle.engine.journal import LogFile
 from sandbox.oracle.engine.packages import PROCEDURES, Arguments, Procedure
 from sandbox.oracle.engine.redo_threads import GROUPS, RedoThread
@@ -30,10 +30,7 @@ from sandbox.oracle.faults.messages import message
 from sandbox.oracle.faults.script import Moment
 from sandbox.oracle.interface import OracleFault
 
-if TYPE_CHECKING:
-    from sandbox.oracle.engine.session import EngineSession
-
-Action = Callable[["EngineSession", Arguments], None]
+Action = Callable[[Session, Arguments], None]
 ADMINISTRATORS = ("SYS", "SYSTEM")
 
 
@@ -49,7 +46,7 @@ def _moment(arguments: Arguments) -> Moment:
     return Moment(given)
 
 
-def _add(session: EngineSession, arguments: Arguments, code: int, text: str, seconds: float = 0.0) -> None:
+def _add(session: Session, arguments: Arguments, code: int, text: str, seconds: float = 0.0) -> None:
     session.database.faults.add(
         _moment(arguments),
         code,
@@ -63,7 +60,7 @@ def _add(session: EngineSession, arguments: Arguments, code: int, text: str, sec
     )
 
 
-def _add_error(session: EngineSession, arguments: Arguments) -> None:
+def _add_error(session: Session, arguments: Arguments) -> None:
     code = arguments.number("CODE")
     if code <= 0:
         raise _refused("code is an ORA number above 0")
@@ -73,22 +70,22 @@ def _add_error(session: EngineSession, arguments: Arguments) -> None:
     _add(session, arguments, code, text)
 
 
-def _add_delay(session: EngineSession, arguments: Arguments) -> None:
+def _add_delay(session: Session, arguments: Arguments) -> None:
     seconds = arguments.seconds("SECONDS")
     if seconds <= 0:
         raise _refused("seconds is a number above 0")
     _add(session, arguments, 0, "", seconds)
 
 
-def _add_disconnect(session: EngineSession, arguments: Arguments) -> None:
+def _add_disconnect(session: Session, arguments: Arguments) -> None:
     _add(session, arguments, 0, "")
 
 
-def _clear(session: EngineSession, arguments: Arguments) -> None:
+def _clear(session: Session, arguments: Arguments) -> None:
     session.database.faults.clear()
 
 
-def _switch_logs(session: EngineSession, arguments: Arguments) -> None:
+def _switch_logs(session: Session, arguments: Arguments) -> None:
     every = arguments.number("EVERY")
     if every <= 0:
         raise _refused("every is a number of redo records above 0")
@@ -96,12 +93,12 @@ def _switch_logs(session: EngineSession, arguments: Arguments) -> None:
         session.storage.journal.set_log_size(every)
 
 
-def _delay_archiving(session: EngineSession, arguments: Arguments) -> None:
+def _delay_archiving(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         session.storage.journal.archiver_looks = arguments.number("LOOKS")
 
 
-def _closed(session: EngineSession, arguments: Arguments) -> list[LogFile]:
+def _closed(session: Session, arguments: Arguments) -> list[LogFile]:
     up_to, thread = arguments.number("UP_TO"), arguments.number("THREAD")
     return [
         log
@@ -110,7 +107,7 @@ def _closed(session: EngineSession, arguments: Arguments) -> list[LogFile]:
     ]
 
 
-def _purge_logs(session: EngineSession, arguments: Arguments) -> None:
+def _purge_logs(session: Session, arguments: Arguments) -> None:
     how = arguments.text("HOW").upper() or "DELETED"
     if how not in ("DELETED", "LOST"):
         raise _refused(f"how is DELETED or LOST, not {how}")
@@ -119,7 +116,7 @@ def _purge_logs(session: EngineSession, arguments: Arguments) -> None:
             log.deleted, log.lost = how == "DELETED", how == "LOST"
 
 
-def _restore_logs(session: EngineSession, arguments: Arguments) -> None:
+def _restore_logs(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         for log in _closed(session, arguments):
             log.restored = log.restored or log.deleted or log.lost
@@ -127,7 +124,7 @@ def _restore_logs(session: EngineSession, arguments: Arguments) -> None:
             log.hidden_looks = 0
 
 
-def _open_thread(session: EngineSession, arguments: Arguments) -> None:
+def _open_thread(session: Session, arguments: Arguments) -> None:
     number, storage = arguments.number("THREAD", 2), session.storage
     with storage.lock:
         journal = storage.journal
@@ -139,18 +136,18 @@ def _open_thread(session: EngineSession, arguments: Arguments) -> None:
         journal.open_thread(number, storage.next_scn(), private=private, read_only=read_only)
 
 
-def _disable_thread(session: EngineSession, arguments: Arguments) -> None:
+def _disable_thread(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         _closed_thread(session, arguments).disabled_scn = session.storage.next_scn()
 
 
-def _enable_thread(session: EngineSession, arguments: Arguments) -> None:
+def _enable_thread(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         thread = _closed_thread(session, arguments)
         thread.disabled_scn, thread.enabled_scn = None, session.storage.next_scn()
 
 
-def _closed_thread(session: EngineSession, arguments: Arguments) -> RedoThread:
+def _closed_thread(session: Session, arguments: Arguments) -> RedoThread:
     number = arguments.number("THREAD", 2)
     found = session.storage.journal.threads.get(number)
     if found is None or found.is_open:
@@ -158,7 +155,7 @@ def _closed_thread(session: EngineSession, arguments: Arguments) -> RedoThread:
     return found
 
 
-def _close_thread(session: EngineSession, arguments: Arguments) -> None:
+def _close_thread(session: Session, arguments: Arguments) -> None:
     number, storage = arguments.number("THREAD", 2), session.storage
     with storage.lock:
         if any(transaction.thread == number for transaction in storage.open_transactions):
@@ -167,25 +164,25 @@ def _close_thread(session: EngineSession, arguments: Arguments) -> None:
         storage.journal.close_thread(number, storage.next_scn())
 
 
-def _thread(session: EngineSession, number: int) -> int:
+def _thread(session: Session, number: int) -> int:
     found = session.storage.journal.threads.get(number)
     if found is None or not found.is_open:
         raise _refused(f"thread {number} is not open")
     return number
 
 
-def _use_thread(session: EngineSession, arguments: Arguments) -> None:
+def _use_thread(session: Session, arguments: Arguments) -> None:
     if session.transaction is not None:
         raise _refused("a session changes its thread between transactions")
     session.thread = _thread(session, arguments.number("THREAD", 1))
 
 
-def _delay_flush(session: EngineSession, arguments: Arguments) -> None:
+def _delay_flush(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         session.storage.journal.threads[_thread(session, arguments.number("THREAD", 1))].delayed = True
 
 
-def _hold_flush(session: EngineSession, arguments: Arguments) -> None:
+def _hold_flush(session: Session, arguments: Arguments) -> None:
     storage = session.storage
     with storage.lock:
         thread = storage.journal.threads[_thread(session, arguments.number("THREAD", 1))]
@@ -193,25 +190,25 @@ def _hold_flush(session: EngineSession, arguments: Arguments) -> None:
         thread.flushed = thread.flushed or storage.journal.flush_point(storage.scn)
 
 
-def _flush(session: EngineSession, arguments: Arguments) -> None:
+def _flush(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         for thread in session.storage.journal.threads.values():
             thread.delayed, thread.flushed, thread.written = False, None, None
 
 
-def _heartbeat(session: EngineSession, arguments: Arguments) -> None:
+def _heartbeat(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         given = arguments.has("SECONDS")
         session.storage.journal.heartbeat_s = arguments.seconds("SECONDS") if given else 3.0
 
 
-def _copy_log(session: EngineSession, arguments: Arguments) -> None:
+def _copy_log(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         number = _thread(session, arguments.number("THREAD", 1))
         session.storage.journal.copy_current(number, session.storage.next_scn())
 
 
-def _clear_logs(session: EngineSession, arguments: Arguments) -> None:
+def _clear_logs(session: Session, arguments: Arguments) -> None:
     """What was not used yet is being cleared; of a closed thread, what it was closed with too."""
     number, journal = arguments.number("THREAD", 1), session.storage.journal
     with session.storage.lock:
@@ -222,45 +219,45 @@ def _clear_logs(session: EngineSession, arguments: Arguments) -> None:
             journal.cleared_groups.add(journal.current(number).group)
 
 
-def _share_commits(session: EngineSession, arguments: Arguments) -> None:
+def _share_commits(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         session.storage.shared_commits = arguments.number("TIMES", 1)
 
 
-def _late_commits(session: EngineSession, arguments: Arguments) -> None:
+def _late_commits(session: Session, arguments: Arguments) -> None:
     with session.storage.lock:
         session.storage.late_commits = bool(arguments.number("ON", 1))
 
 
-def _mine_from_start(session: EngineSession, arguments: Arguments) -> None:
+def _mine_from_start(session: Session, arguments: Arguments) -> None:
     journal = session.storage.journal
     journal.record_scns, journal.loses_commits = arguments.number("SCNS"), bool(arguments.number("COMMITS"))
 
 
-def _new_incarnation(session: EngineSession, arguments: Arguments) -> None:
+def _new_incarnation(session: Session, arguments: Arguments) -> None:
     database = session.database
     with session.storage.lock:
         database.resetlogs_scn, database.resetlogs_at = session.storage.next_scn(), database.clock()
 
 
-def _leave_apostrophes(session: EngineSession, arguments: Arguments) -> None:
+def _leave_apostrophes(session: Session, arguments: Arguments) -> None:
     session.database.unescaped_strings = True
 
 
-def _mine_in_root_only(session: EngineSession, arguments: Arguments) -> None:
+def _mine_in_root_only(session: Session, arguments: Arguments) -> None:
     """A release before 19.10: START_LOGMNR is refused inside a pluggable database."""
     session.database.mines_in_pdb = False
 
 
-def _audit_logins(session: EngineSession, arguments: Arguments) -> None:
+def _audit_logins(session: Session, arguments: Arguments) -> None:
     session.database.audits_logins = bool(arguments.number("ON", 1))
 
 
-def _move_clock(session: EngineSession, arguments: Arguments) -> None:
+def _move_clock(session: Session, arguments: Arguments) -> None:
     session.database.clock_shift_s += arguments.seconds("SECONDS")
 
 
-def _open_database(session: EngineSession, arguments: Arguments) -> None:
+def _open_database(session: Session, arguments: Arguments) -> None:
     """Open the session's container, or all of them from the root, in a mode, as primary or standby."""
     database, here = session.database, session.container
     first = next(iter(database.containers))
@@ -272,11 +269,11 @@ def _open_database(session: EngineSession, arguments: Arguments) -> None:
             one.restricted = bool(arguments.number("RESTRICTED"))
 
 
-def _set_character_set(session: EngineSession, arguments: Arguments) -> None:
+def _set_character_set(session: Session, arguments: Arguments) -> None:
     session.container.character_set = arguments.text("NAME").upper() or "AL32UTF8"
 
 
-def _open_pdb(session: EngineSession, arguments: Arguments) -> None:
+def _open_pdb(session: Session, arguments: Arguments) -> None:
     name = arguments.text("NAME").upper()
     if not name:
         raise _refused("a pluggable database has a name")
@@ -284,7 +281,7 @@ def _open_pdb(session: EngineSession, arguments: Arguments) -> None:
 
 
 def _restricted(action: Action) -> Action:
-    def checked(session: EngineSession, arguments: Arguments) -> None:
+    def checked(session: Session, arguments: Arguments) -> None:
         if session.user not in ADMINISTRATORS:
             raise OracleFault(
                 6550, "line 1, column 7:\nPLS-00201: identifier 'SANDBOX_FAULTS' must be declared"
