@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo unit test test-all mutants dev format lint types imports check bench lock sbom docs clean
+.PHONY: help demo unit test test-all mutants dev format lint types imports check bench coverage lock sbom docs clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,19 @@ lock: $(STAMP) ## renew the locks in requirements/ from setup.cfg and standin/py
 	$(LOCK) --constraint requirements/dev.txt --extra build --extra sandbox --output-file requirements/demo.txt setup.cfg
 	$(LOCK) --constraint requirements/dev.txt --extra build --extra debezium --output-file requirements/debezium.txt setup.cfg
 	$(LOCK) --constraint requirements/dev.txt --extra build --output-file requirements/run.txt setup.cfg
+	$(LOCK) --constraint requirements/dev.txt --extra build --extra docs --output-file requirements/docs.txt setup.cfg
+
+DOCS_STAMP := $(VENV)/.installed-docs
+$(DOCS_STAMP): $(STAMP) requirements/docs.txt
+	$(INSTALL) --require-hashes -r requirements/docs.txt
+	touch $@
+
+docs: $(DOCS_STAMP) ## build the docs site into build/docs; warnings are errors
+	$(BIN)/python -m sphinx -b html -c docs/site -W --keep-going --quiet -d build/doctrees . build/docs
+	@echo "build/docs/docs/site/contents.html"
+
+coverage: $(STAMP) ## the tests that are not slow, with the product's branch coverage and its floor
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 sbom: $(STAMP) ## write ccbridge.cdx.json: all that is installed in production, CycloneDX
 	$(BIN)/python requirements/sbom.py requirements/run.txt \

@@ -51,7 +51,7 @@ def check_source(
         only: look at the rules of this table alone.
 
     Returns:
-        Faults as `file:line:column: text`; empty when there is none.
+        Faults as ``file:line:column: text``; empty when there is none.
     """
     faults = Faults()
     for rule in rule_set.rules_of(system):
@@ -69,7 +69,7 @@ def check_source(
 
 
 def unmapped_columns(rule_set: RuleSet, system: str, tables: Mapping[TableName, SourceTable]) -> list[str]:
-    """Source columns that no rule maps or ignores, as `file:line:column: text`.
+    """Source columns that no rule maps or ignores, as ``file:line:column: text``.
 
     Data flows without them: a column that the application adds must not keep anybody from starting. They
     are not staged, and the change log keeps them.
@@ -154,7 +154,7 @@ def check_target(rule_set: RuleSet, system: str, tables: Mapping[TableName, Sour
         tables: the target tables as the system describes them.
 
     Returns:
-        Faults as `file:line:column: text`; empty when there is none.
+        Faults as ``file:line:column: text``; empty when there is none.
     """
     faults = Faults()
     for rule in rule_set.outbound:

@@ -40,3 +40,14 @@ def test_every_log_event_is_in_the_manual() -> None:
 def test_every_pair_of_kind_and_type_is_in_the_manual() -> None:
     """What check refuses can be looked up."""
     assert pairs.manual() in (ROOT / "docs/rules.md").read_text()
+
+
+def test_every_decision_is_in_their_list() -> None:
+    """Who asks why finds the decision by its title; its number is its file's."""
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(
+        r"^\| \[(\d{4})\]\((.+?)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    titles = {path.name: path.read_text().splitlines()[0] for path in sorted(folder.glob("0*.md"))}
+    assert [(name, f"# {number} {title}") for number, name, title in listed] == list(titles.items())
+    assert all(name.startswith(number) for number, name, _ in listed)
