@@ -98,7 +98,10 @@ class Stream:
         output = Output(
             self._system, maker, assembly, partial(self._checkpoint, assembly), self._captured.stopped,
             committed, max_changes, dict(resume),
-            LargeRows(self._system, self._captured.readers, self._captured.large, self._large.from_redo),
+            LargeRows(
+                self._system, self._captured.readers, self._captured.large, self._large.from_redo,
+                unplaced=self._captured.lob_unplaced,
+            ),
             outdated=self._captured.outdated, handed_out=self._handed_out,
         )  # fmt: skip
         missed = MissedEnds(self._system, self._session)

@@ -10,7 +10,7 @@ cannot be put to it becomes one that cannot be read (`rows.refused`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -60,6 +60,7 @@ class LargeRows:
         readers: the reader of each captured table's texts.
         large: large columns of each table of which rules read at least one, those not read too.
         from_redo: columns whose values come from the redo where it tells them.
+        unplaced: told of each table of which a LOB was written to and nothing says in which row.
     """
 
     def __init__(
@@ -68,8 +69,11 @@ class LargeRows:
         readers: Mapping[TableName, ImageReader],
         large: Mapping[TableName, tuple[SourceColumn, ...]],
         from_redo: Mapping[TableName, frozenset[str]],
+        *,
+        unplaced: Callable[[TableName], None] = lambda table: None,
     ) -> None:
         self._system, self._readers, self._large, self._from_redo = system, readers, large, from_redo
+        self._unplaced = unplaced
 
     @property
     def is_needed(self) -> bool:
@@ -91,7 +95,11 @@ class LargeRows:
             return committed.rows
         trusted = not transaction.undone
         from_redo = self._from_redo if trusted else {}
-        joining = _Joining(self._system, self._readers, self._large, from_redo, trusted=trusted)
+        # of undone work the writes stay and their rows do not: nothing may be missing there
+        unplaced = self._unplaced if trusted else lambda table: None
+        joining = _Joining(
+            self._system, self._readers, self._large, from_redo, trusted=trusted, unplaced=unplaced
+        )
         return joining.join(transaction.marked())
 
 
@@ -106,6 +114,7 @@ class _Joining:
         from_redo: Mapping[TableName, frozenset[str]],
         *,
         trusted: bool,
+        unplaced: Callable[[TableName], None],
     ) -> None:
         self._system, self._readers, self._large, self._from_redo = system, readers, large, from_redo
         self._made_up = MadeUp.FROM_LOCATOR if trusted else MadeUp.FROM_SOURCE
@@ -115,7 +124,7 @@ class _Joining:
         self._number = 0
         self._first: Kept | None = None
         self._empty: set[tuple[TableName, Key, str]] = set()
-        self._loose = LooseWrites(system, readers, from_redo)
+        self._loose = LooseWrites(system, readers, from_redo, unplaced)
 
     def join(self, rows: Iterable[Marked]) -> Iterator[Kept]:
         """The data rows, each behind those before it."""

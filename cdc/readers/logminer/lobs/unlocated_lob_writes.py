@@ -6,7 +6,7 @@ of one row of the transaction can be meant, it is that one; if more can, none is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -40,6 +40,7 @@ class LooseWrites:
         system: name of the source, for the log.
         readers: know which columns of each table are captured; the others may be meant, but get nothing.
         from_redo: columns whose values come from the redo where it tells them.
+        unplaced: told of each table of which a row was changed and nothing says which.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class LooseWrites:
         system: str,
         readers: Mapping[TableName, ImageReader],
         from_redo: Mapping[TableName, frozenset[str]],
+        unplaced: Callable[[TableName], None],
     ) -> None:
         self._system, self._readers, self._from_redo = system, readers, from_redo
+        self._unplaced = unplaced
         self._waiting: dict[TableName, _Loose] = {}
         self._held: list[Kept] = []
 
@@ -96,6 +99,7 @@ class LooseWrites:
             log.warning(
                 "lob_writes_unplaced", system=self._system, table=str(table), rows=len(loose.writes)
             )  # fmt: skip
+            self._unplaced(table)
             return
         certain = len(loose.owners) == 1 and len(loose.owners[0][1]) == 1 and _is_one(loose.writes)
         from_redo, captured = self._from_redo.get(table, frozenset()), self._readers[table].table

@@ -266,6 +266,15 @@ class CapturedTables:
                 "table_outdated", system=self._system, table=str(name), columns=sorted(added), position=scn
             )
 
+    def lob_unplaced(self, name: TableName) -> None:
+        """Mark a table of which a LOB was written to in a row that nothing in its transaction names."""
+        if name not in self.outdated:
+            message = (
+                f"{self._system}: {name} had a LOB written to, and nothing in the redo says in which row: "
+                "that row's value is not the one staged"
+            )
+            self.outdated[name] = TableOutdated(self._system, message)
+
     def concerns(self, event: DdlSeen) -> bool:
         """Whether DDL is about a captured table."""
         return event.table is not None or self._exchanged(event) is not None or any(self._emptied(event))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
+from cdc.errors import TableOutdated
 from cdc.readers.logminer.lobs.large_rows import LargeRows
 from cdc.readers.logminer.lobs.large_values import FETCH, LargeRow, MadeUp, Parts
 from cdc.readers.logminer.mining.rows import LogRow
+from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
+from cdc.readers.logminer.tables.captured import CapturedTables
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 from cdc.readers.logminer.transactions.lob_filter import LobFilter
@@ -50,7 +53,8 @@ class Redo:
         readers = {name: ImageReader(table, excluded=excluded)}
         self.name = name
         self.assembly = Assembly("ccb", self._table, lobs=LobFilter(all_large, chosen), **options)
-        self._rows = LargeRows("ccb", readers, all_large, chosen)
+        self.unplaced: list[TableName] = []
+        self._rows = LargeRows("ccb", readers, all_large, chosen, unplaced=self.unplaced.append)
 
     def _table(self, row: LogRow) -> TableName | None:
         return (
@@ -233,6 +237,43 @@ def test_basicfile_writes_before_their_row_are_resolved() -> None:
     (event,) = case["expect"]["events"]
     assert row.operation_code == UPDATE
     assert parts == event["after"]
+
+
+ERASED = (ERASE, " dbms_lob.erase(loc_c, amount, 1);")
+OTHER = (UPDATE, """update "S"."T" set "NOTE" = 'inline' where "ID" = '1' and "NOTE" = 'x'""")
+
+
+@pytest.mark.parametrize(
+    ("given", "lost"),
+    [
+        ([write("abc", 1)], True),
+        ([write("00ff", 1, "b"), write("7f", 3, "b")], True),
+        ([ERASED], True),
+        ([OTHER, write("00ff", 1, "b")], True),
+        ([write("abc", 1), (INSERT, EMPTY)], False),
+        ([locator("NOTE"), write("abc", 1)], False),
+        ([locator("ASIDE"), write("abc", 1)], False),
+        ([OTHER], False),
+    ],
+)
+def test_writes_to_a_row_that_nothing_names_are_told(given: list[tuple[int, str]], *, lost: bool) -> None:
+    """The value of some row is another one than what is staged: the table says so until it is read anew."""
+    redo = Redo()
+    redo.join(*rows(*given))
+    assert redo.unplaced == [NAME] * lost
+    captured = CapturedTables("ccb", cast("MiningSession", None), [NAME])
+    for name in redo.unplaced * 2:
+        captured.lob_unplaced(name)
+    assert isinstance(captured.outdated.get(NAME), TableOutdated) is lost
+    assert len(captured.resume().get("outdated", ())) == lost
+
+
+def test_writes_of_undone_work_are_no_loss() -> None:
+    """Their row is gone from the transaction, and the writes are not."""
+    redo = Redo()
+    inserted = (INSERT, EMPTY), write("abc", 1), (INSERT, EMPTY), locator("ASIDE"), (2, "delete")
+    assert len(redo.join(*rows(*inserted, rollback=(5,)))) == 1
+    assert redo.unplaced == []
 
 
 def test_insert_of_a_lob_that_was_undone_leaves_nothing() -> None:
