@@ -18,7 +18,7 @@ from cdc.errors import (
     TargetChanged,
     TargetOlder,
     TargetTaken,
-    bind_target,
+    bind_hint,
 )
 
 TIMELINE = "timeline"
@@ -90,7 +90,7 @@ def require_same(system: str, bound: Bound, identity: Mapping[str, str]) -> None
     if changed:
         raise TargetChanged(
             f"{system}: not the database that staging is bound to: {'; '.join(changed)}",
-            hint=f"connect to the former database; or, if this one takes its place, {bind_target(system)}",
+            hint=f"connect to the former database; or, if this one takes its place, {bind_hint(system)}",
         )
 
 
@@ -107,7 +107,7 @@ def judge(ours: Ours, bound: Bound | None, identity: Mapping[str, str], mark: Ma
         TargetChanged: another database than the one bound.
         TargetTaken: another staging writes it.
         StagingOlder: it has writes that staging does not know.
-        TargetOlder: it lacks writes that staging knows.
+        TargetOlder: writes that staging has are missing from it.
     """
     if bound is not None:
         require_same(ours.system, bound, identity)
@@ -116,14 +116,14 @@ def judge(ours: Ours, bound: Bound | None, identity: Mapping[str, str], mark: Ma
             raise TargetChanged(
                 f"{ours.system}: the database that answers was never written by this staging, or was emptied",
                 hint="connect to the former database; or, to write all of it into this one, "
-                + bind_target(ours.system),
+                + bind_hint(ours.system),
             )
         return
     if mark.staging not in (None, ours.staging):
         raise TargetTaken(
             f"{ours.system}: written from staging {mark.staging}, this is staging {ours.staging}",
             hint="look at [staging] and [systems] of the configuration, and for another installation; to "
-            "write the target from this staging from now on, " + bind_target(ours.system),
+            "write the target from this staging from now on, " + bind_hint(ours.system),
         )
     if bound is None:
         if mark.staging is not None or mark.staged_seq > ours.newest_seq:
@@ -136,7 +136,7 @@ def judge(ours: Ours, bound: Bound | None, identity: Mapping[str, str], mark: Ma
         raise TargetOlder(
             f"{ours.system}: the target has {mark.writes} writes, staging knows of {bound.writes}: it was "
             "restored from a backup, is a standby that lost something, or a copy",
-            hint="connect to the former database; or, if it was restored, " + bind_target(ours.system),
+            hint="connect to the former database; or, if it was restored, " + bind_hint(ours.system),
         )
 
 
@@ -150,5 +150,5 @@ def _older(ours: Ours, what: str) -> OperatorError:
     return StagingOlder(
         f"{ours.system}: the target {what}: this staging was restored from a backup, or is a copy",
         hint="when both sources are read up to now (ccbridge status: no error, no lag), "
-        f"{bind_target(ours.system)}; every row is then compared with the target again",
+        f"{bind_hint(ours.system)}; every row is then compared with the target again",
     )

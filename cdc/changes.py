@@ -181,13 +181,13 @@ class ChangeBatch:
         position: all changes up to and including this position are in this batch or earlier ones;
             a batch without tables only moves the position on.
         tables: changes by table; tables without a change are left out.
-        resume: what the reader needs to go on after this batch, JSON types only; opaque to others.
-        continues: True for a slice whose transaction goes on in the next batch. Nothing of it may
+        resume: what the reader needs to continue after this batch, JSON types only; opaque to others.
+        continues: True for a slice whose transaction continues in the next batch. Nothing of it may
             become visible before the batch that ends it.
         snapshot_done: tables whose snapshot at `position` ends with this batch: rows that it did
             not hold no longer exist.
         suppressed: our own writes read back and left out by the reader itself, by table.
-        stopped: captured tables that are not read any more, each with the reason; the others go on.
+        stopped: captured tables that are no longer read, each with the reason; the others are.
         definitions: what the reader saw of captured tables for the first time, or changed since; JSON types
             only. Stored with the batch and given back with `resume` as `tables`.
         held_back: what the source waits for meanwhile, if it does.

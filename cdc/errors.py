@@ -1,7 +1,7 @@
 """What can go wrong, sorted by what happens next.
 
-Three kinds: `TransientError` (try again later), `OperatorError` (the flow stops until a person
-acts) and `RowError` (one row is set aside, the rest flows).
+Three kinds: `TransientError` (retried), `OperatorError` (operator action required; the flow stays stopped)
+and `RowError` (one row is rejected, the others continue).
 
 Each class has a stable `code`; `docs/errors.md` lists them all. Messages name the object, what was
 found and what was expected; they never hold row values, passwords or whole connection strings.
@@ -23,14 +23,16 @@ class ExitCode(IntEnum):
     OPERATOR = 4
 
 
-def read_anew(system: str) -> str:
-    """What an operator does when the saved position of a system is worth nothing any more."""
+def snapshot_hint(system: str) -> str:
+    """How to take a new snapshot of a source whose saved position cannot be used."""
     statement = f"delete from staging.checkpoint where system = '{system}';"  # noqa: S608 - to be read
-    return f"to read the source anew, stop ccbridge, run in staging: {statement} and start it again"
+    return (
+        f"to take a new snapshot of the source, stop ccbridge, run in staging: {statement} and start it again"
+    )
 
 
-def read_table_again(system: str, table: object) -> str:
-    """What an operator does when one table alone is to be read again."""
+def table_snapshot_hint(system: str, table: object) -> str:
+    """How to take a new snapshot of one table."""
     return f"run: ccbridge snapshot {system} {table}"
 
 
@@ -53,8 +55,8 @@ class CcbridgeError(Exception):
 class TransientError(CcbridgeError):
     """The same call may succeed later: retried with back-off.
 
-    `tries` is how often in a row before a person is told, who may have to act; the flow still looks once a
-    minute. None: what passes by itself, however long it lasts.
+    After `tries` failures in a row operator action may be required: `ccbridge status` reports a problem, and
+    the flow retries once a minute. None: no action is required, however long it lasts.
     """
 
     code = "CDC-001"
@@ -63,33 +65,33 @@ class TransientError(CcbridgeError):
 
 
 class OperatorError(CcbridgeError):
-    """Nothing goes on here until a person acts.
+    """Operator action is required; the flow stays stopped.
 
-    `mended_outside` is True where the person acts on the database alone: the flow looks now and then
-    whether it may go on, and needs no new start.
+    `retried_when_fixed` is True where the action is taken in the database alone: the flow checks once a
+    minute and continues without a restart.
     """
 
     code = "CDC-002"
     exit_code = ExitCode.OPERATOR
-    mended_outside = False
+    retried_when_fixed = False
 
 
 class RowError(CcbridgeError):
-    """One row cannot be taken; it is set aside with its reason and its key waits."""
+    """One row is rejected: it becomes a dead letter with its reason."""
 
     code = "CDC-003"
     exit_code = ExitCode.DIFFERENCES
 
 
 class ConfigurationError(OperatorError):
-    """The configuration cannot be used; every fault found is listed, one a line."""
+    """The configuration cannot be used; every error found is listed, one a line."""
 
     code = "CDC-010"
     exit_code = ExitCode.USAGE
 
-    def __init__(self, faults: Sequence[str], *, hint: str = "") -> None:
-        super().__init__("\n".join(faults), hint=hint)
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[str], *, hint: str = "") -> None:
+        super().__init__("\n".join(errors), hint=hint)
+        self.errors = tuple(errors)
 
 
 class DatabaseUnreachable(TransientError):
@@ -99,16 +101,16 @@ class DatabaseUnreachable(TransientError):
 
 
 class UnclassifiedError(TransientError):
-    """An error without a class of its own, which the driver takes for passing; told once it lasts."""
+    """An error without a class of its own that the driver calls recoverable; reported once it persists."""
 
     code = "CDC-023"
     tries = 10
 
 
 class ConnectionMisconfigured(DatabaseUnreachable):
-    """Something answers, but not as it is configured: TLS, certificate, database, service, a pooler.
+    """The server answers, but not as configured: TLS, certificate, database, service, a pooler.
 
-    A person is told at once; the flow looks once a minute and goes on by itself once it is corrected.
+    Reported at once; the flow retries once a minute and continues when the setting is corrected.
     """
 
     code = "CDC-024"
@@ -116,20 +118,20 @@ class ConnectionMisconfigured(DatabaseUnreachable):
 
 
 class LoginRefused(OperatorError):
-    """User or password was refused; never retried, because a retry can lock the account."""
+    """The server refused user or password; never retried, because a retry can lock the account."""
 
     code = "CDC-021"
     exit_code = ExitCode.UNREACHABLE
 
 
 class NotGranted(OperatorError):
-    """The database user lacks a right that the call needs."""
+    """The database user does not have a privilege that the call needs."""
 
     code = "CDC-022"
 
 
 class PreflightFailed(OperatorError):
-    """One or more findings of `ccbridge check` must be mended before data may flow."""
+    """One or more findings of `ccbridge check` must be fixed before data may flow."""
 
     code = "CDC-030"
 
@@ -145,7 +147,7 @@ class SourceChanged(OperatorError):
 
 
 class SlotMissing(OperatorError):
-    """The replication slot that holds our position is gone or was invalidated."""
+    """The replication slot that holds our position was dropped or invalidated."""
 
     code = "CDC-102"
 
@@ -160,26 +162,26 @@ class RedoNotAvailable(OperatorError):
     """The redo needed to resume is in no online or archived log; it may be restored."""
 
     code = "CDC-104"
-    mended_outside = True
+    retried_when_fixed = True
 
 
 class TableOutdated(OperatorError):
-    """A captured table has values in its older rows that no log brings; it is read on."""
+    """Older rows of a captured table have values that the log does not hold; its changes are still read."""
 
     code = "CDC-113"
 
     def __init__(self, system: str, message: str) -> None:
-        super().__init__(message, hint=f"the table is read on; {read_anew(system)}")
+        super().__init__(message, hint=f"its changes are still read; {snapshot_hint(system)}")
 
 
 class TableTruncated(TableChanged):
-    """A captured table was emptied by TRUNCATE, which is never carried over by itself."""
+    """A captured table was truncated; a TRUNCATE is never replicated."""
 
     code = "CDC-111"
 
     def __init__(self, system: str, message: str) -> None:
         super().__init__(
-            message, hint=f"put the rows back if they are still needed; then, {read_anew(system)}"
+            message, hint=f"restore the rows if they are still needed; then, {snapshot_hint(system)}"
         )
 
     @classmethod
@@ -187,13 +189,13 @@ class TableTruncated(TableChanged):
         """The error of a TRUNCATE that was just read."""
         return cls(
             system,
-            f"{system}: TRUNCATE of {table} at {at} took away: all rows; "
-            "the table is not read any more, the others are",
+            f"{system}: TRUNCATE of {table} at {at} removed: all rows; "
+            "the table is no longer read, the others are",
         )
 
 
 class TableNotRead(TableChanged):
-    """Rules read a table, or a column of it, whose rows were never read: only its changes could be taken."""
+    """A table or column is new in the rules, and rows older than its changes were never read."""
 
     code = "CDC-114"
 
@@ -201,9 +203,9 @@ class TableNotRead(TableChanged):
     def of(cls, system: str, table: object) -> TableNotRead:
         """The error of a table that is new in the rules."""
         return cls(
-            f"{system}: {table} is new in the rules and was never read; its changes are not taken, "
-            "the other tables are read on",
-            hint=read_anew(system),
+            f"{system}: {table} is new in the rules and was never read; its changes are not staged, "
+            "the other tables are read",
+            hint=snapshot_hint(system),
         )
 
     @classmethod
@@ -212,43 +214,45 @@ class TableNotRead(TableChanged):
         return cls(
             f"{system}: {columns} of {table} is new in the rules; rows staged before have no value of it "
             "until they change",
-            hint=read_anew(system),
+            hint=snapshot_hint(system),
         )
 
     @classmethod
     def alone(cls, system: str, table: object) -> TableNotRead:
-        """The error of a request that the reader cannot meet."""
-        return cls(f"{system}: {table} cannot be read again alone by this reader", hint=read_anew(system))
+        """The error of a request for one table that the reader does not support."""
+        return cls(
+            f"{system}: this reader cannot take a snapshot of {table} alone", hint=snapshot_hint(system)
+        )
 
 
 class RedoUnreadable(OperatorError):
-    """LogMiner gave a row that cannot be understood, so going on would lose a change."""
+    """LogMiner returned a row that cannot be decoded; to continue would lose a change."""
 
     code = "CDC-105"
 
 
 class StagingRevision(OperatorError):
-    """The staging schema is at another revision than this release needs."""
+    """The staging schema is not at the revision that this release needs."""
 
     code = "CDC-201"
 
 
 class LeaseLost(OperatorError):
-    """Another process has taken over; this one may write no more."""
+    """Another process holds the lease; this one may not write."""
 
     code = "CDC-202"
 
 
-def bind_target(system: str) -> str:
-    """What an operator does when a target is the right one all the same."""
+def bind_hint(system: str) -> str:
+    """How to accept a target that is not the bound one."""
     return f"run: ccbridge targets bind {system} --reason '...'"
 
 
 class TargetRefused(OperatorError):
-    """A target that may not be written now, as its source was refused; the flow looks again now and then."""
+    """A target may not be written, because its capture found another database; checked once a minute."""
 
     code = "CDC-203"
-    mended_outside = True
+    retried_when_fixed = True
 
 
 class TargetChanged(TargetRefused):
@@ -264,30 +268,30 @@ class TargetTaken(TargetRefused):
 
 
 class StagingOlder(TargetRefused):
-    """The target holds writes of which staging knows nothing: staging was restored from a backup."""
+    """The target holds writes that are not in staging: staging was restored from a backup."""
 
     code = "CDC-206"
 
 
 class TargetOlder(TargetRefused):
-    """The target lacks writes that staging knows of: it was restored from a backup, or is a copy."""
+    """Writes in staging are missing from the target: it was restored from a backup, or is a copy."""
 
     code = "CDC-207"
 
 
-class RuleFaults(OperatorError):
-    """The rule set has faults; each is one line `file:line:column: text`."""
+class RuleErrors(OperatorError):
+    """The rule set has errors; each is one line `file:line:column: text`."""
 
     code = "CDC-301"
     exit_code = ExitCode.USAGE
 
-    def __init__(self, faults: Sequence[str], *, hint: str = "run: ccbridge rules check") -> None:
-        super().__init__("\n".join(faults), hint=hint)
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[str], *, hint: str = "run: ccbridge rules check") -> None:
+        super().__init__("\n".join(errors), hint=hint)
+        self.errors = tuple(errors)
 
 
 class ReceiptMismatch(OperatorError):
-    """CC&B holds something else under a receipt's keys than what we sent."""
+    """CC&B holds other values under a receipt's keys than those sent."""
 
     code = "CDC-401"
 
@@ -299,38 +303,38 @@ class ServerMemory(TransientError):
 
 
 class SessionLost(TransientError):
-    """The LogMiner session or a cursor is gone: a new session reads on from the saved position."""
+    """The LogMiner session or a cursor was lost: a new session continues from the saved position."""
 
     code = "CDC-107"
 
 
-class RedoLogTrouble(TransientError):
-    """A redo log could not be read: the log list is made anew; if that does not help, a person acts."""
+class RedoLogFailure(TransientError):
+    """A redo log could not be read: retried with a new list of logs; CDC-104 if that does not help."""
 
     code = "CDC-108"
 
 
 class RedoHeldBack(OperatorError):
-    """An instance of a cluster writes no redo, and reading may not pass it: what others commit waits."""
+    """An instance of a cluster writes no redo; commits of the others are not read past its position."""
 
     code = "CDC-112"
 
 
-class DirectoryRefused(TransientError):
-    """Open transactions cannot be kept on disk: no room, read only, or not ours; looked at once a minute."""
+class SpillFailed(TransientError):
+    """Open transactions cannot be spilled: no space, read only, or not permitted; retried once a minute."""
 
     code = "CDC-115"
     tries = 1
 
 
 class SnapshotTooOld(TransientError):
-    """Undo no longer reaches back to the snapshot's SCN: a new snapshot is taken."""
+    """Undo for the snapshot's SCN was overwritten: a new snapshot is taken."""
 
     code = "CDC-109"
 
 
-class ServerFault(TransientError):
-    """An internal error (ORA-00600), or a window refused (ORA-01281): tried once more, then a person acts."""
+class ServerFailure(TransientError):
+    """An internal error (ORA-00600), or LogMiner rejects a window (ORA-01281); reported if it persists."""
 
     code = "CDC-110"
     tries = 5

@@ -1,6 +1,6 @@
 """Writes log lines without ever holding up, or ending, who logs.
 
-Replication must not depend on its log: a full disk, a closed pipe or a pipe that nobody reads may lose lines,
+Replication must not depend on its log: a full disk, a closed pipe or a pipe without a reader may lose lines,
 and nothing else. A thread of its own writes; when it cannot keep up, the oldest lines wait, new ones are
 counted and left out, and the count is reported once lines go through again.
 """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mapping_rules import OutboundProgram
 
 Resume = Mapping[str, Any]
-"""Where a reader goes on; JSON types only, meaningful to the reader that made it."""
+"""Where a reader continues; JSON types only, meaningful to the reader that made it."""
 
 SourceKey = tuple[str | None, ...]
 """Canonical texts of a row's primary key columns, in the key's order."""
@@ -35,7 +35,7 @@ StopAsked = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault found by a preflight check, with the exact statement or setting that mends it.
+    """One problem found by a preflight check, with the exact statement or setting that fixes it.
 
     `advice` is what data may flow without. `table` is the captured table that the finding is about alone:
     once it was read, such a finding stops that table and nothing else.
@@ -67,7 +67,7 @@ class ChangeReader(Protocol):
     """Reads the committed changes of one source in commit order.
 
     Delivery is at least once: after a restart, changes later than the last stored `resume` come
-    again with the same position and ordinal, so whoever stages them must be idempotent.
+    again with the same position and ordinal, so staging them must be idempotent.
     One reader, one thread; every call may raise `TransientError` (reopen and call again) or
     `OperatorError` (stop).
     """
@@ -78,7 +78,7 @@ class ChangeReader(Protocol):
         """Everything that would keep this reader from reading, all at once; read only."""
 
     def missing_log(self, resume: Resume) -> list[Finding]:
-        """What of the source's log is gone that reading on from `resume` needs, as far as it can be told."""
+        """What reading on from `resume` needs and the source's log no longer has, as far as it is known."""
 
     def identity(self) -> Mapping[str, str]:
         """What the saved position is bound to (DBID and resetlogs; system identifier, timeline, slot)."""
@@ -87,12 +87,12 @@ class ChangeReader(Protocol):
         """The captured tables as the source describes them now, with large columns that no rule reads."""
 
     def estimates(self) -> Mapping[TableName, int]:
-        """Rows by table as the source estimates them, for progress; tables it cannot tell are left out."""
+        """Rows by table by the source's own estimate, for progress; tables without one are left out."""
 
     def snapshot(self, *, max_rows: int, stop: StopAsked) -> Iterator[ChangeBatch]:
         """Read every captured table at one position, in batches of READ changes.
 
-        The last batch's `resume` lets `read` go on without gap or copy. If the iteration is left
+        The last batch's `resume` lets `read` continue without gap or copy. If the iteration is left
         early, nothing was promised: the next call starts a new snapshot at a newer position.
         `snapshot_done` names each table in the batch that completes it.
         """
@@ -112,7 +112,7 @@ class ChangeReader(Protocol):
         Args:
             table: the table as its changes describe it.
             columns: names of columns that are not in the table's key.
-            rows: keys by the position of the change that lacks the value.
+            rows: keys by the position of the change without the value.
 
         Returns:
             The values as of the position, or newer: whatever made them newer comes along the stream.
@@ -127,7 +127,7 @@ class ChangeReader(Protocol):
     def read_tables(
         self, tables: Sequence[TableName], *, max_rows: int, stop: StopAsked
     ) -> Iterator[ChangeBatch | None]:
-        """Read some tables as of a position of their own while `read` goes on.
+        """Read some tables as of a position of their own while `read` continues.
 
         From the call on `read` yields their changes, also of tables that were stopped; call it between two
         batches. Rows are READ changes at that position; a change in the stream with a later position wins
@@ -157,7 +157,7 @@ DELIVERY_SCHEMA: Mapping[str, Any] = {
 }
 """Columns of the frame handed to `record`; key, before and after are json texts."""
 
-HELD_SCHEMA: Mapping[str, Any] = {
+REJECTION_SCHEMA: Mapping[str, Any] = {
     "program": pl.String,
     "target_table": pl.String,
     "key": pl.String,
@@ -196,7 +196,7 @@ class Written:
     Args:
         written: rows of the target that changed.
         unchanged: desired rows that the target already had.
-        held: rows that the target refuses, by HELD_SCHEMA; write them again later.
+        held: rows that the target rejects, by REJECTION_SCHEMA; write them again later.
         elapsed_s: seconds that it took.
     """
 
@@ -233,7 +233,7 @@ class Admission(Protocol):
         """Raise TargetRefused if the target may not be written; nothing is stored."""
 
     def admit(self, identity: Mapping[str, str], mark: Mark | None) -> None:
-        """As `require`, while nobody else can write the target; binds it at its first use."""
+        """As `require`, while no other process can write the target; binds it at its first use."""
 
     def require_unmarked(self, identity: Mapping[str, str]) -> None:
         """As `require`, for a target in which the sink keeps nothing of its own."""
@@ -331,8 +331,8 @@ class Sink(Protocol):
             up_to: all staged changes up to this number are in `desired` or were written before.
             record: stores the deliveries (DELIVERY_SCHEMA); called at most once, as the last thing before
                 the commit, and not at all when no row changes.
-            hold: stores what is held (HELD_SCHEMA), before `record`; once the position has moved, a held
-                row that nobody knows of would never be tried again.
+            hold: stores what is held (REJECTION_SCHEMA), before `record`; once the position has moved, a held
+                row without a record would never be retried.
             live: asks staging for rows with an equal key.
 
         Raises:
@@ -363,7 +363,7 @@ class Sink(Protocol):
         Args:
             staging: identity of the staging database.
             newest_seq: highest number of a row in it.
-            store: has staging remember the target; called while nobody can write it.
+            store: has staging remember the target; called while it cannot be written.
 
         Returns:
             How many receipts the target held before, and holds no more; they are put on a list.

@@ -15,7 +15,7 @@ _IN_LINE = re.compile(f"[{_UNPRINTABLE}\t\n]")
 _IN_TEXT = re.compile(f"[{_UNPRINTABLE}]")
 
 _SHORTEST_SECRET = 4
-"""Shorter values would be hidden in places where they are no secret."""
+"""Shorter values would be hidden in places where they are not secret."""
 _secrets: set[str] = set()
 
 _FORMS = re.compile(

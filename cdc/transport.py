@@ -13,15 +13,15 @@ _WEAK_MATCH = re.compile(r"ssl_allow_weak_dn_match\s*=\s*(?!off|false|no|0)\w", 
 """Nothing to python-oracledb; Oracle's Java driver, which Debezium uses, then takes a service for a host."""
 
 
-def postgres_faults(place: str, sslmode: str, *, insecure: bool) -> Iterator[str]:
+def postgres_transport_errors(place: str, sslmode: str, *, insecure: bool) -> Iterator[str]:
     """Why a PostgreSQL connection may not be used as it is configured."""
     if insecure or sslmode == "verify-full":
         return
-    lacks = "the host name of the server" if sslmode == "verify-ca" else "the server"
-    yield f"{place}: sslmode {sslmode!r} does not verify {lacks}"
+    unverified = "the host name of the server" if sslmode == "verify-ca" else "the server"
+    yield f"{place}: sslmode {sslmode!r} does not verify {unverified}"
 
 
-def oracle_faults(place: str, dsn: str, *, insecure: bool) -> Iterator[str]:
+def oracle_transport_errors(place: str, dsn: str, *, insecure: bool) -> Iterator[str]:
     """Why a dsn may not be used as it is; its text is not repeated, it could hold a password."""
     from oracledb import ConnectParams, Error  # the only driver the vocabulary asks, and only for its parser
 

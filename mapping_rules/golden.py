@@ -1,4 +1,4 @@
-"""Golden rows: source rows a person wrote down, and the entity rows that must come of them.
+"""Golden rows: source rows written by hand, and the entity rows that the rules must make of them.
 
 They lie beside the rules in `tests/*.yaml` and need no database. `run_golden` runs them all.
 """
@@ -26,7 +26,7 @@ from cdc.changes import (
 from mapping_rules.checks.inbound_checks import used_columns
 from mapping_rules.compiled.inbound import InboundProgram, Mapped
 from mapping_rules.compiled.values import Site
-from mapping_rules.language.faults import Faults, Place
+from mapping_rules.language.errors import ErrorList, Location
 from mapping_rules.language.model import Conventions, Inbound, Kind, RuleSet
 from mapping_rules.language.tree import ListNode, MapNode, Node, Scalar, ScalarNode, parse
 from mapping_rules.reading.grammar import CASE, GOLDEN, SOURCE_ROW
@@ -41,7 +41,7 @@ class GoldenResult:
 
     rule: str
     name: str
-    place: str
+    location: str
     differences: tuple[str, ...]
 
     @property
@@ -54,43 +54,43 @@ def run_golden(rule_set: RuleSet) -> list[GoldenResult]:
     """Run the golden rows of every file, in order.
 
     Raises:
-        RuleFaults: a file of golden rows has faults.
+        RuleErrors: a file of golden rows has errors.
     """
-    faults = Faults()
+    errors = ErrorList()
     results = []
     for file, text in rule_set.files.items():
         if file.startswith("tests/"):
-            root = parse(file, text, faults)
+            root = parse(file, text, errors)
             if root is not None:
-                results += _run_file(root, rule_set, faults)
-    faults.raise_any()
+                results += _run_file(root, rule_set, errors)
+    errors.raise_any()
     return results
 
 
-def _run_file(root: MapNode, rule_set: RuleSet, faults: Faults) -> list[GoldenResult]:
-    section = Section(root, GOLDEN, faults, what="a golden file")
+def _run_file(root: MapNode, rule_set: RuleSet, errors: ErrorList) -> list[GoldenResult]:
+    section = Section(root, GOLDEN, errors, what="a golden file")
     rules = {rule.name: rule for rule in rule_set.inbound}
     name = section.text("rule")
-    if not check_known(section.place_of("rule"), "inbound rule", name, rules, faults):
+    if not check_known(section.location_of("rule"), "inbound rule", name, rules, errors):
         return []
     rule = rules[name]
     declared = {
         column: SourceType(node.text)
-        for column, place, node in section.items("types")
+        for column, location, node in section.items("types")
         if isinstance(node, ScalarNode)
-        and check_known(place, "column of the rule", column, used_columns(rule), faults)
-        and check_known(node.place, "type", node.text, [kind.value for kind in SourceType], faults)
+        and check_known(location, "column of the rule", column, used_columns(rule), errors)
+        and check_known(node.location, "type", node.text, [kind.value for kind in SourceType], errors)
     }
     table = _table(rule, rule_set, declared)
     conventions = rule_set.systems[rule.system].conventions
     site = Site(conventions, section.text("time_zone", "UTC"), conventions is Conventions.OUAF)
     program = InboundProgram(rule, rule_set.entities[rule.entity], rule_set.lookups, site)
     cases = [
-        Section(node, CASE, faults, what="a case")
-        for node in _list(root.items.get("cases"), faults)
+        Section(node, CASE, errors, what="a case")
+        for node in _list(root.items.get("cases"), errors)
         if isinstance(node, MapNode)
     ]
-    return [_run_case(case, program, table, faults) for case in cases]
+    return [_run_case(case, program, table, errors) for case in cases]
 
 
 def _table(rule: Inbound, rule_set: RuleSet, declared: Mapping[str, SourceType]) -> SourceTable:
@@ -118,25 +118,25 @@ def _source_type(kind: Kind, *, ouaf: bool) -> SourceType:
     }[kind]
 
 
-def _run_case(case: Section, program: InboundProgram, table: SourceTable, faults: Faults) -> GoldenResult:
+def _run_case(case: Section, program: InboundProgram, table: SourceTable, errors: ErrorList) -> GoldenResult:
     given = [
-        Section(node, SOURCE_ROW, faults, what="a source row")
-        for node in _list(case.node.items.get("given"), faults)
+        Section(node, SOURCE_ROW, errors, what="a source row")
+        for node in _list(case.node.items.get("given"), errors)
         if isinstance(node, MapNode)
     ]
-    rows, shapes = _source_rows(given, table, faults)
+    rows, shapes = _source_rows(given, table, errors)
     changes = TableChanges(table, pl.DataFrame(rows, schema=frame_schema(table)), shapes)
     mapped = program.apply(changes)
-    expected = [_plain(node) for node in _list(case.node.items.get("rows"), faults)]
-    rejected = [_plain(node) for node in _list(case.node.items.get("rejected"), faults)]
+    expected = [_plain(node) for node in _list(case.node.items.get("rows"), errors)]
+    rejected = [_plain(node) for node in _list(case.node.items.get("rejected"), errors)]
     found_rows = _found_rows(mapped)
     differences = _compare("row", expected, found_rows)
     differences += _compare("rejected", rejected, mapped.rejected["reason_code"].to_list())
-    return GoldenResult(program.rule.name, case.text("name"), str(case.place), tuple(differences))
+    return GoldenResult(program.rule.name, case.text("name"), str(case.location), tuple(differences))
 
 
 def _source_rows(
-    given: Sequence[Section], table: SourceTable, faults: Faults
+    given: Sequence[Section], table: SourceTable, errors: ErrorList
 ) -> tuple[list[dict[str, Any]], tuple[frozenset[str], ...]]:
     shapes: list[frozenset[str]] = [frozenset()]
     rows = []
@@ -150,13 +150,13 @@ def _source_rows(
             "ours": False,
         }
         for side, key, prefix in (("before", "absent_before", BEFORE), ("after", "absent_after", AFTER)):
-            for column, place, node in section.items(side):
-                if check_known(place, "column of the rule", column, table.column_names, faults):
+            for column, location, node in section.items(side):
+                if check_known(location, "column of the rule", column, table.column_names, errors):
                     row[prefix + column] = _text(node)
-            lacking = frozenset(section.names(key))
-            if lacking not in shapes:
-                shapes.append(lacking)
-            row[f"{side}_shape"] = shapes.index(lacking)
+            absent = frozenset(section.names(key))
+            if absent not in shapes:
+                shapes.append(absent)
+            row[f"{side}_shape"] = shapes.index(absent)
         rows.append(row)
     return rows, tuple(shapes)
 
@@ -169,7 +169,7 @@ def _text(node: Node) -> str | None:
 
 
 def _found_rows(mapped: Mapped) -> list[dict[str, Any]]:
-    """Rows as a person writes them: entity columns, without those that a tombstone has not."""
+    """Rows as they are written by hand: entity columns, without those that a tombstone has not."""
     rows = []
     for row in mapped.rows.to_dicts():
         absent = row["absent"] or []
@@ -223,10 +223,10 @@ def _plain(node: Node) -> Any:
     return node.text if node.date_like else value
 
 
-def _list(node: Node | None, faults: Faults) -> list[Node]:
+def _list(node: Node | None, errors: ErrorList) -> list[Node]:
     if node is None:
         return []
     if isinstance(node, ListNode):
         return node.items
-    faults.add(node.place if node else Place(""), "expected a list")
+    errors.add(node.location if node else Location(""), "expected a list")
     return []

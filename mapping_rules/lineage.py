@@ -28,10 +28,10 @@ def lineage(rule_set: RuleSet) -> tuple[LineageRow, ...]:
             written.setdefault((entities[ref.alias], ref.column), []).append((rule, name, "key"))
         for column in rule.columns.values():
             if column.ref:
-                place = (entities[column.ref.alias], column.ref.column)
-                written.setdefault(place, []).append((rule, column.name, _how_out(column)))
+                location = (entities[column.ref.alias], column.ref.column)
+                written.setdefault(location, []).append((rule, column.name, _how_out(column)))
     names = [(entity.name, column) for entity in rule_set.entities.values() for column in entity.columns]
-    names += [place for place in written if place not in set(names)]
+    names += [location for location in written if location not in set(names)]
     return tuple(
         _row(feeding.get(entity), entity, column, target)
         for entity, column in sorted(names)

@@ -1,4 +1,4 @@
-"""Loading a rule set: a folder of YAML files to checked data, or every fault at once."""
+"""Loading a rule set: a folder of YAML files to checked data, or every error at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from mapping_rules.checks.inbound_checks import check_entities, check_inbound
 from mapping_rules.checks.outbound_checks import check_outbound
-from mapping_rules.language.faults import Faults, Place, nearest
+from mapping_rules.language.errors import ErrorList, Location, nearest
 from mapping_rules.language.model import Entity, Inbound, Lookup, Outbound, RuleSet, SystemRules
 from mapping_rules.language.tree import MapNode, parse
 from mapping_rules.reading.entity_files import read_entity, read_lookup, read_systems
@@ -27,11 +27,11 @@ def load(path: str | Path, *, schemas: Mapping[str, str] | None = None) -> RuleS
 
     Args:
         path: a folder, or the name of a shipped set such as `ccb_prepaid`.
-        schemas: system -> schema of its tables, in place of the one in `systems.yaml` (sites name
+        schemas: system -> schema of its tables, instead of the one in `systems.yaml` (sites name
             the CC&B schema differently).
 
     Raises:
-        RuleFaults: with every fault found, each as `file:line:column: text`.
+        RuleErrors: with every error found, each as `file:line:column: text`.
     """
     return from_files(*read_files(path), schemas=schemas)
 
@@ -40,34 +40,34 @@ def from_files(name: str, files: Mapping[str, str], *, schemas: Mapping[str, str
     """The rule set made of these files, for example those that staging keeps by digest.
 
     Raises:
-        RuleFaults: with every fault found.
+        RuleErrors: with every error found.
     """
-    faults = Faults()
+    errors = ErrorList()
     trees: dict[str, dict[str, MapNode]] = {folder: {} for folder in FOLDERS}
     systems: dict[str, SystemRules] = {}
     for file, text in sorted(files.items()):
         folder, _, stem = file.removesuffix(".yaml").rpartition("/")
         if file != SYSTEMS_FILE and folder not in FOLDERS:
             known = [SYSTEMS_FILE, *(f"{one}/{stem}.yaml" for one in FOLDERS)]
-            faults.add(Place(file), f"unknown place for a rule file{nearest(file, known)}")
+            errors.add(Location(file), f"unknown place for a rule file{nearest(file, known)}")
             continue
-        root = parse(file, text, faults)
+        root = parse(file, text, errors)
         if root is None:
             continue
         if file == SYSTEMS_FILE:
-            systems = _with_schemas(read_systems(root, faults), schemas or {})
+            systems = _with_schemas(read_systems(root, errors), schemas or {})
         else:
             trees[folder][stem] = root
     if SYSTEMS_FILE not in files:
-        faults.add(Place(SYSTEMS_FILE), "missing: it names the systems and how their vendors write values")
-    entities = _by_name(trees["entities"], read_entity, "entity", faults)
-    lookups = _by_name(trees["lookups"], read_lookup, "lookup", faults)
-    inbound = _rules(trees["inbound"], read_inbound, systems, faults)
-    outbound = _rules(trees["outbound"], read_outbound, systems, faults)
-    check_entities(entities, lookups, faults)
-    check_inbound(inbound, entities, lookups, faults)
-    check_outbound(outbound, systems, entities, lookups, faults)
-    faults.raise_any()
+        errors.add(Location(SYSTEMS_FILE), "missing: it names the systems and how their vendors write values")
+    entities = _by_name(trees["entities"], read_entity, "entity", errors)
+    lookups = _by_name(trees["lookups"], read_lookup, "lookup", errors)
+    inbound = _rules(trees["inbound"], read_inbound, systems, errors)
+    outbound = _rules(trees["outbound"], read_outbound, systems, errors)
+    check_entities(entities, lookups, errors)
+    check_inbound(inbound, entities, lookups, errors)
+    check_outbound(outbound, systems, entities, lookups, errors)
+    errors.raise_any()
     return RuleSet(name, digest(files), dict(files), systems, entities, lookups, inbound, outbound)
 
 
@@ -82,24 +82,24 @@ def digest(files: Mapping[str, str]) -> str:
 
 def _with_schemas(systems: dict[str, SystemRules], schemas: Mapping[str, str]) -> dict[str, SystemRules]:
     return {
-        name: SystemRules(name, system.conventions, schemas.get(name, system.schema), system.place)
+        name: SystemRules(name, system.conventions, schemas.get(name, system.schema), system.location)
         for name, system in systems.items()
     }
 
 
 def _by_name(
     trees: Mapping[str, MapNode],
-    read: Callable[[MapNode, Faults], _Named | None],
+    read: Callable[[MapNode, ErrorList], _Named | None],
     what: str,
-    faults: Faults,
+    errors: ErrorList,
 ) -> dict[str, _Named]:
     found: dict[str, _Named] = {}
     for root in trees.values():
-        one = read(root, faults)
+        one = read(root, errors)
         if one is None:
             continue
         if one.name in found:
-            faults.add(one.place, f"{what} {one.name} is defined in {found[one.name].place.file} too")
+            errors.add(one.location, f"{what} {one.name} is defined in {found[one.name].location.file} too")
         else:
             found[one.name] = one
     return found
@@ -107,9 +107,9 @@ def _by_name(
 
 def _rules(
     trees: Mapping[str, MapNode],
-    read: Callable[[str, MapNode, Mapping[str, SystemRules], Faults], _Rule | None],
+    read: Callable[[str, MapNode, Mapping[str, SystemRules], ErrorList], _Rule | None],
     systems: Mapping[str, SystemRules],
-    faults: Faults,
+    errors: ErrorList,
 ) -> tuple[_Rule, ...]:
-    rules = (read(stem, root, systems, faults) for stem, root in trees.items())
+    rules = (read(stem, root, systems, errors) for stem, root in trees.items())
     return tuple(rule for rule in rules if rule is not None)

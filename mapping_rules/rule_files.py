@@ -1,6 +1,6 @@
 """The files of a rule set: texts from one folder and from nowhere else.
 
-Whoever proposes rules must not be able to make the reading process open another file, wait without end or
+The author of a rule set must not be able to make the reading process open another file, wait without end or
 fill its memory; and a file that looks like a rule must not be passed over in silence.
 """
 
@@ -11,8 +11,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cdc.errors import RuleFaults
-from mapping_rules.language.faults import Faults, Place, nearest
+from cdc.errors import RuleErrors
+from mapping_rules.language.errors import ErrorList, Location, nearest
 from mapping_rules.language.tree import MAX_BYTES
 from mapping_rules.reading.grammar import SYSTEMS_FILE
 
@@ -29,31 +29,31 @@ def read_files(path: str | Path) -> tuple[str, dict[str, str]]:
     """Name and files (path inside the folder -> text) of a rule set.
 
     Raises:
-        RuleFaults: no such folder or shipped set; a file that is not UTF-8 text, not a regular file, too
+        RuleErrors: no such folder or shipped set; a file that is not UTF-8 text, not a regular file, too
             long, or outside the folder by way of a link; a folder that is a link; `.yml` instead of `.yaml`.
     """
     folder = SHIPPED / path if str(path) in shipped_sets() else Path(path)
     if not folder.is_dir():
         near = nearest(str(path), shipped_sets())
-        raise RuleFaults(
+        raise RuleErrors(
             [f"{path}: no such folder or shipped rule set{near}"],
             hint="set rules.path in the configuration to a folder or a shipped set",
         )
     files: dict[str, str] = {}
-    faults = Faults()
+    errors = ErrorList()
     for found in _candidates(folder):
         name = found.relative_to(folder).as_posix()
-        if fault := _unfit(found, folder):
-            faults.add(Place(name), fault)
+        if error := _unfit(found, folder):
+            errors.add(Location(name), error)
         elif len(files) == MAX_FILES:
-            faults.add(Place(str(path)), f"more than {MAX_FILES} files")
+            errors.add(Location(str(path)), f"more than {MAX_FILES} files")
             break
         else:
             try:
                 files[name] = found.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as exc:
-                faults.add(Place(name), f"cannot be read as UTF-8 text: {type(exc).__name__}")
-    faults.raise_any()
+                errors.add(Location(name), f"cannot be read as UTF-8 text: {type(exc).__name__}")
+    errors.raise_any()
     return folder.resolve().name, files
 
 

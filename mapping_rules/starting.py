@@ -1,7 +1,7 @@
 """Files to start from: a copy of a shipped rule set, and the rule of a table that exists.
 
 `copied` gives the files of a shipped set with links to schemas that editors follow, `rule_for` an entity and
-an inbound rule with every column of a table: they say what the table has, a person says what it means.
+an inbound rule with every column of a table: they say what the table has, the author says what it means.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def copied(name: str) -> dict[str, str]:
     """The files (path -> text) of a rule set of one's own, made of a shipped one; JSON Schemas included.
 
     Raises:
-        RuleFaults: no such rule set.
+        RuleErrors: no such rule set.
     """
     _, files = read_files(name)
     linked = {

@@ -22,7 +22,7 @@ def command(
     try:
         if force:
             config.unlink(missing_ok=True)
-        # made by us, never through a link that stands there, and readable by nobody else at any moment
+        # made by us, never through an existing link, and never readable by other users
         descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(template)

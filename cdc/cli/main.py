@@ -1,6 +1,6 @@
 """`ccbridge`: the command line. Each verb has a module beside this one.
 
-A verb imports drivers and frames when it needs them, so help and faults of usage come at once.
+A verb imports drivers and frames when it needs them, so help and usage errors come at once.
 Exit codes are `cdc.errors.ExitCode`.
 """
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     help="Replicate between Oracle Utilities CC&B and a prepaid-energy application.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 differences or something waits for a person, 2 usage or configuration, "
+    epilog="Exit codes: 0 done, 1 differences, or status reports a problem, 2 usage or configuration, "
     "3 database unreachable, 4 an operator is needed.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -53,8 +53,8 @@ def show_help(
     say(context.parent.get_help())
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         say(f"ccbridge {__version__}")
         raise typer.Exit
 

@@ -101,14 +101,14 @@ def oracle(
 
     name, found = chosen(settings, system, OracleSystem)
     if only_statements:
-        with _progress(timeout_s) as told:
-            report = parse_statements(settings, name, deadline=Deadline(timeout_s), told=told)
+        with _progress(timeout_s) as progress:
+            report = parse_statements(settings, name, deadline=Deadline(timeout_s), progress=progress)
         _show(report, form)
     schema = (scratch or found.user).upper()
     place = ScratchPlace(schema, _password(password_file), scratch_dsn)
-    with _progress(timeout_s) as told, _interruptible():
+    with _progress(timeout_s) as progress, _interruptible():
         report = probe_oracle(
-            settings, name, place, file=file, deadline=Deadline(timeout_s), watch_s=watch_s, told=told
+            settings, name, place, file=file, deadline=Deadline(timeout_s), watch_s=watch_s, progress=progress
         )
     _show(report, form)
 
@@ -190,13 +190,13 @@ def _progress(timeout_s: int) -> Iterator[Callable[[str], None]]:
         return
     last = -TELL_EVERY_S
 
-    def told(text: str) -> None:
+    def progress(text: str) -> None:
         nonlocal last
         if time.monotonic() - last >= TELL_EVERY_S:
             last = time.monotonic()
             say(line(text), err=True)
 
-    yield told
+    yield progress
 
 
 @contextmanager

@@ -25,7 +25,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; put on record.")]
 
 @app.command()
 def lost(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
-    """List receipts that CC&B held before it was restored, and holds no more; exit code 1 if there is one."""
+    """List receipts that CC&B had before it was restored and no longer has; exit code 1 if there is one."""
     log.configure()
     settings = configuration.load(config)
     from cdc.flows.lost_receipts import listed

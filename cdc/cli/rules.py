@@ -14,7 +14,7 @@ from cdc import config as configuration
 from cdc import log
 from cdc.cli.options import DEFAULT_CONFIG, Config, Format
 from cdc.cli.output import say, show
-from cdc.errors import ConfigurationError, ExitCode, RuleFaults
+from cdc.errors import ConfigurationError, ExitCode, RuleErrors
 from mapping_rules import RuleSet
 
 app = typer.Typer(help="Check, test, show and begin mapping rules.", no_args_is_help=True)
@@ -30,19 +30,19 @@ RulesPath = Annotated[
 CheckFormat = Annotated[
     Literal["table", "json", "github"],
     typer.Option(
-        "--format", help="table; faults as json: one object a line; github: as annotations of a workflow.",
+        "--format", help="table; errors as json: one object a line; github: as annotations of a workflow.",
         envvar="CCBRIDGE_FORMAT",
     ),
 ]  # fmt: skip
 DEFAULT_RULES = "ccb_prepaid"
-_FAULT = re.compile(r"(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+): (?P<text>.*)", re.DOTALL)
+_ERROR = re.compile(r"(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+): (?P<text>.*)", re.DOTALL)
 
 
 @app.command()
 def check(rules: RulesPath = None, config: Config = DEFAULT_CONFIG, form: CheckFormat = "table") -> None:
-    """Report every fault of the rules with file, line and column."""
+    """Report every error in the rules with file, line and column."""
     log.configure()
-    with _faults_shown(rules, config, form):
+    with _errors_shown(rules, config, form):
         rule_set = _load(rules, config)
     if form == "table":
         say(
@@ -154,15 +154,15 @@ def _meant(rules: str | None, config: Path) -> tuple[str | Path, dict[str, str] 
 
 
 @contextmanager
-def _faults_shown(rules: str | None, config: Path, form: str) -> Iterator[None]:
-    """Faults in a form for machines go to standard output, with paths that an editor finds."""
+def _errors_shown(rules: str | None, config: Path, form: str) -> Iterator[None]:
+    """Machine-readable errors go to standard output, with paths that an editor finds."""
     try:
         yield
-    except RuleFaults as exc:
+    except RuleErrors as exc:
         if form == "table":
             raise
         folder = Path(_meant(rules, config)[0])
-        found = list(_placed(exc.faults, folder))
+        found = list(_placed(exc.errors, folder))
         if form == "json":
             show(found, (), form=form)
         else:
@@ -171,10 +171,10 @@ def _faults_shown(rules: str | None, config: Path, form: str) -> Iterator[None]:
         raise typer.Exit(exc.exit_code) from exc
 
 
-def _placed(faults: Iterable[str], folder: Path) -> Iterator[dict[str, str | int]]:
-    """File (with the rule set's folder), line, column and text of each fault."""
-    for fault in faults:
-        match = _FAULT.fullmatch(fault)
+def _placed(errors: Iterable[str], folder: Path) -> Iterator[dict[str, str | int]]:
+    """File (with the rule set's folder), line, column and text of each error."""
+    for error in errors:
+        match = _ERROR.fullmatch(error)
         file = folder / match["file"] if match else folder
         if file.is_absolute() and file.is_relative_to(Path.cwd()):
             file = file.relative_to(Path.cwd())
@@ -183,5 +183,5 @@ def _placed(faults: Iterable[str], folder: Path) -> Iterator[dict[str, str | int
             "file": str(file),
             "line": numbers[0],
             "column": numbers[1],
-            "text": match["text"] if match else fault,
+            "text": match["text"] if match else error,
         }

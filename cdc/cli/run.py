@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Replicate continuously, until SIGTERM, SIGHUP or Ctrl-C.
 
-    Ends after the current batch. A second one on another host waits as stand-by and takes over.
+    Ends after the current batch. A second process on another host waits as standby and takes over.
     """
     cdc.log.configure(log_format, verbose=verbose, file=log_file)
     settings = configuration.load(config)

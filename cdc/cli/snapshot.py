@@ -1,4 +1,4 @@
-"""`ccbridge snapshot`: read single tables of a source again while replication goes on."""
+"""`ccbridge snapshot`: read single tables of a source again while replication continues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def command(
     tables: Annotated[list[str], typer.Argument(help="Captured tables, as schema.table or table.")],
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Read tables of a source again while replication goes on.
+    """Read tables of a source again while replication continues.
 
     Asks the `ccbridge run` that is active, or the next one; tables that were stopped are taken up again.
     """

@@ -1,4 +1,4 @@
-"""`ccbridge status`: what each flow does, lag, receipts, dead letters, and what waits for a person."""
+"""`ccbridge status`: what each flow does, lag, receipts, dead letters, and what requires operator action."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     """Show flows, lag, receipts and dead letters.
 
-    Exit code 1 when something waits for a person: nothing is active, a flow failed, is silent, has an
+    Exit code 1 when operator action is required: no process is active, a flow failed, is silent, has an
     error that does not pass, retries or is behind for too long, receipts are not posted, rows are dead
     letters.
     """
@@ -63,7 +63,7 @@ def _show_table(status: Status) -> None:
         say()
         show(status.receipts, ("state", "receipts", "amount", "currency", "oldest_s"), form="table")
     if status.echoes:
-        # a table that nobody expects here was written under our name
+        # an unexpected table here was written by a session with our identity
         say("\nown writes read back and left out, last 24 h")
         show(status.echoes, ("system", "table_name", "suppressed", "last_at"), form="table")
     if status.letters:
@@ -86,6 +86,6 @@ def _say_active(status: Status) -> None:
     say(f"active: {active['holder']} since {active['acquired_at']:%Y-%m-%d %H:%M:%S%z}")
     parts = [f"release {active['version']}"] if active["version"] else []
     parts += [f"rules {active['rule_set'][:12]}"] if active["rule_set"] else []
-    parts += [f"stand-by: {active['standbys'] or 'none'}"]
+    parts += [f"standby: {active['standbys'] or 'none'}"]
     parts += [] if status.lag_s is None else [f"end to end {status.lag_s:.1f} s behind"]
     say(", ".join(parts))

@@ -53,7 +53,7 @@ def bind(
 ) -> None:
     """Write this database from now on: after a restore, a move, or from another staging.
 
-    Every row of a PostgreSQL target is compared with staging again. A running ccbridge run goes on within a
+    Every row of a PostgreSQL target is compared with staging again. A running ccbridge run continues within a
     minute.
     """
     log.configure()
@@ -66,4 +66,4 @@ def bind(
     if bound.lost:
         say(f"{system}: {bound.lost} receipts that were sent are not in CC&B, none is sent again by itself")
         say("    run: ccbridge receipts lost")
-    say(f"{system}: bound; ccbridge run goes on within a minute")
+    say(f"{system}: bound; ccbridge run continues within a minute")

@@ -16,7 +16,7 @@ from cdc.config.postgres import PostgresConnection, PostgresSystem
 from cdc.config.sections import ENVIRONMENT_PREFIX, Secret, Section
 from cdc.config.settings import Rules, Settings
 from cdc.errors import ConfigurationError
-from cdc.transport import oracle_faults, postgres_faults
+from cdc.transport import oracle_transport_errors, postgres_transport_errors
 
 SECRET_KEYS = ("password", "wallet_password")
 
@@ -31,7 +31,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     Relative paths are meant from the folder of the file, those of the environment too.
 
     Raises:
-        ConfigurationError: the file is missing, is no TOML, or has faults; all are listed.
+        ConfigurationError: the file is missing, is not TOML, or has errors; all are listed.
     """
     tree = _tree(path)
     in_file = list(_secrets_in_file(path, tree))
@@ -39,14 +39,14 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     try:
         settings = Settings.model_validate(tree, context={"folder": path.resolve().parent})
     except ValidationError as exc:
-        faults = [_fault(path, origins, error) for error in exc.errors()]
-        raise ConfigurationError(in_file + faults, hint="ccbridge init writes a commented example") from exc
-    faults = in_file + [
-        f"{path}: {fault}" for fault in (*_transport_faults(settings), *_file_faults(settings))
+        errors = [_error_text(path, origins, error) for error in exc.errors()]
+        raise ConfigurationError(in_file + errors, hint="ccbridge init writes a commented example") from exc
+    errors = in_file + [
+        f"{path}: {error}" for error in (*_transport_errors(settings), *_file_errors(settings))
     ]
-    if faults:
+    if errors:
         raise ConfigurationError(
-            faults, hint="correct the file; on a test system insecure = true allows connections without TLS"
+            errors, hint="correct the file; on a test system insecure = true allows connections without TLS"
         )
     return settings
 
@@ -73,7 +73,7 @@ def load_rules_section(
     try:
         found = _RulesOnly.model_validate(tree, context={"folder": path.resolve().parent})
     except ValidationError as exc:
-        raise ConfigurationError([_fault(path, origins, error) for error in exc.errors()]) from exc
+        raise ConfigurationError([_error_text(path, origins, error) for error in exc.errors()]) from exc
     default = OracleSystem.model_fields["owner"].default
     return found.rules, {
         name: str(system.get("owner", default))
@@ -105,7 +105,7 @@ def _tree(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as exc:
         raise ConfigurationError([f"{path}: not UTF-8 at byte {exc.start}"], hint="save it as UTF-8") from exc
     except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationError([f"{path}: no TOML: {exc}"], hint="mend the line") from exc
+        raise ConfigurationError([f"{path}: not TOML: {exc}"], hint="correct the line") from exc
 
 
 def _override(tree: dict[str, Any], keys: list[str], value: str) -> None:
@@ -117,7 +117,7 @@ def _override(tree: dict[str, Any], keys: list[str], value: str) -> None:
     tree[keys[-1]] = value
 
 
-def _fault(path: Path, origins: Mapping[str, str], error: Mapping[str, Any]) -> str:
+def _error_text(path: Path, origins: Mapping[str, str], error: Mapping[str, Any]) -> str:
     """One line for a pydantic error, without the value found (it may be a secret)."""
     parts = [str(part) for part in error["loc"]]
     if len(parts) > 2 and parts[0] == "systems":
@@ -136,7 +136,7 @@ def _fault(path: Path, origins: Mapping[str, str], error: Mapping[str, Any]) -> 
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:
-    """Keys of the section in which a fault was found."""
+    """Keys of the section in which an error was found."""
     section: type[Section] = Settings
     for part in location[:-1]:
         if part in ("postgres", "oracle"):
@@ -147,17 +147,17 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
     return list(section.model_fields)
 
 
-def _transport_faults(settings: Settings) -> Iterator[str]:
+def _transport_errors(settings: Settings) -> Iterator[str]:
     connections: dict[str, PostgresConnection] = {"staging": settings.staging}
     connections |= {f"systems.{name}": s for name, s in settings.postgres_systems().items()}
     for place, connection in connections.items():
-        yield from postgres_faults(place, connection.sslmode, insecure=connection.insecure)
+        yield from postgres_transport_errors(place, connection.sslmode, insecure=connection.insecure)
     for name, system in settings.oracle_systems().items():
         for place, dsn in system.dsns(f"systems.{name}"):
-            yield from oracle_faults(place, dsn, insecure=system.insecure)
+            yield from oracle_transport_errors(place, dsn, insecure=system.insecure)
 
 
-def _file_faults(settings: Settings) -> Iterator[str]:
+def _file_errors(settings: Settings) -> Iterator[str]:
     """Files that the configuration names and that are not there."""
     sections: dict[str, Secret] = {"staging": settings.staging}
     sections |= {f"systems.{name}": system for name, system in settings.systems.items()}

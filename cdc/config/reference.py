@@ -23,7 +23,7 @@ SECTIONS: tuple[tuple[str, type[Section], str], ...] = (
     ("rules", Rules, "Which rule set is run."),
     ("payment_upload", PaymentUpload, "CC&B's codes for the payment upload: they are the site's."),
     ("run", Run, "Sizes and pauses of continuous replication."),
-    ("status", Status, "From when on `ccbridge status` says that something waits for a person."),
+    ("status", Status, "When `ccbridge status` reports a problem."),
 )
 """Header in the file, what it holds, and what it is for."""
 

@@ -65,7 +65,7 @@ class Run(Section):
 
 
 class Status(Section):
-    """From when on `ccbridge status` tells that something waits for a person."""
+    """When `ccbridge status` reports a problem."""
 
     lag_alarm_s: int = Field(default=900, ge=1, description="a flow is behind by more than this, seconds")
     retry_alarm_s: int = Field(default=60, ge=1, description="a flow retries for longer than this, seconds")

@@ -16,7 +16,7 @@ import structlog
 
 from cdc.changes import ChangeBatch, TableName
 from cdc.config import Run
-from cdc.errors import OperatorError, SnapshotTooOld, SourceChanged, TableChanged, read_anew
+from cdc.errors import OperatorError, SnapshotTooOld, SourceChanged, TableChanged, snapshot_hint
 from cdc.flows.progress.state import FlowState
 from cdc.flows.source_tables import SourceTables
 from cdc.flows.sources_found import SourcesFound
@@ -56,7 +56,7 @@ class Capture:
         Raises:
             SourceChanged: the source is not the one the checkpoint belongs to.
             TransientError: a connection was lost; call again.
-            OperatorError: the reader or the stager cannot go on.
+            OperatorError: the reader or the stager cannot continue.
         """
         try:
             reader = self.open_reader()
@@ -161,11 +161,11 @@ class Capture:
                 detail=", ".join(str(t) for t in batch.tables) if status == "snapshot" else "",
                 changed_at=batch.changed_at, current_to=current_to(batch, datetime.now(UTC)),
                 status="snapshot" if status == "snapshot" else "running",
-                error=_stopped(batch, tables.untold if tables is not None else {}) or batch.held_back,
+                error=_stopped(batch, tables.open_errors if tables is not None else {}) or batch.held_back,
             )  # fmt: skip
             if staged.rejected:
                 log.warning(
-                    "rows_set_aside", flow=flow.name, rows=staged.rejected, position=str(batch.position)
+                    "rows_rejected", flow=flow.name, rows=staged.rejected, position=str(batch.position)
                 )
             if batch.rows:
                 log.debug(
@@ -187,10 +187,10 @@ def _defined(
         yield batch
 
 
-def _stopped(batch: ChangeBatch, untold: Mapping[TableName, OperatorError]) -> OperatorError | None:
-    """What became of tables that are not read any more, or not whole, as one error; None if all are well."""
-    told = (batch.stopped, {**batch.outdated, **untold})
-    errors = [of_table[table] for of_table in told for table in sorted(of_table)]
+def _stopped(batch: ChangeBatch, open_errors: Mapping[TableName, OperatorError]) -> OperatorError | None:
+    """Tables that are no longer read, or not completely, as one error; None if there is none."""
+    found = (batch.stopped, {**batch.outdated, **open_errors})
+    errors = [of_table[table] for of_table in found for table in sorted(of_table)]
     if len(errors) < 2:
         return errors[0] if errors else None
     joined = "; ".join(map(str, errors))
@@ -231,5 +231,5 @@ def refuse_other_source(system: str, stored: Mapping[str, str], found: Mapping[s
         raise SourceChanged(
             f"{system}: not the source the saved position belongs to: {'; '.join(changed.values())}",
             changed=changed,
-            hint=f"connect to the former database; or, if the change was meant, {read_anew(system)}",
+            hint=f"connect to the former database; or, if the change was meant, {snapshot_hint(system)}",
         )

@@ -1,6 +1,6 @@
-"""Keys that a target refuses: which are tried again when, so that trying costs little.
+"""Held keys: when each is retried, so that retrying costs little.
 
-Held keys are tried again every `retry_held_s`, whatever else is delivered meanwhile; keys that another
+Held keys are tried again every `retry_held_s`, independently of other deliveries; keys that another
 session had locked four times a second. Those that wait longest come first. However many there are, the tries
 take about a tenth of the time (of locked ones, a fourth): a try that took long is followed by a longer
 pause and by a smaller one.
@@ -103,8 +103,8 @@ class HeldKeys:
             keys: by rule; the key columns and `_reason_code`.
         """
         is_locked = pl.col("_reason_code") == LOCKED
-        for one, wanted in ((self._locked, is_locked), (self._refused, ~is_locked)):
-            chosen = {rule: frame.filter(wanted).drop("_reason_code") for rule, frame in keys.items()}
+        for one, chosen_rows in ((self._locked, is_locked), (self._refused, ~is_locked)):
+            chosen = {rule: frame.filter(chosen_rows).drop("_reason_code") for rule, frame in keys.items()}
             one.hold({rule: frame for rule, frame in chosen.items() if frame.height})
 
     def any_among(self, desired: Sequence[tuple[OutboundProgram, pl.DataFrame]]) -> bool:

@@ -1,7 +1,7 @@
-"""Receipts that a restored CC&B lost: found when it is bound again, listed, and decided on by a person.
+"""Receipts that a restored CC&B lost: found when it is bound again, listed, and decided on by an operator.
 
-A recharge is sent once. What CC&B held before it was restored, and holds no more, goes onto a list; nothing
-of it is sent by itself.
+A recharge is sent once. What CC&B had before it was restored, and no longer has, goes onto a list; nothing
+of it is sent automatically.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _APPLICATION = "ccbridge receipts"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a person asked for, looked at in CC&B.
+    """What an operator asked for, looked up in CC&B.
 
     Args:
         there: receipts that CC&B holds after all.
@@ -37,7 +37,7 @@ class Plan:
 
 
 def listed(settings: Settings) -> list[dict[str, Any]]:
-    """Lost receipts on which nobody has decided: `cdc.staging.receipts.lost.COLUMNS`."""
+    """Lost receipts without a decision: `cdc.staging.receipts.lost.COLUMNS`."""
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
         return LostReceipts(staging).listed()
 

@@ -46,10 +46,10 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
     """Replicate until `stop` is set, every flow ended after its current batch.
 
     Raises:
-        RuleFaults: the rule set is wrong; nothing was contacted.
+        RuleErrors: the rule set is wrong; nothing was contacted.
         PreflightFailed: a finding; nothing was written.
         LeaseLost: another process took over.
-        CcbridgeError: the error that ended a flow for good; the other flows went on until `stop`.
+        CcbridgeError: the error that ended a flow for good; the other flows continued until `stop`.
     """
     rule_set = load_rules(settings)
     require(settings, rule_set)
@@ -93,7 +93,7 @@ def rest_collector() -> None:
 
 
 def _became_active(lease: Lease, stop: threading.Event) -> bool:
-    """Take the lease, as a stand-by while another process holds it; False if asked to stop before."""
+    """Take the lease, as a standby while another process holds it; False if asked to stop before."""
     if lease.acquire(wait_s=0) is not None:
         return True
     logger = log.bind(lease=lease.name)
@@ -135,12 +135,12 @@ def _keep_alive(
                     connection = connect(settings.staging, application="ccbridge status", autocommit=True)
                 supervisor.watch()
                 publisher.publish_news(connection)
-                report.tell(state.all(), partial(flows_with_lag, connection))
+                report.log_progress(state.all(), partial(flows_with_lag, connection))
                 missed = False
             except LeaseLost:
                 raise
             except CcbridgeError as exc:
-                # the flows meet the same fault; without renewal another process takes over
+                # the flows meet the same failure; without renewal another process takes over
                 if not missed:
                     log.warning("heartbeat_missed", error_code=exc.code, reason=str(exc))
                 missed = True
@@ -153,7 +153,7 @@ def _keep_alive(
 
 
 def _publish(settings: Settings, lease: Lease, run_id: uuid.UUID, state: FlowState) -> None:
-    """Leave the last word of each flow behind, if staging can be reached and nobody else speaks now."""
+    """Write the last state of each flow, unless staging is unreachable or another process is active."""
     try:
         lease.renew()
         with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:

@@ -13,7 +13,7 @@ def load_rules(settings: Settings) -> RuleSet:
     """The configured rule set; unqualified CC&B tables are meant in the configured owner's schema.
 
     Raises:
-        RuleFaults: every fault, with file, line and column.
+        RuleErrors: every error, with file, line and column.
     """
     owners = {name: system.owner for name, system in settings.oracle_systems().items()}
     return mapping_rules.load(rules_path(settings.rules), schemas=owners)

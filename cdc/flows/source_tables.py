@@ -1,8 +1,8 @@
 """Which tables of a source are read, and reading single ones beside the stream.
 
 A table that is new in the rules, or of which rules read a new column, is read before its state counts as
-known; one that was stopped is read again when somebody asks (`ccbridge snapshot`). Its rows come at a
-position of their own while the stream goes on: what the stream brings later wins, and so does the end of a
+known; one that was stopped is read again on request (`ccbridge snapshot`). Its rows come at a
+position of their own while the stream continues: what the stream brings later wins, and so does the end of a
 row, which staging remembers meanwhile even where it has no such row. Nothing of it moves the checkpoint; if
 it is broken off it starts over.
 """
@@ -45,7 +45,7 @@ class SourceTables:
         sizes: rows of one batch.
 
     Attributes:
-        untold: what the flow goes on without, by table: to be shown until a person acts.
+        open_errors: by table, of tables without which the flow continues: shown until an operator acts.
     """
 
     system: str
@@ -53,7 +53,7 @@ class SourceTables:
     reader: ChangeReader
     stager: Stager
     sizes: Run
-    untold: dict[TableName, OperatorError] = field(default_factory=dict)
+    open_errors: dict[TableName, OperatorError] = field(default_factory=dict)
     _known: dict[TableName, StoredTable] = field(default_factory=dict)
     _stopped: dict[TableName, OperatorError] = field(default_factory=dict)
     _names: tuple[TableName, ...] = ()
@@ -73,12 +73,12 @@ class SourceTables:
             elif one is None:
                 news[name] = self._never_read(name)
             elif one.state == "read" and one.columns is not None and not columns.names <= one.columns:
-                lacking = ", ".join(sorted(columns.names - one.columns))
+                added = ", ".join(sorted(columns.names - one.columns))
                 if self.reader.can_read_tables:
-                    log.info("column_read_first", system=self.system, table=str(name), columns=lacking)
+                    log.info("column_read_first", system=self.system, table=str(name), columns=added)
                     news[name] = replace(one, state="reading")
                 else:
-                    self.untold[name] = TableNotRead.columns(self.system, name, lacking)
+                    self.open_errors[name] = TableNotRead.columns(self.system, name, added)
         self._known |= news
         self.stager.forget_tables(stored.keys() - self.read.keys())
         self.stager.note(news)
@@ -185,14 +185,14 @@ class SourceTables:
             return
         self._look_at = now + LOOK_EVERY_S
         requested = {name for name, one in self.stager.source_tables().items() if one.requested}
-        wanted = {name for name, one in self._known.items() if name in requested or one.state == "reading"}
-        if not wanted:
+        due = {name for name, one in self._known.items() if name in requested or one.state == "reading"}
+        if not due:
             return
         if not self.reader.can_read_tables:
-            for name in wanted:
-                self.untold[name] = TableNotRead.alone(self.system, name)
+            for name in due:
+                self.open_errors[name] = TableNotRead.alone(self.system, name)
             return
-        self._names = tuple(sorted(wanted))
+        self._names = tuple(sorted(due))
         news = {
             name: replace(self._known[name], state="reading", error_code=None, reason=None)
             for name in self._names

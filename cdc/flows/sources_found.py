@@ -35,8 +35,8 @@ class SourcesFound:
     def refuse(self, system: str, error: SourceChanged) -> None:
         """The capture of a system has found another database.
 
-        A promoted standby is none: its positions are worth nothing to the capture, yet it is the database
-        that was written.
+        A promoted standby is not another database: the capture cannot use its positions, yet it is the
+        database that was written.
         """
         if error.changed - {TIMELINE}:
             self._refused[system] = error

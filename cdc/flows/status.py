@@ -1,4 +1,4 @@
-"""What `ccbridge status` tells: what each flow does, who is active, and what waits for a person.
+"""What `ccbridge status` shows: what each flow does, which process is active, and what requires action.
 
 Everything comes from staging; the rule set on disk is only compared with the one that runs.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cdc.config import PostgresSystem, Settings
-from cdc.errors import RuleFaults
+from cdc.errors import RuleErrors
 from cdc.flows.progress.lag import flows_with_lag
 from cdc.flows.replicate import LEASE
 from cdc.flows.rule_set import load_rules
@@ -24,14 +24,14 @@ SILENT = "silent"
 START = "start it: ccbridge run"
 _OPEN = ("built", "sent", "accepted")
 _UNPOSTED = {
-    "built": "look whether CC&B can be reached: they could not be sent",
-    "sent": "look whether the payment upload batch of CC&B runs",
-    "accepted": "look whether the payments are frozen and distributed in CC&B",
+    "built": "check whether CC&B can be reached: they could not be sent",
+    "sent": "check whether the payment upload batch of CC&B runs",
+    "accepted": "check whether the payments are frozen and distributed in CC&B",
 }
 
 
 class Problem(NamedTuple):
-    """Something that waits for a person: what it is about, what is known, and what to do."""
+    """A problem that requires operator action: subject, text and hint."""
 
     subject: str
     text: str
@@ -94,7 +94,7 @@ def read_status(settings: Settings) -> Status:
 
 
 def judged(status: Status, settings: Settings) -> Iterator[Problem]:
-    """What waits for a person."""
+    """What requires operator action."""
     if status.active is None or not status.flows:
         yield Problem("ccbridge run", "nothing has run yet", START)
     elif not status.active["alive"]:
@@ -108,28 +108,36 @@ def judged(status: Status, settings: Settings) -> Iterator[Problem]:
             text = f"{receipt['receipts']} receipts for up to {age_s:.0f} s, {money}"
             yield Problem(f"receipts {receipt['state']}", text, _UNPOSTED[receipt["state"]])
     for lost in status.lost:
-        text = f"{lost['receipts']} receipts, {lost['amount']} {lost['currency']}, are not in CC&B any more"
+        text = f"{lost['receipts']} receipts, {lost['amount']} {lost['currency']}, are no longer in CC&B"
         yield Problem("receipts lost", text, "run: ccbridge receipts lost")
     if status.letters:
         rows = sum(letter["rows"] for letter in status.letters)
-        yield Problem("dead letters", f"{rows} rows", "see staging.dead_letter where resolved_at is null")
+        yield Problem(
+            "dead letters",
+            f"{rows} rows",
+            "run in staging: select * from staging.dead_letter where resolved_at is null",
+        )
 
 
 def _of_flow(flow: Mapping[str, Any], settings: Settings) -> Iterator[Problem]:
     name, status, alarms = flow["flow"], flow["status"], settings.status
-    told = f"{flow['error_code']}: {flow['error_text']}"
+    text = f"{flow['error_code']}: {flow['error_text']}"
     hint = flow["hint"] or ""
     if status == SILENT:
-        yield Problem(name, f"no word for {flow['reported_s']:.0f} s: is ccbridge run still alive?", START)
+        yield Problem(name, f"no report for {flow['reported_s']:.0f} s: is ccbridge run still alive?", START)
     if status == "failed":
         after = "then start ccbridge run again: this flow has ended"
-        yield Problem(name, told, f"{hint}\n{after}" if hint else after)
+        yield Problem(name, text, f"{hint}\n{after}" if hint else after)
     elif flow["error_code"] is not None and status in ("running", "waiting"):
-        yield Problem(name, told, hint)  # also while it runs: without a table that it stopped reading
+        yield Problem(name, text, hint)  # also while it runs: without a table that it stopped reading
     elif status == "retrying" and (flow["status_s"] or 0) > alarms.retry_alarm_s:
-        yield Problem(name, f"retrying for {flow['status_s']:.0f} s: {told}", hint)
+        yield Problem(name, f"retrying for {flow['status_s']:.0f} s: {text}", hint)
     if status in ("running", "retrying") and (flow["lag_s"] or 0) > alarms.lag_alarm_s:
-        yield Problem(name, f"behind by {flow['lag_s']:.0f} s", "look whether it gets on: run this again")
+        yield Problem(
+            name,
+            f"behind by {flow['lag_s']:.0f} s",
+            "check whether it makes progress: run this command again",
+        )
 
 
 def _waits_for(flow: Mapping[str, Any]) -> str | None:
@@ -151,8 +159,8 @@ def _rules_differ(settings: Settings, running: str | None) -> Iterator[str]:
     """A rule set that is being edited does not concern what runs; it is only said."""
     try:
         digest = load_rules(settings).digest
-    except RuleFaults:
-        yield "the rules on disk have faults, those that run are not concerned: ccbridge rules check"
+    except RuleErrors:
+        yield "the rules on disk have errors, the rules in use do not; run: ccbridge rules check"
         return
     if running is not None and digest != running:
         yield "the rules on disk are not those that run: ccbridge check, then start ccbridge run again"

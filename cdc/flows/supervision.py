@@ -1,12 +1,12 @@
 """Running flows: a thread each, retried with back-off, ended together.
 
 A flow is a callable that opens its own connections, works until `stop` is set and calls
-`progressed` whenever it got on. A `TransientError` starts it again after a pause that doubles up
-to 30 s and begins anew once the flow made progress; where it may not pass by itself (`tries`) a person
-is told after some tries, and it looks once a minute. An error that a person mends in the database
-(`mended_outside`: redo logs to be restored) makes it wait and look once a minute; so does a row that
-nothing could isolate, which never ends a flow. Any other error of ours ends this flow only, the others
-go on. Errors of the drivers are ours by then: none of them ends the process.
+`progressed` whenever it made progress. After a `TransientError` it is started again with a pause that doubles
+up to 30 s and is reset by progress. An error with `tries` is reported after so many failures in a row and
+then retried once a minute. An error that an operator fixes in the database (`retried_when_fixed`: redo logs
+to be restored) is reported at once and retried once a minute; so is a rejected row that could not be
+isolated, which never ends a flow. Any other error of ours ends this flow only; the others continue. Errors of
+the drivers are translated to ours before: none of them ends the process.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ log = structlog.get_logger(__name__)
 LONGEST_PAUSE_S = 30.0
 FIRST_PAUSE_S = 0.2
 WAITING_PAUSE_S = 60.0
-"""Between two looks whether a person has mended what a flow waits for."""
+"""Between two retries of a flow that waits for an operator."""
 UNANSWERED_S = 30.0
-"""A call that takes longer is told, though it may still be answered."""
+"""A call that takes longer is reported, though it may still be answered."""
 ABANDONED_S, JOIN_TURN_S = 5.0, 0.2
-"""At the end nobody waits longer for an answer."""
+"""When the process ends, an answer is awaited no longer than this."""
 
 
 def pause_s(failures: int) -> float:
@@ -72,7 +72,7 @@ class Flow:
     _silent: bool = False
 
     def progressed(self) -> None:
-        """The flow got on: the next failure starts with the shortest pause again."""
+        """The flow made progress: the next failure starts with the shortest pause again."""
         if self.failures:
             log.info("flow_recovered", flow=self.name, failures=self.failures)
         self.failures = 0
@@ -98,12 +98,12 @@ class Flow:
         return WAITING_PAUSE_S if self._waits(exc) else pause_s(self.failures)
 
     def _waits(self, exc: BaseException | None) -> bool:
-        """Whether a person is told, and a look now and then is enough until it is mended."""
+        """Whether the failure is reported as waiting for an operator, and retried once a minute."""
         tries = exc.tries if isinstance(exc, TransientError) else None
-        return _is_mended_outside(exc) or (tries is not None and self.failures >= tries)
+        return _is_retried_when_fixed(exc) or (tries is not None and self.failures >= tries)
 
     def watch(self) -> None:
-        """Tell of a call that has not come back for long; called while the flow's thread waits for it."""
+        """Report a call that has not returned for long; called while the flow's thread waits for it."""
         call = unanswered(self._thread_id, longer_than_s=UNANSWERED_S)
         if call is None:
             if self._silent:
@@ -112,7 +112,7 @@ class Flow:
             return
         error = DatabaseUnreachable(
             f"{call.subject}: a call has had no answer for {call.age_s:.0f} s",
-            hint="look whether the server hangs; the call is given up after query_timeout_s",
+            hint="check whether the server hangs; the call is cancelled after query_timeout_s",
         )
         if not self._silent:
             log.warning("call_unanswered", flow=self.name, reason=str(error))
@@ -124,7 +124,7 @@ class Flow:
         return self.thread.ident if self.thread is not None else None
 
     def join(self) -> None:
-        """Return when the flow ended, or when it hangs in a call that nobody answers."""
+        """Return when the flow ended, or when it hangs in a call that is not answered."""
         while self.thread is not None and self.thread.is_alive():
             self.thread.join(JOIN_TURN_S)
             call = unanswered(self._thread_id, longer_than_s=ABANDONED_S)
@@ -137,7 +137,7 @@ class Flow:
                 return
 
     def _try(self) -> None:
-        """One attempt; a driver's error that nobody turned into one of ours on the way is classified here."""
+        """One attempt; a driver's error that was not translated before is classified here."""
         try:
             self.work(self)
         except psycopg.Error as exc:
@@ -148,7 +148,7 @@ class Flow:
             place = f" {exc.filename}" if exc.filename else ""
             raise UnclassifiedError(
                 f"{self.name}: {type(exc).__name__}{place}: {exc.strerror or 'no reason given'}",
-                hint="look for what the operating system refused; it is tried again",
+                hint="check what the operating system reported; the flow is retried",
             ) from exc
 
     def _run(self) -> None:
@@ -182,12 +182,12 @@ class Flow:
             logger.exception("flow_crashed")
 
 
-def _is_mended_outside(exc: BaseException | None) -> bool:
-    return isinstance(exc, RowError) or (isinstance(exc, OperatorError) and exc.mended_outside)
+def _is_retried_when_fixed(exc: BaseException | None) -> bool:
+    return isinstance(exc, RowError) or (isinstance(exc, OperatorError) and exc.retried_when_fixed)
 
 
 def _is_retried(exc: BaseException) -> bool:
-    return isinstance(exc, TransientError) or _is_mended_outside(exc)
+    return isinstance(exc, TransientError) or _is_retried_when_fixed(exc)
 
 
 @dataclass
@@ -215,12 +215,12 @@ class Supervisor:
             flow.join()
 
     def watch(self) -> None:
-        """Tell of flows that wait for an answer."""
+        """Report flows that wait for an answer."""
         for flow in self.flows:
             flow.watch()
 
     def raise_first(self) -> None:
-        """Raise what ended a flow for good, a fault of ours first; nothing if all just stopped."""
+        """Raise what ended a flow, a crash first; nothing if all stopped when asked."""
         for flow in self.flows:
             if flow.crash is not None:
                 raise flow.crash

@@ -1,6 +1,6 @@
 """Asking the running replication to read single tables again: `ccbridge snapshot`.
 
-The request is a mark in staging; whoever holds the lease sees it within seconds.
+The request is a mark in staging; the process that holds the lease sees it within seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cdc.staging.source_tables import SourceTables
 
 
 def request_snapshot(settings: Settings, system: str, tables: Sequence[str]) -> list[TableName]:
-    """Ask for tables of a source to be read again while replication goes on.
+    """Ask for tables of a source to be read again while replication continues.
 
     Args:
         settings: the configuration.
@@ -57,6 +57,6 @@ def _named(text: str, system: str, known: Sequence[TableName]) -> TableName:
             f"{system}: no table was read yet", hint="start ccbridge run: it reads every table first"
         )
     if len(found) != 1:
-        listed, fault = ", ".join(map(str, found or known)), "ambiguous" if found else "not captured"
-        raise ConfigurationError([f"table {text} of {system}: {fault}, expected one of {listed}"])
+        listed, error = ", ".join(map(str, found or known)), "ambiguous" if found else "not captured"
+        raise ConfigurationError([f"table {text} of {system}: {error}, expected one of {listed}"])
     return found[0]

@@ -27,7 +27,7 @@ def targets(settings: Settings) -> list[dict[str, Any]]:
 
     Returns:
         system, sink, identity, writes, delivered_seq, bound_at, bound_by, reason of its binding, None before
-        its first use; state: `ok`, or the code of what speaks against it, with error_text and hint.
+        its first use; state: `ok`, or the code of the error that prevents it, with error_text and hint.
     """
     systems = wiring.targets(load_rules(settings))
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
@@ -65,7 +65,7 @@ class Rebound:
 
     Args:
         before: what spoke against it; None if nothing did.
-        lost: receipts that CC&B held before, and holds no more.
+        lost: receipts that CC&B had before and no longer has.
     """
 
     before: str | None

@@ -1,7 +1,7 @@
-"""TRUNCATE of a captured table stops that table: no row says what went, and a person may not want it.
+"""TRUNCATE of a captured table stops that table: no row says what was removed, and it may be a mistake.
 
-The other tables go on, as after DDL that takes something away (decision 8). What was committed before
-it is staged; what comes after it in the same table is not, until the source is read anew. The
+The other tables continue, as after DDL that drops something (decision 8). What was committed before
+it is staged; what comes after it in the same table is not, until the source is read from a new snapshot. The
 checkpoint names the tables, so they stay stopped over restarts.
 """
 
@@ -54,10 +54,12 @@ def without_truncated(
         if not stopped:
             yield batch
             continue
-        told = [[batch.system, name.schema, name.name, str(error)] for name, error in sorted(stopped.items())]
+        noted = [
+            [batch.system, name.schema, name.name, str(error)] for name, error in sorted(stopped.items())
+        ]
         yield replace(
             batch, tables=tables, stopped={**batch.stopped, **stopped},
-            resume={**batch.resume, TRUNCATED: told},
+            resume={**batch.resume, TRUNCATED: noted},
         )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import threading
 
 
 class Wake:
-    """Tells waiting sinks that staging has something new; one per process, many waiters."""
+    """Signals waiting sinks that rows were staged; one per process, many waiters."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -20,7 +20,7 @@ class Wake:
             self._condition.notify_all()
 
     def close(self) -> None:
-        """Nobody waits any more: the process ends."""
+        """The process ends: all waits return."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()

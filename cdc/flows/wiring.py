@@ -94,7 +94,7 @@ def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[Outbou
     target = settings.systems[system]
     fitting = "ccb_payment_upload" if isinstance(target, OracleSystem) else "upsert"
     compiled = mapping_rules.compile_outbound(rule_set, system, time_zone=target.time_zone)
-    faults = [
+    errors = [
         f"outbound rule {program.name}: sink {program.sink!r}, "
         f"system {system!r} ({target.kind}) has {fitting!r}"
         for program in compiled
@@ -102,9 +102,9 @@ def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[Outbou
     ]
     if isinstance(target, OracleSystem) and len(compiled) > 1:
         names = ", ".join(program.name for program in compiled)
-        faults.append(f"outbound rules {names}: system {system!r} takes one payment upload rule, not several")
-    if faults:
-        raise ConfigurationError(faults, hint="change the rule's sink, or the system's kind")
+        errors.append(f"outbound rules {names}: system {system!r} takes one payment upload rule, not several")
+    if errors:
+        raise ConfigurationError(errors, hint="change the rule's sink, or the system's kind")
     return compiled
 
 

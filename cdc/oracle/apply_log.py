@@ -1,7 +1,7 @@
 """The apply log: a table of our own in Oracle, one row in each transaction we write there.
 
 The user and the client identifier of a transaction are not always in the redo; a row is. Who reads the redo
-takes a transaction with such a row for ours, and no other. The rows also tell CC&B's DBA what came from us.
+identifies own writes by such a row, and by nothing else. The rows also show CC&B's DBA what ccbridge wrote.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ApplyLog:
         """The statement that marks its transaction as ours; it goes and stays with it.
 
         Args:
-            name: SQL expression for a name that tells what the transaction is.
+            name: SQL expression for the name of the transaction.
         """
         return f"insert into {self._name} (transaction_name) values ({name})"  # noqa: S608 - quoted name
 

@@ -1,4 +1,4 @@
-"""Calls to Oracle that have not come back: whoever watches a flow can say which server does not answer.
+"""Calls to Oracle that have not returned: supervision reports which server does not answer.
 
 A thread has at most one call in progress, since the driver's calls block. `cdc.oracle.errors.oracle_errors`
 notes them; nothing is asked of the database.

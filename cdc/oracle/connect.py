@@ -111,7 +111,7 @@ def _enter(cursor: oracledb.Cursor, settings: OracleSystem, subject: str) -> Non
 
 
 def _name_missing(exc: oracledb.DatabaseError, code: int, subject: str, grant: str) -> None:
-    """Raise NotGranted with the grant that mends it, if that is what failed."""
+    """Raise NotGranted with the grant that fixes it, if that is what failed."""
     if ora_code(exc) == code:
         raise NotGranted(f"{subject}: {str(exc).splitlines()[0]}", hint=grant) from exc
 
@@ -121,8 +121,8 @@ def entering(pdb: str) -> str:
     return f"alter session set container = {identifier(pdb)}"
 
 
-def mended_inside(found: Iterable[Finding], pdb: str | None) -> list[Finding]:
-    """Findings about tables; what mends them is run in the pluggable database, if there is one."""
+def fixed_in_pdb(found: Iterable[Finding], pdb: str | None) -> list[Finding]:
+    """Findings about tables; their fixes are run in the pluggable database, if there is one."""
     return [
         replace(finding, fix=f"{entering(pdb)};\n{finding.fix}") if pdb and finding.fix else finding
         for finding in found

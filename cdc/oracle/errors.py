@@ -1,18 +1,18 @@
-"""ORA and DPY codes become ours, by number; nothing else that the driver raises gets out.
+"""Translates ORA and DPY codes to our errors, by number; the driver's own errors never leave this package.
 
-What happens next is told, in this order, by
+What happens next is decided, in this order, by
 1. the error under the wrappers: ORA-12801, ORA-00604 and the like only say where something failed;
-2. the tables below: this number means a row, a retry or a person;
-3. ORA-20000 to ORA-20999, which an application raises about its rows: a row;
-4. ORA-00900 to ORA-00999 and ORA-03049, a statement that the database does not take: a person;
-5. the other numbers of the network and of failing over: a retry, told once it lasts;
-6. the driver: session dead, or recoverable, or its own internal error: a retry, told once it lasts;
-7. else a person.
+2. the tables below: row error, transient error or operator error for a number;
+3. ORA-20000 to ORA-20999, which an application raises about its rows: row error;
+4. ORA-00900 to ORA-00999 and ORA-03049, a statement that the database does not accept: operator error;
+5. the other numbers of the network and of failing over: transient error, reported once it persists;
+6. the driver: session dead, or recoverable, or its own internal error: likewise;
+7. else operator error.
 
 By the ORA number first: the driver reports ORA-00600 and other database errors as DPY-4011 "connection
-closed" and recoverable, while `.code` keeps the ORA number; an ORA-00600 is not a network fault. A password
+closed" and recoverable, while `.code` keeps the ORA number; an ORA-00600 is not a network failure. A password
 is never tried twice, because a retry can lock the account. What the driver raises of Python's own (a value it
-cannot decode, a socket error) is told from our errors by where it was raised.
+cannot decode, a socket error) is recognised by where it was raised.
 Sources: Oracle Database Error Messages 19c; python-oracledb 26 errors module.
 """
 
@@ -30,9 +30,9 @@ from cdc.errors import (
     LoginRefused,
     NotGranted,
     OperatorError,
-    RedoLogTrouble,
+    RedoLogFailure,
     RowError,
-    ServerFault,
+    ServerFailure,
     ServerMemory,
     SessionLost,
     SnapshotTooOld,
@@ -65,8 +65,8 @@ _SESSION = (
     # what a session has gathered: open cursors, packages that were compiled since
     1000, 4061, 4065, 4068,
 )  # fmt: skip
-# SCN or time range refused, LogMiner's fatal error: it is computed once more, then it is a fault of ours
-_FAULTS = (600, 1280, 1281, 1282)
+# SCN or time range refused, LogMiner's fatal error: it is computed once more, then it is reported
+_SERVER = (600, 1280, 1281, 1282)
 _MEMORY = (4030, 4031, 4036)
 _LOGS = (
     # not opened, listed twice, missing, removed, overwritten while read, corrupt
@@ -103,9 +103,9 @@ _STATEMENT = frozenset((*range(900, 1000), 3049))
 _BY_ORA: dict[int, type[CcbridgeError]] = (
     dict.fromkeys(_UNREACHABLE, DatabaseUnreachable)
     | dict.fromkeys(_SESSION, SessionLost)
-    | dict.fromkeys(_FAULTS, ServerFault)
+    | dict.fromkeys(_SERVER, ServerFailure)
     | dict.fromkeys(_MEMORY, ServerMemory)
-    | dict.fromkeys(_LOGS, RedoLogTrouble)
+    | dict.fromkeys(_LOGS, RedoLogFailure)
     | dict.fromkeys(_SNAPSHOT, SnapshotTooOld)
     | dict.fromkeys(_TRANSIENT, TransientError)
     | dict.fromkeys(_LOGIN, LoginRefused)
@@ -132,22 +132,22 @@ _BY_DPY: dict[str, type[CcbridgeError]] = {
     **{f"DPY-{number}": RowError for number in _VALUES},
 }
 _HINTS = {
-    904: "the captured table or this release of the database lacks a column; run: ccbridge check",
-    942: "run: ccbridge check, it prints the missing grants",
-    1031: "run: ccbridge check, it prints the missing grants",
+    904: "a column does not exist in the captured table or in this Oracle release; run: ccbridge check",
+    942: "run: ccbridge check, which prints the missing grants",
+    1031: "run: ccbridge check, which prints the missing grants",
     1017: "check user and password of the system, and whether the password was changed in the database",
-    1035: "the database is in restricted mode: alter system disable restricted session",
+    1035: "the database is in restricted mode; when it is over, run: alter system disable restricted session",
     1300: "LogMiner needs the primary database, open READ WRITE: let dsn name the service of the primary",
     1325: "switch the database to ARCHIVELOG mode",
     1347: "supplemental logging was switched off; changes since then may be incomplete: "
-    "read the source anew by removing its row from staging.checkpoint",
-    1354: "alter database add supplemental log data",
-    1536: "alter user .. quota unlimited on the tablespace that the message names",
+    "take a new snapshot of the source by removing its row from staging.checkpoint",
+    1354: "run: alter database add supplemental log data",
+    1536: "run: alter user .. quota unlimited on the tablespace that the message names",
     1552: "the tablespace needs undo: bring an undo tablespace online",
-    1950: "alter user .. quota unlimited on the tablespace that the message names",
+    1950: "run: alter user .. quota unlimited on the tablespace that the message names",
     12505: "the listener does not know the SID: check dsn against lsnrctl status",
     12514: "the listener does not know the service: check dsn against lsnrctl status, and that it is started",
-    12541: "nothing listens there: check host and port of dsn, start the listener",
+    12541: "no listener at this address: check host and port of dsn, start the listener",
     16000: "the database is open read only: let dsn name the service of the primary",
     28000: "unlock the account, then start again",
     28001: "change the expired password, then start again",
@@ -159,24 +159,24 @@ _HINTS_BY_DPY = {
     "DPY-3010": "the database is older than 12.1",
     "DPY-3015": "the user has a 10G password verifier only: set the password again",
     "DPY-4000": "no TNS configuration was found: give host:port/service or a full descriptor as dsn",
-    "DPY-6000": "the listener refused: check the service of dsn against lsnrctl status",
+    "DPY-6000": "the listener refused the connection: check the service of dsn against lsnrctl status",
     "DPY-6001": "the listener does not know the service: check dsn against lsnrctl status, or start it",
     "DPY-6003": "the listener does not know the SID: check dsn against lsnrctl status",
-    "DPY-6005": "check host and port of dsn, and that the listener and firewalls let us through",
+    "DPY-6005": "check host and port of dsn, the listener and firewalls",
     "DPY-4027": "no TNS configuration was found: give host:port/service or a full descriptor as dsn",
 }
 _HINTS_BY_WORDS = {
     "certificate_verify_failed": "the server's certificate is of another host or CA, or has expired: "
     "check wallet, and that dsn has a name that is in the certificate",
     "certificate": "check wallet, and that dsn has a name that is in the server's certificate",
-    "ssl": "TLS could not be agreed on: check that the listener has TCPS at this port",
-    "connection refused": "nothing listens there: check host and port of dsn, start the listener",
+    "ssl": "TLS negotiation failed: check that the listener has TCPS at this port",
+    "connection refused": "no listener at this address: check host and port of dsn, start the listener",
     "dpy-6001": _HINTS_BY_DPY["DPY-6001"],
     "dpy-6003": _HINTS_BY_DPY["DPY-6003"],
     "name or service not known": "the host name of dsn is not known: check it and the name service",
     "timed out": "no answer: check host, port and firewalls",
 }
-"""What the driver says below DPY-6005, its word for any connection that is not made."""
+"""What the driver says below DPY-6005, its code for any connection that could not be made."""
 _INTERNAL, _NOT_COMPILED = 600, 6550
 _DDL_RACE = ("krvrdGetUID", "krvrdccs10", "krvrdccs30")
 """Arguments of ORA-00600 seen when DDL meets mining with the online catalog; they pass."""
@@ -186,11 +186,11 @@ _CONNECTION_CLOSED, _NO_CONNECTION, _DRIVER_INTERNAL = "DPY-4011", "DPY-6005", "
 
 def translated(exc: oracledb.Error, subject: str) -> CcbridgeError:
     """Our error for a driver error; `subject` names the database or object the call was about."""
-    fault = exc.args[0] if exc.args else None
-    full_code = getattr(fault, "full_code", "") or ""
-    whole = str(fault)
-    number = _unwrapped(getattr(fault, "code", 0) or 0, whole)
-    kind = _kind(number, full_code, fault)
+    error = exc.args[0] if exc.args else None
+    full_code = getattr(error, "full_code", "") or ""
+    whole = str(error)
+    number = _unwrapped(getattr(error, "code", 0) or 0, whole)
+    kind = _kind(number, full_code, error)
     if number == _INTERNAL and any(argument in whole for argument in _DDL_RACE):
         kind = TransientError
     lines = whole.splitlines() or [""]
@@ -201,7 +201,7 @@ def translated(exc: oracledb.Error, subject: str) -> CcbridgeError:
         text = f"ORA-{number:05d}" if number else full_code  # the full text may hold values
     hint = _HINTS.get(number) or _HINTS_BY_DPY.get(full_code, "")
     if full_code == _NO_CONNECTION:
-        hint = next((told for words, told in _HINTS_BY_WORDS.items() if words in whole.lower()), hint)
+        hint = next((text for words, text in _HINTS_BY_WORDS.items() if words in whole.lower()), hint)
     return kind(f"{subject}: {text}", hint=hint)
 
 
@@ -213,7 +213,7 @@ def _unwrapped(number: int, whole: str) -> int:
     return next(below, number)
 
 
-def _kind(number: int, full_code: str, fault: object) -> type[CcbridgeError]:
+def _kind(number: int, full_code: str, error: object) -> type[CcbridgeError]:
     """What happens next; see the module text."""
     known = _BY_ORA.get(number) if number else _BY_DPY.get(full_code)
     if known is not None:
@@ -227,7 +227,7 @@ def _kind(number: int, full_code: str, fault: object) -> type[CcbridgeError]:
     if not number and full_code == _CONNECTION_CLOSED:
         return DatabaseUnreachable
     passes = full_code == _CONNECTION_CLOSED or full_code.startswith(_DRIVER_INTERNAL)
-    if passes or getattr(fault, "isrecoverable", False) or getattr(fault, "is_session_dead", False):
+    if passes or getattr(error, "isrecoverable", False) or getattr(error, "is_session_dead", False):
         return UnclassifiedError
     return OperatorError
 
@@ -259,7 +259,7 @@ def oracle_errors(subject: str) -> Iterator[None]:
             # the text may hold values
             raise UnclassifiedError(
                 f"{subject}: the driver could not read what the database sent ({type(exc).__name__})",
-                hint="see the log for where; if it stays, look for values that no client can represent",
+                hint="see the log for where; if it persists, check for values that no client can represent",
             ) from exc
 
 

@@ -1,4 +1,4 @@
-"""What tells one Oracle database from another, its copies and its earlier states included.
+"""Identity of an Oracle database: distinguishes it from others, from copies and from earlier states.
 
 DBID stays the same in a copy of the files, in a standby and after a restore; the incarnation (RESETLOGS)
 tells what was opened after an incomplete recovery or a failover. A pluggable database has a DBID of its own,

@@ -3,7 +3,7 @@
 The driver bounds the TCP connect only and blocks for ever after it: a listener that is silent, a server that
 was stopped between accept and answer. The deadline shuts down the sockets that the thread opened meanwhile,
 so the driver's read ends with an error. They are learned from the interpreter's audit event of
-`socket.connect`, because the driver shows its socket to nobody. Resolving a name is not cut short.
+`socket.connect`, because the driver does not expose its socket. Resolving a name is not cut short.
 
 Source: Python documentation, "Audit events table", `socket.connect`; python-oracledb 26, thin mode, which
 connects by `socket.create_connection` and then removes the socket's timeout.
@@ -22,7 +22,7 @@ from cdc.errors import DatabaseUnreachable
 
 
 class _Attempt:
-    """One login: copies of the sockets it opened, so that they can be shut down whoever owns them."""
+    """One login: copies of the sockets it opened, so that they can be shut down by another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

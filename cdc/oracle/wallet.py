@@ -1,6 +1,6 @@
 """Whether the wallet's private key can be opened, asked before the driver does.
 
-OpenSSL asks the terminal for a password that it was not given, and the driver goes on without a client
+OpenSSL asks the terminal for a password that it was not given, and the driver continues without a client
 certificate where the password is wrong: either would be found out late, under another name.
 
 Source: python-oracledb user guide, "Two-way TLS connection to Oracle Database": `ewallet.pem` of thin mode.

@@ -1,4 +1,4 @@
-"""Rights of our role over everything, which ccbridge does not need: whoever has its password has them.
+"""Rights of our role over everything, which ccbridge does not need, and which everyone with its password has.
 
 They are refused unless the configuration allows them by name.
 
@@ -35,7 +35,7 @@ select r.rolsuper, r.rolcreaterole, r.rolcreatedb, array(
     order by 1)
 from pg_roles r where r.rolname = current_user
 """
-"""A superuser's role is a member of every other one, so what it leads to is not told."""
+"""A superuser's role is a member of every other one, so what it leads to is not listed."""
 
 
 def broad_rights(settings: PostgresConnection) -> list[Finding]:

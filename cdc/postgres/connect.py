@@ -57,10 +57,10 @@ select set_config(name, '0', false) from pg_settings
 where name in ('statement_timeout', 'transaction_timeout', 'idle_session_timeout')
 """
 """Why each: names and operators of ours are those of pg_catalog, whatever else is in the database; a batch is
-joined and sorted in memory; compiling a statement takes longer than running it once; nobody is waited for
-without limit; a batch may be mapped inside a transaction for longer than a site lets people sit in one; the
-server notices a client that is gone within a minute too; limits that a database or role sets for people are
-not ours."""
+joined and sorted in memory; compiling a statement takes longer than running it once; no lock is awaited
+without limit; a batch may be mapped inside a transaction for longer than a site allows a session to be idle
+in one; the server notices a lost client within a minute too; limits that a database or role sets for
+interactive users are not ours."""
 
 
 def connect(

@@ -1,12 +1,13 @@
-"""psycopg errors become ours, by SQLSTATE.
+"""Translates psycopg errors to ours, by SQLSTATE.
 
-What happens next is told, in this order, by
+What happens next is decided, in this order, by
 1. no SQLSTATE: there is no session; libpq's text says why (`cdc.postgres.login_errors`);
 2. the state in `_BY_STATE`;
-3. its class, the first two characters, in `_BY_CLASS`: 08, 40, 53 and 58 pass, 22, 23 and P0 are a row's;
-4. else a person: a right, a syntax, an object that is not there.
+3. its class, the first two characters, in `_BY_CLASS`: 08, 40, 53 and 58 are transient, 22, 23 and P0 concern
+a row;
+4. else operator error: a privilege, a syntax, a missing object.
 
-Where rows can be tried one by one, nobody asks the tables whether an error concerns one: it is found out
+Where rows can be tried one by one, these tables do not decide whether an error concerns one: it is tried
 (`is_environment`, `sinks.upsert.isolation`, `cdc.staging.batches.refused_rows`).
 Source: PostgreSQL 17 documentation, appendix A "PostgreSQL Error Codes".
 """
@@ -44,7 +45,7 @@ _BY_STATE: dict[str, type[CcbridgeError]] = {
     "55000": TransientError,  # object not in prerequisite state: a slot or a server that is about to change
     "55006": TransientError,  # object in use: the slot is still held by the former session
     LOCK_NOT_AVAILABLE: TransientError,
-    "57014": TransientError,  # statement cancelled, by a person or by statement_timeout
+    "57014": TransientError,  # statement cancelled, by a user or by statement_timeout
     "57P01": DatabaseUnreachable,  # administrator shut the session down
     "57P02": DatabaseUnreachable,  # crash shutdown
     "57P03": DatabaseUnreachable,  # starting up or in recovery
@@ -52,17 +53,17 @@ _BY_STATE: dict[str, type[CcbridgeError]] = {
     "57P05": DatabaseUnreachable,  # session ended: idle for too long
 }
 _HINTS = {
-    "25006": "the server is read only: a standby, a disk that is full, or default_transaction_read_only "
+    "25006": "the server is read only; check for a standby, a full disk, or default_transaction_read_only "
     "of the server, the database or the role",
     "28000": "add a line to pg_hba.conf, or give the role LOGIN",
     "28P01": "check user and password",
     "3D000": "create the database, or set database to one that the server has",
-    "42501": "run: ccbridge check, it prints the grant",
+    "42501": "run: ccbridge check, which prints the grant",
     "42P01": "a table is missing; run: ccbridge check",
     "42703": "a column is missing; run: ccbridge check",
-    "53100": "make room on the disk of the server",
+    "53100": "free space on the disk of the server",
     "53300": "raise max_connections of the server, or the role's connection limit",
-    "57014": "cancelled by a person or by statement_timeout of the server; it is tried again",
+    "57014": "cancelled by a user or by statement_timeout of the server; it is retried",
 }
 _BY_CLASS: dict[str, type[CcbridgeError]] = {
     "08": DatabaseUnreachable,  # connection exception
@@ -99,7 +100,7 @@ def kind_of(state: str) -> type[CcbridgeError]:
 
 _ENVIRONMENT = frozenset(("08", "25", "28", "40", "53", "57", "58"))
 """Classes that say nothing about the rows of a statement: connection, transaction, login, deadlock,
-resources, intervention by a person, system."""
+resources, operator intervention, system."""
 
 
 def is_environment(exc: psycopg.Error) -> bool:

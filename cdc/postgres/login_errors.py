@@ -1,4 +1,4 @@
-"""Why a connection could not be made, told from libpq's own words: it gives no SQLSTATE then.
+"""Why a connection could not be made, from the text of libpq: it gives no SQLSTATE then.
 
 libpq's messages are its own, in English; those that the server sends before the login is over follow the
 server's `lc_messages`, and are asked for in vain where that is another language: then the general hint is
@@ -107,7 +107,7 @@ LOST = Cause(
 _IN_USE = (
     "consuming input", "flushing", "sending", "receiving", "executing", "preparing", "describe", "close",
 )  # fmt: skip
-"""How psycopg begins when a session that was made is lost. It may speak of SSL: no setting is wrong."""
+"""How psycopg begins when a session that was made is lost. It may mention SSL; no setting is wrong."""
 
 
 def cause_of(text: str) -> Cause:

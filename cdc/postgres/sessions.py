@@ -35,7 +35,7 @@ class Holder:
     """Under which lease this process works.
 
     Args:
-        site: what tells the staging database from others.
+        site: identifies the staging database.
         token: the fencing token.
     """
 
@@ -64,6 +64,6 @@ class Holder:
 
 
 def site_of(connection: psycopg.Connection[tuple[object, ...]]) -> str:
-    """What tells this database from others: the same for all who connect to it."""
+    """Identifies this database: the same in every session."""
     row = connection.execute(_SITE).fetchone()
     return str(row[0]) if row else ""

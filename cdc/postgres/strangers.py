@@ -1,7 +1,7 @@
 """Who else could put code into a schema that we write to: triggers and functions there run as our role.
 
 A role that may create in the database can make the schema before us, with tables of the names that we look
-for. Trusted are superusers, our role and those whose rights it has, the database's owner, and whoever owns
+for. Trusted are superusers, our role and those whose rights it has, the database's owner, and the owner of
 the application's tables: they can do as much without it.
 
 Source: PostgreSQL 17 documentation, "Schemas and Privileges", "Predefined Roles" (pg_database_owner).
@@ -23,7 +23,7 @@ schema as (select oid, nspname, nspowner, nspacl from pg_namespace where nspname
 trusted as (
     select r.oid from pg_roles r, me
     where r.rolsuper or r.oid = me.oid or r.rolname = 'pg_database_owner'
-        or not me.rolsuper and pg_has_role(me.oid, r.oid, 'usage')  -- a superuser has those of everybody
+        or not me.rolsuper and pg_has_role(me.oid, r.oid, 'usage')  -- a superuser has those of all roles
         or r.oid = (select datdba from pg_database where datname = current_database())
         or r.oid in (
             select c.relowner

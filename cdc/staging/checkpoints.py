@@ -37,7 +37,7 @@ class StoredCheckpoint:
         identity: what the position is bound to; empty until a flow has said it.
         position: all up to here is durably staged.
         ordinal: order of the last staged change at that position, -1 if there was none.
-        resume: what the reader needs to go on.
+        resume: what the reader needs to continue.
         snapshot_complete: the first load was done.
         batch_id: last batch, None before the first.
         updated_at: when it last moved, by the staging database's clock.

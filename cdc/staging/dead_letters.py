@@ -1,8 +1,8 @@
-"""Rows set aside with their reason, until something settles them.
+"""Dead letters: rejected rows with their reason, until something settles them.
 
-One open record per stage, rule and key: refused again, it counts a retry. A mapped row is settled
+One open record per stage, rule and key: rejected again, it counts a retry. A mapped row is settled
 when its source row changes to something that can be mapped (or goes), a delivered row when the
-target takes it. Settled records stay for auditors.
+target accepts it. Settled records stay for auditors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cdc.staging.audit.change_log import storable_json
 from cdc.staging.leases import Lease
 from mapping_rules import Mapped
 
-RECORD_SCHEMA = {
+DEAD_LETTER_SCHEMA = {
     "stage": pl.String, "system": pl.String, "table_name": pl.String, "rule": pl.String,
     "key": pl.String, "entity": pl.String, "entity_key": pl.String, "raw": pl.String,
     "reason_code": pl.String, "reason": pl.String, "source_position": pl.Int64,
@@ -139,13 +139,13 @@ class DeadLetters:
         self._connection, self._lease = connection, lease
 
     def record(self, refused: pl.DataFrame) -> None:
-        """Set rows aside (RECORD_SCHEMA); of several rows with one key the latest counts."""
+        """Store rejected rows (DEAD_LETTER_SCHEMA); of several rows with one key the latest counts."""
         if refused.is_empty():
             return
         safe = storable_json(refused, ("key", "entity_key", "raw"))
         with postgres_errors("staging.dead_letter"), self._connection.transaction():
             self._verify()
-            self._connection.execute(_RECORD, [safe.select(*RECORD_SCHEMA).write_json()])
+            self._connection.execute(_RECORD, [safe.select(*DEAD_LETTER_SCHEMA).write_json()])
 
     def supersede(self, system: str, batch_id: int, oldest: datetime, newest: datetime) -> int:
         """Settle the records whose source row has a later change in that batch; returns how many.
@@ -229,8 +229,8 @@ class DeadLetters:
                 keys = pl.DataFrame(taken, infer_schema_length=None).cast(
                     dict.fromkeys(program.key, pl.String)
                 )
-                wanted = frame.select(pl.col(program.key).cast(pl.String)).unique()
-                settled += keys.join(wanted, on=list(program.key))["_number"].to_list()
+                delivered = frame.select(pl.col(program.key).cast(pl.String)).unique()
+                settled += keys.join(delivered, on=list(program.key))["_number"].to_list()
         self.resolve(settled, "delivered")
 
     def _verify(self) -> None:
@@ -262,12 +262,12 @@ def _refused_deliveries(sink: str, held: pl.DataFrame) -> pl.DataFrame:
         "reason": pl.col("reason"),
     }
     return held.select(
-        given.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in RECORD_SCHEMA.items()
+        given.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in DEAD_LETTER_SCHEMA.items()
     )
 
 
 def map_refusals(system: str, table: TableName, mapped: Mapped) -> pl.DataFrame:
-    """What an inbound rule could not map, as RECORD_SCHEMA."""
+    """What an inbound rule could not map, as DEAD_LETTER_SCHEMA."""
     given = {
         "stage": pl.lit("map"),
         "system": pl.lit(system),
@@ -277,5 +277,5 @@ def map_refusals(system: str, table: TableName, mapped: Mapped) -> pl.DataFrame:
         "entity": pl.lit(mapped.entity.name),
     }
     return mapped.rejected.select(
-        given.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in RECORD_SCHEMA.items()
+        given.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in DEAD_LETTER_SCHEMA.items()
     )

@@ -2,7 +2,7 @@
 
 A holder renews its lease; once it has expired another process may take it over, and gets the next
 token. The holder's session carries the token in its name (`cdc.postgres.sessions`): when the process dies
-its session ends, and the next one need not wait for the lease to expire. Whoever writes to staging verifies
+its session ends, and the next one need not wait for the lease to expire. Every writer to staging verifies
 its token inside its own transaction, so a process that was stopped for a minute and wakes up again writes
 nothing. A transaction of a process that lives may take as long as it needs, because the lease is renewed
 meanwhile. A process that was frozen inside one holds the lease's row: once the lease has expired its sessions
@@ -25,7 +25,7 @@ from cdc.postgres.sessions import Holder, site_of
 
 _POLL_S = 0.25
 _APPLICATION = "ccbridge lease"
-"""Of every session for a lease; a stand-by's has no token behind it."""
+"""Of every session for a lease; that of a standby has no token after it."""
 _MISSED_S = 2.0
 """A holder without its session that did not renew for so long is taken for dead."""
 _PATIENCE = "1s"
@@ -159,7 +159,7 @@ class Lease:
         try:
             renewed = self._execute(_RENEW)
         except _RowLocked:
-            return  # somebody takes it over right now, or waits to; the next renewal tells
+            return  # another process takes it over right now, or waits to; the next renewal shows
         if not renewed:
             raise self._lost()
 
@@ -168,7 +168,7 @@ class Lease:
 
         Args:
             connection: the transaction that is about to commit. The holder renews the lease meanwhile;
-                nobody can take it over.
+                no other process can take it over.
 
         Raises:
             LeaseLost: another process has taken it over.
@@ -179,7 +179,7 @@ class Lease:
             raise self._lost()
 
     def release(self) -> None:
-        """Let another process take the lease at once; does nothing if it is not ours any more."""
+        """Let another process take the lease at once; does nothing if it is no longer ours."""
         if self._token is not None:
             with suppress(_RowLocked):  # it expires then
                 self._execute(_RELEASE)
@@ -216,11 +216,11 @@ class Lease:
                     f"staging {self._settings.database}: no staging schema", hint="run: ccbridge migrate"
                 ) from exc
             except LockNotAvailable:
-                return None  # somebody verifies the lease right now; look again
+                return None  # another session verifies the lease right now; try again
         return None if row is None else int(str(row[0]))
 
     def _show(self) -> None:
-        """Tell others that the holder lives: its session carries the token."""
+        """Show other processes that the holder lives: its session carries the token."""
         with self._lock, postgres_errors(self._subject):
             self._session()
 
@@ -247,7 +247,7 @@ class Lease:
     def _lost(self) -> LeaseLost:
         return LeaseLost(
             f"{self._subject}: token {self._token} of {self.holder} is no longer valid",
-            hint="another process is active; this one may be started again as its stand-by",
+            hint="another process is active; start this one again to wait as its standby",
         )
 
 

@@ -1,4 +1,4 @@
-"""What is going on, from staging alone: for `ccbridge status` and the demo."""
+"""The state of replication, from staging alone: for `ccbridge status` and the demo."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def flows(connection: Connection) -> list[dict[str, Any]]:
 
 
 def active(connection: Connection, lease: str) -> dict[str, Any] | None:
-    """Who holds a lease, since when and with which release and rule set; None if nobody ever did.
+    """Who holds a lease, since when and with which release and rule set; None if it was never held.
 
     `alive` is False once it ended or fell silent, `standbys` are the processes that wait for it.
     """
@@ -90,7 +90,7 @@ def receipts(connection: Connection) -> list[dict[str, Any]]:
 
 
 def lost_receipts(connection: Connection) -> list[dict[str, Any]]:
-    """Receipts that a restored CC&B lost and nobody has decided on, by currency: number, sum."""
+    """Receipts that a restored CC&B lost and that have no decision, by currency: number, sum."""
     return _rows(connection, _LOST)
 
 
@@ -108,7 +108,7 @@ def echoes(connection: Connection) -> list[dict[str, Any]]:
 
 
 def dead_letters(connection: Connection) -> list[dict[str, Any]]:
-    """Rows set aside and not settled, by rule and reason."""
+    """Open dead letters by rule and reason."""
     return _rows(connection, _DEAD_LETTERS)
 
 

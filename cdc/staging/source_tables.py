@@ -1,7 +1,7 @@
 """What is known of each captured table: `staging.source_table`.
 
 A row says whether the table was read, what the reader saw of it, which columns rules read, and why it is
-not read any more. It changes in the transaction that stages the batch it speaks of.
+no longer read. It changes in the transaction that stages the batch in question.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class StoredTable:
 
     Args:
         state: `read`: its changes are staged. `reading`: its rows are read beside the stream, or that was
-            broken off. `stopped`: it is not read any more, `error_code` and `reason` say why.
-        definition: the reader's own, JSON types only; None where it told none.
+            broken off. `stopped`: it is no longer read, `error_code` and `reason` say why.
+        definition: the reader's own, JSON types only; None where it gave none.
         columns: columns that rules read of it; None where that is not known.
         read_position: as of which all its rows were read last.
-        requested: somebody asked for its rows to be read again.
+        requested: a snapshot of the table was requested.
     """
 
     state: State

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from cdc.changes import SourceTable, SourceType, TableName
 from mapping_rules.checks.inbound_checks import used_columns
-from mapping_rules.language.faults import Faults
+from mapping_rules.language.errors import ErrorList
 from mapping_rules.language.model import (
     Conventions,
     EntityType,
@@ -51,21 +51,21 @@ def check_source(
         only: look at the rules of this table alone.
 
     Returns:
-        Faults as ``file:line:column: text``; empty when there is none.
+        Errors as ``file:line:column: text``; empty when there is none.
     """
-    faults = Faults()
+    errors = ErrorList()
     for rule in rule_set.rules_of(system):
         if only is not None and rule.table != only:
             continue
         table = tables.get(rule.table)
         if table is None:
-            faults.unknown(rule.table_place, f"table of {system}", str(rule.table), map(str, tables))
+            errors.unknown(rule.table_location, f"table of {system}", str(rule.table), map(str, tables))
             continue
-        _check_names(rule, table, faults)
-        _check_key(rule, table, faults)
+        _check_names(rule, table, errors)
+        _check_key(rule, table, errors)
         for column in rule.columns.values():
-            _check_type(rule, column, table, rule_set, faults)
-    return faults.lines()
+            _check_type(rule, column, table, rule_set, errors)
+    return errors.lines()
 
 
 def unmapped_columns(rule_set: RuleSet, system: str, tables: Mapping[TableName, SourceTable]) -> list[str]:
@@ -74,34 +74,34 @@ def unmapped_columns(rule_set: RuleSet, system: str, tables: Mapping[TableName, 
     Data flows without them: a column that the application adds must not keep anybody from starting. They
     are not staged, and the change log keeps them.
     """
-    faults = Faults()
-    _check_complete(rule_set.rules_of(system), tables, faults)
-    return faults.lines()
+    errors = ErrorList()
+    _check_complete(rule_set.rules_of(system), tables, errors)
+    return errors.lines()
 
 
-def _check_names(rule: Inbound, table: SourceTable, faults: Faults) -> None:
+def _check_names(rule: Inbound, table: SourceTable, errors: ErrorList) -> None:
     known = table.column_names
     what = f"column of {rule.table}"
     for column in rule.columns.values():
         for source in column.sources:
-            check_known(column.place, what, source, known, faults)
+            check_known(column.location, what, source, known, errors)
     for condition in rule.where:
-        check_known(condition.column.place, what, condition.column.column, known, faults)
-    for name, place in {**rule.key, **rule.ignore}.items():
-        check_known(place, what, name, known, faults)
+        check_known(condition.column.location, what, condition.column.column, known, errors)
+    for name, location in {**rule.key, **rule.ignore}.items():
+        check_known(location, what, name, known, errors)
 
 
-def _check_key(rule: Inbound, table: SourceTable, faults: Faults) -> None:
+def _check_key(rule: Inbound, table: SourceTable, errors: ErrorList) -> None:
     if set(rule.key) != set(table.key):
         found = ", ".join(table.key) if table.key else "no primary key"
-        faults.add(
-            next(iter(rule.key.values()), rule.table_place),
+        errors.add(
+            next(iter(rule.key.values()), rule.table_location),
             f"key ({', '.join(rule.key)}) of {rule.table}: expected the table's own, {found}",
         )
 
 
 def _check_type(
-    rule: Inbound, column: InboundColumn, table: SourceTable, rule_set: RuleSet, faults: Faults
+    rule: Inbound, column: InboundColumn, table: SourceTable, rule_set: RuleSet, errors: ErrorList
 ) -> None:
     target = rule_set.entities[rule.entity].columns[column.name]
     source = table.column(column.source) if column.source else None
@@ -111,13 +111,13 @@ def _check_type(
     if rule_set.systems[rule.system].conventions is Conventions.OUAF and target.type.kind is Kind.BOOLEAN:
         fits = fits | {SourceType.TEXT}
     if source.type not in fits:
-        faults.add(
-            column.place,
+        errors.add(
+            column.location,
             f"column {column.name}: {source.name} is {source.declared}, which cannot become {target.type}",
         )
     elif _finer(source.scale, target.type) and source.type is SourceType.NUMBER:
-        faults.add(
-            column.place,
+        errors.add(
+            column.location,
             f"column {column.name}: {source.name} is {source.declared}, finer than {target.type},"
             " and nothing is rounded",
         )
@@ -128,7 +128,7 @@ def _finer(scale: int | None, target: EntityType) -> bool:
 
 
 def _check_complete(
-    rules: tuple[Inbound, ...], tables: Mapping[TableName, SourceTable], faults: Faults
+    rules: tuple[Inbound, ...], tables: Mapping[TableName, SourceTable], errors: ErrorList
 ) -> None:
     """Each source column is mapped or ignored by one of the table's rules; large ones need not be."""
     for name in sorted({rule.table for rule in rules}):
@@ -138,8 +138,8 @@ def _check_complete(
             named |= {*used_columns(rule), *rule.ignore, *rule.ignore_if_present}
         for column in tables[name].columns if name in tables else ():
             if column.name not in named and not column.large:
-                fault = f"column {column.name} of {name} is neither mapped nor ignored"
-                faults.add(mine[0].table_place, fault)
+                error = f"column {column.name} of {name} is neither mapped nor ignored"
+                errors.add(mine[0].table_location, error)
 
 
 def check_target(rule_set: RuleSet, system: str, tables: Mapping[TableName, SourceTable]) -> list[str]:
@@ -154,37 +154,37 @@ def check_target(rule_set: RuleSet, system: str, tables: Mapping[TableName, Sour
         tables: the target tables as the system describes them.
 
     Returns:
-        Faults as ``file:line:column: text``; empty when there is none.
+        Errors as ``file:line:column: text``; empty when there is none.
     """
-    faults = Faults()
+    errors = ErrorList()
     for rule in rule_set.outbound:
         if rule.system != system or rule.sink != "upsert":
             continue  # the upload sink has fixed columns, checked at load
         table = tables.get(rule.table)
         if table is None:
-            faults.unknown(rule.table_place, f"table of {system}", str(rule.table), map(str, tables))
+            errors.unknown(rule.table_location, f"table of {system}", str(rule.table), map(str, tables))
             continue
-        _check_target(rule, table, faults)
-    return faults.lines()
+        _check_target(rule, table, errors)
+    return errors.lines()
 
 
-def _check_target(rule: Outbound, table: SourceTable, faults: Faults) -> None:
+def _check_target(rule: Outbound, table: SourceTable, errors: ErrorList) -> None:
     what = f"column of {rule.table}"
     for name, ref in rule.key.items():
-        check_known(ref.place, what, name, table.column_names, faults)
+        check_known(ref.location, what, name, table.column_names, errors)
     for column in rule.columns.values():
-        check_known(column.place, what, column.name, table.column_names, faults)
+        check_known(column.location, what, column.name, table.column_names, errors)
     if rule.on_delete is OnDelete.DEACTIVATE and rule.deactivate_column:
         flag = table.column(rule.deactivate_column)
         if flag is not None and flag.type is not SourceType.BOOLEAN:
-            faults.add(
-                rule.columns[rule.deactivate_column].place,
+            errors.add(
+                rule.columns[rule.deactivate_column].location,
                 f"column {flag.name} is {flag.declared}, deactivate needs a boolean",
             )
     if rule.insert:
         return
     for name in rule.columns:
         if name in table.key:
-            faults.add(
-                rule.columns[name].place, f"column {name} is in the primary key, which an update keeps"
+            errors.add(
+                rule.columns[name].location, f"column {name} is in the primary key, which an update keeps"
             )

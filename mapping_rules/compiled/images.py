@@ -1,4 +1,4 @@
-"""The two images of changed rows, with absent columns told apart from NULL.
+"""The two images of changed rows, with absent columns distinguished from NULL.
 
 An update that does not log a column leaves it as it was, so a column absent after takes its value
 from before where the log holds that. What neither image holds stays absent.
@@ -47,7 +47,7 @@ class Shapes:
 
 
 def _are_alike(frame: pl.DataFrame) -> bool:
-    """Whether all rows are the same; told faster than which rows there are."""
+    """Whether all rows are the same; faster than finding which."""
     return frame.height > 0 and all((column == column[0]).all() for column in frame)
 
 
@@ -59,7 +59,8 @@ _WITHOUT_AFTER = (Operation.DELETE, Operation.TRUNCATE)
 class Images:
     """Expressions over a frame of changes for columns of one table and certain shapes.
 
-    Absence is None where no row of such a frame can lack the column, so nothing is computed for it.
+    Absence is None where the column cannot be absent from a row of such a frame, so nothing is computed for
+    it.
     """
 
     table: SourceTable
@@ -71,12 +72,12 @@ class Images:
         """Type of a source column.
 
         Raises:
-            TableChanged: the table has no such column any more.
+            TableChanged: the table no longer has the column.
         """
         found = self.table.column(column)
         if found is None:
             raise TableChanged(
-                f"{self.table.name}: column {column}, which the rules read, is gone",
+                f"{self.table.name}: column {column}, which the rules read, does not exist",
                 hint="adapt the rules to the table, then run: ccbridge rules check",
             )
         return found.type
@@ -84,20 +85,20 @@ class Images:
     def known_after(self, column: str) -> pl.Expr:
         """Text of the column as the row became, from before where the update did not log it."""
         after = pl.col(AFTER + column)
-        lacking = self._lacking(AFTER, column)
-        if lacking is None:
+        absent = self._is_absent(AFTER, column)
+        if absent is None:
             return after
         before = pl.when(IS_UPDATE).then(pl.col(BEFORE + column))  # null where absent before too
-        return pl.when(lacking).then(before).otherwise(after)
+        return pl.when(absent).then(before).otherwise(after)
 
     def absent_after(self, column: str) -> pl.Expr | None:
         """True where neither image says what the column became."""
-        lacking = self._lacking(AFTER, column)
-        if lacking is None:
+        absent = self._is_absent(AFTER, column)
+        if absent is None:
             return None
-        before = self._lacking(BEFORE, column)
+        before = self._is_absent(BEFORE, column)
         unknown_before = ~IS_UPDATE if before is None else (~IS_UPDATE | before)
-        return lacking & ~IS_DELETE & unknown_before
+        return absent & ~IS_DELETE & unknown_before
 
     def before(self, column: str) -> pl.Expr:
         """Text of the column as the row was."""
@@ -105,15 +106,15 @@ class Images:
 
     def absent_before(self, column: str) -> pl.Expr | None:
         """True where the log does not say what the column was."""
-        return self._lacking(BEFORE, column)
+        return self._is_absent(BEFORE, column)
 
     def old_key(self, column: str) -> pl.Expr:
         """Text of a key column before the change; a key that was not logged did not change."""
         before = pl.when(IS_UPDATE | IS_DELETE).then(pl.col(BEFORE + column))
-        lacking = self._lacking(BEFORE, column)
+        absent = self._is_absent(BEFORE, column)
         unknown = ~(IS_UPDATE | IS_DELETE)
-        if lacking is not None:
-            unknown = unknown | lacking
+        if absent is not None:
+            unknown = unknown | absent
         return pl.when(unknown).then(self.known_after(column)).otherwise(before)
 
     def normal(self, text: pl.Expr, column: str) -> pl.Expr:
@@ -121,7 +122,7 @@ class Images:
         return normalised(text, self.source_type(column), self.site)
 
     def unread_after(self, columns: Iterable[str]) -> pl.Expr | None:
-        """Why the columns do not tell what the row became; null where they do, None where they always do."""
+        """Why the columns do not say what the row became; null where they do, None where they always do."""
         found = []
         for column in columns:
             if column in self.unreadable:
@@ -137,9 +138,9 @@ class Images:
         ]
         return pl.any_horizontal(found).fill_null(False) if found else None
 
-    def _lacking(self, side: str, column: str) -> pl.Expr | None:
+    def _is_absent(self, side: str, column: str) -> pl.Expr | None:
         shapes = self.shapes.after if side == AFTER else self.shapes.before
-        lacking = sorted(number for number, absent in shapes if column in absent)
-        if not lacking:
+        absent = sorted(number for number, columns in shapes if column in columns)
+        if not absent:
             return None
-        return pl.col(f"{side}shape".replace(".", "_")).is_in(lacking)
+        return pl.col(f"{side}shape".replace(".", "_")).is_in(absent)

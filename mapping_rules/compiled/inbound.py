@@ -1,7 +1,7 @@
 """Inbound rules as programs: change frames in, typed entity rows out.
 
 Columnar throughout: one program runs the expressions of its `mapping_rules.compiled.plan` over a whole
-frame. A row that cannot be mapped is set aside with its reason, see `mapping_rules.compiled.rejections`.
+frame. A row that cannot be mapped is rejected with its reason, see `mapping_rules.compiled.rejections`.
 """
 
 from __future__ import annotations
@@ -83,16 +83,16 @@ class InboundProgram:
 
         Args:
             changes: of the rule's table.
-            unknown: position and ordinal of changes with absent columns that nobody can tell: those that
+            unknown: position and ordinal of changes with absent columns that are found nowhere: those that
                 would give a row are rejected.
-            gone: changes whose row is not in the source any more: where `where` cannot be decided they are
+            gone: changes whose row is no longer in the source: where `where` cannot be decided they are
                 not rejected, the row's end will come.
 
         An update that moves a key gives a tombstone for the old key, then a row for the new one. A
         row that stops matching `where` gives a tombstone, one that never matched gives nothing.
 
         Raises:
-            TableChanged: the table lacks a column that the rule reads.
+            TableChanged: the table does not have a column that the rule reads.
         """
         plan = self._plan(changes)
         frame = changes.frame.with_row_index(INDEX)
@@ -101,7 +101,7 @@ class InboundProgram:
         rejections = Rejections(self.rule, changes, plan)
         if unknown or gone:
             sides = self._without(frame, sides, unknown, gone, rejections)
-        self._refuse(frame, sides, plan, rejections)
+        self._reject(frame, sides, plan, rejections)
         if plan.unreadable is not None:
             unread = frame.with_columns(reason=plan.unreadable).drop_nulls("reason")
             for (reason,), rows in unread.group_by("reason", maintain_order=True):
@@ -139,18 +139,18 @@ class InboundProgram:
         gone: Collection[Place],
         rejections: Rejections,
     ) -> pl.DataFrame:
-        """The sides without what is rejected for what nobody can tell, and what is gone and undecided."""
+        """The sides without rows rejected for an unknown value, and without undecided ones that are gone."""
         places = list(zip(frame["position"], frame["ordinal"], strict=True))
         left_out = pl.Series([place in gone for place in places], dtype=pl.Boolean)
-        refused = pl.Series([place in unknown for place in places], dtype=pl.Boolean) & sides["lives"]
+        rejected = pl.Series([place in unknown for place in places], dtype=pl.Boolean) & sides["lives"]
         reason = (
             "a column that the change left alone is not in the log, not in staging, and could not be read "
             "again, expected the source to log whole rows"
         )
-        rejections.add_rows(frame.filter(refused)[INDEX], Reason.VALUE_NOT_IN_LOG, reason)
-        return sides.with_columns(lives=sides["lives"] & ~refused, unclear=sides["unclear"] & ~left_out)
+        rejections.add_rows(frame.filter(rejected)[INDEX], Reason.VALUE_NOT_IN_LOG, reason)
+        return sides.with_columns(lives=sides["lives"] & ~rejected, unclear=sides["unclear"] & ~left_out)
 
-    def _refuse(self, frame: pl.DataFrame, sides: pl.DataFrame, plan: Plan, rejections: Rejections) -> None:
+    def _reject(self, frame: pl.DataFrame, sides: pl.DataFrame, plan: Plan, rejections: Rejections) -> None:
         if sides["emptied"].any():
             reason = "the table was emptied, which rules cannot map row by row"
             rejections.add_rows(frame.filter(sides["emptied"])[INDEX], Reason.TRUNCATE, reason)
@@ -168,17 +168,17 @@ class InboundProgram:
             former=pl.lit(None, dtype=pl.List(pl.String)), reread=pl.lit(None, dtype=pl.Boolean),
         )  # fmt: skip
         if plan.absent and texts["absent"].null_count() < texts.height:
-            lacks = pl.col("absent").is_not_null()
+            is_incomplete = pl.col("absent").is_not_null()
             texts = texts.with_columns_seq(
                 self._former(rows, plan), self._reread(rows, plan)
-            ).with_columns_seq(pl.when(lacks).then(pl.col("former", "reread")))
+            ).with_columns_seq(pl.when(is_incomplete).then(pl.col("former", "reread")))
         for name, columns in plan.sql.items():
             sql = sql_text(self.rule.columns[name].sql or "")
             text, failed = evaluate(rows.select_seq(columns.values()), sql)
             texts = texts.with_columns_seq(text.alias(RAW + name), failed.alias(FAILED + name))
         values = texts.with_columns_seq(plan.values.values()).with_columns_seq(plan.bad.alias(BAD))
         if values[BAD].any():
-            rejections.add_faults(values.filter(BAD))
+            rejections.add_column_rejections(values.filter(BAD))
             values = values.filter(~pl.col(BAD))
         return values.select_seq(INDEX, *_known_only(plan), *_trailing(tombstone=False))
 
@@ -197,7 +197,7 @@ class InboundProgram:
         return keys.select_seq(pl.col(VALUE + name).alias(name) for name in self.entity.key)
 
     def _reread(self, rows: pl.DataFrame, plan: Plan) -> pl.Series:
-        """Where staged values are no help: a torn expression, or a key that several source rows share."""
+        """Where staged values cannot be used: a torn expression, or a key that several source rows share."""
         torn = pl.lit(False) if plan.torn is None else plan.torn
         found = rows.select_seq(torn.alias("reread"))["reread"]
         if found.len() != rows.height:  # a literal
@@ -266,7 +266,7 @@ def _known_only(plan: Plan) -> list[pl.Expr]:
 def _absent_list(plan: Plan) -> pl.Expr:
     if not plan.absent:
         return pl.lit(None, dtype=pl.List(pl.String))
-    names = pl.concat_list([pl.when(lacks).then(pl.lit(name)) for name, lacks in plan.absent.items()])
+    names = pl.concat_list([pl.when(absent).then(pl.lit(name)) for name, absent in plan.absent.items()])
     held = names.list.drop_nulls()
     return pl.when(held.list.len() > 0).then(held)
 

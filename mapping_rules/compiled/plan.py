@@ -16,7 +16,7 @@ import polars as pl
 from cdc.changes import SourceTable, SourceType
 from mapping_rules.checks.inbound_checks import used_columns
 from mapping_rules.compiled.images import IS_DELETE, IS_TRUNCATE, IS_UPDATE, Images, Shapes
-from mapping_rules.compiled.values import Fault, Site, Typed, switch_texts, translated, typed_value
+from mapping_rules.compiled.values import RejectionCase, Site, Typed, switch_texts, translated, typed_value
 from mapping_rules.language.constants import typed
 from mapping_rules.language.expressions import compiled
 from mapping_rules.language.model import Condition, Entity, Inbound, InboundColumn, Kind, Lookup
@@ -43,13 +43,13 @@ class Plan:
         moved: an entity key column changed.
         torn: some of the columns that one SQL expression reads are absent and others are not, so its
             former result is not its result now; None where that cannot be.
-        raw: normalised text of each entity column that is no constant and no SQL expression.
+        raw: normalised text of each entity column that is neither a constant nor an SQL expression.
         sql: for each SQL expression the normalised columns it reads, under their own names.
         old_raw: text of each entity key column before the change.
-        values, final, faults: over a frame with the raw texts: typed values, the values to
+        values, final, rejections: over a frame with the raw texts: typed values, the values to
             stage, and per column what is wrong.
         old_values: typed key before the change, over a frame with the old texts.
-        bad: over a frame with texts and values: any of the faults; cheaper than asking each.
+        bad: over a frame with texts and values: any of the rejections; cheaper than asking each.
         absent: for each entity column that can be, whether it is absent.
         source_key, new_key: text of each source key column before and after the change.
     """
@@ -65,7 +65,7 @@ class Plan:
     old_raw: Mapping[str, pl.Expr]
     values: Mapping[str, pl.Expr]
     final: Mapping[str, pl.Expr]
-    faults: Mapping[str, tuple[Fault, ...]]
+    rejections: Mapping[str, tuple[RejectionCase, ...]]
     bad: pl.Expr
     old_values: Mapping[str, pl.Expr]
     absent: Mapping[str, pl.Expr]
@@ -85,7 +85,7 @@ def make_plan(
     """The plan of `rule` for frames of `table` with these shapes and columns that could not always be read.
 
     Raises:
-        TableChanged: the table lacks a column that the rule reads.
+        TableChanged: the table does not have a column that the rule reads.
     """
     images = Images(table, shapes, site, unreadable)
     columns = [rule.columns[name] for name in entity.columns]
@@ -113,7 +113,7 @@ def make_plan(
     never = images.unread_before({*sources.values(), *rule.key})
     if never is not None:  # under such a key no row was staged
         ended &= ~never
-    groups = {c.name: _fault_groups(c, entity, values[c.name]) for c in columns}
+    groups = {c.name: _rejection_groups(c, entity, values[c.name]) for c in columns}
     wrong = [group[-1].when.fill_null(False) for of_column in groups.values() for group in of_column]
     return Plan(
         lives=lives,
@@ -127,7 +127,7 @@ def make_plan(
         old_raw=old_raw,
         values={name: one.value.alias(VALUE + name) for name, one in values.items()},
         final={c.name: _final(c, entity) for c in columns},
-        faults={name: tuple(chain(*of_column)) for name, of_column in groups.items()},
+        rejections={name: tuple(chain(*of_column)) for name, of_column in groups.items()},
         bad=pl.any_horizontal(wrong),
         old_values={
             name: typed_value(
@@ -274,20 +274,20 @@ def _too_long(raw: pl.Expr, entity: Entity) -> pl.Expr:
     return (raw.str.len_bytes() > longest_key(entity)).fill_null(False)
 
 
-def _fault_groups(column: InboundColumn, entity: Entity, value: Typed) -> list[list[Fault]]:
+def _rejection_groups(column: InboundColumn, entity: Entity, value: Typed) -> list[list[RejectionCase]]:
     """What can be wrong with a column; the last of each group holds wherever one of the group does."""
     groups = []
     if column.sql:
         reason = "the SQL expression stops at this row, expected a value or null"
-        groups.append([Fault(pl.col(FAILED + column.name), Reason.SQL_FAILED, reason)])
+        groups.append([RejectionCase(pl.col(FAILED + column.name), Reason.SQL_FAILED, reason)])
     if column.constant is None:
-        groups.append(value.faults(pl.col(RAW + column.name), pl.col(VALUE + column.name)))
+        groups.append(value.rejections(pl.col(RAW + column.name), pl.col(VALUE + column.name)))
     if column.name in entity.key:
         reason = "found no value, expected one in a key column"
-        groups.append([Fault(pl.col(VALUE + column.name).is_null(), Reason.NULL_KEY, reason)])
+        groups.append([RejectionCase(pl.col(VALUE + column.name).is_null(), Reason.NULL_KEY, reason)])
     is_indexed = column.name in entity.key or entity.columns[column.name].references is not None
     if is_indexed and column.constant is None and entity.columns[column.name].type.kind is Kind.TEXT:
         reason = f"found text of more than {longest_key(entity)} bytes, expected one that can be indexed"
         too_long = _too_long(pl.col(RAW + column.name), entity)
-        groups.append([Fault(too_long, Reason.VALUE_TOO_LONG, reason)])
+        groups.append([RejectionCase(too_long, Reason.VALUE_TOO_LONG, reason)])
     return [group for group in groups if group]

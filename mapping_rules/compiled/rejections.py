@@ -13,7 +13,7 @@ from mapping_rules.compiled.plan import VALUE, Plan
 from mapping_rules.language.model import Inbound
 from mapping_rules.language.reasons import Reason
 
-SCHEMA: Mapping[str, Any] = {
+REJECTION_SCHEMA: Mapping[str, Any] = {
     "source_position": pl.Int64(),
     "source_ordinal": pl.Int64(),
     "committed_at": pl.Datetime("us", "UTC"),
@@ -31,7 +31,7 @@ SCHEMA: Mapping[str, Any] = {
 ignores, which may be secrets. `reason` holds no value.
 """
 
-_NONE = pl.DataFrame(schema=SCHEMA)
+_NONE = pl.DataFrame(schema=REJECTION_SCHEMA)
 _INDEX = "row"
 _FOUND: Mapping[str, Any] = {
     _INDEX: pl.UInt32(),
@@ -65,16 +65,16 @@ class Rejections:
             )
         )
 
-    def add_faults(self, values: pl.DataFrame) -> None:
-        """Reject mapped rows for their column faults, all of which the reason names."""
+    def add_column_rejections(self, values: pl.DataFrame) -> None:
+        """Reject mapped rows for what is wrong with their columns; the reason names all of it."""
         codes, reasons = [], []
-        for name, faults in self._plan.faults.items():
-            if not faults:
+        for name, rejections in self._plan.rejections.items():
+            if not rejections:
                 continue
             column = self._rule.columns[name]
             label = f"{self._rule.table}: column {name} from {', '.join(column.sources)}"
-            codes.append(_first([(fault.when, fault.code.value) for fault in faults]))
-            reasons.append(_first([(fault.when, f"{label}: {fault.reason}") for fault in faults]))
+            codes.append(_first([(case.when, case.code.value) for case in rejections]))
+            reasons.append(_first([(case.when, f"{label}: {case.reason}") for case in rejections]))
         self._found.append(
             values.select(
                 _INDEX,
@@ -99,7 +99,7 @@ class Rejections:
         return pl.when(known).then(key)
 
     def frame(self, changes: pl.DataFrame) -> pl.DataFrame:
-        """Everything rejected, in stream order, with `SCHEMA`'s columns."""
+        """Everything rejected, in stream order, with the columns of `REJECTION_SCHEMA`."""
         if not self._found:
             return _NONE
         found = pl.concat([one.cast(pl.Schema(_FOUND)) for one in self._found])
@@ -116,7 +116,9 @@ class Rejections:
             "reason_code",
             "reason",
         )
-        return known.join(self._images(rows), on=_INDEX, how="left", maintain_order="left").select(*SCHEMA)
+        return known.join(self._images(rows), on=_INDEX, how="left", maintain_order="left").select(
+            *REJECTION_SCHEMA
+        )
 
     def _images(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The image of each row as JSON; one pass for each combination of absent columns."""
@@ -124,8 +126,8 @@ class Rejections:
         for side, chosen in ((AFTER, ~IS_DELETE), (BEFORE, IS_DELETE)):
             shape_column = f"{side}shape".replace(".", "_")
             for (shape,), part in rows.filter(chosen).group_by(shape_column, maintain_order=True):
-                lacking = self._changes.shapes[shape] if isinstance(shape, int) else frozenset()
-                left_out = {*lacking, *self._rule.ignore, *self._rule.ignore_if_present}
+                absent = self._changes.shapes[shape] if isinstance(shape, int) else frozenset()
+                left_out = {*absent, *self._rule.ignore, *self._rule.ignore_if_present}
                 held = [name for name in self._changes.table.column_names if name not in left_out]
                 image = pl.lit("{}")  # the log holds nothing that may be kept
                 if held:

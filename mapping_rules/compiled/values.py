@@ -1,7 +1,7 @@
 """Source text to typed values, as Polars expressions, with what can be wrong named.
 
 Nothing is rounded, cut or guessed: a value that does not fit its entity column is null here and a
-`Fault` says why, so that the row alone is set aside. Text forms are those of
+`RejectionCase` says why, so that the row alone is rejected. Text forms are those of
 `cdc.changes.SourceType`.
 """
 
@@ -26,7 +26,7 @@ _LATEST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Fault:
+class RejectionCase:
     """What is wrong where `when` holds; among several of a column the first counts."""
 
     when: pl.Expr
@@ -36,11 +36,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Typed:
-    """A typed value, and its faults, over a frame that has the raw text as `raw`."""
+    """A typed value, and its rejections, over a frame that has the raw text as `raw`."""
 
     value: pl.Expr
-    faults: Callable[[pl.Expr, pl.Expr], list[Fault]]
-    """From raw text and value to the faults; the last holds wherever any of them does."""
+    rejections: Callable[[pl.Expr, pl.Expr], list[RejectionCase]]
+    """From raw text and value to the rejections; the last holds wherever any of them does."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def typed_value(raw: pl.Expr, source: SourceType, target: EntityType, site: Site
 
 
 def translated(raw: pl.Expr, lookup: Lookup, target: EntityType) -> Typed:
-    """The meaning of the code `raw`; a code the lookup does not hold is a fault unless it has a default."""
+    """The meaning of the code `raw`; without a default an unknown code is a rejection."""
     codes = list(lookup.values)
     meanings = [None if meaning is None else typed(meaning, target) for meaning in lookup.values.values()]
     default = None if lookup.default is None else typed(lookup.default, target)
@@ -93,7 +93,9 @@ def translated(raw: pl.Expr, lookup: Lookup, target: EntityType) -> Typed:
     reason = f"found a code that lookup {lookup.name} does not hold"
     return Typed(
         known,
-        lambda text, _: [Fault(text.is_not_null() & ~text.is_in(codes), Reason.UNKNOWN_LOOKUP, reason)],
+        lambda text, _: [
+            RejectionCase(text.is_not_null() & ~text.is_in(codes), Reason.UNKNOWN_LOOKUP, reason)
+        ],
     )
 
 
@@ -103,7 +105,7 @@ def _text(raw: pl.Expr, site: Site) -> Typed:
     reason = "found text with the NUL character, expected text that a database can hold"
     return Typed(
         raw,
-        lambda text, _: [Fault(text.str.contains("\0", literal=True), Reason.NUL_CHARACTER, reason)],
+        lambda text, _: [RejectionCase(text.str.contains("\0", literal=True), Reason.NUL_CHARACTER, reason)],
     )
 
 
@@ -117,18 +119,18 @@ def _number(raw: pl.Expr, target: EntityType) -> Typed:
     # what does not fit, or holds no digit, becomes null
     value = raw.str.extract(exact).cast(target.polars, strict=False)
 
-    def faults(text: pl.Expr, found: pl.Expr) -> list[Fault]:
+    def rejections(text: pl.Expr, found: pl.Expr) -> list[RejectionCase]:
         bad = text.is_not_null() & found.is_null()
         too_fine = text.str.contains(rf"\.[0-9]{{{target.scale}}}[0-9]*[1-9]")
         return [
-            Fault(
+            RejectionCase(
                 bad & ~text.str.contains(NUMERIC), Reason.NOT_A_NUMBER, f"found no number, expected {target}"
             ),
-            Fault(bad & too_fine, Reason.NUMBER_TOO_FINE, f"found a finer number, expected {target}"),
-            Fault(bad, Reason.NUMBER_OUT_OF_RANGE, f"found a number out of range, expected {target}"),
+            RejectionCase(bad & too_fine, Reason.NUMBER_TOO_FINE, f"found a finer number, expected {target}"),
+            RejectionCase(bad, Reason.NUMBER_OUT_OF_RANGE, f"found a number out of range, expected {target}"),
         ]
 
-    return Typed(value, faults)
+    return Typed(value, rejections)
 
 
 def _boolean(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
@@ -137,7 +139,9 @@ def _boolean(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
     reason = f"found an unknown switch, expected {yes} or {no}"
     return Typed(
         value,
-        lambda text, found: [Fault(text.is_not_null() & found.is_null(), Reason.UNKNOWN_SWITCH, reason)],
+        lambda text, found: [
+            RejectionCase(text.is_not_null() & found.is_null(), Reason.UNKNOWN_SWITCH, reason)
+        ],
     )
 
 
@@ -157,7 +161,8 @@ def _date(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
     value = pl.when(value.dt.year() >= 1).then(value)
     reason = "found no date of the years 1 to 9999, expected a date"
     return Typed(
-        value, lambda text, found: [Fault(text.is_not_null() & found.is_null(), Reason.BAD_DATE, reason)]
+        value,
+        lambda text, found: [RejectionCase(text.is_not_null() & found.is_null(), Reason.BAD_DATE, reason)],
     )
 
 
@@ -174,19 +179,19 @@ def _timestamp(raw: pl.Expr, source: SourceType, site: Site) -> Typed:
         )
     value = pl.when(value.is_between(pl.lit(_EARLIEST), pl.lit(_LATEST))).then(value)
 
-    def faults(text: pl.Expr, found: pl.Expr) -> list[Fault]:
+    def rejections(text: pl.Expr, found: pl.Expr) -> list[RejectionCase]:
         bad = text.is_not_null() & found.is_null()
         shaped = [] if source is SourceType.TIMESTAMP_TZ else [_skipped(text, bad, site)]
         reason = "found no time of the years 1 to 9999 in whole microseconds, expected a time"
-        return [*shaped, Fault(bad, Reason.BAD_TIMESTAMP, reason)]
+        return [*shaped, RejectionCase(bad, Reason.BAD_TIMESTAMP, reason)]
 
-    return Typed(value, faults)
+    return Typed(value, rejections)
 
 
-def _skipped(text: pl.Expr, bad: pl.Expr, site: Site) -> Fault:
+def _skipped(text: pl.Expr, bad: pl.Expr, site: Site) -> RejectionCase:
     inside = _local(text).dt.year().is_between(2, 9998)
     reason = f"found a local time that never was, its hour was skipped in {site.time_zone}"
-    return Fault(bad & inside, Reason.NONEXISTENT_LOCAL_TIME, reason)
+    return RejectionCase(bad & inside, Reason.NONEXISTENT_LOCAL_TIME, reason)
 
 
 def _local(raw: pl.Expr) -> pl.Expr:

@@ -1,4 +1,4 @@
-"""The words of a rule set: YAML trees with places, the model, transforms, expressions, constants.
+"""The words of a rule set: YAML trees with locations, the model, transforms, expressions, constants.
 
 Start at `model`; `tree` reads YAML, `transforms` lists the functions, `expressions` and `expression_tokens`
 guard SQL. May use nothing of this package.
@@ -7,9 +7,9 @@ guard SQL. May use nothing of this package.
 __all__ = [
     "builtin",
     "constants",
+    "errors",
     "expression_tokens",
     "expressions",
-    "faults",
     "guard",
     "model",
     "outbound_types",

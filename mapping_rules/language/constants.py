@@ -36,7 +36,7 @@ def typed(value: Scalar, column_type: EntityType) -> Constant:
             return date.fromisoformat(value)
         except ValueError:
             raise ValueError("expected a date such as '2024-02-29'") from None
-    wanted = {
+    expected = {
         Kind.TEXT: "a text, in quotes if it looks like something else",
         Kind.BOOLEAN: "true or false",
         Kind.INTEGER: "a whole number",
@@ -44,7 +44,7 @@ def typed(value: Scalar, column_type: EntityType) -> Constant:
         Kind.DATE: "a date in quotes, such as '2024-02-29'",
         Kind.TIMESTAMP: "no constant, points in time cannot be written in rules",
     }
-    raise ValueError(f"expected {wanted[kind]}")
+    raise ValueError(f"expected {expected[kind]}")
 
 
 def _decimal(value: Decimal, column_type: EntityType) -> Decimal:

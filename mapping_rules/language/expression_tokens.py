@@ -111,7 +111,7 @@ def _cut(sql: str) -> list[Token]:
                 if match[0] == "::"
                 else f"{match[0]!r} is not allowed in an expression, write comments in the YAML file"
             )
-        # a prefix changes what a string is (E'..', X'..'), and digits glued to letters are no plain number
+        # a prefix changes what a string is (E'..', X'..'), and digits glued to letters are not a plain number
         if glued and kind in _VALUES:
             raise ExpressionRefused(f"expected a sign or a space before {match[0]!r}")
         glued = kind in _VALUES

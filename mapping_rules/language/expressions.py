@@ -24,7 +24,7 @@ def compiled(sql: str) -> pl.Expr:
     """The checked expression.
 
     Raises:
-        ExpressionRefused: it is no single, row by row, repeatable expression over columns.
+        ExpressionRefused: it is not a single, row by row, repeatable expression over columns.
     """
     named = columns(tokens(sql))
     try:

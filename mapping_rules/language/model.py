@@ -1,7 +1,7 @@
 """What a rule set says, after loading: plain frozen data without behaviour of its own.
 
 `mapping_rules.load` makes it from YAML; `mapping_rules.compiled.inbound` and
-`mapping_rules.compiled.outbound` compile it. Places are kept so that later checks can name file, line and
+`mapping_rules.compiled.outbound` compile it. Locations are kept so that later checks can name file, line and
 column.
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 import polars as pl
 
 from cdc.changes import TableName
-from mapping_rules.language.faults import Place
+from mapping_rules.language.errors import Location
 from mapping_rules.language.tree import Scalar
 
-NOWHERE = Place("built-in")
+NOWHERE = Location("built-in")
 
 
 class Kind(StrEnum):
@@ -91,7 +91,7 @@ class EntityColumn:
     lookup: str | None = None
     personal: bool = False
     comment: str = ""
-    place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True)
@@ -102,18 +102,18 @@ class Entity:
     key: tuple[str, ...]
     columns: Mapping[str, EntityColumn]
     comment: str = ""
-    place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """A translation of codes. Without default, a code it does not hold is a fault of the row."""
+    """A translation of codes. Without default, a code it does not hold is a error of the row."""
 
     name: str
     values: Mapping[str, Scalar]
     has_default: bool = False
     default: Scalar = None
-    place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
 
 
 class Conventions(StrEnum):
@@ -130,7 +130,7 @@ class SystemRules:
     name: str
     conventions: Conventions
     schema: str | None
-    place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Ref:
 
     alias: str
     column: str
-    place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
 
     def __str__(self) -> str:
         return f"{self.alias}.{self.column}" if self.alias else self.column
@@ -167,7 +167,7 @@ class InboundColumn:
     zero_is_null: bool = False
     if_null: Scalar = None
     sources: tuple[str, ...] = ()
-    place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True)
@@ -177,14 +177,14 @@ class Inbound:
     name: str
     system: str
     table: TableName
-    key: Mapping[str, Place]
+    key: Mapping[str, Location]
     entity: str
     where: tuple[Condition, ...]
     columns: Mapping[str, InboundColumn]
-    ignore: Mapping[str, Place]
-    ignore_if_present: Mapping[str, Place]
-    place: Place = field(default=NOWHERE, compare=False)
-    table_place: Place = field(default=NOWHERE, compare=False)
+    ignore: Mapping[str, Location]
+    ignore_if_present: Mapping[str, Location]
+    location: Location = field(default=NOWHERE, compare=False)
+    table_location: Location = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Join:
     on: tuple[tuple[str, Ref], ...]
     where: tuple[Condition, ...] = ()
     order: tuple[tuple[str, bool], ...] = ()
-    place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class OutboundColumn:
     lookup: str | None = None
     transforms: tuple[str, ...] = ()
     if_null: Scalar = None
-    place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
 
 
 class OnDelete(StrEnum):
@@ -237,8 +237,8 @@ class Outbound:
     on_delete: OnDelete
     deactivate_column: str | None
     insert: bool = True
-    place: Place = field(default=NOWHERE, compare=False)
-    table_place: Place = field(default=NOWHERE, compare=False)
+    location: Location = field(default=NOWHERE, compare=False)
+    table_location: Location = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Why a row is set aside: the stable codes of `Mapped.rejected`, explained in `docs/rules.md`."""
+"""Why a row is rejected: the stable codes of `Mapped.rejected`, explained in `docs/rules.md`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Codes for people and programs; the text beside one names column and expectation."""
+    """Codes for operators and programs; the reason names column and expectation."""
 
     NOT_A_NUMBER = "not_a_number"
     NUMBER_TOO_FINE = "number_too_fine"

@@ -1,4 +1,4 @@
-"""Files of a rule set to the model, every error with its place.
+"""Files of a rule set to the model, every error with its location.
 
 Start at `grammar`; one module a kind of file. May use: `language`.
 """

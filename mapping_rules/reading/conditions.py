@@ -8,31 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mapping_rules.language.faults import Faults, Place
+from mapping_rules.language.errors import ErrorList, Location
 from mapping_rules.language.model import Condition, Ref
 from mapping_rules.language.tree import ListNode, MapNode, Node, Scalar
 from mapping_rules.reading.grammar import NOT
 from mapping_rules.reading.sections import Section, scalar_of
 
-ReadRef = Callable[[str, Place], Ref]
+ReadRef = Callable[[str, Location], Ref]
 
 
-def read_where(section: Section, faults: Faults, ref: ReadRef) -> tuple[Condition, ...]:
+def read_where(section: Section, errors: ErrorList, ref: ReadRef) -> tuple[Condition, ...]:
     """The conditions under `where`, in file order."""
-    return tuple(_condition(ref(name, place), node, faults) for name, place, node in section.items("where"))
+    return tuple(
+        _condition(ref(name, location), node, errors) for name, location, node in section.items("where")
+    )
 
 
-def _condition(column: Ref, node: Node, faults: Faults) -> Condition:
+def _condition(column: Ref, node: Node, errors: ErrorList) -> Condition:
     if isinstance(node, MapNode):
-        section = Section(node, NOT, faults, what="a condition")
+        section = Section(node, NOT, errors, what="a condition")
         inner = section.node.items.get("not")
-        return Condition(column, _values(inner, faults) if inner else (), negated=True)
-    return Condition(column, _values(node, faults))
+        return Condition(column, _values(inner, errors) if inner else (), negated=True)
+    return Condition(column, _values(node, errors))
 
 
-def _values(node: Node, faults: Faults) -> tuple[Scalar, ...]:
+def _values(node: Node, errors: ErrorList) -> tuple[Scalar, ...]:
     if isinstance(node, ListNode):
         if not node.items:
-            faults.add(node.place, "expected at least one value")
-        return tuple(scalar_of(item, faults) for item in node.items)
-    return (scalar_of(node, faults),)
+            errors.add(node.location, "expected at least one value")
+        return tuple(scalar_of(item, errors) for item in node.items)
+    return (scalar_of(node, errors),)

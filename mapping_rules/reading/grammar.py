@@ -162,7 +162,7 @@ LOOKUP: Grammar = {
         {"anyOf": [_map_of(SCALAR_OR_NULL), TEXTS]},
         required=True,
     ),
-    "default": Key("meaning of every other code; without it such a row is set aside", SCALAR_OR_NULL),
+    "default": Key("meaning of every other code; without it such a row is rejected", SCALAR_OR_NULL),
 }
 
 SYSTEM: Grammar = {

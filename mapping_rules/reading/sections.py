@@ -1,8 +1,8 @@
-"""Reading values out of a YAML mapping, noting every fault with its place.
+"""Reading values out of a YAML mapping, noting every error with its location.
 
-A `Section` wraps one mapping and its grammar: unknown and missing keys are faults at once, values
+A `Section` wraps one mapping and its grammar: unknown and missing keys are errors at once, values
 of the wrong kind when they are asked for. What could not be read comes back as None or empty, so
-reading goes on and finds the other faults.
+reading continues and finds the other errors.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from mapping_rules.language.faults import Faults, Place
+from mapping_rules.language.errors import ErrorList, Location
 from mapping_rules.language.tree import ListNode, MapNode, Node, Scalar, ScalarNode
 from mapping_rules.reading.grammar import Grammar
 
@@ -21,33 +21,33 @@ MAX_NAME = 50  # leaves room for suffixes within PostgreSQL's 63 bytes
 class Section:
     """One mapping of a rule file, read by the keys of `grammar`."""
 
-    def __init__(self, node: MapNode, grammar: Grammar, faults: Faults, *, what: str) -> None:
-        self.node, self.faults, self.place = node, faults, node.place
+    def __init__(self, node: MapNode, grammar: Grammar, errors: ErrorList, *, what: str) -> None:
+        self.node, self.errors, self.location = node, errors, node.location
         for name in node.items:
             if name not in grammar:
-                faults.unknown(node.key_places[name], "key", name, grammar)
+                errors.unknown(node.key_locations[name], "key", name, grammar)
         for name, key in grammar.items():
             if key.required and name not in node.items:
-                faults.add(node.place, f"{what} needs the key {name!r}: {key.doc}")
+                errors.add(node.location, f"{what} needs the key {name!r}: {key.doc}")
 
     def __contains__(self, key: str) -> bool:
         return key in self.node.items
 
-    def place_of(self, key: str) -> Place:
-        """Place of the value under `key`, or of the mapping."""
+    def location_of(self, key: str) -> Location:
+        """Location of the value under `key`, or of the mapping."""
         node = self.node.items.get(key)
-        return node.place if node else self.place
+        return node.location if node else self.location
 
     def text(self, key: str, default: str = "") -> str:
         """Text under `key`; `default` when it is missing or no text."""
         node = self.node.items.get(key)
-        return default if node is None else (text_of(node, self.faults) or default)
+        return default if node is None else (text_of(node, self.errors) or default)
 
     def name(self, key: str) -> str:
         """A snake_case name under `key`, or empty."""
         name = self.text(key)
         if name:
-            check_name(self.place_of(key), name, self.faults)
+            check_name(self.location_of(key), name, self.errors)
         return name
 
     def flag(self, key: str, default: bool) -> bool:
@@ -57,7 +57,7 @@ class Section:
             return default
         if isinstance(node, ScalarNode) and isinstance(node.value, bool):
             return node.value
-        self.faults.add(node.place, f"{key}: expected true or false")
+        self.errors.add(node.location, f"{key}: expected true or false")
         return default
 
     def integer(self, key: str) -> int | None:
@@ -67,14 +67,14 @@ class Section:
             return None
         if isinstance(node, ScalarNode) and isinstance(node.value, int) and not isinstance(node.value, bool):
             return node.value
-        self.faults.add(node.place, f"{key}: expected a whole number")
+        self.errors.add(node.location, f"{key}: expected a whole number")
         return None
 
     def choice(self, key: str, choices: Collection[str], default: str = "") -> str:
-        """One of `choices` under `key`; anything else is a fault and reads as `default`."""
+        """One of `choices` under `key`; anything else is a error and reads as `default`."""
         found = self.text(key)
         if found and found not in choices:
-            self.faults.unknown(self.place_of(key), key, found, choices)
+            self.errors.unknown(self.location_of(key), key, found, choices)
             return default
         return found or default
 
@@ -83,81 +83,85 @@ class Section:
         node = self.node.items.get(key)
         if node is None:
             return None
-        value = scalar_of(node, self.faults)
+        value = scalar_of(node, self.errors)
         if value is None:
-            self.faults.add(node.place, f"{key}: expected a value, found none")
+            self.errors.add(node.location, f"{key}: expected a value, found none")
         return value
 
-    def items(self, key: str) -> Iterator[tuple[str, Place, Node]]:
-        """Entries of the mapping under `key`: name, place of the name, value."""
+    def items(self, key: str) -> Iterator[tuple[str, Location, Node]]:
+        """Entries of the mapping under `key`: name, location of the name, value."""
         node = self.node.items.get(key)
         if node is None:
             return
         if not isinstance(node, MapNode):
-            self.faults.add(node.place, f"{key}: expected a mapping")
+            self.errors.add(node.location, f"{key}: expected a mapping")
             return
         for name, value in node.items.items():
-            yield name, node.key_places[name], value
+            yield name, node.key_locations[name], value
 
-    def names(self, key: str) -> dict[str, Place]:
-        """Distinct texts of the list under `key`, with their places."""
+    def names(self, key: str) -> dict[str, Location]:
+        """Distinct texts of the list under `key`, with their locations."""
         node = self.node.items.get(key)
-        return {} if node is None else names_of(node, self.faults, what=key)
+        return {} if node is None else names_of(node, self.errors, what=key)
 
 
-def names_of(node: Node, faults: Faults, *, what: str) -> dict[str, Place]:
-    """Distinct texts of a list, with their places."""
+def names_of(node: Node, errors: ErrorList, *, what: str) -> dict[str, Location]:
+    """Distinct texts of a list, with their locations."""
     if not isinstance(node, ListNode):
-        faults.add(node.place, f"{what}: expected a list")
+        errors.add(node.location, f"{what}: expected a list")
         return {}
-    names: dict[str, Place] = {}
+    names: dict[str, Location] = {}
     for item in node.items:
-        text = text_of(item, faults)
+        text = text_of(item, errors)
         if text in names:
-            faults.add(item.place, f"{what}: {text!r} is listed twice")
+            errors.add(item.location, f"{what}: {text!r} is listed twice")
         elif text:
-            names[text] = item.place
+            names[text] = item.location
     return names
 
 
-def text_of(node: Node, faults: Faults) -> str | None:
+def text_of(node: Node, errors: ErrorList) -> str | None:
     """The text of a node; numbers and the like must be quoted to be text."""
     if not isinstance(node, ScalarNode):
-        faults.add(node.place, "expected a text")
+        errors.add(node.location, "expected a text")
         return None
     if not isinstance(node.value, str) or node.date_like or not node.value:
         found = f"found {node.text}, put it in quotes" if node.text else "found nothing"
-        faults.add(node.place, f"expected a text, {found}")
+        errors.add(node.location, f"expected a text, {found}")
         return None
     return node.value
 
 
-def scalar_of(node: Node, faults: Faults) -> Scalar:
+def scalar_of(node: Node, errors: ErrorList) -> Scalar:
     """The value of a node; dates must be quoted because YAML readers retype them."""
     if not isinstance(node, ScalarNode):
-        faults.add(node.place, "expected a single value")
+        errors.add(node.location, "expected a single value")
         return None
     if node.date_like:
-        faults.add(node.place, f"expected a single value, found the date {node.text}, put it in quotes")
+        errors.add(node.location, f"expected a single value, found the date {node.text}, put it in quotes")
         return None
     return node.value
 
 
-def check_name(place: Place, name: str, faults: Faults) -> None:
-    """Note a fault unless `name` is snake_case and short enough for a database."""
+def check_name(location: Location, name: str, errors: ErrorList) -> None:
+    """Note a error unless `name` is snake_case and short enough for a database."""
     if not SNAKE_CASE.fullmatch(name):
-        faults.add(place, f"{name!r} is no snake_case name")
+        errors.add(location, f"{name!r} is not a snake_case name")
     elif len(name) > MAX_NAME:
-        faults.add(place, f"{name!r} is longer than {MAX_NAME} characters")
+        errors.add(location, f"{name!r} is longer than {MAX_NAME} characters")
 
 
 def check_known(
-    place: Place, what: str, name: str | None, known: Mapping[str, object] | Collection[str], faults: Faults
+    location: Location,
+    what: str,
+    name: str | None,
+    known: Mapping[str, object] | Collection[str],
+    errors: ErrorList,
 ) -> bool:
-    """True if `name` is known; notes a fault if it is not. Empty names were noted before."""
+    """True if `name` is known; notes a error if it is not. Empty names were noted before."""
     if not name:
         return False
     if name not in known:
-        faults.unknown(place, what, name, known)
+        errors.unknown(location, what, name, known)
         return False
     return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from cdc.bindings import Bound
-from cdc.errors import StagingOlder, TargetOlder, bind_target
+from cdc.errors import StagingOlder, TargetOlder, bind_hint
 from cdc.staging.receipts.lost import LostReceipts
 from cdc.staging.receipts.store import Receipts
 from sinks.ccb_payment_upload.upload import CcbUpload
@@ -35,7 +35,7 @@ def require_known(system: str, bound: Bound | None, ccb: CcbUpload, receipts: Re
             f"staging did not send, the first {unknown[0]} of {found[unknown[0]]}: it was restored from a "
             "backup, or another installation sends under that source",
             hint="give each installation an external_source of its own; or, when both sources are read up to "
-            f"now (ccbridge status: no error, no lag), {bind_target(system)}; "
+            f"now (ccbridge status: no error, no lag), {bind_hint(system)}; "
             "receipts that CC&B holds are not sent again",
         )
     last = receipts.last_sent(ccb.name)
@@ -43,7 +43,7 @@ def require_known(system: str, bound: Bound | None, ccb: CcbUpload, receipts: Re
         raise TargetOlder(
             f"{system}: CC&B holds no receipt of transmission {last['transmission_id'][0]}, which was sent "
             "last, in its upload tables or among its tenders: it was restored from a backup, or is a copy",
-            hint=f"connect to the former database; or, if it was restored, {bind_target(system)}",
+            hint=f"connect to the former database; or, if it was restored, {bind_hint(system)}",
         )
     return max(found.values(), default=None)
 

@@ -17,7 +17,7 @@ from cdc.bindings import Bound
 from cdc.config import Run
 from cdc.errors import OperatorError
 from cdc.ports import (
-    HELD_SCHEMA,
+    REJECTION_SCHEMA,
     Admission,
     Desired,
     Live,
@@ -109,7 +109,7 @@ class PaymentUploadSink:
             if self._lease is not None:
                 self._lease.verify(self._staging)
             built = [self._receipts.build(program, rows) for program, rows in desired]
-            held = pl.concat([pl.DataFrame(schema=HELD_SCHEMA), *(one.held for one in built)])
+            held = pl.concat([pl.DataFrame(schema=REJECTION_SCHEMA), *(one.held for one in built)])
             if held.height:
                 hold(held)
             self._positions.save(self.name, up_to)
@@ -132,7 +132,7 @@ class PaymentUploadSink:
         recheck = self.due_in_s() <= 0
         if recheck:
             self._recheck_at = time.monotonic() + self._recheck_s
-        waiting = self._receipts.waiting(set_aside=recheck)
+        waiting = self._receipts.waiting(rejected=recheck)
         if not waiting.is_empty():
             self._recheck_soon()
             self._receipts.checked(waiting, self._ccb.precheck(waiting))

@@ -19,7 +19,7 @@ import polars as pl
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.errors import DatabaseUnreachable, OperatorError, RowError, TransientError
 from cdc.oracle.apply_log import apply_log
-from cdc.oracle.connect import close, connect, mended_inside
+from cdc.oracle.connect import close, connect, fixed_in_pdb
 from cdc.oracle.errors import oracle_errors
 from cdc.oracle.identity import target_identity
 from cdc.ports import Admission, Finding
@@ -84,7 +84,7 @@ class CcbUpload:
         with oracle_errors(self._subject), self._session().cursor() as cursor:
             found = checks.findings(cursor, self.settings, self.upload)
             found += self._apply_log.findings(cursor) if self._apply_log else ()
-        return mended_inside(found, self.settings.pdb)
+        return fixed_in_pdb(found, self.settings.pdb)
 
     def identity(self) -> dict[str, str]:
         """What tells the database from others.

@@ -20,9 +20,9 @@ from cdc.config import PostgresSystem
 from cdc.errors import RowError, TransientError
 from cdc.ports import (
     DELIVERY_SCHEMA,
-    HELD_SCHEMA,
     LOCKED,
     NEVER_S,
+    REJECTION_SCHEMA,
     Admission,
     Desired,
     Finding,
@@ -308,4 +308,4 @@ def _held(desired: Desired, parts: Sequence[TableWrite]) -> pl.DataFrame:
         )
         for (program, _), part in zip(desired, parts, strict=True)
     ]
-    return pl.concat([pl.DataFrame(schema=HELD_SCHEMA), *frames])
+    return pl.concat([pl.DataFrame(schema=REJECTION_SCHEMA), *frames])

@@ -57,7 +57,7 @@ def _edited_rules_are_only_said(site: Site) -> None:
     assert "the rules on disk are not those that run" in different.out
     entity.write_text("entity: meter\nkey: [nothing]\n")
     faulty = site.call("status")
-    assert "the rules on disk have faults" in faulty.out
+    assert "the rules on disk have errors" in faulty.out
     assert (different.code, faulty.code) == (0, 0)
     site.config.write_text(former)
 
@@ -121,7 +121,7 @@ def test_status_before_during_and_after_a_run(migrated: Site) -> None:
     assert gone.code == 1
     assert [line.split()[:2] for line in gone.out.splitlines()[1:5]] == [[flow, "silent"] for flow in flows]
     assert re.search(
-        r"^capture:ccb: no word for 36\d\d s: is ccbridge run still alive\?$", gone.out, re.MULTILINE
+        r"^capture:ccb: no report for 36\d\d s: is ccbridge run still alive\?$", gone.out, re.MULTILINE
     )
 
 

@@ -57,7 +57,7 @@ def test_every_fault_of_the_configuration_is_named_at_once(offline: Site, comman
         (None, "no such file\nhint: write one: ccbridge init --config "),
         (
             b"[staging\n",
-            "no TOML: Expected ']' at the end of a table declaration (at line 1, column 9)\nhint: ",
+            "not TOML: Expected ']' at the end of a table declaration (at line 1, column 9)\nhint: ",
         ),
         (b'[staging]\nhost = "\xe9"\n', "not UTF-8 at byte 18\nhint: "),
     ],
@@ -173,6 +173,6 @@ def test_a_rule_that_does_not_fit_the_database_is_found_by_check(site: Site) -> 
         done.err
     )
     forgotten = "column NOTIFY_SW of CISADM.CI_ACCT_PER is neither mapped nor ignored"
-    assert any(forgotten in line for line in lines if "advice_given" in line), "data may flow without it"
+    assert any(forgotten in line for line in lines if "advice_reported" in line), "data may flow without it"
     assert "staging: database staging_" in done.err, "other faults are told at the same time"
     assert site.untouched()

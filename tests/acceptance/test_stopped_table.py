@@ -40,5 +40,5 @@ def test_truncated_table_stops_alone_and_status_says_so(own_site: Site) -> None:
             eventually(lambda name=name: own_site.app(renamed, name), name, hint=running.text)  # type: ignore[misc]
             eventually(lambda: own_site.call("status").code == 1, "status with exit code 1")
             said = own_site.call("status").out
-            assert "capture:ccb: CDC-103: ccb: TRUNCATE of CISADM.CI_ACCT_PER took away: all rows" in said
+            assert "capture:ccb: CDC-103: ccb: TRUNCATE of CISADM.CI_ACCT_PER removed: all rows" in said
             assert "delete from staging.checkpoint" in said

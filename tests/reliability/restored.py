@@ -40,7 +40,7 @@ def restored(starts: int, *, times: int = 1) -> Callable[[Bed, Random], None]:
     return scenario
 
 
-def made_anew(bed: Bed, chance: Random) -> None:
+def created_again(bed: Bed, chance: Random) -> None:
     """Staging is lost without a backup: an empty one takes its place."""
     running = bed.begin()
     time.sleep(chance.uniform(2, 5))

@@ -15,7 +15,7 @@ from tests.reliability.bed import PACE, Bed
 from tests.reliability.files import log_unwritable, spill_gone
 from tests.reliability.kills import large_transactions, random_kills, terminated_sessions
 from tests.reliability.network import flapping, packets_lost
-from tests.reliability.restored import made_anew, restored
+from tests.reliability.restored import created_again, restored
 from tests.reliability.rows import held_row, locked_row
 from tests.reliability.standby import standby
 from tests.reliability.tables import altered, deadlocks, publication
@@ -64,7 +64,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "restored": Scenario(restored(1), pace=CALM),
     "restored-after-restarts": Scenario(restored(3), pace=CALM),
     "restored-twice": Scenario(restored(1, times=2), pace=CALM),
-    "staging-made-anew": Scenario(made_anew, pace=CALM),
+    "staging-created-again": Scenario(created_again, pace=CALM),
 }
 
 

@@ -19,17 +19,17 @@ TOPS = (
 )  # fmt: skip
 KEPT = {
     "migrations/versions": "released migrations are not edited",
+    "cdc/staging/schema/tables.py": "its comments are those that released migrations made",
     "docs/decisions": "decisions stand as they were made",
     "CHANGELOG.md": "so do the notes of a release",
     "docs/glossary.md": "the list itself",
     "tests/data": "recorded, not written",
     "tests/unit/test_language.py": "",
 }
+ALLOWED = {"WantedBy": "systemd's", "sandbox_faults": "a package of the Oracle stand-in"}
 LEFT = (
-    "README.md", "benchmarks", "docs", "mapping_rules", "sinks", "standin", "tests",
-    "cdc/bindings.py", "cdc/changes.py", "cdc/cli", "cdc/config", "cdc/errors.py", "cdc/flows",
-    "cdc/log_writer.py", "cdc/oracle", "cdc/ports.py", "cdc/postgres", "cdc/printable.py", "cdc/readers",
-    "cdc/staging", "cdc/transport.py",
+    "benchmarks", "standin", "sinks", "tests",
+    "cdc/readers", "cdc/staging/batches", "cdc/staging/entity_rows",
 )  # fmt: skip
 """Rooms and documents that are not written in the words of the glossary yet."""
 NAME = re.compile(r"\b\w*(?:_|[a-z][A-Z])\w*")
@@ -66,7 +66,7 @@ def _hits(path: Path) -> Iterator[tuple[str, int, str]]:
     for match in not_used().finditer(text):
         yield name, text.count("\n", 0, match.start()) + 1, match[0]
     for word in {*NAME.findall(text), *path.relative_to(ROOT).with_suffix("").parts}:
-        if not_used().search(SEAM.sub(" ", word)):
+        if word not in ALLOWED and not_used().search(SEAM.sub(" ", word)):
             yield name, text.count("\n", 0, max(text.find(word), 0)) + 1, word
 
 

@@ -1,7 +1,7 @@
 """What `check` found for one system, as a script for its DBA: `ccbridge check --sql`.
 
 The first line says who runs it and where. A statement that would fail the second time is guarded, so the
-script can be run again; what is no SQL, stops the database, or is advice only stands in it as a comment.
+script can be run again; what is not SQL, stops the database, or is advice only stands in it as a comment.
 Source: PostgreSQL 17 documentation, psql; SQL*Plus User's Guide 19c, "Running scripts".
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from cdc.config import OracleSystem, PostgresConnection, Settings
 from cdc.errors import ConfigurationError
-from cdc.flows.checks.preflight import Located
+from cdc.flows.checks.preflight import SystemFinding
 from cdc.printable import printable
 
 _SQL = re.compile(r"(?:alter|create|grant|revoke|select|begin)\s.*;\s*(?:--.*)?$", re.IGNORECASE)
@@ -31,7 +31,7 @@ exception when {done}
 end $ccbridge$;"""
 
 
-def fix_script(settings: Settings, system: str, found: Sequence[Located]) -> Iterator[str]:
+def fix_script(settings: Settings, system: str, found: Sequence[SystemFinding]) -> Iterator[str]:
     """Lines of a script for psql or SQL*Plus.
 
     Args:

@@ -1,6 +1,6 @@
 """The rights that an Oracle system's user needs, as a script for its DBA.
 
-Made from the configuration and the rule set alone: nobody has to log in to see it.
+Made from the configuration and the rule set alone: no login is needed to see it.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def grants(
         inside: `dsn` names a pluggable database, and LogMiner runs inside it.
 
     Raises:
-        ConfigurationError: no such system, it is no Oracle system, or the options exclude each other.
-        RuleFaults: the rule set cannot be used.
+        ConfigurationError: no such system, it is not an Oracle system, or the options exclude each other.
+        RuleErrors: the rule set cannot be used.
     """
     source = settings.systems.get(system)
     if not isinstance(source, OracleSystem):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cdc.changes import SourceTable, TableName
 from cdc.config import OracleSystem, Settings
-from cdc.errors import ConfigurationError, RuleFaults
+from cdc.errors import ConfigurationError, RuleErrors
 from cdc.flows.rule_set import load_rules
 from cdc.readers.logminer.reader import LogMinerReader
 from cdc.readers.pgoutput.reader import PgoutputReader
@@ -33,7 +33,7 @@ def new_rule(settings: Settings, table: str, *, system: str | None, entity: str 
     """
     if settings.rules.path in shipped_sets():
         raise ConfigurationError(
-            [f"rules.path: {settings.rules.path} is a shipped rule set, which nobody changes"],
+            [f"rules.path: {settings.rules.path} is a shipped rule set, which must not be changed"],
             hint="run: ccbridge rules init my_rules, and set rules.path to that folder",
         )
     rule_set = load_rules(settings)
@@ -58,7 +58,7 @@ def new_rule(settings: Settings, table: str, *, system: str | None, entity: str 
         (folder / path).write_text(text, encoding="utf-8")
     try:
         load_rules(settings)
-    except RuleFaults as exc:
+    except RuleErrors as exc:
         exc.hint = "correct the files just written, or remove them"
         raise
     return [str(folder / path) for path in files]

@@ -20,10 +20,10 @@ from cdc.errors import (
     ExitCode,
     LoginRefused,
     PreflightFailed,
-    RuleFaults,
+    RuleErrors,
     TargetRefused,
-    read_anew,
-    read_table_again,
+    snapshot_hint,
+    table_snapshot_hint,
 )
 from cdc.flows import wiring
 from cdc.flows.targets import look
@@ -33,14 +33,14 @@ from cdc.postgres.connect import connect
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.schema.migrate import check_revision
 from cdc.staging.source_tables import SourceTables, StoredTable
-from cdc.transport import oracle_faults, postgres_faults
+from cdc.transport import oracle_transport_errors, postgres_transport_errors
 from mapping_rules import RuleSet
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Located:
+class SystemFinding:
     """A finding and the system it is about, `staging` and `rules` included."""
 
     system: str
@@ -53,14 +53,14 @@ class Located:
 
 @dataclass
 class Report:
-    """What the checks found; `exit_code` is the gravest of the findings, `advice` does not count."""
+    """What the checks found; `exit_code` is that of the most severe finding, `advice` does not count."""
 
-    findings: list[Located] = field(default_factory=list)
-    advice: list[Located] = field(default_factory=list)
+    findings: list[SystemFinding] = field(default_factory=list)
+    advice: list[SystemFinding] = field(default_factory=list)
     exit_code: ExitCode = ExitCode.DONE
     out_of_reach: set[str] = field(default_factory=set)
 
-    def look(self, system: str, check: Callable[[], list[Finding]]) -> None:
+    def run_check(self, system: str, check: Callable[[], list[Finding]]) -> None:
         """Run one check; a database that cannot be used is a finding like any other.
 
         A system that refused our password is not tried again: that can lock the account.
@@ -69,8 +69,8 @@ class Report:
             return
         try:
             self.add(system, check(), ExitCode.OPERATOR)
-        except RuleFaults as exc:
-            self.add("rules", [_rule_finding(fault) for fault in exc.faults], exc.exit_code)
+        except RuleErrors as exc:
+            self.add("rules", [_rule_finding(error) for error in exc.errors], exc.exit_code)
         except CcbridgeError as exc:
             if isinstance(exc, LoginRefused | DatabaseUnreachable):
                 self.out_of_reach.add(system)
@@ -78,16 +78,16 @@ class Report:
 
     def add(self, system: str, findings: Sequence[Finding], code: ExitCode) -> None:
         """Take findings over, each once."""
-        found = [Located(system, finding) for finding in findings]
+        found = [SystemFinding(system, finding) for finding in findings]
         self.advice += [one for one in found if one.finding.advice and one not in self.advice]
-        faults = [one for one in found if not one.finding.advice]
-        self.findings += [one for one in faults if one not in self.findings]
-        if faults:
+        failures = [one for one in found if not one.finding.advice]
+        self.findings += [one for one in failures if one not in self.findings]
+        if failures:
             # an unreachable database says more than what could be seen without it
-            self.exit_code = max(self.exit_code, code, key=_gravity)
+            self.exit_code = max(self.exit_code, code, key=_severity)
 
 
-def _gravity(code: ExitCode) -> int:
+def _severity(code: ExitCode) -> int:
     return (ExitCode.DONE, ExitCode.OPERATOR, ExitCode.USAGE, ExitCode.UNREACHABLE).index(code)
 
 
@@ -100,21 +100,21 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
     report.add("configuration", list(_insecure(settings)), ExitCode.DONE)
     missing = sorted(rule_set.systems.keys() - settings.systems.keys())
     if missing:
-        wanted = [
+        findings = [
             Finding(f"[systems.{name}]", "no such section", "where this system is", "ccbridge init shows how")
             for name in missing
         ]
-        report.add("configuration", wanted, ExitCode.USAGE)
+        report.add("configuration", findings, ExitCode.USAGE)
         return report
-    report.look("staging", lambda: check_revision(settings.staging, rule_set))
+    report.run_check("staging", lambda: check_revision(settings.staging, rule_set))
     known = _known_tables(settings, report)
     for name in wiring.sources(rule_set):
-        report.look(name, partial(_source, settings, rule_set, name, known.get(name, {}), report))
+        report.run_check(name, partial(_source, settings, rule_set, name, known.get(name, {}), report))
     for name in wiring.targets(rule_set):
-        report.look(name, partial(wiring.check_target, settings, rule_set, name))
+        report.run_check(name, partial(wiring.check_target, settings, rule_set, name))
     for name, one in {"staging": settings.staging, **settings.systems}.items():
         if isinstance(one, PostgresConnection):
-            report.look(name, partial(broad_rights, one))
+            report.run_check(name, partial(broad_rights, one))
     return report
 
 
@@ -124,14 +124,16 @@ def _insecure(settings: Settings) -> Iterator[Finding]:
     idle: list[str] = []
     for name, one in {"staging": settings.staging, **settings.systems}.items():
         if one.insecure:
-            faults: Iterator[str]
+            errors: Iterator[str]
             if isinstance(one, OracleSystem):
-                faults = (
-                    fault for _, dsn in one.dsns(name) for fault in oracle_faults(name, dsn, insecure=False)
+                errors = (
+                    error
+                    for _, dsn in one.dsns(name)
+                    for error in oracle_transport_errors(name, dsn, insecure=False)
                 )
             else:
-                faults = postgres_faults(name, one.sslmode, insecure=False)
-            (needed if any(faults) else idle).append(name)
+                errors = postgres_transport_errors(name, one.sslmode, insecure=False)
+            (needed if any(errors) else idle).append(name)
     if needed:
         yield Finding(
             ", ".join(needed), "insecure = true, not protected by verified TLS",
@@ -153,7 +155,7 @@ def missing_log(settings: Settings, rule_set: RuleSet, report: Report) -> None:
         saved = Checkpoints(connection).all()
     for checkpoint in saved:
         if checkpoint.snapshot_complete and checkpoint.system in wiring.sources(rule_set):
-            report.look(checkpoint.system, partial(_missing_log, settings, rule_set, checkpoint))
+            report.run_check(checkpoint.system, partial(_missing_log, settings, rule_set, checkpoint))
 
 
 def refused_targets(settings: Settings, rule_set: RuleSet, report: Report) -> None:
@@ -161,7 +163,7 @@ def refused_targets(settings: Settings, rule_set: RuleSet, report: Report) -> No
     if report.findings:
         return
     for name in wiring.targets(rule_set):
-        report.look(name, partial(_refused, settings, name))
+        report.run_check(name, partial(_refused, settings, name))
 
 
 def _refused(settings: Settings, name: str) -> list[Finding]:
@@ -184,21 +186,22 @@ def _missing_log(settings: Settings, rule_set: RuleSet, checkpoint: StoredCheckp
 
 
 def require(settings: Settings, rule_set: RuleSet) -> None:
-    """Refuse to go on when there is a finding that stops more than one table.
+    """Raise when there is a finding that stops more than one table.
 
     Raises:
-        PreflightFailed: every finding, one a line; its exit code is the gravest one's.
+        PreflightFailed: every finding, one a line; its exit code is that of the most severe one.
     """
     report = preflight(settings, rule_set)
     for one in report.advice:
-        log.warning("advice_given", system=one.system, advice=str(one), fix=one.finding.fix)
+        log.warning("advice_reported", system=one.system, advice=str(one), fix=one.finding.fix)
     for one in report.findings:
         if one.finding.table is not None:
-            log.warning("table_finding_given", system=one.system, finding=str(one), fix=one.finding.fix)
+            log.warning("table_finding_reported", system=one.system, finding=str(one), fix=one.finding.fix)
     findings = [one for one in report.findings if one.finding.table is None]
     if findings:
         failed = PreflightFailed(
-            "\n".join(map(str, findings)), hint="ccbridge check prints the statements that mend these"
+            "\n".join(map(str, findings)),
+            hint="run: ccbridge check, which prints the statements that fix these",
         )
         failed.exit_code = report.exit_code
         raise failed
@@ -223,7 +226,7 @@ def _source(
     reader = wiring.open_reader(settings, rule_set, name)
     try:
         found = reader.preflight()
-        again = read_table_again if reader.can_read_tables else None
+        again = table_snapshot_hint if reader.can_read_tables else None
         findings = [_of_table(name, finding, known, again) for finding in found]
         blocked = [finding for finding in found if not finding.advice]
         try:
@@ -232,19 +235,19 @@ def _source(
             if not blocked:
                 raise
             return findings  # they say why
-        faults: list[str] = []
+        errors: list[str] = []
         for table in mapping_rules.captured_tables(rule_set, name):
             if blocked and table not in tables:
                 continue
             wrong = mapping_rules.check_source(rule_set, name, tables, only=table)
             if table not in known:
-                faults += wrong
+                errors += wrong
             elif not any(finding.table == table for finding in findings):
                 findings += [
-                    _of_table(name, replace(_rule_finding(fault), table=table), known, again)
-                    for fault in wrong
+                    _of_table(name, replace(_rule_finding(error), table=table), known, again)
+                    for error in wrong
                 ]
-        report.add("rules", [_rule_finding(fault) for fault in faults], RuleFaults.exit_code)
+        report.add("rules", [_rule_finding(error) for error in errors], RuleErrors.exit_code)
         unmapped = mapping_rules.unmapped_columns(rule_set, name, tables)
         return [*findings, *map(_unmapped, unmapped), *_stopped(name, known, again)]
     finally:
@@ -261,31 +264,31 @@ def _of_table(
     table = finding.table
     if table is None or table not in known:
         return replace(finding, table=None)
-    way_back = again(system, table) if again is not None else read_anew(system)
+    way_back = again(system, table) if again is not None else snapshot_hint(system)
     return replace(finding, fix=f"{finding.fix}\n-- its changes since are lost; then {way_back}")
 
 
 def _stopped(
     system: str, known: Mapping[TableName, StoredTable], again: Callable[[str, object], str] | None
 ) -> list[Finding]:
-    """Tables that `run` does not read any more, whatever is right with them now."""
+    """Tables that `run` no longer reads, even if nothing is wrong with them now."""
     return [
         Finding(
-            f"table {name}", f"not read any more: {one.reason}", "a table that is read",
-            again(system, name) if again is not None else read_anew(system), table=name,
+            f"table {name}", f"no longer read: {one.reason}", "a table that is read",
+            again(system, name) if again is not None else snapshot_hint(system), table=name,
         )
         for name, one in known.items()
         if one.state == "stopped" and not one.requested
     ]  # fmt: skip
 
 
-def _unmapped(fault: str) -> Finding:
-    place, _, text = fault.partition(": ")
+def _unmapped(error: str) -> Finding:
+    place, _, text = error.partition(": ")
     return Finding(
         place, text, "every column mapped or ignored", "map it, or add it to `ignore`", advice=True
     )
 
 
-def _rule_finding(fault: str) -> Finding:
-    place, _, text = fault.partition(": ")
+def _rule_finding(error: str) -> Finding:
+    place, _, text = error.partition(": ")
     return Finding(place, text, "a rule that fits the database", "correct the rule file")

@@ -26,7 +26,7 @@ from cdc.readers.pgoutput.probing.server_checks import connected
 from cdc.readers.pgoutput.probing.trial import trial as postgres_trial
 from sinks.ccb_payment_upload.tables import UploadTables
 
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 System = TypeVar("System", OracleSystem, PostgresSystem)
@@ -51,33 +51,35 @@ def chosen(settings: Settings, name: str | None, kind: type[System]) -> tuple[st
     )
 
 
-def parse_statements(settings: Settings, system: str | None, *, deadline: Deadline, told: Told) -> Report:
+def parse_statements(
+    settings: Settings, system: str | None, *, deadline: Deadline, progress: Progress
+) -> Report:
     """Parse every statement that the product sends to an Oracle system, for the tables of the rule set.
 
     Nothing is run: DDL, which Oracle runs when it parses it, is never sent by the product.
 
     Raises:
         ConfigurationError: no such system.
-        RuleFaults: the rule set cannot be used.
+        RuleErrors: the rule set cannot be used.
     """
     name, oracle = chosen(settings, system, OracleSystem)
     rule_set = load_rules(settings)
-    wanted = mapping_rules.captured_tables(rule_set, name)
-    session = MiningSession(name, oracle, wanted)
+    names = mapping_rules.captured_tables(rule_set, name)
+    session = MiningSession(name, oracle, names)
     report = Report()
     try:
-        told("reading the dictionary")
+        progress("reading the dictionary")
         session.connection.call_timeout = max(1_000, int(deadline.left_s * 1000))
         read = mapping_rules.columns_read(rule_set, name)
-        captured = captured_tables(session.tables_connection, wanted, name, read=read)
+        captured = captured_tables(session.tables_connection, names, name, read=read)
         tables = {table: one.table for table, one in captured.items()}
-        for table in wanted:
+        for table in names:
             if table not in tables:
                 report.outcomes.append(
                     _not_seen(f"snapshot {table}", f"{table} does not exist or is not seen")
                 )
         upload = _upload(session, oracle, report)
-        told("parsing the statements")
+        progress("parsing the statements")
         found = {one.name: one for one in statements(oracle, tables, upload)}
         beliefs = [
             Assumption(one.name, "the database parses it", "the product's own text", one.name)
@@ -136,7 +138,7 @@ def probe_oracle(
     file: Path | None,
     deadline: Deadline,
     watch_s: float,
-    told: Told,
+    progress: Progress,
 ) -> Report:
     """Try the assumptions of the LogMiner reader.
 
@@ -147,7 +149,7 @@ def probe_oracle(
         file: where the recording is written; nowhere if None.
         deadline: the time it may take.
         watch_s: seconds for which the flushed SCN is watched.
-        told: called with what is being done.
+        progress: called with what is being done.
 
     Raises:
         ConfigurationError: no such system.
@@ -155,7 +157,7 @@ def probe_oracle(
             cannot be written.
     """
     name, oracle = chosen(settings, system, OracleSystem)
-    trial = Trial(name, oracle, place, deadline, watch_s, told, partial(parse_all, oracle))
+    trial = Trial(name, oracle, place, deadline, watch_s, progress, partial(parse_all, oracle))
     report = Report(trial.outcomes)
     try:
         trial.run()

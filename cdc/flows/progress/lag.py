@@ -11,7 +11,7 @@ DELIVERY = "deliver:"
 
 
 def flows_with_lag(connection: Connection) -> list[dict[str, Any]]:
-    """The last word of each flow with its lag.
+    """The last reported state of each flow, with its lag.
 
     Returns:
         The columns of `staging.flow_state`, `reported_s`, `status_s`, and `lag_s`. For a capture that is the

@@ -1,4 +1,4 @@
-"""What the flows say, written to `staging.flow_state` for whoever asks from outside this process."""
+"""Writes the state of the flows to `staging.flow_state`, for `ccbridge status` and SQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cdc.postgres.connect import Connection
 from cdc.staging.flow_states import publish
 
 REFRESH_S = 2.0
-"""How old what is written may be where there is no news: `status` takes long silence for a fault."""
+"""How old what is written may be where there is no news: `status` reports a flow that is silent for long."""
 
 _NO_NEWS = frozenset(("position", "current_to"))
 """They move with the source's log, whether anything was changed or not."""

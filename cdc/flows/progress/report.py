@@ -17,7 +17,7 @@ _CAPTURE, _DELIVERY = "capture:", "deliver:"
 
 
 class Report:
-    """Tells the log that all is well, or which flows are not, while `run` works.
+    """Logs progress, and which flows are not running, while `run` works.
 
     Args:
         every_s: pause between two lines, seconds.
@@ -25,19 +25,21 @@ class Report:
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
-        self._told_at = time.monotonic()
+        self._reported_at = time.monotonic()
         self._rows: dict[str, int] = {}
 
-    def tell(self, figures: Iterable[Figures], lags: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+    def log_progress(
+        self, figures: Iterable[Figures], lags: Callable[[], Iterable[Mapping[str, Any]]]
+    ) -> None:
         """Log a line if it is time for one.
 
         Args:
-            figures: what the flows say of themselves.
+            figures: the figures of each flow.
             lags: asked for `flow` and `lag_s` of each flow, only then.
         """
-        if time.monotonic() - self._told_at < self._every_s:
+        if time.monotonic() - self._reported_at < self._every_s:
             return
-        self._told_at = time.monotonic()
+        self._reported_at = time.monotonic()
         rows = {one.flow: one.rows for one in figures}
         done = {flow: count - self._rows.get(flow, 0) for flow, count in rows.items()}
         self._rows = rows

@@ -17,7 +17,7 @@ FlowStatus = Literal["starting", "snapshot", "running", "retrying", "waiting", "
 
 @dataclass(frozen=True)
 class Figures:
-    """The latest word of one flow; `rows` counts since the process started.
+    """The last reported state of one flow; `rows` counts since the process started.
 
     `expected` is what the snapshot under way will read, by the source's own estimate. `changed_at` is the
     commit time of the newest change read, `current_to` that up to which all that the source committed is
@@ -64,7 +64,7 @@ class FlowState:
             )  # fmt: skip
 
     def answered(self, flow: str) -> None:
-        """What the flow waited for has come; what it does now it will say itself."""
+        """The call that the flow waited for has returned."""
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
             if figures.status == "waiting":
@@ -84,9 +84,9 @@ class FlowState:
         changed_at: datetime | None = None,
         current_to: datetime | None = None,
     ) -> None:
-        """The flow got on: `rows` more, and where it is now; None leaves a figure as it is.
+        """The flow made progress: `rows` more, and where it is now; None leaves a figure as it is.
 
-        `error` is what it goes on without, for example a table that it stopped reading.
+        `error` is a problem that does not stop it, for example a table that is no longer read.
         """
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
@@ -103,7 +103,7 @@ class FlowState:
             )  # fmt: skip
 
     def expect(self, flow: str, rows: int) -> None:
-        """A snapshot of about so many rows begins; 0 if the source cannot tell."""
+        """A snapshot of about so many rows begins; 0 if the source has no estimate."""
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
             self._figures[flow] = figures.now("snapshot", expected=rows or None)

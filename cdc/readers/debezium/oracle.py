@@ -33,7 +33,7 @@ import polars as pl
 
 from cdc.changes import SourceTable, SourceType, TableName
 from cdc.config import OracleSystem
-from cdc.errors import OperatorError, RedoNotAvailable, read_anew
+from cdc.errors import OperatorError, RedoNotAvailable, snapshot_hint
 from cdc.oracle.connect import connect
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import Finding, RereadValues, SourceKey, StopAsked
@@ -191,7 +191,7 @@ class OracleConnector:
         if oldest > needed:
             raise RedoNotAvailable(
                 f"{self._system}: redo from {Scn(needed)} is gone, oldest available is {Scn(oldest)}",
-                hint=f"restore the archived logs, or, {read_anew(self._system)}",
+                hint=f"restore the archived logs, or, {snapshot_hint(self._system)}",
             )
 
     def end_of_transaction(self, metadata: Mapping[str, Any], offset: OffsetOf) -> Boundary:

@@ -22,7 +22,7 @@ import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem
-from cdc.errors import OperatorError, read_anew
+from cdc.errors import OperatorError, snapshot_hint
 from cdc.ports import Finding, RereadValues, Resume, SourceKey, StopAsked
 from cdc.readers.debezium.engine import jvm
 from cdc.readers.debezium.engine.connector import Boundary, Connector
@@ -147,7 +147,8 @@ class DebeziumReader:
     ) -> Iterator[ChangeBatch | None]:
         """Not by this reader: the whole source is read again."""
         raise OperatorError(
-            f"{self.system}: {', '.join(map(str, tables))} cannot be read alone", hint=read_anew(self.system)
+            f"{self.system}: {', '.join(map(str, tables))} cannot be read alone",
+            hint=snapshot_hint(self.system),
         )
 
     def acknowledge(self, resume: Resume) -> None:

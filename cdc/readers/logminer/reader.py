@@ -20,7 +20,7 @@ import structlog
 
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem
-from cdc.errors import OperatorError, RedoLogTrouble, SourceChanged, read_anew
+from cdc.errors import OperatorError, RedoLogFailure, SourceChanged, snapshot_hint
 from cdc.oracle.errors import oracle_errors
 from cdc.oracle.identity import database_identity
 from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
@@ -147,7 +147,7 @@ class LogMinerReader:
                     pause_s = self._recovery.pause_s(exc)
                     if self._recovery.wants_smaller_window(exc):
                         self._window.halve()
-                    if isinstance(exc, RedoLogTrouble):
+                    if isinstance(exc, RedoLogFailure):
                         self._session.use_other_copies()
                     log.warning(
                         "mining_session_failed", system=self.system, error_code=exc.code, reason=str(exc),
@@ -166,7 +166,8 @@ class LogMinerReader:
                 f"{self.system}: the database became another one while it was read: "
                 f"DBID {begun['dbid']}, RESETLOGS SCN {begun['resetlogs_change']}; now DBID {found['dbid']}, "
                 f"RESETLOGS SCN {found['resetlogs_change']}",
-                hint=f"connect to the former database; or, if the change was meant, {read_anew(self.system)}",
+                hint="connect to the former database; or, if the change was meant, "
+                + snapshot_hint(self.system),
             )
 
     def reread(
@@ -183,7 +184,8 @@ class LogMinerReader:
     ) -> Iterator[ChangeBatch | None]:
         """Not by this reader: the whole source is read again."""
         raise OperatorError(
-            f"{self.system}: {', '.join(map(str, tables))} cannot be read alone", hint=read_anew(self.system)
+            f"{self.system}: {', '.join(map(str, tables))} cannot be read alone",
+            hint=snapshot_hint(self.system),
         )
 
     def acknowledge(self, resume: Resume) -> None:

@@ -10,16 +10,16 @@ import time
 
 from cdc.errors import (
     OperatorError,
-    RedoLogTrouble,
+    RedoLogFailure,
     RedoNotAvailable,
-    ServerFault,
+    ServerFailure,
     ServerMemory,
     SessionLost,
     TransientError,
 )
 from cdc.ports import StopAsked
 
-SESSION_ERRORS = (RedoLogTrouble, ServerFault, ServerMemory, SessionLost)
+SESSION_ERRORS = (RedoLogFailure, ServerFailure, ServerMemory, SessionLost)
 """What a new LogMiner session may cure."""
 FIRST_PAUSE_S = 0.2
 LOG_TRIES = SESSION_TRIES = 5
@@ -46,12 +46,12 @@ class Recovery:
             TransientError: `exc` itself, when new sessions do not help; the flow tries on, more slowly.
         """
         self._failures += 1
-        if isinstance(exc, RedoLogTrouble) and self._failures >= LOG_TRIES:
+        if isinstance(exc, RedoLogFailure) and self._failures >= LOG_TRIES:
             raise RedoNotAvailable(
                 f"{exc}, {self._failures} times running",
                 hint="restore the log, or repair its member; reading then goes on where it was",
             ) from exc
-        if isinstance(exc, ServerFault) and self._failures >= FAULT_TRIES:
+        if isinstance(exc, ServerFailure) and self._failures >= FAULT_TRIES:
             raise OperatorError(
                 f"{exc}, {self._failures} times running", hint="look for the trace file, ask the vendor"
             ) from exc

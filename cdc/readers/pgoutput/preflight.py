@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from cdc.changes import TableName
 from cdc.config import PostgresSystem
-from cdc.errors import read_anew
+from cdc.errors import snapshot_hint
 from cdc.ports import Finding
 from cdc.readers.pgoutput.session import literal, quoted
 from cdc.readers.pgoutput.slot import Slot, find_slot
@@ -122,7 +122,7 @@ def _slot(slot: Slot | None, settings: PostgresSystem, system: str) -> Iterator[
         yield Finding(
             subject, slot.lost, "a slot that still holds our WAL",
             f"select pg_drop_replication_slot({literal(slot.name)}); "
-            f"-- {read_anew(system)}",
+            f"-- {snapshot_hint(system)}",
         )  # fmt: skip
     elif slot.holder is not None and "ccbridge read" not in slot.holder:
         yield Finding(

@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import error_from_result
 
 from cdc.config import PostgresSystem
-from cdc.errors import DatabaseUnreachable, OperatorError, RowError, SlotMissing, read_anew
+from cdc.errors import DatabaseUnreachable, OperatorError, RowError, SlotMissing, snapshot_hint
 from cdc.ports import StopAsked
 from cdc.positions import Lsn
 from cdc.postgres.connect import conninfo
@@ -177,14 +177,14 @@ class WalSender:
                 raise SlotMissing(
                     f"{self._subject}: publication {self._publication} did not exist when the WAL at "
                     f"{self.received} was written: it was dropped, and perhaps created again since",
-                    hint=f"create the publication if it is missing; then, {read_anew(self._system)}",
+                    hint=f"create the publication if it is missing; then, {snapshot_hint(self._system)}",
                 ) from exc
             found = translated(exc, self._subject)
             if isinstance(found, RowError):  # there is no row yet that could be taken out of the stream
                 raise OperatorError(
                     f"{found}, while decoding the WAL at {self.received}",
                     hint="correct the value in the source if the server allows it; then, "
-                    f"{read_anew(self._system)}",
+                    f"{snapshot_hint(self._system)}",
                 ) from exc
             raise found from exc
         raise DatabaseUnreachable(

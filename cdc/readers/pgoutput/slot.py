@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdc.config import PostgresSystem
-from cdc.errors import OperatorError, SlotMissing, SourceChanged, TransientError, read_anew
+from cdc.errors import OperatorError, SlotMissing, SourceChanged, TransientError, snapshot_hint
 from cdc.positions import Lsn
 from cdc.readers.pgoutput.tables.catalog import Catalog
 
@@ -77,7 +77,7 @@ def check_slot(catalog: Catalog, settings: PostgresSystem, system: str, resume: 
         SourceChanged: the server's WAL ends before `resume`: it was set back in time.
     """
     name = settings.slot
-    hint = read_anew(system)
+    hint = snapshot_hint(system)
     slot = find_slot(catalog, name)
     if slot is None:
         raise SlotMissing(

@@ -72,8 +72,8 @@ def broken_batches(connection: Connection, system: str) -> Iterator[tuple[int, s
 def _stored_rows_digests(connection: Connection, system: str, batch_id: int) -> list[bytes]:
     """What the digest of a batch's rows may be, from the stored rows.
 
-    Readers whose log names nobody, and earlier releases, put no columns WHO into it: that counts only where
-    no row names anybody.
+    Readers whose log does not name a user, and earlier releases, put no columns WHO into it: that counts only
+    where no row names a user.
     """
     statement = sql.SQL(
         "select {} from staging.change where batch_id = %s and system = %s "

@@ -87,7 +87,7 @@ def json_order(names: Iterable[str]) -> list[str]:
 def _key(changes: TableChanges) -> pl.Expr:
     """The key of each changed row: after the change, before it for a delete.
 
-    Null where the table has no key or was truncated. A key column that the after image lacks is
+    Null where the table has no key or was truncated. A key column that is absent from the after image is
     taken from the before image.
     """
     if not changes.table.key:

@@ -20,7 +20,7 @@ class Line:
     """One source row through a batch.
 
     Args:
-        root: key of the staged row that its first change builds on; None where staging cannot tell.
+        root: key of the staged row that its first change builds on; None where staging does not have it.
         holders: for each column the number of the last row that knows it; None where a later row changed
             it and does not know it.
     """
@@ -36,7 +36,7 @@ class Traced:
     Args:
         fills: column -> rows and the row of the batch that knows the value.
         roots: rows whose columns come from the staged row with that key.
-        missing: rows with a column that neither the batch nor staging can tell.
+        missing: rows with a column that neither the batch nor staging has.
     """
 
     fills: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
@@ -57,11 +57,11 @@ def trace(entity: Entity, rows: pl.DataFrame, rejected: Iterable[tuple[Place, Ke
     traced = Traced()
     lines: dict[Key, Line] = {}
     moving: dict[tuple[Key, Place], Line] = {}
-    told = rows.select(
+    steps = rows.select(
         pl.concat_list(pl.col(entity.key).cast(pl.String)).alias("key"),
         "former", "absent", "reread", "tombstone", "source_position", "source_ordinal",
     )  # fmt: skip
-    for number, (texts, former, absent, reread, tombstone, *at) in enumerate(told.iter_rows()):
+    for number, (texts, former, absent, reread, tombstone, *at) in enumerate(steps.iter_rows()):
         key, place = tuple(texts), (at[0], at[1])
         while broken and broken[-1][0] <= place:
             lines[broken.pop()[1]] = Line(None)
@@ -74,10 +74,10 @@ def trace(entity: Entity, rows: pl.DataFrame, rejected: Iterable[tuple[Place, Ke
         else:
             line = lines.get(key) or Line(key)
         lines[key] = line
-        lacking = frozenset(absent or ())
+        unknown = frozenset(absent or ())
         if reread:
-            line.holders.update(dict.fromkeys(lacking))
-        for name in lacking:
+            line.holders.update(dict.fromkeys(unknown))
+        for name in unknown:
             holder = line.holders.get(name)
             if holder is not None:
                 traced.fills.setdefault(name, []).append((number, holder))
@@ -85,12 +85,12 @@ def trace(entity: Entity, rows: pl.DataFrame, rejected: Iterable[tuple[Place, Ke
                 traced.roots.setdefault(number, (line.root, []))[1].append(name)
             else:
                 traced.missing.add(number)
-        line.holders.update((name, number) for name in large if name not in lacking)
+        line.holders.update((name, number) for name in large if name not in unknown)
     return traced
 
 
 def replaced_rows(entity: Entity, rows: pl.DataFrame, missing: Collection[int]) -> set[int]:
-    """Rows that lack a value and are followed by the end of their key, or by a row that lacks none."""
+    """Rows with a missing value that are followed by the end of their key, or by a complete row."""
     replaced: set[int] = set()
     if not missing:
         return replaced

@@ -37,7 +37,7 @@ class Staged:
         batch_id: None for a batch that only moved the position, and for a slice that continues.
         staged_seq: greatest number given to a new version, None if no entity row changed.
         rows: new versions, in entity tables and histories.
-        rejected: rows set aside.
+        rejected: rejected rows.
         oldest_committed_at: of the changes logged, None without any.
         newest_committed_at: the same.
     """
@@ -105,7 +105,7 @@ class Unfinished:
     def checkpoint(
         self, batch: ChangeBatch, new: Incoming, reader: str, identity: Mapping[str, str] | None
     ) -> StoredCheckpoint:
-        """Where reading goes on once this batch is committed."""
+        """Where reading continues once this batch is committed."""
         stored = self.stored
         position, ordinal = max((int(batch.position), -1), new.last or (-1, -1))
         if stored is not None and stored.position == position:

@@ -1,4 +1,4 @@
-"""Changes that staging itself refuses: found by halving, recorded as dead letters, left out from then on.
+"""Changes that staging itself rejects: found by bisecting, recorded as dead letters, left out from then on.
 
 No rule can know every limit of the database (a document too large for jsonb, a number that a merge cannot
 hold). When a batch fails for such a reason, its changes are tried in halves, each try rolled back. What
@@ -19,14 +19,14 @@ from cdc.changes import Operation, TableChanges, TableName
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import LOCK_NOT_AVAILABLE, is_environment
 from cdc.staging.audit.change_log import change_rows
-from cdc.staging.dead_letters import RECORD_SCHEMA
+from cdc.staging.dead_letters import DEAD_LETTER_SCHEMA
 
 Place = tuple[int, int]
 """Position and ordinal of a change."""
 
 REASON_CODE = "refused_by_staging"
 _MANY = 20
-"""So many changes refused and none taken: the fault is not with the changes."""
+"""So many changes rejected and none accepted: the changes are not the cause."""
 _MOST_TRIES = 300
 _MAX_RAW_BYTES = 1_000_000
 _OPEN = """
@@ -102,7 +102,7 @@ def only(tables: Mapping[TableName, TableChanges], places: frozenset[Place]) -> 
 def find(
     places: list[Place], attempt: Callable[[frozenset[Place]], psycopg.Error | None]
 ) -> dict[Place, psycopg.Error]:
-    """The changes that are refused by themselves, and why; none if the fault is not with the changes.
+    """The changes that are rejected alone, and why; none if the changes are not the cause.
 
     Args:
         places: of changes of which at least one was refused.
@@ -132,8 +132,8 @@ def letters(
     refused: Mapping[Place, psycopg.Error],
     rules: Mapping[TableName, list[str]],
 ) -> pl.DataFrame:
-    """The records of changes that were refused (`cdc.staging.dead_letters.RECORD_SCHEMA`)."""
-    frames = [pl.DataFrame(schema=RECORD_SCHEMA)]
+    """The dead letters of rejected changes (`cdc.staging.dead_letters.DEAD_LETTER_SCHEMA`)."""
+    frames = [pl.DataFrame(schema=DEAD_LETTER_SCHEMA)]
     for name, changes in only(tables, frozenset(refused)).items():
         rows = change_rows(system, changes, batch_id=0)
         image = pl.coalesce("after", "before")
@@ -150,7 +150,7 @@ def letters(
             frames.append(
                 rows.select(
                     given.get(column, pl.lit(None)).cast(kind).alias(column)
-                    for column, kind in RECORD_SCHEMA.items()
+                    for column, kind in DEAD_LETTER_SCHEMA.items()
                 )
             )
     return pl.concat(frames)

@@ -1,8 +1,8 @@
-"""Values read again from the source, put into the changes that lack them.
+"""Values read again from the source, put into the changes that do not hold them.
 
-The source tells a row as it is now, or as of the change's own position where it can. A value may so be
+The source returns a row as it is now, or as of the change's own position where it can. A value may so be
 newer than its change. That is safe: whatever made it newer is a later change of the same row and comes
-along the stream. A row that is not there any more is left out: its end comes along the stream too.
+along the stream. A row that no longer exists is left out: its end comes along the stream too.
 
 `cdc.ports.ChangeReader.reread` is what asks the source.
 """
@@ -28,11 +28,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Reread:
-    """What came of asking the source.
+    """The result of asking the source.
 
     Args:
         tables: the changes with what was found.
-        gone: places of changes whose row is not in the source any more.
+        gone: places of changes whose row is no longer in the source.
         unknown: places of changes whose row could not be asked for.
     """
 
@@ -53,7 +53,7 @@ def read_again(
     Args:
         system: name of the source, for the log.
         tables: changes by table.
-        missing: places of the changes that lack a value.
+        missing: places of the changes with a missing value.
         read: what rules read of each table; nothing else is asked for.
         ask: asks the source; None where it cannot be asked.
 
@@ -66,50 +66,56 @@ def read_again(
         numbers = [number for number, place in enumerate(places) if place in missing]
         if not numbers:
             continue
-        lacking = {number: _lacking(changes, number) & read[name].names for number in numbers}
-        columns = sorted(set().union(*lacking.values()).difference(changes.table.key))
+        absent = {number: _absent(changes, number) & read[name].names for number in numbers}
+        columns = sorted(set().union(*absent.values()).difference(changes.table.key))
         keys = {number: _key(changes, number) for number in numbers}
-        wanted: dict[int, list[SourceKey]] = {}
+        asked: dict[int, list[SourceKey]] = {}
         for number, key in keys.items():
             if key is not None:
-                wanted.setdefault(places[number][0], []).append(key)
+                asked.setdefault(places[number][0], []).append(key)
         found: RereadValues | None = None
-        if ask is not None and wanted and columns:
+        if ask is not None and asked and columns:
             try:
-                found = ask(changes.table, columns, wanted)
+                found = ask(changes.table, columns, asked)
             except OperatorError as exc:  # one table's rights do not stop the others
                 log.warning(
-                    "reread_refused", system=system, table=str(name), rows=len(numbers),
+                    "reread_failed", system=system, table=str(name), rows=len(numbers),
                     error_code=exc.code, reason=str(exc),
                 )  # fmt: skip
-        told: dict[int, Sequence[str | None]] = {}
+        found_texts: dict[int, Sequence[str | None]] = {}
         for number, key in keys.items():
             values = None if found is None or key is None else found.get((places[number][0], key))
             if values is not None:
-                told[number] = values
+                found_texts[number] = values
             elif found is None or key is None:
                 result.unknown.add(places[number])
             else:
                 result.gone.add(places[number])
-        if told:
-            result.tables[name] = _with_values(changes, columns, lacking, told)
-        log.info("rows_reread", system=system, table=str(name), rows=len(told), gone=len(numbers) - len(told))
+        if found_texts:
+            result.tables[name] = _with_values(changes, columns, absent, found_texts)
+        log.info(
+            "rows_reread",
+            system=system,
+            table=str(name),
+            rows=len(found_texts),
+            gone=len(numbers) - len(found_texts),
+        )
     return result
 
 
-def _lacking(changes: TableChanges, number: int) -> frozenset[str]:
+def _absent(changes: TableChanges, number: int) -> frozenset[str]:
     """Columns that neither image of a change holds."""
     operation, before, after = (
         changes.frame[name][number] for name in ("operation", "before_shape", "after_shape")
     )
-    lacking: frozenset[str] = changes.shapes[after]
-    return lacking & changes.shapes[before] if operation == Operation.UPDATE else lacking
+    absent: frozenset[str] = changes.shapes[after]
+    return absent & changes.shapes[before] if operation == Operation.UPDATE else absent
 
 
 def _key(changes: TableChanges, number: int) -> SourceKey | None:
     """The row's key in the source after the change; None where the log does not hold it."""
     names, frame = changes.table.key, changes.frame
-    if not names or _lacking(changes, number) & set(names):
+    if not names or _absent(changes, number) & set(names):
         return None
     absent = changes.shapes[frame["after_shape"][number]]
     return tuple(frame[(BEFORE if name in absent else AFTER) + name][number] for name in names)
@@ -118,18 +124,18 @@ def _key(changes: TableChanges, number: int) -> SourceKey | None:
 def _with_values(
     changes: TableChanges,
     columns: Sequence[str],
-    lacking: Mapping[int, frozenset[str]],
-    told: Mapping[int, Sequence[str | None]],
+    absent: Mapping[int, frozenset[str]],
+    found: Mapping[int, Sequence[str | None]],
 ) -> TableChanges:
     frame = changes.frame
     shapes = {shape: number for number, shape in enumerate(changes.shapes)}
     after: list[int] = frame["after_shape"].to_list()
     values = {name: frame[AFTER + name].to_list() for name in columns}
-    for number, texts in told.items():
+    for number, texts in found.items():
         for name, text in zip(columns, texts, strict=True):
-            if name in lacking[number]:
+            if name in absent[number]:
                 values[name][number] = text
-        shape = changes.shapes[after[number]] - lacking[number]
+        shape = changes.shapes[after[number]] - absent[number]
         after[number] = shapes.setdefault(shape, len(shapes))
     filled = frame.with_columns(
         pl.Series("after_shape", after, dtype=pl.Int16),

@@ -21,7 +21,7 @@ _GONE = """
 from {entity} s
 where s.source_system = %(system)s and not s.tombstone
     and s.source_position < %(position)s
-    and not exists (                     -- set aside is not gone: its source row could not be mapped
+    and not exists (                     -- a rejected row is not gone: it could not be mapped
         select from staging.dead_letter w
         where w.resolved_at is null and w.stage = 'map' and w.system = %(system)s
             and w.entity = %(entity)s and {same_key}

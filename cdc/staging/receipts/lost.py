@@ -1,7 +1,7 @@
-"""Receipts that CC&B held and, since it was restored, does not hold any more: a person decides on them.
+"""Receipts that CC&B lost when it was restored: an operator decides on them.
 
-Each keeps its state; `state_reason` says that it is lost. It is never sent again by itself: `send_again` is
-what a person asked for, under a transmission of its own, and the sink looks for it in CC&B once more.
+Each keeps its state; `state_reason` says that it is lost. It is never sent again automatically: `send_again`
+is what an operator asked for, under a transmission of its own, and the sink searches CC&B for it once more.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from cdc.staging.receipts.versions import execute, replacing
 PLACE_SCHEMA: Mapping[str, Any] = dict.fromkeys(
     ("recharge_id", "account_id", "external_source", "transmission_id", "tender_id"), pl.String
 )
-"""Columns of receipts to be found in CC&B again; `tender_id` is null until CC&B has told one."""
+"""Columns of receipts to be found in CC&B again; `tender_id` is null until CC&B has assigned one."""
 COLUMNS = ("recharge_id", "amount", "currency", "account_id", "state", "sent_at", "transmission_id")
 LOST = "CC&B does not hold it since it was restored"
 _CLOSED = "not sent again: "
-"""Begins the state_reason of a receipt on which a person decided; the person's reason follows."""
+"""Begins the state_reason of a receipt on which an operator decided; the operator's reason follows."""
 _AT_ONCE = 1_000
 _PLACE = ", ".join(f"r.{name}" for name in PLACE_SCHEMA)
 _IS_LOST = f"r.sent_at is not null and r.state_reason = '{LOST}'"
 
 # What CC&B refused, cancelled, or archived by a change that was captured, is not looked for; nor what
-# a person has decided on: back on the list it could be sent although the money came in another way.
+# an operator has decided on: back on the list it could be sent although the money came in another way.
 _NEWEST = f"""
 select {_PLACE} from staging.receipt r
 where r.sent_at is not null and r.state not in ('error', 'reversed')

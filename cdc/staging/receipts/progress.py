@@ -95,7 +95,7 @@ _EVALUATED = f"""(
         else not u.tombstone or u.tender_id is not null end
 ) as found"""  # noqa: S608 - our own text
 
-# A payment entered anew under the same event, after the first one was cancelled, counts again.
+# A payment entered again under the same event, after the first one was cancelled, counts again.
 _MOVED = f"""{_EVALUATED} join staging.receipt r on r.recharge_id = found.recharge_id
 where {_RANK.format("found.state")} > {_RANK.format("r.state")}
     or r.state = 'reversed' and found.state = 'posted' and found.payment_id <> r.payment_id"""

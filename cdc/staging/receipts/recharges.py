@@ -1,4 +1,4 @@
-"""Desired rows of the payment upload rule as typed recharges, and what cannot be sent of them.
+"""Desired rows of the payment upload rule as typed recharges, and those that are rejected.
 
 The rule's columns carry the names of CC&B's upload staging table (CI_PAY_TNDR_ST), see
 `mapping_rules.checks.outbound_checks`. Amounts stay exact: text to Decimal, and nothing is rounded or cut.
@@ -19,7 +19,7 @@ _PLAIN = r"^-?\d{1,13}(\.\d{1,2}0*)?$"
 
 
 def recharges(program: OutboundProgram, desired: pl.DataFrame, upload: PaymentUpload) -> pl.DataFrame:
-    """The receipt's columns, `_deleted`, `_staged_seq`, and `_fault`: column and trouble, or null.
+    """The receipt's columns, `_deleted`, `_staged_seq`, and `_rejection`: column and reason code, or null.
 
     Args:
         program: the payment upload rule.
@@ -35,42 +35,46 @@ def recharges(program: OutboundProgram, desired: pl.DataFrame, upload: PaymentUp
         )
         .with_columns(pl.col("tender_type").fill_null(upload.tender_type))
     )
-    faults = [
+    rejections = [
         pl.when(pl.col(name).is_null()).then(pl.lit(f"{column}: missing_value"))
         for name, column in _SOURCES.items()
     ]
-    faults += [
+    rejections += [
         pl.when(pl.col(name).str.len_chars() > length).then(pl.lit(f"{_SOURCES[name]}: value_too_long"))
         for name, length in _LENGTHS.items()
     ]
     amount = (
         pl.when(pl.col("amount").str.contains(_PLAIN)).then("amount").cast(pl.Decimal(15, 2), strict=False)
     )
-    faults += [
+    rejections += [
         pl.when(amount.is_null()).then(pl.lit("TENDER_AMT: value_not_representable")),
         pl.when(amount <= 0).then(pl.lit("TENDER_AMT: not_positive")),
     ]
     date = pl.col("accounting_date").str.to_date("%Y-%m-%d", strict=False)
-    faults.append(pl.when(date.is_null()).then(pl.lit("ACCOUNTING_DT: value_not_representable")))
-    return raw.with_columns(amount, date, _fault=pl.when(~pl.col("_deleted")).then(pl.coalesce(faults)))
-
-
-def unsendable(program: OutboundProgram, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with a fault, by HELD_SCHEMA and recharge_id."""
-    parts = rows.filter(pl.col("_fault").is_not_null())
-    parts = parts.with_columns(pl.col("_fault").str.split_exact(": ", 1).struct.rename_fields(["c", "t"]))
-    return fault(
-        program,
-        parts,
-        pl.col("_fault").struct.field("t"),
-        pl.format(f"{program.table}.{{}}: the recharge cannot be sent", pl.col("_fault").struct.field("c")),
+    rejections.append(pl.when(date.is_null()).then(pl.lit("ACCOUNTING_DT: value_not_representable")))
+    return raw.with_columns(
+        amount, date, _rejection=pl.when(~pl.col("_deleted")).then(pl.coalesce(rejections))
     )
 
 
-def fault(
+def unsendable(program: OutboundProgram, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rejected rows, by REJECTION_SCHEMA and recharge_id."""
+    parts = rows.filter(pl.col("_rejection").is_not_null())
+    parts = parts.with_columns(pl.col("_rejection").str.split_exact(": ", 1).struct.rename_fields(["c", "t"]))
+    return rejection(
+        program,
+        parts,
+        pl.col("_rejection").struct.field("t"),
+        pl.format(
+            f"{program.table}.{{}}: the recharge cannot be sent", pl.col("_rejection").struct.field("c")
+        ),
+    )
+
+
+def rejection(
     program: OutboundProgram, rows: pl.DataFrame, code: str | pl.Expr, reason: str | pl.Expr
 ) -> pl.DataFrame:
-    """Rows held for one reason: recharge_id and the columns of HELD_SCHEMA."""
+    """Rows rejected for one reason: recharge_id and the columns of REJECTION_SCHEMA."""
     code = pl.lit(code) if isinstance(code, str) else code
     reason = pl.lit(reason) if isinstance(reason, str) else reason
     return rows.select(

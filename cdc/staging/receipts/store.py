@@ -5,7 +5,7 @@ a transmission is sent its content is frozen, so that sending it again after a c
 CC&B's keys and the sink's look for the receipt under other transmissions do the rest. What CC&B made
 of it is read from its staged changes (`cdc.staging.receipts.progress`).
 
-The flow: `build` what is desired; `waiting` receipts to the sink's precheck and its faults to
+The flow: `build` what is desired; `waiting` receipts to the sink's precheck and its rejections to
 `checked`; each of `unsent` to the sink and then to `mark_sent`; `follow` whenever CC&B changed.
 Why it is built so: `docs/decisions/0004-receipts.md`.
 """
@@ -20,13 +20,13 @@ from typing import Any
 import polars as pl
 
 from cdc.config import PaymentUpload
-from cdc.ports import HELD_SCHEMA
+from cdc.ports import REJECTION_SCHEMA
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.leases import Lease
 from cdc.staging.receipts.lost import PLACE_SCHEMA
 from cdc.staging.receipts.progress import ReceiptProgress
-from cdc.staging.receipts.recharges import fault, recharges, unsendable
+from cdc.staging.receipts.recharges import recharges, rejection, unsendable
 from cdc.staging.receipts.versions import adding, execute, replacing
 from mapping_rules import OutboundProgram
 
@@ -66,7 +66,7 @@ _REVISE = replacing(
     f"{_GIVEN} join staging.receipt r on r.recharge_id = w.recharge_id where {_UNSENT}",
     {name: f"w.{name}" for name in _CONTENT} | {"state": "'built'", "state_reason": "null::text"},
 )
-_SET_ASIDE = replacing(
+_REJECT = replacing(
     f"{_RECORDS.format('recharge_id text, reason text')} "
     "join staging.receipt r on r.recharge_id = w.recharge_id "
     f"where {_UNSENT} and (r.state <> 'error' or r.state_reason is distinct from w.reason)",
@@ -108,7 +108,7 @@ _LAST_SENT = """
 with newest as (
     select r.external_source, r.transmission_id from staging.receipt r
     where r.sent_at > (select bound_at from staging.target_binding where sink = %s)
-        and not exists (           -- by a change; a snapshot that lacks it may be of a restored CC&B
+        and not exists (           -- by a change; a snapshot without it may be of a restored CC&B
             select from staging.upload_tender u where u.tombstone and u.operation = 'd'
                 and u.external_source = r.external_source and u.transmission_id = r.transmission_id)
     order by r.sent_at desc limit 1)
@@ -125,7 +125,7 @@ class Built:
     Args:
         built: receipts added, or changed before they were sent.
         withdrawn: receipts whose recharge is gone and that will not be sent.
-        held: recharges that cannot be built or no longer match what was sent, by HELD_SCHEMA.
+        held: recharges that cannot be built or no longer match what was sent, by REJECTION_SCHEMA.
     """
 
     built: int
@@ -162,62 +162,66 @@ class Receipts:
             desired: its desired rows.
         """
         rows = recharges(program, desired, self._upload)
-        wanted, held = rows.filter(~pl.col("_deleted")), unsendable(program, rows)
-        wanted = wanted.join(held, on="recharge_id", how="anti")
+        current, rejected = rows.filter(~pl.col("_deleted")), unsendable(program, rows)
+        current = current.join(rejected, on="recharge_id", how="anti")
         gone = rows.filter("_deleted")
         with postgres_errors("staging.receipt"), self._connection.transaction():
             self._verify()
-            beside = self._beside(pl.concat([wanted, gone]))
-            wanted, gone = (frame.join(beside, on="recharge_id") for frame in (wanted, gone))
-            changed = wanted.filter(pl.col("unsent") & (pl.col("differs") | pl.col("withdrawn")))
-            built = self._store(_ADD, self._in_transmissions(wanted.filter(~pl.col("known"))))
+            beside = self._beside(pl.concat([current, gone]))
+            current, gone = (frame.join(beside, on="recharge_id") for frame in (current, gone))
+            changed = current.filter(pl.col("unsent") & (pl.col("differs") | pl.col("withdrawn")))
+            built = self._store(_ADD, self._in_transmissions(current.filter(~pl.col("known"))))
             built += self._store(_REVISE, self._in_transmissions(changed))
             leaving = gone.filter(pl.col("unsent") & ~pl.col("withdrawn"))
-            withdrawn = self._store(_SET_ASIDE, leaving.select("recharge_id", reason=pl.lit(_WITHDRAWN)))
+            withdrawn = self._store(_REJECT, leaving.select("recharge_id", reason=pl.lit(_WITHDRAWN)))
         sent = pl.col("known") & ~pl.col("unsent")
-        late = wanted.filter(sent & pl.col("differs"))
+        late = current.filter(sent & pl.col("differs"))
         lost = gone.filter(sent & (pl.col("state") != "reversed"))
-        faults = [
-            held,
-            fault(program, late, "changed_after_sending", "the recharge changed after it was sent to CC&B"),
-            fault(program, lost, "withdrawn_after_sending", "the recharge was withdrawn after it was sent, "
-                  "cancel its payment in CC&B"),
+        rejections = [
+            rejected,
+            rejection(
+                program, late, "changed_after_sending", "the recharge changed after it was sent to CC&B"
+            ),
+            rejection(
+                program, lost, "withdrawn_after_sending",
+                "the recharge was withdrawn after it was sent, cancel its payment in CC&B",
+            ),
         ]  # fmt: skip
-        return Built(built, withdrawn, pl.concat(faults).select(*HELD_SCHEMA))
+        return Built(built, withdrawn, pl.concat(rejections).select(*REJECTION_SCHEMA))
 
-    def waiting(self, *, set_aside: bool = False) -> pl.DataFrame:
+    def waiting(self, *, rejected: bool = False) -> pl.DataFrame:
         """Receipts to be checked before they are sent (RECEIPT_SCHEMA).
 
         Args:
-            set_aside: those that failed an earlier check as well.
+            rejected: those that failed an earlier check as well.
         """
-        states = "'built', 'error'" if set_aside else "'built'"
+        states = "'built', 'error'" if rejected else "'built'"
         return self._read(
             f"where {_UNSENT} and r.state in ({states}) and r.state_reason is distinct from '{_WITHDRAWN}'"
         )
 
-    def checked(self, waiting: pl.DataFrame, faults: pl.DataFrame) -> int:
-        """Set aside the receipts that failed their check; take back those that no longer do.
+    def checked(self, waiting: pl.DataFrame, rejections: pl.DataFrame) -> int:
+        """Reject the receipts that failed their check; accept those that no longer do.
 
         Args:
             waiting: what was checked.
-            faults: recharge_id, reason of those that failed.
+            rejections: recharge_id, reason of those that failed.
 
         Returns:
             How many receipts got a new state.
         """
         with postgres_errors("staging.receipt"), self._connection.transaction():
             self._verify()
-            passed = waiting.join(faults, on="recharge_id", how="anti").select("recharge_id")
+            passed = waiting.join(rejections, on="recharge_id", how="anti").select("recharge_id")
             failed_before = self._read("where r.state = 'error' and r.sent_at is null")
             again = failed_before.join(passed, on="recharge_id", how="semi")
-            moved = self._store(_SET_ASIDE, faults.select("recharge_id", "reason"))
+            moved = self._store(_REJECT, rejections.select("recharge_id", "reason"))
             return moved + self._store(_REVISE, self._in_transmissions(again))
 
     def unsent(self) -> list[pl.DataFrame]:
         """The transmissions to send, oldest first (RECEIPT_SCHEMA, one frame each).
 
-        Their content is frozen from now on: they may be in CC&B though nobody could tell us so.
+        Their content is frozen from now on: they may be in CC&B although no answer arrived.
         """
         with postgres_errors("staging.receipt"), self._connection.transaction():
             self._verify()
@@ -225,23 +229,23 @@ class Receipts:
             frame = self._read("where r.state = 'built' order by r.staged_seq")
         return frame.partition_by("transmission_id", maintain_order=True)
 
-    def refused(self, transmission: pl.DataFrame, faults: pl.DataFrame) -> int:
-        """Set aside the receipts that CC&B refuses; the others of the transmission go in new ones.
+    def refused(self, transmission: pl.DataFrame, rejections: pl.DataFrame) -> int:
+        """Reject the receipts that CC&B refuses; the others of the transmission go in new ones.
 
         Args:
             transmission: as it was to be sent; CC&B holds nothing of it.
-            faults: recharge_id, reason of the receipts that are refused.
+            rejections: recharge_id, reason of the receipts that are refused.
 
         Returns:
-            How many receipts were set aside.
+            How many receipts were rejected.
         """
         keys = transmission["recharge_id"].to_list()
         with postgres_errors("staging.receipt"), self._connection.transaction():
             self._verify()
             self._connection.execute(_THAW, {"keys": keys})
-            others = transmission.join(faults, on="recharge_id", how="anti")
+            others = transmission.join(rejections, on="recharge_id", how="anti")
             self._store(_REVISE, self._in_transmissions(others))
-            return self._store(_SET_ASIDE, faults.select("recharge_id", "reason"))
+            return self._store(_REJECT, rejections.select("recharge_id", "reason"))
 
     def mark_sent(self, transmission: pl.DataFrame, tenders: Mapping[str, str] | None = None) -> int:
         """CC&B holds these receipts, under the ids given here.

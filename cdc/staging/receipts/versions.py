@@ -84,6 +84,6 @@ def execute(connection: Connection, statement: str, parameters: Mapping[str, obj
     """
     with connection.cursor() as cursor:
         lock_order(cursor)
-        # planned anew each time: how many rows are touched differs a lot
+        # planned again each time: how many rows are touched differs a lot
         cursor.execute(statement, parameters, prepare=False)
         return cursor.rowcount

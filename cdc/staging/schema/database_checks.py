@@ -36,7 +36,7 @@ def _encoding(connection: Connection, database: str) -> Iterator[Finding]:
 
 
 def _open_to_all(connection: Connection, settings: PostgresConnection) -> Iterator[Finding]:
-    """Whoever may connect may read catalogs, fill temporary space and hold locks of their own."""
+    """A role that may connect may read catalogs, fill temporary space and hold locks of its own."""
     if connection.execute(_PUBLIC).fetchone() is None:
         return
     database, user = (sql.Identifier(name).as_string() for name in (settings.database, settings.user))

@@ -42,18 +42,18 @@ class Comparison:
         columns: columns to add, with their table.
         indexes: indexes to create on tables that exist.
         comments: statements that set comments.
-        faults: what cannot be carried out, in words.
+        errors: what cannot be carried out, in words.
     """
 
     tables: list[sa.Table] = field(default_factory=list)
     columns: list[tuple[str, sa.Column[Any]]] = field(default_factory=list)
     indexes: list[sa.Index] = field(default_factory=list)
     comments: list[ExecutableDDLElement] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @property
     def missing(self) -> list[str]:
-        """What the database lacks, in words."""
+        """What is missing in the database, in words."""
         names = [f"table {SCHEMA}.{table.name}" for table in self.tables]
         names += [f"column {SCHEMA}.{table}.{column.name}" for table, column in self.columns]
         return names + [f"index {SCHEMA}.{index.name}" for index in self.indexes]
@@ -62,10 +62,10 @@ class Comparison:
 def compare(connection: sa.Connection, entities: Iterable[Entity]) -> Comparison:
     """Compare the tables of the entities with the database; other tables are not looked at."""
     metadata = entity_metadata(entities)
-    wanted = {table.name for table in metadata.tables.values()}
+    expected = {table.name for table in metadata.tables.values()}
 
     def of_entity(name: str | None, kind: str, parents: Any) -> bool:
-        return name == SCHEMA if kind == "schema" else kind != "table" or name in wanted
+        return name == SCHEMA if kind == "schema" else kind != "table" or name in expected
 
     context = MigrationContext.configure(
         connection, opts={"include_schemas": True, "include_name": of_entity}
@@ -73,9 +73,9 @@ def compare(connection: sa.Connection, entities: Iterable[Entity]) -> Comparison
     compared = Comparison()
     for difference in _flat(compare_metadata(context, metadata)):
         _sort_in(compared, difference, metadata)
-    compared.faults += _other_keys(connection, metadata)
+    compared.errors += _other_keys(connection, metadata)
     connection.rollback()
-    compared.columns = [(t, c) for t, c in compared.columns if not _not_null_fault(compared, t, c)]
+    compared.columns = [(t, c) for t, c in compared.columns if not _not_null_error(compared, t, c)]
     return compared
 
 
@@ -101,23 +101,23 @@ def _sort_in(compared: Comparison, difference: tuple[Any, ...], metadata: sa.Met
     elif kind == "add_table_comment":
         compared.comments.append(SetTableComment(difference[1]))
     elif kind == "remove_column":
-        compared.faults.append(f"column {SCHEMA}.{difference[2]}.{difference[3].name}: not in the rule set")
+        compared.errors.append(f"column {SCHEMA}.{difference[2]}.{difference[3].name}: not in the rule set")
     elif kind == "modify_type":
         _, _, name, column, _, found, expected = difference
         types = f"type {found}, the rule set says {expected}".lower()
-        compared.faults.append(f"column {SCHEMA}.{name}.{column}: {types}")
+        compared.errors.append(f"column {SCHEMA}.{name}.{column}: {types}")
     elif kind == "modify_nullable":
         _, _, name, column, *_ = difference
-        compared.faults.append(f"column {SCHEMA}.{name}.{column}: null is allowed on one side only")
+        compared.errors.append(f"column {SCHEMA}.{name}.{column}: null is allowed on one side only")
     elif kind != "remove_index":  # an index of the site's own does no harm
-        compared.faults.append(f"{SCHEMA}: {kind}")
+        compared.errors.append(f"{SCHEMA}: {kind}")
 
 
-def _not_null_fault(compared: Comparison, table: str, column: sa.Column[Any]) -> bool:
+def _not_null_error(compared: Comparison, table: str, column: sa.Column[Any]) -> bool:
     """A key column cannot be added to a table that has rows."""
     if column.nullable:
         return False
-    compared.faults.append(f"column {SCHEMA}.{table}.{column.name}: missing, and part of the key")
+    compared.errors.append(f"column {SCHEMA}.{table}.{column.name}: missing, and part of the key")
     return True
 
 
@@ -141,8 +141,8 @@ def apply(engine: sa.Engine, connection: sa.Connection, entities: Iterable[Entit
         OperatorError: something is not additive; all of it is listed and nothing was changed.
     """
     compared = compare(connection, entities)
-    if compared.faults:
-        raise OperatorError("\n".join(sorted(compared.faults)), hint=HINT)
+    if compared.errors:
+        raise OperatorError("\n".join(sorted(compared.errors)), hint=HINT)
     connection.execute(sa.text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))
     operations = Operations(MigrationContext.configure(connection))
     new = {table.name for table in compared.tables}

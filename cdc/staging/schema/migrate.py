@@ -61,8 +61,8 @@ def migrate(settings: PostgresConnection, rule_set: RuleSet) -> MigrationReport:
     Raises:
         StagingRevision: the schema is newer than this release.
         OperatorError: the database cannot write down every character, the schema or a table in it belongs to
-            somebody else, or an entity of the rule set is
-            not what its table is (column retyped or removed, other key); no entity table was changed.
+            another role, or an entity of the rule set does not match its table (column retyped or removed,
+            other key); no entity table was changed.
         TransientError: a lock was not to be had within five seconds; nothing half done remains.
     """
     script = _script()
@@ -109,7 +109,7 @@ def check_revision(settings: PostgresConnection, rule_set: RuleSet) -> list[Find
         compared = entity_ddl.compare(connection, rule_set.entities.values())
         findings = [Finding(subject, f"no {name}", "as the rule set says", _FIX) for name in compared.missing]
         findings += [
-            Finding(subject, text, "as the rule set says", entity_ddl.HINT) for text in compared.faults
+            Finding(subject, text, "as the rule set says", entity_ddl.HINT) for text in compared.errors
         ]
     return [*found, *findings]
 
@@ -185,7 +185,7 @@ def _script() -> ScriptDirectory:
 def _head(script: ScriptDirectory) -> str:
     head = script.get_current_head()
     if head is None:
-        raise OperatorError("the migrations of this release are missing", hint="install ccbridge anew")
+        raise OperatorError("the migrations of this release are missing", hint="install ccbridge again")
     return head
 
 

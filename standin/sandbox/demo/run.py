@@ -66,7 +66,7 @@ def run(*, seconds: int, persons: int, seed: int, keep: Path | None) -> bool:
                 crowd = Crowd(world.ccb, world.prepaid, seed=seed)
                 with crowd:
                     _work(screen, product, crowd, seconds, stop)
-                    screen.say("people went home; waiting until everything is delivered and posted")
+                    screen.say("traffic stopped; waiting until everything is delivered and posted")
                     crowd.rest()
                     _drain(screen, product, world)
                     differences = compare(world.ccb, world.prepaid)
@@ -105,7 +105,7 @@ def _tell(differences: Differences) -> None:
 
 
 def _stay(product: Product, crowd: Crowd, folder: Path, stop: threading.Event) -> None:
-    """Leave all as it is until Ctrl-C; the payment upload of CC&B goes on."""
+    """Leave all as it is until Ctrl-C; the payment upload of CC&B continues."""
     if not stop.is_set():
         typer.echo(f"servers and ccbridge run stay up until Ctrl-C, see {folder}", err=True)
     while not stop.wait(_LOOK_S):
@@ -137,7 +137,7 @@ def _drain(screen: Screen, product: Product, world: World) -> None:
 
 
 def _wait_for_snapshots(screen: Screen, product: Product, world: World, stop: threading.Event) -> None:
-    """Return when both sources are read and prepaid has accounts that can recharge: people can work then."""
+    """Return when both sources are read and prepaid has accounts that can recharge."""
     deadline = time.monotonic() + _SNAPSHOT_S
     with psycopg.connect(world.prepaid.conninfo(), autocommit=True) as prepaid:
         while screen.stage() is not Stage.REPLICATING or prepaid.execute(_VENDING).fetchone() != (True,):
@@ -148,5 +148,5 @@ def _wait_for_snapshots(screen: Screen, product: Product, world: World, stop: th
             if time.monotonic() > deadline:
                 raise OperatorError(
                     f"demo: the first snapshot was not delivered in {_SNAPSHOT_S:.0f} s",
-                    hint="give fewer --persons, or look into run.log of the folder given with --keep",
+                    hint="give fewer --persons, or check run.log of the folder given with --keep",
                 )

@@ -243,7 +243,7 @@ def test_what_only_a_person_can_mend_stops_at_once(
     with pytest.raises(kind, match=f"ORA-{code:05d}") as caught:
         follower.keys(1)
     assert fired(source) == 1
-    assert not caught.value.mended_outside
+    assert not caught.value.retried_when_fixed
     if code != 3049:
         assert caught.value.hint
     fault(source, "clear")
@@ -341,7 +341,7 @@ def test_a_log_that_stays_unreadable_stops(source: OracleSource, follower: Follo
     error(source, code, times=99)
     with pytest.raises(RedoNotAvailable, match=rf"ORA-{code:05d}.*5 times running") as caught:
         follower.keys(2)
-    assert caught.value.mended_outside
+    assert caught.value.retried_when_fixed
     fault(source, "clear")
     assert follower.keys(2) == ["1", "2"]
 
@@ -363,7 +363,7 @@ def test_deleted_logs_stop_and_name_thread_and_sequences(source: OracleSource, f
     with pytest.raises(RedoNotAvailable, match=rf"thread 1 sequence .*{last - 3}\b.*deleted") as caught:
         follower.keys(2)
     assert "restore" in caught.value.hint
-    assert caught.value.mended_outside
+    assert caught.value.retried_when_fixed
     with pytest.raises(RedoNotAvailable):
         follower.keys(2)
     write(source, 3)

@@ -88,7 +88,7 @@ class Place:
             wiring.upload_of(self.settings, "ccb", system),
         ):
             with closing(opened):
-                report.look("ccb", opened.preflight)
+                report.run_check("ccb", opened.preflight)
         assert report.advice == []
         return [one.finding for one in report.findings]
 

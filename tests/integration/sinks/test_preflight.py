@@ -13,7 +13,7 @@ from cdc.changes import TableName
 from cdc.config import Settings
 from cdc.errors import ConfigurationError
 from cdc.flows.checks.fix_script import fix_script
-from cdc.flows.checks.preflight import Located
+from cdc.flows.checks.preflight import SystemFinding
 from cdc.ports import Finding
 from tests.integration.sinks.upsert_target import (
     ACCOUNT,
@@ -83,7 +83,9 @@ def test_script_of_all_findings_runs_in_psql_and_again(target: Target) -> None:
             Finding("table t", "no key", "key", "alter table t add primary key (<key columns>);"),
             Finding("role", "much", "less", 'alter role "O\'Hara" nosuperuser;', advice=True),
         ]
-        lines = list(fix_script(settings, "prepaid", [Located("prepaid", one) for one in [*found, *others]]))
+        lines = list(
+            fix_script(settings, "prepaid", [SystemFinding("prepaid", one) for one in [*found, *others]])
+        )
         assert lines[0].startswith(f"-- run as a superuser in database {target.settings.database}: psql -h ")
         script = "\n".join(lines)
         assert "-- by hand: upgrade the server [31m" in script

@@ -157,7 +157,7 @@ def test_refused_receipt_is_set_aside_and_the_others_go_in_another_transmission(
     left = receipts.unsent()
     assert sorted(key for one in left for key in one["recharge_id"]) == ["r1", "r3"]
     assert all(one["transmission_id"][0] != frozen["transmission_id"][0] or len(keys) == 1 for one in left)
-    again = receipts.waiting(set_aside=True)
+    again = receipts.waiting(rejected=True)
     assert again["recharge_id"].to_list() == ["r2"]
     receipts.checked(again, faults.clear())
     assert "r2" in [key for one in receipts.unsent() for key in one["recharge_id"]]
@@ -237,7 +237,7 @@ def test_recharge_withdrawn_before_sending_is_never_sent(staging: Staging) -> No
     receipts = staging.receipts()
     receipts.build(PROGRAM, desired("r1", "r2"))
     assert receipts.build(PROGRAM, desired(gone=("r1", "unknown"))).withdrawn == 1
-    assert receipts.waiting(set_aside=True)["recharge_id"].to_list() == ["r2"]
+    assert receipts.waiting(rejected=True)["recharge_id"].to_list() == ["r2"]
     assert send(receipts) == [["r2"]]
     late = receipts.build(PROGRAM, desired(gone=("r1", "r2")))
     assert (late.withdrawn, late.held["reason_code"].to_list()) == (0, ["withdrawn_after_sending"])
@@ -258,7 +258,7 @@ def test_receipt_that_fails_its_check_waits_and_holds_up_nobody(staging: Staging
         ("error", "account is not known in CC&B")
     ]
     assert receipts.waiting().is_empty()
-    waiting = receipts.waiting(set_aside=True)
+    waiting = receipts.waiting(rejected=True)
     assert receipts.checked(waiting, faults) == 0
     assert receipts.checked(waiting, faults.clear()) == 1
     [second] = receipts.unsent()
@@ -341,7 +341,7 @@ def test_refused_upload_row_is_an_error_until_ccb_takes_it_after_all(staging: St
     staging.upload("r1", status="50")
     receipts.follow()
     assert staging.states() == {"r1": "error"}
-    assert receipts.waiting(set_aside=True).is_empty()
+    assert receipts.waiting(rejected=True).is_empty()
     staging.upload("r1", status="10")
     assert receipts.follow() == 0
     staging.accept("r1")

@@ -13,7 +13,7 @@ import mapping_rules
 from cdc.bindings import Mark
 from cdc.config import OracleSystem, PaymentUpload, Run
 from cdc.errors import LeaseLost
-from cdc.ports import HELD_SCHEMA
+from cdc.ports import REJECTION_SCHEMA
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.bindings import TargetBinding
 from cdc.staging.dead_letters import DeadLetters
@@ -32,7 +32,7 @@ SINK = "prepaid.upsert"
 SERVER = {"system_identifier": "1"}
 HELD = pl.DataFrame(
     [("customer", "public.customer", '{"customer_id": "2"}', 9, "check_violation", "refused")],
-    schema=HELD_SCHEMA,
+    schema=REJECTION_SCHEMA,
     orient="row",
 )
 RECEIPT = pl.DataFrame([{"recharge_id": "r", "transmission_id": "t", "batch_id": "1"}], schema=RECEIPT_SCHEMA)

@@ -62,11 +62,11 @@ def test_every_fault_is_reported_at_once_with_its_place(tmp_path: Path) -> None:
     text += "[run]\nmax_chnages = 3\n"
     with pytest.raises(ConfigurationError) as caught:
         load(written(tmp_path, text), {})
-    faults = "\n".join(caught.value.faults)
-    assert "systems.ccb.dsn: missing" in faults
-    assert "systems.ccb.dns: unknown key, did you mean 'dsn'?" in faults
-    assert "unknown time zone 'Mars/Olympus'" in faults
-    assert "run.max_chnages: unknown key, did you mean 'max_changes'?" in faults
+    errors = "\n".join(caught.value.errors)
+    assert "systems.ccb.dsn: missing" in errors
+    assert "systems.ccb.dns: unknown key, did you mean 'dsn'?" in errors
+    assert "unknown time zone 'Mars/Olympus'" in errors
+    assert "run.max_chnages: unknown key, did you mean 'max_changes'?" in errors
     assert caught.value.exit_code == ExitCode.USAGE
 
 
@@ -77,11 +77,11 @@ def test_a_password_comes_from_the_environment_and_is_never_shown(tmp_path: Path
     assert "canary" not in repr(settings)
     with pytest.raises(ConfigurationError) as caught:
         load(written(tmp_path, GOOD), {"CCBRIDGE_SYSTEMS__CCB__PASSWRD": "s3cret-canary"})
-    assert caught.value.faults == ("CCBRIDGE_SYSTEMS__CCB__PASSWRD: unknown key, did you mean 'password'?",)
+    assert caught.value.errors == ("CCBRIDGE_SYSTEMS__CCB__PASSWRD: unknown key, did you mean 'password'?",)
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("change", "error"),
     [
         ('sslmode = "require"', "systems.prepaid: sslmode 'require' does not verify the server"),
         ('dsn = "o:1521/CCB"', "systems.ccb: dsn without tcps is not encrypted"),
@@ -97,7 +97,7 @@ def test_a_password_comes_from_the_environment_and_is_never_shown(tmp_path: Path
         ('sslmode = "verify-ca"', "systems.prepaid: sslmode 'verify-ca' does not verify the host name"),
     ],
 )
-def test_an_unencrypted_connection_needs_an_explicit_word(tmp_path: Path, change: str, fault: str) -> None:
+def test_an_unencrypted_connection_needs_an_explicit_word(tmp_path: Path, change: str, error: str) -> None:
     """Plain or unverified connections are refused unless `insecure = true` stands there."""
     if change.startswith("dsn"):
         text = GOOD.replace('dsn = "tcps://o:2484/CCB"', change)
@@ -105,7 +105,7 @@ def test_an_unencrypted_connection_needs_an_explicit_word(tmp_path: Path, change
     else:
         text = GOOD.replace("[systems.ccb]", f"{change}\n[systems.ccb]")
         excused = text.replace(change, f"{change}\ninsecure = true")
-    with pytest.raises(ConfigurationError, match=fault):
+    with pytest.raises(ConfigurationError, match=error):
         load(written(tmp_path, text), {})
     load(written(tmp_path, excused), {})
 
@@ -149,13 +149,13 @@ def test_secrets_in_the_file_are_refused_with_the_way_to_give_them(tmp_path: Pat
     with pytest.raises(ConfigurationError) as caught:
         load(written(tmp_path, text + 'password = "canary"\n'), {})
     assert "canary" not in str(caught.value)
-    faults = "\n".join(caught.value.faults)
-    assert "staging.password: no secrets in this file, set CCBRIDGE_STAGING__PASSWORD" in faults
-    assert "systems.ccb.password: no secrets in this file, set CCBRIDGE_SYSTEMS__CCB__PASSWORD" in faults
+    errors = "\n".join(caught.value.errors)
+    assert "staging.password: no secrets in this file, set CCBRIDGE_STAGING__PASSWORD" in errors
+    assert "systems.ccb.password: no secrets in this file, set CCBRIDGE_SYSTEMS__CCB__PASSWORD" in errors
 
 
 def test_a_password_file_is_private_and_text(tmp_path: Path) -> None:
-    """Others cannot read it; one that is not text is a fault of configuration and not a crash."""
+    """Others cannot read it; one that is not text is a error of configuration and not a crash."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"caf\xe9\n")
     secret.chmod(0o644)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cdc.cli.main import app
-from cdc.errors import RuleFaults
+from cdc.errors import RuleErrors
 from mapping_rules.rule_files import SHIPPED
 
 
@@ -28,7 +28,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_configured_rule_set_is_taken(site: Path, verb: str) -> None:
     """A pipeline that runs the verbs as documented fails where `run` would."""
     done = CliRunner().invoke(app, ["rules", verb])
-    assert isinstance(done.exception, RuleFaults)
+    assert isinstance(done.exception, RuleErrors)
     assert f"rules: {site}/my_rules (rules.path of ccbridge.toml)" in done.stderr
     given = CliRunner().invoke(app, ["rules", verb, "ccb_prepaid"])
     assert given.exit_code == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cdc.config import OracleSystem, PostgresConnection, Settings
 from cdc.flows.checks.fix_script import fix_script
-from cdc.flows.checks.preflight import Located
+from cdc.flows.checks.preflight import SystemFinding
 from cdc.ports import Finding
 
 WHAT = "-- s: found f, expected e"
@@ -15,8 +15,8 @@ def script(*fixes: str, advice: bool = False) -> list[str]:
     ccb = OracleSystem(kind="oracle", dsn="tcps://h:2484/CCB", user="CCBRIDGE")
     staging = PostgresConnection(host="h", database="d", user="u")
     settings = Settings.model_construct(staging=staging, systems={"ccb": ccb})
-    found = [Located("ccb", Finding("s", "f", "e", fix, advice=advice)) for fix in fixes]
-    other = Located("prepaid", Finding("x", "y", "z", "grant a to b;"))
+    found = [SystemFinding("ccb", Finding("s", "f", "e", fix, advice=advice)) for fix in fixes]
+    other = SystemFinding("prepaid", Finding("x", "y", "z", "grant a to b;"))
     lines = list(fix_script(settings, "ccb", [*found, other]))
     assert lines[0] == "-- run as SYS, in SQL*Plus on the server of system ccb: sqlplus / as sysdba @FILE"
     assert WHAT in lines
@@ -46,7 +46,7 @@ def test_only_what_is_done_already_is_passed_over() -> None:
     staging = PostgresConnection(host="h", database="d", user="u")
     settings = Settings.model_construct(staging=staging, systems={})
     fix = 'alter publication "p" drop table "t"; alter publication "p" add table "t";'
-    found = [Located("staging", Finding("s", "f", "e", fix))]
+    found = [SystemFinding("staging", Finding("s", "f", "e", fix))]
     drop, add = "\n".join(fix_script(settings, "staging", found)).split("do $ccbridge$")[1:]
     assert "undefined_object" in drop
     assert "undefined_object" not in add

@@ -1,4 +1,4 @@
-"""What waits for a person, and how current a flow is."""
+"""What requires operator action, and how current a flow is."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def test_the_log_tells_now_and_then_that_all_is_well() -> None:
         {"flow": "deliver:prepaid", "lag_s": None},
     ]
     with capture_logs() as logged:
-        Report(every_s=3600).tell(state.all(), lambda: lags)
+        Report(every_s=3600).log_progress(state.all(), lambda: lags)
         report = Report(every_s=0)
-        report.tell(state.all(), lambda: lags)
+        report.log_progress(state.all(), lambda: lags)
         state.progress("capture:ccb", rows=2)
         state.report("deliver:prepaid", "retrying")
-        report.tell(state.all(), lambda: lags)
+        report.log_progress(state.all(), lambda: lags)
     assert [(line["captured"], line["delivered"], line["held"]) for line in logged] == [(7, 5, 1), (2, 0, 1)]
     assert logged[1]["not_running"] == {"deliver:prepaid": "retrying"}
     assert logged[0]["lag_s"] == {"capture:ccb": 0.2}

@@ -69,7 +69,7 @@ def test_the_table_stands_still_from_its_truncate_on_and_the_others_go_on() -> N
     for one in passed:
         (error,) = one.stopped.values()
         assert isinstance(error, TableTruncated)
-        assert str(error).startswith("prepaid: TRUNCATE of public.recharge at LSN 0/19 took away: all rows")
+        assert str(error).startswith("prepaid: TRUNCATE of public.recharge at LSN 0/19 removed: all rows")
         assert "delete from staging.checkpoint where system = 'prepaid';" in error.hint
 
 

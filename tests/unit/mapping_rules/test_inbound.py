@@ -1,4 +1,4 @@
-"""Inbound programs: what comes of a change, and which rows are set aside."""
+"""Inbound programs: what comes of a change, and which rows are rejected."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_numbers_that_fit_are_exact(value: str, wanted: str) -> None:
     assert mapped(create(AMOUNT=value)).rows["amount"].to_list() == [Decimal(wanted)]
 
 
-def test_a_row_with_several_faults_is_set_aside_once_with_all_of_them() -> None:
+def test_a_row_with_several_errors_is_rejected_once_with_all_of_them() -> None:
     """Who repairs it sees everything at once."""
     (rejected,) = mapped(create(AMOUNT="x", KIND="Z")).rejected.to_dicts()
     assert rejected["reason_code"] == "not_a_number"
@@ -262,7 +262,7 @@ def test_a_row_belongs_while_where_holds(before: str, after: str, tombstones: li
     assert mapped(given).rows["tombstone"].to_list() == tombstones
 
 
-def test_rows_that_do_not_match_are_no_faults_whatever_they_hold() -> None:
+def test_rows_that_do_not_match_are_no_errors_whatever_they_hold() -> None:
     """Rows outside `where` are not looked at further."""
     out = mapped(create(STATUS="90", AMOUNT="x"), {"operation": "d", "before": {**GOOD, "STATUS": "90"}})
     assert out.rows.is_empty()

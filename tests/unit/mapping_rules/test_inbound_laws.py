@@ -88,7 +88,7 @@ def test_a_stream_may_be_split_anywhere(stream: TableChanges, at: int) -> None:
 
 @given(streams)
 @settings(max_examples=60, deadline=None)
-def test_every_change_is_mapped_set_aside_or_outside_the_entity(stream: TableChanges) -> None:
+def test_every_change_is_mapped_rejected_or_outside_the_entity(stream: TableChanges) -> None:
     """Nothing is lost in between: a live row is staged or rejected, never both, never neither."""
     out = PROGRAM.apply(stream)
     live = set(out.rows.filter(~pl.col("tombstone"))["source_ordinal"])

@@ -1,4 +1,4 @@
-"""Loading: every fault at once, each where it is, with the name that was meant."""
+"""Loading: every error at once, each where it is, with the name that was meant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.errors import RuleFaults
+from cdc.errors import RuleErrors
 from mapping_rules import from_files, load
 from mapping_rules.language.tree import MAX_BYTES
 from tests.unit.mapping_rules.sets import rule_set, texts
@@ -27,24 +27,24 @@ columns: {account_id: ACCT_ID, currency: CURRENCY_CD}
 """
 
 
-def faults(**files: str) -> tuple[str, ...]:
-    with pytest.raises(RuleFaults) as raised:
+def errors(**files: str) -> tuple[str, ...]:
+    with pytest.raises(RuleErrors) as raised:
         from_files("test", texts(**files))
-    return raised.value.faults
+    return raised.value.errors
 
 
 def test_a_misspelt_transform_is_named_with_its_place_and_the_nearest_name() -> None:
     """The line an editor can jump to, and what was probably meant."""
     wrong = INBOUND.replace("CURRENCY_CD}", "{from: CURRENCY_CD, transform: [rtirm]}}")
     column = wrong.splitlines()[4].index("rtirm") + 1
-    assert faults(entities__account=ENTITY, inbound__ci_acct=wrong) == (
+    assert errors(entities__account=ENTITY, inbound__ci_acct=wrong) == (
         f"inbound/ci_acct.yaml:5:{column}: unknown transform 'rtirm', did you mean 'rtrim'?",
     )
 
 
-def test_all_faults_of_all_files_come_at_once() -> None:
+def test_all_errors_of_all_files_come_at_once() -> None:
     """One run of the check is enough to mend everything."""
-    found = faults(
+    found = errors(
         entities__account=ENTITY.replace("{type: text}\n", "{typ: text}\n", 1),
         inbound__ci_acct=INBOUND.replace("system: ccb", "system: cbb").replace("entity:", "entitty:"),
     )
@@ -56,13 +56,13 @@ def test_all_faults_of_all_files_come_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "error"),
     [
         ("entity: a\nentity: b\n", "2:1: duplicate key 'entity', first in line 1"),
         ("a: &x [1]\nb: *x\n", "2:4: aliases are not allowed"),
         ("entity: !!python/name:os.system x\n", "1:9: tag"),
         ("a: 1\n--- \nb: 2\n", "2:1: expected one YAML document"),
-        ("entity: [1\n", "no YAML: "),
+        ("entity: [1\n", "not YAML: "),
         ("", "1:1: the file is empty"),
         ("- a\n", "1:1: expected a mapping"),
         ("a: " + "[" * 50 + "]" * 50 + "\n", "nested deeper than 20 levels"),
@@ -70,9 +70,9 @@ def test_all_faults_of_all_files_come_at_once() -> None:
         ("key: [010]\n", "1:7: expected a text, found 010, put it in quotes"),
     ],
 )
-def test_only_plain_yaml_is_read(text: str, fault: str) -> None:
+def test_only_plain_yaml_is_read(text: str, error: str) -> None:
     """A rule file cannot run code, blow up memory or say two things under one key."""
-    assert any(line.startswith("entities/x.yaml:") and fault in line for line in faults(entities__x=text))
+    assert any(line.startswith("entities/x.yaml:") and error in line for line in errors(entities__x=text))
 
 
 def test_no_is_text_and_not_false() -> None:
@@ -82,17 +82,17 @@ def test_no_is_text_and_not_false() -> None:
 
 
 def test_two_systems_feeding_one_entity_are_refused() -> None:
-    """Whose value wins is not decided by chance; until rules can say it, it is a fault."""
+    """Whose value wins is not decided by chance; until rules can say it, it is a error."""
     other = INBOUND.replace("system: ccb", "system: prepaid").replace("CI_ACCT", "account")
-    (fault,) = faults(entities__account=ENTITY, inbound__ci_acct=INBOUND, inbound__prepaid=other)
-    assert "prepaid.yaml:4:9: entity account is fed by system ccb" in fault
-    assert "not supported in this release" in fault
+    (error,) = errors(entities__account=ENTITY, inbound__ci_acct=INBOUND, inbound__prepaid=other)
+    assert "prepaid.yaml:4:9: entity account is fed by system ccb" in error
+    assert "not supported in this release" in error
 
 
 def test_decide_is_refused_while_one_system_feeds_an_entity() -> None:
     """No option is accepted that does nothing."""
     wrong = ENTITY.replace("currency: {type: text}", "currency: {type: text, decide: latest}")
-    assert faults(entities__account=wrong) == (
+    assert errors(entities__account=wrong) == (
         "entities/account.yaml:5:34: decide needs two systems feeding the entity, which this release"
         " does not support",
     )
@@ -101,8 +101,8 @@ def test_decide_is_refused_while_one_system_feeds_an_entity() -> None:
 def test_an_entity_key_must_tell_source_rows_apart() -> None:
     """Two source rows sharing an entity row would overwrite one another without end."""
     wrong = INBOUND.replace("key: [ACCT_ID]", "key: [ACCT_ID, SEQ]")
-    (fault,) = faults(entities__account=ENTITY, inbound__ci_acct=wrong)
-    assert "source key column SEQ is not in the key of entity account" in fault
+    (error,) = errors(entities__account=ENTITY, inbound__ci_acct=wrong)
+    assert "source key column SEQ is not in the key of entity account" in error
     rule_set(entities__account=ENTITY, inbound__ci_acct=wrong + 'where: {MAIN_SW: "Y"}\n')
 
 
@@ -110,14 +110,14 @@ def test_an_entity_key_must_tell_source_rows_apart() -> None:
 def test_entities_cannot_take_the_names_of_staging_columns(column: str) -> None:
     """They would collide with the provenance that every staged row carries."""
     wrong = ENTITY.replace("currency:", f"{column}:")
-    assert "a column that every staging table has" in faults(entities__account=wrong)[0]
+    assert "a column that every staging table has" in errors(entities__account=wrong)[0]
 
 
 def test_an_entity_column_that_nothing_feeds_is_a_fault() -> None:
     """It would be empty for ever and look as if the source had no value."""
     wrong = INBOUND.replace(", currency: CURRENCY_CD", "")
     assert "column 'currency' of entity account is fed by nothing" in "".join(
-        faults(entities__account=ENTITY, inbound__ci_acct=wrong)
+        errors(entities__account=ENTITY, inbound__ci_acct=wrong)
     )
 
 
@@ -132,11 +132,11 @@ def test_the_digest_changes_with_any_file_and_with_nothing_else() -> None:
 
 def test_an_unknown_set_names_those_that_exist(tmp_path: Path) -> None:
     """A typing error in the configuration is answered with the right name."""
-    with pytest.raises(RuleFaults, match=r"did you mean 'ccb_prepaid'"):
+    with pytest.raises(RuleErrors, match=r"did you mean 'ccb_prepaid'"):
         load("ccb_prepayd")
     (tmp_path / "inbund").mkdir()
     (tmp_path / "inbund" / "x.yaml").write_text("a: 1\n")
-    with pytest.raises(RuleFaults, match=r"inbund/x.yaml:1:1: unknown place .* 'inbound/x.yaml'"):
+    with pytest.raises(RuleErrors, match=r"inbund/x.yaml:1:1: unknown place .* 'inbound/x.yaml'"):
         load(tmp_path)
 
 

@@ -26,8 +26,8 @@ def test_the_transforms_are_those_of_the_language() -> None:
 
 
 def test_every_reason_code_is_explained() -> None:
-    """Who finds a row set aside looks its code up."""
-    explained = list(_table("### Rows that are set aside"))
+    """The code of each rejection is explained."""
+    explained = list(_table("### Rows that are rejected"))
     explained.remove(REASON_CODE)  # staging's own
     assert explained == [reason.value for reason in Reason]
 

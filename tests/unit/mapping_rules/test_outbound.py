@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.errors import RuleFaults
+from cdc.errors import RuleErrors
 from mapping_rules import compile_outbound, from_files, load
 from mapping_rules.language.guard import UPLOAD_STAGING_TABLES, may_write
 from mapping_rules.language.model import EntityType, Kind
@@ -45,14 +45,14 @@ FILES = {
 }
 
 
-def faults(rule: str) -> str:
-    with pytest.raises(RuleFaults) as raised:
+def errors(rule: str) -> str:
+    with pytest.raises(RuleErrors) as raised:
         from_files("test", texts(outbound__customer=rule, **FILES))
-    return "\n".join(raised.value.faults)
+    return "\n".join(raised.value.errors)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "fault"),
+    ("old", "new", "error"),
     [
         ("name.name", "nam.name", "unknown join 'nam', did you mean 'name'?"),
         ("name.name", "name.nam", "unknown column of person_name 'nam', did you mean 'name'?"),
@@ -93,9 +93,9 @@ def faults(rule: str) -> str:
         ),
     ],
 )
-def test_what_cannot_work_is_said_at_load(old: str, new: str, fault: str) -> None:
+def test_what_cannot_work_is_said_at_load(old: str, new: str, error: str) -> None:
     """Nothing of it waits for the first row at night."""
-    assert fault in faults(RULE.replace(old, new))
+    assert error in errors(RULE.replace(old, new))
 
 
 @pytest.mark.parametrize("name", ["CI_PAY", "CI_PER", "C1_PER_CONTDET", "ci_ft", "CI_PAY_TNDR"])
@@ -103,7 +103,7 @@ def test_base_tables_of_ccb_cannot_be_written(name: str) -> None:
     """A payment inserted there would have no segments and never move a balance."""
     assert not may_write(name)
     rule = RULE.replace("to: prepaid", "to: ccb").replace("customer", f"CISADM.{name}")
-    assert f"CISADM.{name} is a CC&B base table" in faults(rule)
+    assert f"CISADM.{name} is a CC&B base table" in errors(rule)
 
 
 def test_upload_staging_and_site_tables_may_be_written() -> None:

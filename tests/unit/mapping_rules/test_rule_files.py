@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.errors import RuleFaults
+from cdc.errors import RuleErrors
 from mapping_rules import load
 from mapping_rules.language.tree import MAX_BYTES
 from mapping_rules.rule_files import SHIPPED, read_files
@@ -61,13 +61,13 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.parametrize("case", UNFIT)
 def test_what_is_not_a_file_of_the_rule_set_is_named_and_not_read(case: str, tmp_path: Path) -> None:
     """Neither a foreign file's text in an error, nor an endless wait, nor a rule that is silently missing."""
-    make, fault = UNFIT[case]
+    make, error = UNFIT[case]
     folder = tmp_path / "rules"
     shutil.copytree(SHIPPED / "ccb_prepaid", folder)
     make(folder)
-    with pytest.raises(RuleFaults) as raised:
+    with pytest.raises(RuleErrors) as raised:
         load(folder)
-    assert any(fault in line for line in raised.value.faults), raised.value.faults
+    assert any(error in line for line in raised.value.errors), raised.value.errors
     assert CANARY not in str(raised.value)
 
 
@@ -85,7 +85,7 @@ def test_a_name_cannot_forge_a_second_fault(tmp_path: Path) -> None:
     forged = tmp_path / "rules/inbound/a\x1b[31m\ninbound\u202e/ci_per.yaml:1:1: forged.yaml"
     forged.parent.mkdir(parents=True)
     forged.write_text("a: b\n")
-    with pytest.raises(RuleFaults) as raised:
+    with pytest.raises(RuleErrors) as raised:
         load(tmp_path / "rules")
-    (fault,) = raised.value.faults
-    assert fault.isprintable()
+    (error,) = raised.value.errors
+    assert error.isprintable()

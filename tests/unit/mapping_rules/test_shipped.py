@@ -82,12 +82,12 @@ def test_a_new_column_of_the_source_is_reported() -> None:
     extra = SourceColumn("CM_NEW", SourceType.TEXT, "CHAR(4)")
     tables[name] = replace(tables[name], columns=(*tables[name].columns, extra))
     assert check_source(SHIPPED, "ccb", tables) == []
-    (fault,) = unmapped_columns(SHIPPED, "ccb", tables)
-    assert fault.startswith("inbound/ci_acct.yaml:3:8: column CM_NEW of CISADM.CI_ACCT")
+    (error,) = unmapped_columns(SHIPPED, "ccb", tables)
+    assert error.startswith("inbound/ci_acct.yaml:3:8: column CM_NEW of CISADM.CI_ACCT")
 
 
 def test_a_large_column_need_be_neither_mapped_nor_ignored() -> None:
-    """A CLOB that nobody wants is no fault, and no reader is told to read it."""
+    """A CLOB that nobody wants is no error, and no reader is told to read it."""
     tables = dict(ccb_tables())
     name = TableName("CISADM", "CI_ACCT")
     extra = SourceColumn("ACCT_DATA_AREA", SourceType.TEXT, "CLOB", large=True)
@@ -115,7 +115,7 @@ def test_a_gone_column_a_changed_key_and_a_missing_table_are_reported() -> None:
 
 
 def test_a_column_finer_than_its_entity_column_is_reported() -> None:
-    """Every amount with a third decimal would be set aside: better to know before."""
+    """Every amount with a third decimal would be rejected: better to know before."""
     tables = dict(ccb_tables())
     name = TableName("CISADM", "CI_PAY")
     finer = tuple(
@@ -123,16 +123,16 @@ def test_a_column_finer_than_its_entity_column_is_reported() -> None:
         for c in tables[name].columns
     )
     tables[name] = replace(tables[name], columns=finer)
-    (fault,) = check_source(SHIPPED, "ccb", tables)
-    assert "PAY_AMT is NUMBER(15,4), finer than decimal(15,2)" in fault
+    (error,) = check_source(SHIPPED, "ccb", tables)
+    assert "PAY_AMT is NUMBER(15,4), finer than decimal(15,2)" in error
 
 
 def test_a_target_column_that_does_not_exist_is_reported() -> None:
     """With the name that was probably meant."""
     files = dict(SHIPPED.files)
     files["outbound/customer.yaml"] = files["outbound/customer.yaml"].replace("phone: phone.", "fone: phone.")
-    (fault,) = check_target(from_files("x", files), "prepaid", prepaid_tables())
-    assert "unknown column of public.customer 'fone', did you mean 'phone'?" in fault
+    (error,) = check_target(from_files("x", files), "prepaid", prepaid_tables())
+    assert "unknown column of public.customer 'fone', did you mean 'phone'?" in error
 
 
 def test_golden_rows_come_out_as_written() -> None:

@@ -52,8 +52,8 @@ def test_a_rule_made_of_a_table_can_be_loaded_as_it_is() -> None:
         "tombstone_value": Kind.TEXT, "read_on_2": Kind.TEXT, "no": Kind.TEXT,
     }  # fmt: skip
     assert (entity.columns["tiny"].type.precision, entity.columns["tiny"].type.scale) == (5, 5)
-    faults = mapping_rules.check_source(rule_set, "ccb", {TABLE.name: TABLE}, only=TABLE.name)
-    assert faults == []
+    errors = mapping_rules.check_source(rule_set, "ccb", {TABLE.name: TABLE}, only=TABLE.name)
+    assert errors == []
 
 
 @pytest.mark.parametrize(("entity", "key", "reason"), [

@@ -14,7 +14,7 @@ from cdc.changes import TableName
 from cdc.config import OracleSystem
 from cdc.errors import OperatorError
 from cdc.oracle.apply_log import apply_log
-from cdc.oracle.connect import mended_inside
+from cdc.oracle.connect import fixed_in_pdb
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead, Finding
 from cdc.positions import Scn
@@ -97,7 +97,7 @@ def findings(
         of_tables += broad_rights(inside, settings, within)
         if not inside.is_refused(VISIBLE.format(view="v$database")):
             of_tables += database_checks.role_findings(inside, within)
-    return found + mended_inside(of_tables, settings.pdb)
+    return found + fixed_in_pdb(of_tables, settings.pdb)
 
 
 def missing_logs(session: MiningSession, system: str, resume: Mapping[str, Any]) -> list[Finding]:

@@ -19,7 +19,7 @@ import structlog
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
-from cdc.errors import CcbridgeError, RedoNotAvailable, read_anew
+from cdc.errors import CcbridgeError, RedoNotAvailable, snapshot_hint
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import close, connect, hurry
 from cdc.oracle.errors import oracle_errors
@@ -338,7 +338,7 @@ class MiningSession:
             + "; ".join(map(str, found.gaps))
             + (f" (of archive_destinations {chosen})" if chosen else ""),
             hint="restore the archived logs (RMAN: restore archivelog), reading then goes on where it was; "
-            f"or, {read_anew(self._system)}",
+            f"or, {snapshot_hint(self._system)}",
         )
 
     def close(self) -> None:

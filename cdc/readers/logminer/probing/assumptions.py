@@ -204,7 +204,7 @@ ASSUMPTIONS = (
     ),
     Assumption(
         "long-texts",
-        "a text above 4000 bytes goes on in the next row with the same RS_ID and SSN; CSF is 1 in all"
+        "a text above 4000 bytes continues in the next row with the same RS_ID and SSN; CSF is 1 in all"
         " but the last",
         _MANUAL,
         "assembly",
@@ -455,13 +455,13 @@ ASSUMPTIONS = (
     ),
     Assumption(
         "cancel",
-        "a call can be cancelled (ORA-01013), and the session goes on",
+        "a call can be cancelled (ORA-01013), and the session remains usable",
         "python-oracledb manual",
         "recovery",
     ),
     Assumption(
         "call-timeout",
-        "a call that takes too long ends with DPY-4024, and the session goes on",
+        "a call that takes too long ends with DPY-4024, and the session remains usable",
         "python-oracledb manual",
         "recovery",
     ),

@@ -14,7 +14,7 @@ from typing import Any
 
 from cdc.assumptions import Deadline, NotTried
 from cdc.config import OracleSystem
-from cdc.errors import RedoLogTrouble, RedoNotAvailable
+from cdc.errors import RedoLogFailure, RedoNotAvailable
 from cdc.oracle.errors import oracle_errors
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.probing.recording import RECORDED, Recording, Redaction, Row, alias
@@ -191,7 +191,7 @@ class Recorder:
         try:
             for _ in self._session.mined(FIND_STEPS, binds, self.start, end, state):
                 pass
-        except (RedoLogTrouble, RedoNotAvailable) as exc:
+        except (RedoLogFailure, RedoNotAvailable) as exc:
             return str(exc)
         return ""
 

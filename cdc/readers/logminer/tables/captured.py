@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from cdc.changes import SourceColumn, SourceTable, TableName
-from cdc.errors import OperatorError, RedoUnreadable, TableChanged, TableOutdated, read_anew
+from cdc.errors import OperatorError, RedoUnreadable, TableChanged, TableOutdated, snapshot_hint
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead
 from cdc.readers.logminer.mining.rows import Code, LogRow, place
@@ -118,7 +118,7 @@ class CapturedTables:
 
     @property
     def _hint(self) -> str:
-        return f"adapt the rules if needed, then {read_anew(self._system)}"
+        return f"adapt the rules if needed, then {snapshot_hint(self._system)}"
 
     def _reader(self, captured: CapturedTable, charset: str) -> ImageReader:
         return ImageReader(
@@ -305,7 +305,7 @@ class CapturedTables:
     def _error(self, message: str, code: str = TableChanged.code) -> OperatorError:
         """The error of a stopped table by its code, as a checkpoint keeps it."""
         if code == RedoUnreadable.code:
-            hint = f"look at the row in V$LOGMNR_CONTENTS; {read_anew(self._system)}"
+            hint = f"look at the row in V$LOGMNR_CONTENTS; {snapshot_hint(self._system)}"
             return RedoUnreadable(message, hint=hint)
         return TableChanged(message, hint=self._hint)
 

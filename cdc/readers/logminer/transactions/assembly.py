@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from cdc.changes import TableName
-from cdc.errors import RedoNotAvailable, RedoUnreadable, read_anew
+from cdc.errors import RedoNotAvailable, RedoUnreadable, snapshot_hint
 from cdc.oracle.decoding import healed
 from cdc.readers.logminer.mining.rows import (
     Code,
@@ -385,5 +385,5 @@ class Assembly:
         table = f" of {row.owner}.{row.table}" if row.table else ""
         return RedoUnreadable(
             f"{self._source}: row{table} at SCN {row.scn}, {place(row)}, STATUS {row.status}: {reason}",
-            hint=f"look at the row in V$LOGMNR_CONTENTS; to go on without it: {read_anew(self._source)}",
+            hint=f"look at the row in V$LOGMNR_CONTENTS; to go on without it: {snapshot_hint(self._source)}",
         )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from cdc.errors import RedoLogTrouble, RedoNotAvailable, RedoUnreadable, read_anew
+from cdc.errors import RedoLogFailure, RedoNotAvailable, RedoUnreadable, snapshot_hint
 from cdc.readers.logminer.mining.rows import Code, transaction_name
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.mining.window import RedoState
@@ -77,8 +77,8 @@ class MissedEnds:
         binds = {"xid": bytes.fromhex(one.xid), "read_to": start, "end_scn": read_to}
         try:
             ends = [row for array in self._session.mined(END, binds, start, read_to, state) for row in array]
-        except (RedoNotAvailable, RedoLogTrouble) as exc:
-            if isinstance(exc, RedoLogTrouble) and not self._session.finds_logs:
+        except (RedoNotAvailable, RedoLogFailure) as exc:
+            if isinstance(exc, RedoLogFailure) and not self._session.finds_logs:
                 raise  # the log may be read by the next session
             ends = []  # its rows are on disk: what is read now does not wait for its redo
         name = transaction_name(one.xid)
@@ -95,5 +95,5 @@ class MissedEnds:
         raise RedoUnreadable(
             f"{self._system}: transaction {name} of user {one.username or 'unknown'}, begun at SCN "
             f"{one.start_scn}, has a COMMIT at SCN {scn} that LogMiner did not show when its redo was read",
-            hint=f"its {len(one)} rows are not staged; to have them, {read_anew(self._system)}",
+            hint=f"its {len(one)} rows are not staged; to have them, {snapshot_hint(self._system)}",
         )

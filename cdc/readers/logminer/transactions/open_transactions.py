@@ -24,7 +24,7 @@ from typing import Any
 
 import structlog
 
-from cdc.errors import DirectoryRefused
+from cdc.errors import SpillFailed
 from cdc.readers.logminer.transactions.spill import Segment, SpillFile
 from cdc.readers.logminer.transactions.statement_rows import Statements
 from cdc.readers.logminer.transactions.transaction import Transaction
@@ -65,7 +65,7 @@ class OpenWork:
         """Move a transaction's rows to its file; returns the bytes of memory that are free now.
 
         Raises:
-            DirectoryRefused: the directory cannot be written.
+            SpillFailed: the directory cannot be written.
         """
         with self._writing():
             return transaction.spill(self.path(transaction))
@@ -109,7 +109,7 @@ class OpenWork:
             started: START SCNs that mining must see again, of open transactions without captured rows.
 
         Raises:
-            DirectoryRefused: the directory cannot be written.
+            SpillFailed: the directory cannot be written.
         """
         low = start = min((position, *(scn - 1 for scn in started)))
         named: list[list[str | int]] = []
@@ -151,7 +151,7 @@ class OpenWork:
             return
         if self._keeps:
             if self._identity:  # else nothing was read, and the files belong to the next reader
-                with suppress(DirectoryRefused):  # what is left the next start removes
+                with suppress(SpillFailed):  # what is left the next start removes
                     self._sweep(set(self._written))
         else:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -259,7 +259,7 @@ class OpenWork:
         try:
             yield
         except OSError as exc:
-            raise DirectoryRefused(
+            raise SpillFailed(
                 f"{self._system}: open transactions cannot be written to {exc.filename or self._folder}: "
                 f"{exc.strerror}",
                 hint="make room, and let the ccbridge user write there: it is looked at once a minute; "

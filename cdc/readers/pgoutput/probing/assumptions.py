@@ -43,7 +43,7 @@ ASSUMPTIONS = (
     ),
     Assumption(
         "primary",
-        "the server is no standby, and the role may write",
+        "the server is not a standby, and the role may write",
         _MANUAL + "Hot Standby",
         "slot",
     ),

@@ -15,7 +15,7 @@ import structlog
 
 from cdc.changes import TableName
 from cdc.config import PostgresSystem
-from cdc.errors import TableChanged, read_table_again
+from cdc.errors import TableChanged, table_snapshot_hint
 from cdc.ports import ColumnsRead
 from cdc.positions import Lsn
 from cdc.readers.pgoutput.tables.catalog import Catalog
@@ -210,5 +210,5 @@ class CapturedTables:
 
     def _note(self, name: TableName, message: str) -> None:
         self.stopped[name] = TableChanged(
-            message, hint=f"adapt the rules if needed, then {read_table_again(self._system, name)}"
+            message, hint=f"adapt the rules if needed, then {table_snapshot_hint(self._system, name)}"
         )

@@ -17,9 +17,9 @@ from cdc.errors import (
     LoginRefused,
     NotGranted,
     OperatorError,
-    RedoLogTrouble,
+    RedoLogFailure,
     RowError,
-    ServerFault,
+    ServerFailure,
     ServerMemory,
     SessionLost,
     SnapshotTooOld,
@@ -75,10 +75,10 @@ def error(code: int, text: str = "", full_code: str = "") -> CcbridgeError:
         ((2391, 2392, 2394, 2397, 16014, 16038, 19809, 29740), DatabaseUnreachable),
         ((40, 1000, 2393, 2395, 4061, 4065, 4068, 56720, 56735), SessionLost),
         ((235, 1591, 1628, 2049, 8177, 12805, 12829, 12850, 12853, 30036), TransientError),
-        ((313, 322, 340, 341, 342, 27041, 27048, 27072), RedoLogTrouble),
-        ((600, 1280, 1281, 1282), ServerFault),
+        ((313, 322, 340, 341, 342, 27041, 27048, 27072), RedoLogFailure),
+        ((600, 1280, 1281, 1282), ServerFailure),
         ((4030, 4031, 4036), ServerMemory),
-        ((1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343), RedoLogTrouble),
+        ((1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343), RedoLogFailure),
         ((1555, 1466, 8103, 22924, 8181), SnapshotTooOld),
         ((1327, 1333, 1371, 26653, 25303), TransientError),
         ((1017, 28000, 28001), LoginRefused),
@@ -101,7 +101,7 @@ def test_internal_error_is_no_network_fault() -> None:
     """The driver calls ORA-00600 a closed connection; its number says what it is."""
     text = "DPY-4011: closed the connection\nORA-00600: internal error code, arguments: [x]"
     found = error(600, text, "DPY-4011")
-    assert isinstance(found, ServerFault)
+    assert isinstance(found, ServerFailure)
     assert str(found) == "ccb: ORA-00600: internal error code, arguments: [x]"
     race = "ORA-00600: internal error code, arguments: [krvrdGetUID], [18446744073709551614]"
     assert type(error(600, race)) is TransientError

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from cdc.errors import CcbridgeError, RedoLogTrouble, RedoNotAvailable, RedoUnreadable
+from cdc.errors import CcbridgeError, RedoLogFailure, RedoNotAvailable, RedoUnreadable
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.mining.window import RedoState
 from cdc.readers.logminer.transactions import missed_ends
@@ -50,7 +50,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("end", "finds_logs"),
-    [(None, False), (RedoNotAvailable("gone"), False), (RedoLogTrouble("ORA-01291"), True)],
+    [(None, False), (RedoNotAvailable("gone"), False), (RedoLogFailure("ORA-01291"), True)],
 )
 def test_what_has_no_end_in_the_redo_that_is_there_is_kept(
     end: CcbridgeError | None, *, finds_logs: bool
@@ -68,5 +68,5 @@ def test_a_commit_that_was_not_shown_stops_reading() -> None:
     """Its changes are older than what was handed out since."""
     with pytest.raises(RedoUnreadable, match="has a COMMIT at SCN 9"):
         looked((9, 7))
-    with pytest.raises(RedoLogTrouble):
-        looked(RedoLogTrouble("ORA-00310: another sequence"))
+    with pytest.raises(RedoLogFailure):
+        looked(RedoLogFailure("ORA-00310: another sequence"))

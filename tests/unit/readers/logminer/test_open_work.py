@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cdc.changes import TableName
-from cdc.errors import DirectoryRefused, RedoUnreadable
+from cdc.errors import RedoUnreadable, SpillFailed
 from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed, RolledBack
@@ -235,7 +235,7 @@ def test_directory_that_refuses_is_waited_for(tmp_path: Path, monkeypatch: pytes
     work = OpenWork("ccb", tmp_path, every_s=0)
     assembly = new_assembly(work, max_bytes=1)
     assembly.add(control(5, 6))
-    with pytest.raises(DirectoryRefused, match="cannot be written") as caught:
+    with pytest.raises(SpillFailed, match="cannot be written") as caught:
         assembly.add(change(6, 1, "R1"))
     assert "spill_directory" in caught.value.hint
     assert caught.value.tries == 1
@@ -253,9 +253,9 @@ def test_directory_that_refuses_is_waited_for(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "unlink", refuse)
     work.ended(transaction, 8)
-    with pytest.raises(DirectoryRefused, match="Read-only file system"):
+    with pytest.raises(SpillFailed, match="Read-only file system"):
         work.acknowledged({"committed": 9})
-    with pytest.raises(DirectoryRefused, match="Read-only file system"):
+    with pytest.raises(SpillFailed, match="Read-only file system"):
         work.begin({"read_from": 1}, {"dbid": "1"})
     work.close()
 
@@ -268,7 +268,7 @@ def test_a_link_that_stands_where_a_file_is_to_be_is_not_followed(tmp_path: Path
         assembly.add(row)
     (transaction,) = assembly.open
     work.path(transaction).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DirectoryRefused, match="cannot be written"):
+    with pytest.raises(SpillFailed, match="cannot be written"):
         work.spill(transaction)
     assert not (tmp_path / "elsewhere").exists()
 

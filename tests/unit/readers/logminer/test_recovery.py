@@ -10,9 +10,9 @@ import structlog
 from cdc.changes import TableName
 from cdc.errors import (
     OperatorError,
-    RedoLogTrouble,
+    RedoLogFailure,
     RedoNotAvailable,
-    ServerFault,
+    ServerFailure,
     ServerMemory,
     SessionLost,
     TransientError,
@@ -29,8 +29,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("error", "tries", "instead"),
     [
-        (RedoLogTrouble("ccb: ORA-00353"), 4, RedoNotAvailable),
-        (ServerFault("ccb: ORA-00600"), 1, OperatorError),
+        (RedoLogFailure("ccb: ORA-00353"), 4, RedoNotAvailable),
+        (ServerFailure("ccb: ORA-00600"), 1, OperatorError),
         (ServerMemory("ccb: ORA-04036"), 5, ServerMemory),
         (SessionLost("ccb: ORA-01306"), 5, SessionLost),
     ],
@@ -50,7 +50,7 @@ def test_count_begins_anew_after_a_window() -> None:
     """Failures far apart are no sign that something stays broken."""
     recovery = Recovery()
     for _ in range(20):
-        assert recovery.pause_s(ServerFault("ccb: ORA-00600")) == 0.2
+        assert recovery.pause_s(ServerFailure("ccb: ORA-00600")) == 0.2
         recovery.progressed()
 
 

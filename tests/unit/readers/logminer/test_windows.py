@@ -10,7 +10,7 @@ import structlog
 
 from cdc.changes import TableName
 from cdc.config import OracleSystem
-from cdc.errors import CcbridgeError, RedoLogTrouble
+from cdc.errors import CcbridgeError, RedoLogFailure
 from cdc.readers.logminer.mining.contents import commits_query, contents_query
 from cdc.readers.logminer.mining.host_time import parsed_offset
 from cdc.readers.logminer.mining.idle_threads import IdleThreads
@@ -178,7 +178,7 @@ def test_a_thread_that_a_nudge_does_not_move_has_a_name() -> None:
 
 def test_a_question_that_fails_stops_nothing() -> None:
     """The thread has a name, no nudge is made in the dark, and a new session asks later."""
-    asked = Asked(RedoLogTrouble("a log cannot be read"))
+    asked = Asked(RedoLogFailure("a log cannot be read"))
     with structlog.testing.capture_logs() as logs:
         assert nudged(asked, (0, 10, 10), (60, 20, 10), (61, 30, 10)) == ([], [61])
     assert asked.closed
