@@ -256,7 +256,7 @@ STAGING = (
         "    from decided where replaces and known\n",
         "    from decided where false\n",
         "an auditor does not find what a row was before",
-        (_STAGE + "test_stage_puts_a_batch_into_log_entity_and_history",),
+        (_STAGE + "test_stage_keeps_what_a_later_batch_replaced",),
     ),
     Guard(
         "history: versions inside a batch",

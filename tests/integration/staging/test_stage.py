@@ -72,6 +72,16 @@ def test_stage_keeps_values_that_the_log_does_not_hold(database: str) -> None:
         assert world.customers() == {"a": (None, "long text", Decimal("2.00"), True)}
 
 
+def test_stage_keeps_what_a_later_batch_replaced(database: str) -> None:
+    """The version that was staged before is in the history, until the number of the one that replaced it."""
+    with staging(database) as world:
+        stager = world.stager()
+        first = stager.stage(batch(Event("c", 1, after=customer("a", "Ada"))))
+        second = stager.stage(batch(Event("u", 2, after=customer("a", "Eve"))))
+        kept = world.query("select name, staged_seq, superseded_seq from staging.customer_history")
+        assert kept == [("Ada", first.staged_seq, second.staged_seq)]
+
+
 def test_stage_of_an_unchanged_row_makes_no_version(database: str) -> None:
     """A snapshot read again is cheap: no history, nothing for the sinks, only the position moves on."""
     with staging(database) as world:

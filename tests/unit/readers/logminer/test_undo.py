@@ -267,3 +267,18 @@ def test_lobs_of_another_table_explain_no_compensation() -> None:
     assembly = Assembly("undo", recorded_table, has_large=lambda table: table.name == LOBS)
     (done,) = [event for row in writer.rows if isinstance(event := assembly.add(row), Committed)]
     assert [(table.name, row.operation_code) for table, row in done.rows] == [(PLAIN, Code.UNSUPPORTED)]
+
+
+@pytest.mark.parametrize(
+    ("made", "undone"),
+    [(made, undone) for made in (1, 2, 3) for undone in (1, 2, 3) if COMPENSATION[made] != undone],
+)
+def test_a_compensation_takes_back_nothing_but_its_inverse(made: int, undone: int) -> None:
+    """Where the row that was undone is not shown, another one at its place stays, and the table stops."""
+    writer = Writer(random.Random(1))  # noqa: S311 - no secret
+    place = "AAASMqAAMAAA000001"
+    writer.rows += [writer.row(PLAIN, made, place), writer.row(PLAIN, undone, place, rollback=1)]
+    writer.commit()
+    assembly = Assembly("undo", recorded_table)
+    (done,) = [event for row in writer.rows if isinstance(event := assembly.add(row), Committed)]
+    assert [row.operation_code for _, row in done.rows] == [made, Code.UNSUPPORTED]

@@ -234,6 +234,19 @@ def test_archived_copy_is_preferred() -> None:
     assert [(one.sequence, one.archived) for one in found.logs] == [(4, True), (5, False)]
 
 
+def test_a_copy_made_while_the_log_was_written_is_not_taken_for_the_whole() -> None:
+    """Of archived copies only those that go on to the log's end are mined, preferred destination or not."""
+    copies = [
+        LogFile(name, 1, 4, 100, end, archived=True, destination=destination)
+        for name, end, destination in (("early", 150, 1), ("whole", 200, 2), ("restored early", 150, 0))
+    ]
+    for turn in range(3):
+        found = logs_to_mine(
+            120, [*copies, log(5, 200, None, archived=False)], [RedoThread(1, True, 300)], [1, 2], turn
+        )
+        assert [one.name for one in found.logs] == ["whole", "log5False"]
+
+
 def test_deleted_archive_whose_online_log_is_left_is_no_gap() -> None:
     """What the archive lost may still be in an online log."""
     logs = [
