@@ -337,6 +337,30 @@ def test_table_altered_while_nobody_read_is_not_decoded_by_guess(source: OracleS
         again.close()
 
 
+@pytest.mark.parametrize("taken", ["drop primary key", "drop constraint ACCOUNT_KEY"])
+def test_a_key_that_was_away_while_nobody_read_stops_its_table(source: OracleSource, taken: str) -> None:
+    """It is there again, but rows that came in between may have had one key between them."""
+    table = TableName(source.owner, "ACCOUNT")
+    given = f"alter table {table} add constraint ACCOUNT_KEY primary key (id)"
+    administer(source, f"alter table {table} drop primary key", given)
+    with source.session() as session:
+        session.execute(insert(1, name="gone"))
+        session.commit()
+        with closing(new_reader(source)) as first:
+            resume = snapshot(first)[-1].resume
+        administer(source, f"alter table {table} {taken}")
+        session.execute(insert(1, name="stays"))
+        session.execute("delete from account where name = 'gone'")
+        session.commit()
+        administer(source, given)
+        session.execute(insert(2, into="recharge"))
+        session.commit()
+    with closing(new_reader(source)) as again:
+        reading = Reading(again, resume)
+        assert [(event.table, event.after["id"]) for event in reading.take(1)] == [("recharge", "2")]
+        assert "primary key (ID)" in str(reading.batches[-1].stopped[table])
+
+
 def test_column_added_while_nobody_read_keeps_older_rows(source: OracleSource) -> None:
     """Rows from before come undecoded; the columns they have are still the first ones of the table."""
     first = new_reader(source)

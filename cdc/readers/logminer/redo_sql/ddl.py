@@ -34,6 +34,15 @@ _EXCHANGE = re.compile(
 _PARTITION_LOST = re.compile(r"\b(?:truncate|drop|exchange)\s+(?:sub)?partition", re.IGNORECASE)
 _PARTITION = re.compile(r"\b(?:sub)?partitions?\b", re.IGNORECASE)
 _TRUNCATE_CASCADE = re.compile(r"\btruncate\b.*\bcascade\b", re.IGNORECASE | re.DOTALL)
+_TAKEN = r"\b(?:drop|disable(?:\s+(?:no)?validate)?|enable\s+novalidate)\s+"
+_KEY_TAKEN = re.compile(
+    rf"{_TAKEN}primary\s+key\b|\bmodify\s+primary\s+key\b[^()]*\b(?:disable|novalidate)\b", re.IGNORECASE
+)
+_CONSTRAINT_TAKEN = re.compile(
+    rf"{_TAKEN}constraint\s+(?:if\s+exists\s+)?"
+    r"|\bmodify\s+constraint\s+(?=\S+\s[^()]*\b(?:disable|novalidate)\b)",
+    re.IGNORECASE,
+)
 _ROWS_LEFT_OUT = re.compile(r"\bincluding\s+rows\b", re.IGNORECASE)
 _RENAMED = re.compile(r"\brename\s+to\b", re.IGNORECASE)
 _COMMENT_OR_QUOTED = re.compile(
@@ -125,6 +134,25 @@ def rows_lost_by_alter(text: str) -> str | None:
     if _PARTITION_LOST.search(words):
         return "rows of a partition"
     return "rows that INCLUDING ROWS left out" if _ROWS_LEFT_OUT.search(words) else None
+
+
+def takes_key(text: str, constraint: str | None) -> bool:
+    """Whether an ALTER TABLE drops or disables the primary key, by these words or by its constraint's name.
+
+    It may be there again when the text is read; what came in between may have had one key twice.
+    """
+    words = words_of(text)
+    if _KEY_TAKEN.search(words):
+        return True
+    for found in _CONSTRAINT_TAKEN.finditer(words):
+        scanner = _DdlScanner(text)
+        scanner.at = found.end()
+        try:
+            if scanner.identifier() == constraint:
+                return True
+        except RedoSyntaxError:
+            continue
+    return False
 
 
 def is_of_partitions(text: str) -> bool:

@@ -26,6 +26,7 @@ from cdc.readers.logminer.redo_sql.ddl import (
     is_of_partitions,
     read_ddl,
     rows_lost_by_alter,
+    takes_key,
 )
 from cdc.readers.logminer.redo_sql.ddl_columns import AlteredColumns, altered_columns
 from cdc.readers.logminer.redo_sql.redo_values import RedoSyntaxError
@@ -239,6 +240,8 @@ class CapturedTables:
         )
         if numbers:
             lost.append(f"objects {', '.join(map(str, numbers))}, whose rows may have been of its partitions")
+        if verb == "ALTER" and before.key_constraint and takes_key(text, before.key_constraint):
+            lost.append(_key_of(before.table))
         self._describe([name])
         now = self._captured.get(name)
         lost += _lost(before.table, now.table if now else None)
@@ -348,5 +351,9 @@ def _lost(before: SourceTable, now: SourceTable | None) -> list[str]:
         elif kept.type is not column.type:
             lost.append(f"type {column.declared} of column {column.name}, now {kept.declared}")
     if before.key != now.key:
-        lost.append(f"primary key ({', '.join(before.key)})")
+        lost.append(_key_of(before))
     return lost
+
+
+def _key_of(table: SourceTable) -> str:
+    return f"primary key ({', '.join(table.key)})"

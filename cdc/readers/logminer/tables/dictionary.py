@@ -41,7 +41,7 @@ class CapturedTable:
     the number a column has in the row (hidden and unused ones count), for undecoded rows; `object_ids`
     are OBJECT_ID and DATA_OBJECT_ID of the table, its partitions and the index of an index-organised one;
     `defaulted` are columns with a default, in which rows from before they were added have no value of their
-    own.
+    own; `key_constraint` is the name of the primary key, None where the key is a unique index.
     """
 
     table: SourceTable
@@ -50,6 +50,7 @@ class CapturedTable:
     segment_columns: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     object_ids: frozenset[int] = frozenset()
     defaulted: frozenset[str] = frozenset()
+    key_constraint: str | None = None
 
     @property
     def names_in_row(self) -> tuple[str, ...]:
@@ -67,7 +68,7 @@ from all_tab_cols where owner = :owner and table_name in ({names})
 order by table_name, column_id"""
 
 KEYS = """
-select k.table_name, k.column_name
+select k.table_name, k.column_name, k.constraint_name
 from all_constraints c join all_cons_columns k
   on k.owner = c.owner and k.constraint_name = c.constraint_name
 where c.owner = :owner and c.constraint_type = 'P' and c.table_name in ({names})
@@ -167,8 +168,10 @@ def captured_tables(
             continue
         columns[table].append(_column(name, kind, row))
     keys: dict[TableName, list[str]] = {}
+    constraints: dict[TableName, str] = {}
     for owner, row in rows_by_owner(connection, KEYS, columns, system):
         keys.setdefault(TableName(owner, row[0]), []).append(row[1])
+        constraints[TableName(owner, row[0])] = row[2]
     without = [name for name in columns if name not in keys]
     keys |= _unique_keys(connection, {name: columns[name] for name in without}, system, read)
     ids = object_ids(connection, tuple(columns), system) if numbered else {}
@@ -187,6 +190,7 @@ def captured_tables(
             segments.get(table, {}),
             ids.get(table, frozenset()),
             frozenset(defaulted.get(table, ())),
+            constraints.get(table),
         )
     return found
 

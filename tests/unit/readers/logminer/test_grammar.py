@@ -11,6 +11,7 @@ from cdc.readers.logminer.redo_sql.ddl import (
     is_of_partitions,
     read_ddl,
     rows_lost_by_alter,
+    takes_key,
 )
 from cdc.readers.logminer.redo_sql.ddl_columns import altered_columns
 from cdc.readers.logminer.redo_sql.formats import timestamp_tz_text
@@ -138,6 +139,42 @@ def test_the_other_table_of_an_exchange_is_named(text: str, table: tuple[str | N
 def test_an_alter_tells_which_rows_it_took(text: str, lost: str | None) -> None:
     """No row of the log does; comments may stand anywhere, and words in quotes mean nothing."""
     assert rows_lost_by_alter(text) == lost
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("alter table t drop primary key", True),
+        ("alter table t drop primary key cascade keep index", True),
+        ("ALTER TABLE T DISABLE PRIMARY KEY", True),
+        ("alter table t disable validate primary key", True),
+        ("alter table t enable novalidate primary key", True),
+        ("alter table t modify primary key disable", True),
+        ("alter table t drop constraint pk cascade", True),
+        ('alter table t drop constraint "PK"', True),
+        ("alter table t disable constraint pk", True),
+        ("alter table t modify constraint pk disable novalidate", True),
+        ("alter table t drop constraint if exists pk online", True),
+        ("alter table t disable novalidate constraint pk", True),
+        ("alter table t drop constraint ck drop constraint pk", True),
+        ("alter table t enable validate primary key", False),
+        ("alter table t add primary key (id)", False),
+        ("alter table t drop constraint ck", False),
+        ("alter table t drop column pk", False),
+        ("alter table t disable constraint pk2", False),
+        ("alter table t add constraint pk primary key (id) disable", False),
+        ("alter table t enable primary key", False),
+        ("alter table t rename constraint pk to pk2", False),
+        ("alter table t add (c varchar2(40) default 'drop primary key')", False),
+        ("alter table t /* drop primary key */ add (d date)", False),
+        ("alter table t disable all triggers", False),
+        ('alter table t drop constraint "pk"', False),
+        ("alter table t enable row movement", False),
+    ],
+)
+def test_an_alter_tells_whether_it_takes_the_key(text: str, taken: bool) -> None:
+    """By name or by words; what else is dropped or disabled is no matter."""
+    assert takes_key(text, "PK") is taken
 
 
 def test_words_in_comments_and_quotes_name_no_partitions() -> None:
