@@ -1,4 +1,4 @@
-"""What keeps the payment upload from working, found before it is tried, with the mending SQL.
+"""What keeps the payment upload from working, found before it is tried, with the SQL that fixes it.
 
 Used by `ccbridge check`; reads only dictionary views and CC&B's own configuration tables.
 """
@@ -59,9 +59,9 @@ def _right_findings(cursor: oracledb.Cursor, settings: OracleSystem) -> Iterator
     held = _rights(cursor, settings.owner)
     for table in NEEDED:
         rights = ("SELECT", "INSERT") if table in WRITTEN else ("SELECT",)
-        lacking = [right for right in rights if right not in held.get(table, set()) | held["*"]]
-        if lacking:
-            names, place = ", ".join(lacking).lower(), f"{settings.owner}.{table}"
+        missing = [right for right in rights if right not in held.get(table, set()) | held["*"]]
+        if missing:
+            names, place = ", ".join(missing).lower(), f"{settings.owner}.{table}"
             yield Finding(
                 f"table {place}", f"{settings.user} may not {names}", " and ".join(rights).lower(),
                 f"grant {names} on {place} to {settings.user};",
@@ -69,7 +69,7 @@ def _right_findings(cursor: oracledb.Cursor, settings: OracleSystem) -> Iterator
 
 
 def _rights(cursor: oracledb.Cursor, owner: str) -> dict[str, set[str]]:
-    """Rights by table, through grants to us, to our roles or to everybody; `*` for every table."""
+    """Rights by table, through grants to us, to our roles or to PUBLIC; `*` for every table."""
     names = {"SELECT ANY TABLE": "SELECT", "INSERT ANY TABLE": "INSERT"}
     system = {str(name) for (name,) in cursor.execute(SYSTEM_RIGHTS)}
     held: dict[str, set[str]] = {"*": {right for name, right in names.items() if name in system}}

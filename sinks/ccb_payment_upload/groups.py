@@ -28,7 +28,7 @@ def send_in_groups(
         transmissions: one frame each.
         send: sends a group, all of it or nothing, and notes it; returns how many receipts.
         stop: asked between groups.
-        refuse: told of each transmission with a row that CC&B refuses; the others go on.
+        refuse: called with each transmission of which CC&B refuses a row; the others continue.
 
     Raises:
         ReceiptMismatch: of the first transmission of which CC&B holds something else.

@@ -23,7 +23,7 @@ def require_known(system: str, bound: Bound | None, ccb: CcbUpload, receipts: Re
     Raises:
         TargetChanged: not the database that staging is bound to.
         StagingOlder: CC&B holds transmissions of ours that staging never sent.
-        TargetOlder: CC&B lacks what staging sent last.
+        TargetOlder: what staging sent last is missing from CC&B.
         TransientError: CC&B or staging is not reachable.
     """
     source = ccb.upload.external_source
@@ -51,7 +51,7 @@ def require_known(system: str, bound: Bound | None, ccb: CcbUpload, receipts: Re
 def missing(ccb: CcbUpload, receipts: LostReceipts) -> list[str]:
     """Receipts that CC&B held and holds no more.
 
-    A restored CC&B lacks what was sent last. So the look goes back from there until CC&B holds everything.
+    What was sent last is missing from a restored CC&B. So the search goes back until CC&B holds everything.
 
     Raises:
         TransientError: CC&B or staging is not reachable.

@@ -76,25 +76,25 @@ def held(cursor: oracledb.Cursor, tables: UploadTables, receipts: pl.DataFrame) 
     Args:
         cursor: to CC&B.
         tables: its tables.
-        receipts: recharge_id, account_id, external_source, and tender_id where CC&B has told one.
+        receipts: recharge_id, account_id, external_source, and tender_id where CC&B has assigned one.
     """
     found: set[str] = set()
     for part in receipts.partition_by("external_source"):
         source = part["external_source"][0]
         found |= {one.reference for one in tables.tenders(cursor, source, part["recharge_id"].to_list())}
     left = receipts.filter(~pl.col("recharge_id").is_in(list(found)))
-    told = left.filter(pl.col("tender_id").is_not_null())
-    pairs = set(told.select("tender_id", "recharge_id").iter_rows())
-    ids = told["tender_id"].to_list()
+    with_tender = left.filter(pl.col("tender_id").is_not_null())
+    pairs = set(with_tender.select("tender_id", "recharge_id").iter_rows())
+    ids = with_tender["tender_id"].to_list()
     made = tables.paid(cursor, "PAY_TENDER_ID", ids)
     found |= {one.reference for one in made if (one.tender_id, one.reference) in pairs}
     left = left.filter(~pl.col("recharge_id").is_in(list(found)))
-    wanted = set(left.select("recharge_id", "account_id").iter_rows())
+    searched = set(left.select("recharge_id", "account_id").iter_rows())
     accounts = left["account_id"].unique().to_list()
     return found | {
         one.reference
         for one in tables.paid(cursor, "PAYOR_ACCT_ID", accounts)
-        if (one.reference, one.account) in wanted
+        if (one.reference, one.account) in searched
     }
 
 
@@ -104,13 +104,13 @@ def paid(cursor: oracledb.Cursor, tables: UploadTables, receipts: pl.DataFrame) 
     Raises:
         ReceiptMismatch: it has another amount.
     """
-    wanted = {
+    searched = {
         (key, account): amount
         for key, account, amount in receipts.select("recharge_id", "account_id", "amount").iter_rows()
     }
     found: dict[str, str] = {}
     for one in tables.paid(cursor, "PAYOR_ACCT_ID", receipts["account_id"].unique().to_list()):
-        amount = wanted.get((one.reference, one.account))
+        amount = searched.get((one.reference, one.account))
         if amount is None:
             continue
         if amount != one.amount:

@@ -199,13 +199,13 @@ class PaymentUploadSink:
             OperatorError: CC&B refuses the transmission, but none of its receipts.
         """
         self._recheck_soon()
-        faults = self._ccb.refused(transmission)
-        if faults.is_empty():
+        rejections = self._ccb.refused(transmission)
+        if rejections.is_empty():
             raise OperatorError(
                 f"transmission {transmission['transmission_id'][0]}: refused, but none of its receipts is",
                 hint="look at the triggers of the payment upload tables, then start again",
             )
-        rows = self._receipts.refused(transmission, faults)
+        rows = self._receipts.refused(transmission, rejections)
         log.warning("receipts_refused", flow=f"deliver:{self.system}", rows=rows)
 
     def _recheck_soon(self) -> None:

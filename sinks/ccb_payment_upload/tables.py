@@ -89,9 +89,9 @@ class UploadTables:
     def __init__(self, cursor: oracledb.Cursor, owner: str) -> None:
         self.owner = owner
         self.tables = ouaf.describe(cursor, owner, list(NEEDED))
-        lacking = missing(self.tables)
-        if lacking:
-            raise OperatorError(f"{owner}: cannot see {', '.join(lacking)}", hint="run: ccbridge check")
+        unseen = missing(self.tables)
+        if unseen:
+            raise OperatorError(f"{owner}: cannot see {', '.join(unseen)}", hint="run: ccbridge check")
 
     def deposits(self, cursor: oracledb.Cursor, source: str, transmission_ids: Sequence[str]) -> set[str]:
         """Which of the transmissions are there, whatever is in them."""
@@ -146,13 +146,13 @@ class UploadTables:
             "account_id": "CUST_ID",
             "tender_type": "TENDER_TYPE_CD",
         }
-        faults = [
+        rejections = [
             receipts.filter(pl.col(name).str.len_chars() > self.tables[TENDER][column].length).select(
                 "recharge_id", pl.lit(f"{TENDER}.{column}").alias("column")
             )
             for name, column in columns.items()
         ]
-        return pl.concat(faults).unique("recharge_id", maintain_order=True)
+        return pl.concat(rejections).unique("recharge_id", maintain_order=True)
 
     def statements(self) -> Iterator[str]:
         """Everything that is sent about these tables, with lists of every length."""
@@ -232,8 +232,8 @@ def _unpadded(value: str) -> str:
 
 def missing(tables: Mapping[str, Table]) -> list[str]:
     """Needed tables and columns that are not among those seen."""
-    lacking = [name for name in NEEDED if name not in tables]
-    return lacking + [
+    absent = [name for name in NEEDED if name not in tables]
+    return absent + [
         f"{name}.{column}"
         for name, columns in NEEDED.items()
         if name in tables

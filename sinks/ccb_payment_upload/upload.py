@@ -30,7 +30,7 @@ from sinks.ccb_payment_upload.ouaf import found_among
 from sinks.ccb_payment_upload.tables import ACCOUNTS, AGREEMENTS, SOURCES, TYPES, UploadTables
 
 _ATTEMPTS = 2
-FAULT_SCHEMA = {"recharge_id": pl.String, "reason_code": pl.String, "reason": pl.String}
+RECEIPT_REJECTION_SCHEMA = {"recharge_id": pl.String, "reason_code": pl.String, "reason": pl.String}
 """Columns of `precheck`'s answer."""
 
 
@@ -111,7 +111,7 @@ class CcbUpload:
         """Which receipts CC&B has, in its upload tables or among its tenders.
 
         Args:
-            receipts: recharge_id, account_id, external_source, tender_id (null where CC&B told none).
+            receipts: recharge_id, account_id, external_source, tender_id (null where CC&B assigned none).
 
         Raises:
             TargetRefused: not the database that staging is bound to.
@@ -123,7 +123,7 @@ class CcbUpload:
         return found
 
     def precheck(self, receipts: pl.DataFrame) -> pl.DataFrame:
-        """Receipts that CC&B would not post as wanted: recharge_id, reason_code, reason.
+        """Receipts that CC&B would not post as desired: recharge_id, reason_code, reason.
 
         An unknown account is not refused by CC&B: its money goes to the suspense agreement.
 
@@ -132,7 +132,7 @@ class CcbUpload:
             TransientError: not reachable.
         """
         if receipts.is_empty():
-            return pl.DataFrame(schema=FAULT_SCHEMA)
+            return pl.DataFrame(schema=RECEIPT_REJECTION_SCHEMA)
         with oracle_errors(self._subject), self._session().cursor() as cursor:
             tables = self._described(cursor)
             self._require_source(cursor, tables)
@@ -141,12 +141,16 @@ class CcbUpload:
             places = ((ACCOUNTS, "ACCT_ID"), (AGREEMENTS, "OLD_ACCT_ID"))
             accounts = self._unknown(cursor, tables, receipts, "account_id", places)
             self._session().rollback()  # ends the read
-        faults = [
-            _faults(long, "value_too_long", pl.format("{}: the value is longer than the column", "column")),
-            _faults(types, "unknown_tender_type", pl.lit(f"tender type is not in {TYPES}")),
-            _faults(accounts, "unknown_account", pl.lit(f"account is not in {ACCOUNTS}, nor an OLD_ACCT_ID")),
-        ]  # fmt: skip
-        return pl.concat(faults).unique("recharge_id", keep="first", maintain_order=True)
+        rejections = [
+            _rejections(
+                long, "value_too_long", pl.format("{}: the value is longer than the column", "column")
+            ),
+            _rejections(types, "unknown_tender_type", pl.lit(f"tender type is not in {TYPES}")),
+            _rejections(
+                accounts, "unknown_account", pl.lit(f"account is not in {ACCOUNTS}, nor an OLD_ACCT_ID")
+            ),
+        ]
+        return pl.concat(rejections).unique("recharge_id", keep="first", maintain_order=True)
 
     def send(self, receipts: pl.DataFrame) -> SendOutcome:
         """Put whole transmissions into the upload tables, unless they are there: all of them or none.
@@ -203,7 +207,7 @@ class CcbUpload:
         except BaseException:
             self.close()
             raise
-        return pl.DataFrame(found, schema=FAULT_SCHEMA, orient="row")
+        return pl.DataFrame(found, schema=RECEIPT_REJECTION_SCHEMA, orient="row")
 
     def _tried(self, receipts: pl.DataFrame) -> RowError | None:
         """Insert receipts and take them back; why a row of them is refused, None if none is."""
@@ -279,5 +283,5 @@ class CcbUpload:
         return self._tables
 
 
-def _faults(receipts: pl.DataFrame, code: str, reason: pl.Expr) -> pl.DataFrame:
+def _rejections(receipts: pl.DataFrame, code: str, reason: pl.Expr) -> pl.DataFrame:
     return receipts.select("recharge_id", pl.lit(code).alias("reason_code"), reason.alias("reason"))

@@ -1,8 +1,8 @@
 """Compare and set into PostgreSQL: brings target tables to what staging says, and no more.
 
 Start at `sink`; `target_session` opens the target, `table_write` is one table's part, `isolation` finds the
-rows that the target refuses, `exchanges`, `orphans`, `rivals` and `second_try` solve those that need each
-other. Rooms: `statements` has the SQL, `checks` what is looked at before.
+rows that the target rejects, `unique_swaps`, `missing_parents`, `rivals` and `second_try` solve those that
+need each other. Rooms: `statements` has the SQL, `checks` what is looked at before.
 """
 
 __all__ = ["sink"]

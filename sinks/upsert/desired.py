@@ -11,12 +11,12 @@ from sinks.upsert.statements.target_tables import deactivated_column
 
 
 @dataclass(frozen=True)
-class WantedRows:
-    """Rows for a layout's `wanted` table.
+class DesiredRows:
+    """Rows for a layout's `desired` table.
 
     Args:
         frame: key columns, columns, `_row`, `_deleted`, `_staged_seq`; first the rows to write,
-            then one row for each key that is wanted in several ways at once.
+            then one row for each key with several desired rows.
         rows: number of rows to write, with `_row` from the first on.
         doubled: number of keys that cannot be written.
     """
@@ -26,11 +26,11 @@ class WantedRows:
     doubled: int
 
 
-def wanted_rows(layout: Layout, desired: pl.DataFrame, *, first_row: int = 0) -> WantedRows:
+def numbered_rows(layout: Layout, desired: pl.DataFrame, *, first_row: int = 0) -> DesiredRows:
     """Prepare desired rows for COPY.
 
-    A key that is both gone and wanted is wanted: another root has taken it over. A key wanted with
-    different values cannot be written, because which one would win would be chance.
+    A key that is both gone and desired is desired: another root has taken it over. A key with several
+    desired rows cannot be written, because it would be undefined which one wins.
 
     Args:
         layout: the program over its target table.
@@ -42,7 +42,7 @@ def wanted_rows(layout: Layout, desired: pl.DataFrame, *, first_row: int = 0) ->
         desired = desired.with_columns_seq(pl.lit(True).alias(deactivated_column(layout.program)))
     frame = desired.select_seq(*(column.name for column in layout.all_columns), "_deleted", "_staged_seq")
     if frame.height < 2 or frame.select_seq(key).is_unique().all():
-        return WantedRows(frame.with_row_index("_row", first_row), frame.height, 0)
+        return DesiredRows(frame.with_row_index("_row", first_row), frame.height, 0)
     frame = frame.filter(~pl.col("_deleted") | pl.col("_deleted").all().over(key))
     values = [column.name for column in layout.all_columns] + ["_deleted"]
     frame = frame.sort("_staged_seq", maintain_order=True)
@@ -51,4 +51,4 @@ def wanted_rows(layout: Layout, desired: pl.DataFrame, *, first_row: int = 0) ->
     doubled = frame.filter(is_doubled).unique(subset=key, keep="last", maintain_order=True)
     frame = frame.filter(~is_doubled).unique(subset=key, keep="last", maintain_order=True)
     numbered = pl.concat([frame, doubled]).with_row_index("_row", first_row)
-    return WantedRows(numbered, frame.height, doubled.height)
+    return DesiredRows(numbered, frame.height, doubled.height)

@@ -1,4 +1,4 @@
-"""Finding the rows that the target refuses, by halving, while the others are written.
+"""Finding the rows that the target rejects, by bisecting, while the others are written.
 
 A set-based statement fails as a whole. The range of rows it worked on is tried again in halves
 under savepoints until single rows are left: for one bad row among n, about 2 log2(n) attempts.
@@ -18,14 +18,14 @@ import psycopg
 from cdc.errors import RowError
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import is_environment, translated
-from sinks.upsert.statements.refusals import Refusal
+from sinks.upsert.statements.rejections import Rejection
 
 _MANY = 100
-"""So many rows refused and none written: the table is at fault, or what refuses, not the rows."""
+"""So many rows rejected and none written: the table or the server is the cause, not the rows."""
 
 
 _SEVERAL = 5
-"""The same of an error about the server: so many refused rows and none written bear it out."""
+"""The same of an error about the server: after so many rejected rows and none written it is believed."""
 
 
 class _Undone(Exception):
@@ -42,17 +42,17 @@ def may_concern_a_row(exc: psycopg.Error | RowError, *, doubtful: bool) -> bool:
     return isinstance(exc, RowError) or not is_environment(exc) or (doubtful and exc.sqlstate is not None)
 
 
-def halve_until_written(
+def bisect_until_written(
     connection: Connection,
     low: int,
     high: int,
     attempt: Callable[[int, int], None],
-    explain: Callable[[int, psycopg.Error | RowError], Refusal],
+    explain: Callable[[int, psycopg.Error | RowError], Rejection],
     adapt: Callable[[psycopg.Error | RowError], bool] = lambda exc: False,
     *,
     doubtful: bool = False,
-) -> list[Refusal]:
-    """Run `attempt` for the rows low <= row < high, setting aside the rows that make it fail.
+) -> list[Rejection]:
+    """Run `attempt` for the rows low <= row < high, collecting the rows that make it fail.
 
     Each attempt runs under a savepoint and is undone if it fails. An error that does not concern
     single rows passes through.
@@ -64,14 +64,14 @@ def halve_until_written(
         attempt: works on a range of rows; raises if any of them is refused. For an empty range it runs
             every statement it has, so that what fails for any row fails for none.
         explain: says why a single row was refused.
-        adapt: True if, because of this error, `attempt` now sets such rows aside by itself and is
+        adapt: True if, because of this error, `attempt` now rejects such rows without failing and is
             to be run again for the same range.
         doubtful: as `may_concern_a_row`.
 
     Returns:
         The refused rows in row order.
     """
-    refused: list[Refusal] = []
+    refused: list[Rejection] = []
     written = 0
     acquitted: set[str | None] = set()
     ranges = [(low, high)] if low < high else []

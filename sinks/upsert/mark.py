@@ -22,7 +22,7 @@ select system_identifier::text, (select oid::text from pg_database where datname
 from pg_control_system()
 """
 ADDED = {"staging_id": "uuid", "writes": "bigint not null default 0"}
-"""Columns that the mark table of earlier releases lacks."""
+"""Columns that the mark table of earlier releases does not have."""
 _COMMENTS = {
     "sink": "Name of the ccbridge sink",
     "staged_seq": "All staged rows up to this number are written",
@@ -129,7 +129,7 @@ class SinkMark:
         return self._read(connection, self._look)
 
     def lock(self, connection: Connection) -> Mark | None:
-        """As `look`; nobody else can move the mark until the transaction ends."""
+        """As `look`; no other session can move the mark until the transaction ends."""
         return self._read(connection, f"{self._look} for update")
 
     def require(self, connection: Connection) -> None:
@@ -183,7 +183,7 @@ class SinkMark:
 
         Raises:
             LeaseLost: the row no longer carries our token.
-            TransientError: somebody else has written since; claim the mark again.
+            TransientError: another session has written since; claim the mark again.
         """
         with connection.pipeline():
             connection.execute("begin")
@@ -217,7 +217,7 @@ class SinkMark:
         if found is not None and found.fencing_token > self.fencing_token:
             return LeaseLost(
                 f"{where} token {found.fencing_token}, this process holds token {self.fencing_token}",
-                hint="another process writes now; this one may be started again as its stand-by",
+                hint="another process writes now; start this one again to wait as its standby",
             )
         # bound again, written by a copy of staging, or deleted: what it is now is judged in a new session
         now = "no row" if found is None else f"{found.writes} writes"

@@ -20,11 +20,11 @@ from psycopg import sql
 from cdc.ports import Live
 from cdc.postgres.connect import Connection
 from sinks.upsert.statements.layout import Layout, in_range, named, same_key
-from sinks.upsert.statements.refusals import DOUBLED
+from sinks.upsert.statements.rejections import DOUBLED
 from sinks.upsert.statements.target_tables import TargetColumn
 
 TAKEN = "taken"
-"""Fault of a row that is gone while another one has its key: there is nothing to do for it."""
+"""Code of a row that is gone while another one has its key: there is nothing to do for it."""
 
 
 def likeness(column: TargetColumn) -> str:
@@ -35,7 +35,7 @@ def likeness(column: TargetColumn) -> str:
 
 
 def within(layout: Layout) -> sql.Composed:
-    """Give the rows of a range that have one key their fault; yields (row, fault).
+    """Mark rows of a range that share a key as rejected; yields (row, code).
 
     Of live rows none may win; a row that is gone gives way to a live one, and to another one that is gone.
     """
@@ -43,10 +43,10 @@ def within(layout: Layout) -> sql.Composed:
         "with same as (select d._row, d._deleted, "
         "count(*) filter (where not d._deleted) over own as live, "
         "row_number() over (partition by {key} order by d._deleted, d._row) as number "
-        "from {typed} d where {in_range} and d._fault is null window own as (partition by {key})) "
-        "update {typed} d set _fault = case when d._deleted then {taken} else {doubled} end "
+        "from {typed} d where {in_range} and d._rejection is null window own as (partition by {key})) "
+        "update {typed} d set _rejection = case when d._deleted then {taken} else {doubled} end "
         "from same s where s._row = d._row "
-        "and case when d._deleted then s.number > 1 else s.live > 1 end returning d._row, d._fault"
+        "and case when d._deleted then s.number > 1 else s.live > 1 end returning d._row, d._rejection"
     ).format(
         key=sql.SQL(", ").join(sql.SQL("d.{}").format(named(c)) for c in layout.key),
         typed=layout.typed,
@@ -59,7 +59,7 @@ def within(layout: Layout) -> sql.Composed:
 def outside(
     connection: Connection, layout: Layout, live: Live, limits: Mapping[str, object]
 ) -> list[tuple[object, ...]]:
-    """Give rows of a range their fault whose key another live row of staging has; (row, fault) of each."""
+    """Mark rows of a range as rejected whose key another live row of staging has; (row, code) of each."""
     contested = connection.execute(_contested(layout), limits).fetchall()
     if not contested:
         return []
@@ -88,12 +88,12 @@ def _contested(layout: Layout) -> sql.Composed:
     ]
     every = any(column.base == "uuid" for column in layout.loose)
     return sql.SQL(
-        "select {names} from {typed} d join {wanted} w on w._row = d._row {target} "
-        "where {in_range} and d._fault is null{differs}"
+        "select {names} from {typed} d join {desired} w on w._row = d._row {target} "
+        "where {in_range} and d._rejection is null{differs}"
     ).format(
         names=sql.SQL(", ").join(sql.SQL("w.{}").format(named(c)) for c in layout.key),
         typed=layout.typed,
-        wanted=layout.wanted,
+        desired=layout.desired,
         target=sql.SQL("" if every else "join {} t on {}").format(
             *([] if every else [layout.target, layout.match])
         ),
@@ -105,7 +105,7 @@ def _contested(layout: Layout) -> sql.Composed:
 
 
 def _rivalled(layout: Layout) -> sql.Composed:
-    """Rows of a range whose key a rival in %(rivals)s has in another spelling, given their fault."""
+    """Rows of a range whose key a rival in %(rivals)s has in another spelling, marked as rejected."""
     as_typed = sql.SQL(", ").join(
         sql.SQL("(r ->> {})::{}{} as {}").format(
             sql.Literal(column.name), sql.SQL(column.base),
@@ -118,15 +118,15 @@ def _rivalled(layout: Layout) -> sql.Composed:
         for column in layout.key
     )
     return sql.SQL(
-        "update {typed} d set _fault = case when d._deleted then {taken} else {doubled} end "
-        "from {wanted} w, (select r as rival, {as_typed} from jsonb_array_elements(%(rivals)s::jsonb) r) r "
-        "where w._row = d._row and {in_range} and d._fault is null and {match} and ({other}) "
-        "returning d._row, d._fault"
+        "update {typed} d set _rejection = case when d._deleted then {taken} else {doubled} end "
+        "from {desired} w, (select r as rival, {as_typed} from jsonb_array_elements(%(rivals)s::jsonb) r) r "
+        "where w._row = d._row and {in_range} and d._rejection is null and {match} and ({other}) "
+        "returning d._row, d._rejection"
     ).format(
         typed=layout.typed,
         taken=sql.Literal(f"{TAKEN}:"),
         doubled=sql.Literal(f"{DOUBLED}:"),
-        wanted=layout.wanted,
+        desired=layout.desired,
         as_typed=as_typed,
         in_range=in_range("d"),
         match=same_key(layout.key, "r", "d"),

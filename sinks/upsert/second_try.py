@@ -1,8 +1,8 @@
-"""Rows that were refused for want of another one, tried once more when all others are in.
+"""Rows that were rejected for want of another one, retried when all others are written.
 
 A parent may have come later in the same write, a unique value may have been freed, and rows may need each
 other: a ring of foreign keys, two that exchange a value. The last is solved where the constraints can be
-deferred: all such rows are written together and checked at the end; those that still lack a parent are
+deferred: all such rows are written together and checked at the end; those still without a parent are
 left out, and the rest is tried again.
 """
 
@@ -18,16 +18,16 @@ from sinks.upsert.table_write import TableWrite
 from sinks.upsert.target_session import TargetSession, check_now
 
 _MAX_TRIED_AGAIN = 100
-"""More refusals than this wait for the flow's next try; alone, each takes a round of its own."""
+"""More rejections than this wait for the flow's next try; alone, each takes a round of its own."""
 
 _MAX_ROUNDS = 8
 """How often rows without parent are left out: as often as a chain of them is long."""
 
-Refused = Sequence[tuple[TableWrite, int]]
+Rejected = Sequence[tuple[TableWrite, int]]
 
 
-def try_again(session: TargetSession, parts: Sequence[TableWrite]) -> None:
-    """Write what can be written of the rows set aside; the others stay set aside."""
+def retry_rejected(session: TargetSession, parts: Sequence[TableWrite]) -> None:
+    """Write what can be written of the rejected rows; the others stay rejected."""
     group = _worth_another_try(parts)
     if len(group) > _MAX_TRIED_AGAIN:
         return
@@ -37,24 +37,24 @@ def try_again(session: TargetSession, parts: Sequence[TableWrite]) -> None:
             break
         group = left
     for part, row in _worth_another_try(parts):
-        part.again(row)
+        part.retry(row)
 
 
-def _worth_another_try(parts: Sequence[TableWrite]) -> Refused:
+def _worth_another_try(parts: Sequence[TableWrite]) -> Rejected:
     return [(part, row) for part in parts for row in part.worth_another_try]
 
 
-def _together(session: TargetSession, parts: Sequence[TableWrite], refused: Refused) -> Refused:
-    """Write rows that may need each other; returns what is worth a next round, none if all is in.
+def _together(session: TargetSession, parts: Sequence[TableWrite], rejected: Rejected) -> Rejected:
+    """Write rows that may need each other; returns what is worth a next round, none if all are written.
 
     Nothing is written unless everything is.
     """
     states = [part.state() for part in parts]
-    left = list(refused)
+    left = list(rejected)
     try:
         with session.connection.transaction():
             session.connection.execute("set constraints all deferred")
-            left = [(part, row) for part, row in refused if _written(session, part, row)]
+            left = [(part, row) for part, row in rejected if _written(session, part, row)]
             try:
                 with session.connection.transaction():
                     check_now(session.connection)
@@ -62,13 +62,13 @@ def _together(session: TargetSession, parts: Sequence[TableWrite], refused: Refu
                 orphans = {(id(part), row) for part in parts for row in part.orphans(exc)}
                 left = [(part, row) for part, row in left if (id(part), row) not in orphans]
                 raise
-            if len(left) < len(refused):
+            if len(left) < len(rejected):
                 raise psycopg.Rollback
     except (psycopg.Error, RowError) as exc:
         if not may_concern_a_row(exc, doubtful=session.doubtful):
             raise
     else:
-        if len(left) == len(refused):
+        if len(left) == len(rejected):
             return []
     for part, state in zip(parts, states, strict=True):
         part.restore(state)
@@ -76,10 +76,10 @@ def _together(session: TargetSession, parts: Sequence[TableWrite], refused: Refu
 
 
 def _written(session: TargetSession, part: TableWrite, row: int) -> bool:
-    """Write one row, whatever can be checked later; False if it is refused by itself."""
+    """Write one row, whatever can be checked later; False if it is rejected alone."""
     try:
         with session.connection.transaction():
-            part.again_unchecked(row)
+            part.retry_unchecked(row)
     except (psycopg.Error, RowError) as exc:
         if not may_concern_a_row(exc, doubtful=session.doubtful):
             raise

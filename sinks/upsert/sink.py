@@ -41,8 +41,8 @@ from sinks.upsert import mark
 from sinks.upsert.checks import target_checks
 from sinks.upsert.isolation import may_concern_a_row
 from sinks.upsert.mark import SinkMark, identity
-from sinks.upsert.second_try import try_again
-from sinks.upsert.statements.refusals import condition
+from sinks.upsert.second_try import retry_rejected
+from sinks.upsert.statements.rejections import condition
 from sinks.upsert.table_write import TableWrite
 from sinks.upsert.target_session import PreparedTable, TargetSession, check_now
 
@@ -119,7 +119,7 @@ class UpsertSink:
         Args:
             staging: identity of the staging database.
             newest_seq: highest number of a row in it.
-            store: has staging remember the target; called while nobody can write it.
+            store: has staging remember the target; called while it cannot be written.
 
         Raises:
             NotGranted: `preflight` has the statements for an administrator.
@@ -214,7 +214,7 @@ class UpsertSink:
         """Everything but the records, in a transaction that stays open; returns its id too.
 
         Rows are refused rarely, so the first try goes without savepoints; a refusal begins the
-        transaction anew with them. While rows are known to be locked there is no first try: it would
+        transaction again with them. While rows are known to be locked there is no first try: it would
         wait for them each time. Constraints that can wait are checked once all rows are in, so rows
         may refer to each other and exchange their values.
         """
@@ -298,7 +298,7 @@ def _write_all(session: TargetSession, parts: Sequence[TableWrite], *, isolated:
     for part in reversed(parts):
         part.delete()
     if isolated:
-        try_again(session, parts)
+        retry_rejected(session, parts)
 
 
 def _held(desired: Desired, parts: Sequence[TableWrite]) -> pl.DataFrame:

@@ -17,13 +17,12 @@ from psycopg import sql
 from cdc.errors import RowError
 from cdc.ports import Live
 from cdc.postgres.copy import ask, copy_frame, frame_of
-from sinks.upsert import exchanges, orphans, rivals
-from sinks.upsert.desired import wanted_rows
-from sinks.upsert.exchanges import Exchange
-from sinks.upsert.isolation import halve_until_written
-from sinks.upsert.orphans import ForeignKey
-from sinks.upsert.statements import comparison, refusals
-from sinks.upsert.statements.refusals import Refusal
+from sinks.upsert import missing_parents, rivals, unique_swaps
+from sinks.upsert.desired import numbered_rows
+from sinks.upsert.isolation import bisect_until_written
+from sinks.upsert.missing_parents import ForeignKey
+from sinks.upsert.statements import comparison, rejections
+from sinks.upsert.statements.rejections import Rejection
 from sinks.upsert.target_session import (
     PreparedTable,
     TargetSession,
@@ -31,6 +30,7 @@ from sinks.upsert.target_session import (
     check_now,
     name_uncastable,
 )
+from sinks.upsert.unique_swaps import Exchange
 
 _MAX_KEPT_ROWS = 2_000
 """Rows of earlier writes that stay in the session's temporary tables before they are emptied."""
@@ -55,7 +55,7 @@ class TableWrite:
         session: the sink's session, in the writing transaction.
         prepared: the program's statements.
         desired: key columns, columns, `_deleted`, `_staged_seq`.
-        isolated: set aside the rows that are refused or locked; otherwise a refusal is raised.
+        isolated: collect rows that are rejected or locked; otherwise a rejection is raised.
         live: asks staging for rows that may have a key of this write in another spelling.
     """
 
@@ -75,14 +75,14 @@ class TableWrite:
             self._connection.execute(prepared.empty)
             prepared.next_row = 0
         self._low = prepared.next_row
-        wanted = wanted_rows(prepared.layout, desired, first_row=self._low)
-        self._frame = wanted.frame
-        self._high = self._low + wanted.rows
-        self.total = wanted.frame.height
+        numbered = numbered_rows(prepared.layout, desired, first_row=self._low)
+        self._frame = numbered.frame
+        self._high = self._low + numbered.rows
+        self.total = numbered.frame.height
         prepared.next_row = self._low + self.total
         self.deletes = prepared.layout.program.on_delete == "delete" and bool(desired["_deleted"].any())
-        self._set_aside = {
-            row: Refusal(row, refusals.DOUBLED, f"{self._table}: several rows wanted for one key")
+        self._rejected = {
+            row: Rejection(row, rejections.DOUBLED, f"{self._table}: several desired rows for one key")
             for row in range(self._high, prepared.next_row)
         }
         self._decided: Counter[str] = Counter()
@@ -95,7 +95,7 @@ class TableWrite:
         return sum(n for decision, n in self._decided.items() if decision != comparison.MISSING)
 
     def write(self) -> None:
-        """Update, insert and deactivate; rows that are refused are set aside, or raised.
+        """Update, insert and deactivate; rows that are rejected are collected, or raised.
 
         Raises:
             psycopg.Error, RowError: a row was refused and this part does not work in isolation.
@@ -108,18 +108,18 @@ class TableWrite:
                     self._judge_keys()
                 self._attempt(self._low, self._high)
             return
-        halve = partial(halve_until_written, doubtful=self._doubtful)
+        bisect = partial(bisect_until_written, doubtful=self._doubtful)
         low, high = self._low, self._high
-        self._keep(halve(self._connection, low, high, self._load, self._explain))
+        self._keep(bisect(self._connection, low, high, self._load, self._explain))
         if high - low > _MANY_ROWS:
             self._connection.execute(self._prepared.index_rows)
         if self._prepared.layout.loose:
-            self._leave_out(halve(self._connection, low, high, self._cast, self._explain))
+            self._leave_out(bisect(self._connection, low, high, self._cast, self._explain))
             self._judge_keys()
         self._keep(self._isolated(low, high))
 
     def delete(self) -> None:
-        """Delete what is gone; rows that are still referred to are set aside."""
+        """Delete what is gone; rows that are still referred to are rejected."""
         if not self.deletes:
             return
         if self.in_isolation:
@@ -129,22 +129,22 @@ class TableWrite:
 
     @property
     def worth_another_try(self) -> list[int]:
-        """Rows set aside that something written since may have made room for."""
+        """Rejected rows that a later write of the same transaction may have made possible."""
         return [
             row
-            for row, refusal in self._set_aside.items()
-            if refusal.reason_code in refusals.WORTH_ANOTHER_TRY
+            for row, rejection in self._rejected.items()
+            if rejection.reason_code in rejections.WORTH_ANOTHER_TRY
         ]
 
-    def again(self, row: int) -> None:
-        """Try a row that was set aside once more."""
+    def retry(self, row: int) -> None:
+        """Retry a rejected row."""
         self._take_back(row)
         self._keep(self._isolated(row, row + 1))
         if self.deletes:
             self._keep(self._isolated_delete(row, row + 1))
 
-    def again_unchecked(self, row: int) -> None:
-        """Write a row that was set aside; whether its constraints hold is for the caller to see.
+    def retry_unchecked(self, row: int) -> None:
+        """Write a rejected row; whether its constraints hold is for the caller to see.
 
         Raises:
             psycopg.Error, RowError: refused again, by what cannot be deferred.
@@ -156,20 +156,22 @@ class TableWrite:
             self._attempt_delete(row, row + 1)
 
     def orphans(self, exc: psycopg.Error) -> list[int]:
-        """Rows of this part that lack the parent which a foreign key asked for in vain."""
-        key = orphans.violated_key(self._connection, self._prepared.layout, exc)
+        """Rows of this part without the parent that a foreign key requires."""
+        key = missing_parents.violated_key(self._connection, self._prepared.layout, exc)
         if key is None:
             return []
-        rows = self._connection.execute(orphans.set_aside(self._prepared.layout, key), self._limits)
+        rows = self._connection.execute(
+            missing_parents.reject_orphans(self._prepared.layout, key), self._limits
+        )
         return [int(str(row)) for row, _ in rows.fetchall()]
 
-    def state(self) -> tuple[dict[int, Refusal], Counter[str], dict[str, ForeignKey]]:
+    def state(self) -> tuple[dict[int, Rejection], Counter[str], dict[str, ForeignKey]]:
         """What is known of the rows, to be given back to `restore` when a savepoint undid them."""
-        return dict(self._set_aside), self._decided.copy(), dict(self._foreign_keys)
+        return dict(self._rejected), self._decided.copy(), dict(self._foreign_keys)
 
-    def restore(self, state: tuple[dict[int, Refusal], Counter[str], dict[str, ForeignKey]]) -> None:
+    def restore(self, state: tuple[dict[int, Rejection], Counter[str], dict[str, ForeignKey]]) -> None:
         """Know again what was known when `state` was taken."""
-        self._set_aside, self._decided, self._foreign_keys = state
+        self._rejected, self._decided, self._foreign_keys = state
 
     def deliveries(self) -> pl.DataFrame:
         """What was written: key, decision, before, after as json texts, staged_seq."""
@@ -180,23 +182,23 @@ class TableWrite:
             return frame_of(cursor, _DELIVERY_COLUMNS)
 
     def held(self) -> pl.DataFrame:
-        """The rows set aside: key as json text, staged_seq, reason_code, reason; in row order."""
+        """The rejected rows: key as json text, staged_seq, reason_code, reason; in row order."""
         if self._decided[comparison.MISSING]:
-            wanted = {"decision": comparison.MISSING} | self._limits
-            for (row,) in self._connection.execute(self._prepared.rows_decided, wanted).fetchall():
+            missing = {"decision": comparison.MISSING} | self._limits
+            for (row,) in self._connection.execute(self._prepared.rows_decided, missing).fetchall():
                 reason = f"{self._table}: no row with this key, and the rule only updates"
-                self._set_aside[int(str(row))] = Refusal(int(str(row)), refusals.MISSING, reason)
-        if not self._set_aside:
+                self._rejected[int(str(row))] = Rejection(int(str(row)), rejections.MISSING, reason)
+        if not self._rejected:
             return pl.DataFrame(schema=_HELD_COLUMNS)
-        reasons = [self._set_aside[row] for row in sorted(self._set_aside)]
-        rows = self._frame[[refusal.row - self._low for refusal in reasons]]
+        reasons = [self._rejected[row] for row in sorted(self._rejected)]
+        rows = self._frame[[rejection.row - self._low for rejection in reasons]]
         keys = rows.select(column.name for column in self._prepared.layout.key)
         return pl.DataFrame(
             {
                 "key": [json.dumps(key, ensure_ascii=False) for key in keys.iter_rows(named=True)],
                 "staged_seq": rows["_staged_seq"],
-                "reason_code": [refusal.reason_code for refusal in reasons],
-                "reason": [refusal.reason for refusal in reasons],
+                "reason_code": [rejection.reason_code for rejection in reasons],
+                "reason": [rejection.reason for rejection in reasons],
             },
             schema=_HELD_COLUMNS,
         )
@@ -205,18 +207,18 @@ class TableWrite:
     def _limits(self) -> dict[str, object]:
         return {"low": self._low, "high": self._high}
 
-    def _keep(self, refused: list[Refusal]) -> None:
-        for refusal in refused:  # why a row was refused first says more than what followed from it
-            self._set_aside.setdefault(refusal.row, refusal)
+    def _keep(self, refused: list[Rejection]) -> None:
+        for rejection in refused:  # why a row was refused first says more than what followed from it
+            self._rejected.setdefault(rejection.row, rejection)
 
     def _take_back(self, row: int) -> None:
-        del self._set_aside[row]
+        del self._rejected[row]
         self._connection.execute(self._prepared.forget, {"low": row, "high": row + 1})
 
     def _load(self, low: int, high: int) -> None:
-        """Send rows to the target as text; a character that its encoding lacks is refused here."""
+        """Send rows to the target as text; a character that is not in its encoding is rejected here."""
         with self._connection.cursor() as cursor:
-            copy_frame(cursor, self._prepared.layout.wanted, self._frame[low - self._low : high - self._low])
+            copy_frame(cursor, self._prepared.layout.desired, self._frame[low - self._low : high - self._low])
 
     def _cast(self, low: int, high: int) -> None:
         """Cast a range, for the keys to be compared; the rows are cast again when they are written."""
@@ -230,26 +232,26 @@ class TableWrite:
             found += rivals.outside(self._connection, layout, self._live, self._limits)
         execute(self._prepared.forget, self._limits)
         reason = f"{self._table}: several rows of staging have one key in the target"
-        self._leave_out([Refusal(int(str(row)), str(fault).rstrip(":"), reason) for row, fault in found])
+        self._leave_out([Rejection(int(str(row)), str(code).rstrip(":"), reason) for row, code in found])
 
-    def _leave_out(self, refused: list[Refusal]) -> None:
+    def _leave_out(self, refused: list[Rejection]) -> None:
         """Take rows out of the write; one that is gone while another row has its key is just done."""
-        rows = [refusal.row for refusal in refused]
+        rows = [rejection.row for rejection in refused]
         if rows:
             self._connection.execute(self._prepared.leave_out, {"rows": rows})
-            self._keep([refusal for refusal in refused if refusal.reason_code != rivals.TAKEN])
+            self._keep([rejection for rejection in refused if rejection.reason_code != rivals.TAKEN])
 
-    def _isolated(self, low: int, high: int) -> list[Refusal]:
-        return halve_until_written(
+    def _isolated(self, low: int, high: int) -> list[Rejection]:
+        return bisect_until_written(
             self._connection, low, high, self._attempt, self._explain, self._adapt, doubtful=self._doubtful
         )
 
-    def _isolated_delete(self, low: int, high: int) -> list[Refusal]:
-        refused = halve_until_written(
+    def _isolated_delete(self, low: int, high: int) -> list[Rejection]:
+        refused = bisect_until_written(
             self._connection, low, high, self._attempt_delete, self._explain, doubtful=self._doubtful
         )
-        for refusal in refused:
-            limits = {"low": refusal.row, "high": refusal.row + 1}
+        for rejection in refused:
+            limits = {"low": rejection.row, "high": rejection.row + 1}
             self._connection.execute(self._prepared.forget, limits)
             self._decided[comparison.DELETE] -= 1
         return refused
@@ -266,12 +268,12 @@ class TableWrite:
     def _write_range(self, low: int, high: int) -> None:
         execute, prepared = self._connection.execute, self._prepared
         limits = {"low": low, "high": high}
-        checks = [orphans.set_aside(prepared.layout, key) for key in self._foreign_keys.values()]
-        # sent together; what was cast and set aside is in the session's tables
+        checks = [missing_parents.reject_orphans(prepared.layout, key) for key in self._foreign_keys.values()]
+        # sent together; what was cast and rejected is in the session's tables
         with self._connection.pipeline():
             found = [execute(prepared.cast, limits), *(execute(check, limits) for check in checks)]
             compared = execute(prepared.decide_unlocked if self.in_isolation else prepared.decide, limits)
-        faults = [fault for cursor in found for fault in cursor.fetchall()]
+        unfit = [row for cursor in found for row in cursor.fetchall()]
         decided: Counter[str] = Counter()
         differing = 0
         for decision, rows, mask in compared.fetchall():
@@ -288,13 +290,13 @@ class TableWrite:
             with as_application(self._connection):
                 if comparison.UPDATE in due:
                     for exchange in self._exchanges.values():
-                        execute(exchanges.give_up(prepared.layout, exchange), limits)
+                        execute(unique_swaps.release_values(prepared.layout, exchange), limits)
                 written = {decision: execute(text, limits) for decision, text in due.items()}
             for decision, cursor in written.items():
                 prepared.require_written(decision, cursor, decided[decision])
         self._decided += decided
-        self._keep([self._misfit(int(str(row)), str(fault)) for row, fault in faults])
-        self._keep([refusals.locked(self._table, int(str(row))) for (row,) in locked])
+        self._keep([self._rejection_of(int(str(row)), str(code)) for row, code in unfit])
+        self._keep([rejections.locked(self._table, int(str(row))) for (row,) in locked])
 
     def _attempt_delete(self, low: int, high: int) -> None:
         with as_application(self._connection):
@@ -303,7 +305,7 @@ class TableWrite:
             self._check_deferred()
 
     def _check_deferred(self) -> None:
-        """Have constraints that wait for the commit refuse now, where the rows can be told apart."""
+        """Check deferred constraints now, where the rows can be distinguished."""
         if self._session.defers:
             check_now(self._connection)
 
@@ -312,25 +314,25 @@ class TableWrite:
         known = self._foreign_keys.keys() | self._exchanges.keys()
         if not isinstance(exc, psycopg.Error) or exc.diag.constraint_name in known:
             return False
-        key = orphans.violated_key(self._connection, self._prepared.layout, exc)
+        key = missing_parents.violated_key(self._connection, self._prepared.layout, exc)
         if key is not None:
             self._foreign_keys[key.constraint] = key
-        exchange = exchanges.refused_exchange(self._connection, self._prepared.layout, exc)
+        exchange = unique_swaps.violated_exchange(self._connection, self._prepared.layout, exc)
         if exchange is not None:
             self._exchanges[exchange.index] = exchange
         return key is not None or exchange is not None
 
-    def _misfit(self, row: int, fault: str) -> Refusal:
-        code, _, name = fault.partition(":")
+    def _rejection_of(self, row: int, code_and_name: str) -> Rejection:
+        code, _, name = code_and_name.partition(":")
         column = self._prepared.layout.table.column(name)
-        if code == orphans.CODE or column is None:
-            return Refusal(row, code, f"{self._table}: refused by constraint {name}")
-        return refusals.misfit(self._table, row, column, code)
+        if code == missing_parents.CODE or column is None:
+            return Rejection(row, code, f"{self._table}: refused by constraint {name}")
+        return rejections.value_rejection(self._table, row, column, code)
 
-    def _explain(self, row: int, exc: psycopg.Error | RowError) -> Refusal:
-        if isinstance(exc, refusals.Altered):
-            return Refusal(row, exc.reason_code, str(exc))
+    def _explain(self, row: int, exc: psycopg.Error | RowError) -> Rejection:
+        if isinstance(exc, rejections.Altered):
+            return Rejection(row, exc.reason_code, str(exc))
         assert isinstance(exc, psycopg.Error)  # noqa: S101 - nothing else is raised for a row
-        return refusals.refused(
+        return rejections.refused(
             self._table, row, exc, lambda: name_uncastable(self._connection, self._prepared, row)
         )

@@ -21,7 +21,7 @@ from mapping_rules import OutboundProgram
 from sinks.upsert.mark import SinkMark
 from sinks.upsert.statements import casting, comparison, writing
 from sinks.upsert.statements.layout import Layout
-from sinks.upsert.statements.refusals import KEY_ALTERED, SUPPRESSED, Altered
+from sinks.upsert.statements.rejections import KEY_ALTERED, SUPPRESSED, Altered
 from sinks.upsert.statements.target_tables import TargetColumn, describe
 
 _SETTINGS = """
@@ -191,7 +191,7 @@ class TargetSession:
         return prepared
 
     def forget_tables(self) -> None:
-        """Describe every target table again at its next use: a person may have mended it."""
+        """Describe every target table again at its next use: it may have been altered."""
         for prepared in self._tables.values():
             self.connection.execute(prepared.drop)
         self._tables.clear()
@@ -230,7 +230,7 @@ def check_now(connection: Connection) -> None:
 
 
 def name_uncastable(connection: Connection, prepared: PreparedTable, row: int) -> str | None:
-    """The first column of a wanted row whose text is no value of the column's type."""
+    """The first column of a desired row whose text is not a value of the column's type."""
     for column in prepared.layout.all_columns:
         try:
             with connection.transaction(force_rollback=True):

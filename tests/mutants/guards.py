@@ -494,7 +494,7 @@ WRITING = (
     Guard(
         "keys that are one for the target",
         "sinks/upsert/table_write.py",
-        '        self._leave_out([Refusal(int(str(row)), str(fault).rstrip(":"), reason) for row, fault in found])\n',
+        '        self._leave_out([Rejection(int(str(row)), str(code).rstrip(":"), reason) for row, code in found])\n',
         "        del found, reason\n",
         "two rows of staging write one row of the target by turns",
         (
@@ -506,7 +506,7 @@ WRITING = (
     Guard(
         "values that the type would change",
         "sinks/upsert/table_write.py",
-        "        self._keep([self._misfit(int(str(row)), str(fault)) for row, fault in faults])\n",
+        "        self._keep([self._rejection_of(int(str(row)), str(code)) for row, code in unfit])\n",
         "",
         "a value is written that is not the one of the source, or left out in silence",
         ("tests/integration/sinks/test_types.py::test_value_that_the_type_would_change_is_a_dead_letter",),

@@ -34,7 +34,8 @@ def encoding_findings(connection: Connection) -> Iterator[Finding]:
     elif encoding != "UTF8":
         yield Finding(
             f"database {database}", f"encoding {encoding}", "UTF8, which has every character",
-            f"rows with a character that {encoding} lacks are held (untranslatable_character)", advice=True,
+            f"rows with a character that is not in {encoding} are rejected (untranslatable_character)",
+            advice=True,
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What keeps a sink from writing a PostgreSQL target, found before it tries, with the mending SQL.
+"""What keeps a sink from writing a PostgreSQL target, found before it tries, with the SQL that fixes it.
 
 Used by `ccbridge check`. Nothing here writes, except `prepare`, which creates the sink's own mark
 table and replication origin where the user may.
@@ -106,11 +106,11 @@ def _mark_findings(connection: Connection, settings: PostgresSystem) -> Iterator
             )  # fmt: skip
         return
     owned = "select pg_has_role(relowner, 'usage') from pg_class where oid = %s::regclass"
-    lacking = [name for name in ADDED if not _has_column(connection, table, name)]
-    if lacking and not _holds(connection, owned, table):
-        added = ", ".join(f"add column if not exists {name} {ADDED[name]}" for name in lacking)
+    missing = [name for name in ADDED if not _has_column(connection, table, name)]
+    if missing and not _holds(connection, owned, table):
+        added = ", ".join(f"add column if not exists {name} {ADDED[name]}" for name in missing)
         yield Finding(
-            f"table {schema}.{TABLE}", f"no column {', '.join(lacking)}, and {user} is not its owner",
+            f"table {schema}.{TABLE}", f"no column {', '.join(missing)}, and {user} is not its owner",
             "the columns of this release", f"alter table {table} {added};",
         )  # fmt: skip
     for right in ("select", "insert", "update"):
@@ -226,15 +226,15 @@ def _privilege_findings(
         )  # fmt: skip
         return
     for right, names in needed.items():
-        lacking = [
+        missing = [
             name
             for name in names
             if not _holds(connection, "select has_column_privilege(%s, %s, %s)", target, name, right)
         ]
-        if lacking:
-            columns = ", ".join(_rendered(connection, "{}", name) for name in lacking)
+        if missing:
+            columns = ", ".join(_rendered(connection, "{}", name) for name in missing)
             yield Finding(
-                f"table {table.name}", f"{settings.user} may not {right} {', '.join(lacking)}", right,
+                f"table {table.name}", f"{settings.user} may not {right} {', '.join(missing)}", right,
                 f"grant {right} ({columns}) on {target} to {user};",
             )  # fmt: skip
     if program.on_delete == "delete" and not _holds(

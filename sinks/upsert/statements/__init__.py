@@ -4,4 +4,4 @@ Start at `layout`, then `comparison` and `writing`; `pairs` says which kinds go 
 the vocabulary and `cdc.postgres`.
 """
 
-__all__ = ["casting", "comparison", "layout", "pairs", "refusals", "target_tables", "writing"]
+__all__ = ["casting", "comparison", "layout", "pairs", "rejections", "target_tables", "writing"]

@@ -2,7 +2,7 @@
 
 A text longer than its column, a value that does not come back from its type as it went in, a NULL where
 the target refuses it: such rows are found here by one statement, and are never cut or rounded. A text
-that is no value of the type at all makes the statement fail; `sinks.upsert.isolation` finds that row.
+that is not a value of the type makes the statement fail; `sinks.upsert.isolation` finds that row.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from sinks.upsert.statements.layout import Layout, in_range, name_list, named
-from sinks.upsert.statements.refusals import NULL, ROUNDED, TOO_LONG
+from sinks.upsert.statements.rejections import NULL, ROUNDED, TOO_LONG
 from sinks.upsert.statements.target_tables import TargetColumn
 
 
@@ -30,12 +30,12 @@ def create_tables(layout: Layout) -> sql.Composed:
         for c in layout.all_columns
     )
     return sql.SQL(
-        "create temp table {wanted} ({as_text}, {trailer});"
-        "create temp table {typed} ({as_typed}, {trailer}, _fault text);"
+        "create temp table {desired} ({as_text}, {trailer});"
+        "create temp table {typed} ({as_typed}, {trailer}, _rejection text);"
         "create temp table {decided} (_row integer, place tid, decision text, differing bigint, before text,"
         " after text)"
     ).format(
-        wanted=layout.wanted,
+        desired=layout.desired,
         typed=layout.typed,
         decided=layout.decided,
         as_text=as_text,
@@ -48,40 +48,40 @@ def index_rows(layout: Layout) -> sql.Composed:
     """Index the row numbers: halves of many rows are tried, and each try would read all of them."""
     return sql.SQL("; ").join(
         sql.SQL("create index on {} (_row)").format(table)
-        for table in (layout.wanted, layout.typed, layout.decided)
+        for table in (layout.desired, layout.typed, layout.decided)
     )
 
 
 def drop_tables(layout: Layout) -> sql.Composed:
     """Drop the session's temporary tables."""
-    return sql.SQL("drop table {}, {}, {}").format(layout.wanted, layout.typed, layout.decided)
+    return sql.SQL("drop table {}, {}, {}").format(layout.desired, layout.typed, layout.decided)
 
 
 def empty_tables(layout: Layout) -> sql.Composed:
     """Empty the session's temporary tables."""
-    return sql.SQL("truncate {}, {}, {}").format(layout.wanted, layout.typed, layout.decided)
+    return sql.SQL("truncate {}, {}, {}").format(layout.desired, layout.typed, layout.decided)
 
 
 def cast_rows(layout: Layout) -> sql.Composed:
-    """Cast the wanted rows of a range; yields (row, fault) where fault is `code:column`."""
+    """Cast the desired rows of a range; yields (row, rejection), where rejection is `code:column`."""
     if_kept = sql.SQL("case when not w._deleted then {} end")
     values = [layout.cast(c, c.base) for c in layout.key]
     values += [if_kept.format(layout.cast(c, c.base)) for c in layout.columns]
     whens = [when for c in layout.key for when in _misfits(layout, c, is_key=True)]
     whens += [when for c in layout.columns for when in _misfits(layout, c, is_key=False)]
-    fault = sql.SQL("case {} end").format(sql.SQL(" ").join(whens))
+    rejection = sql.SQL("case {} end").format(sql.SQL(" ").join(whens))
     return sql.SQL(
         "with cast_rows as ("
-        "insert into {typed} ({names}, _row, _deleted, _staged_seq, _fault) "
-        "select {values}, w._row, w._deleted, w._staged_seq, {fault} from {wanted} w where {in_range} "
-        "returning _row, _fault) "
-        "select _row, _fault from cast_rows where _fault is not null"
+        "insert into {typed} ({names}, _row, _deleted, _staged_seq, _rejection) "
+        "select {values}, w._row, w._deleted, w._staged_seq, {rejection} from {desired} w where {in_range} "
+        "returning _row, _rejection) "
+        "select _row, _rejection from cast_rows where _rejection is not null"
     ).format(
         typed=layout.typed,
         names=name_list(layout.all_columns),
         values=sql.SQL(", ").join(values),
-        fault=fault,
-        wanted=layout.wanted,
+        rejection=rejection,
+        desired=layout.desired,
         in_range=in_range("w"),
     )
 
@@ -115,10 +115,10 @@ def _misfits(layout: Layout, column: TargetColumn, *, is_key: bool) -> list[sql.
 def cast_one(layout: Layout, column: TargetColumn) -> sql.Composed:
     """Cast one column of row %(row)s to its declared type: fails if that column is the culprit."""
     return sql.SQL("select {} from {} w where w._row = %(row)s").format(
-        layout.cast(column, column.declared), layout.wanted
+        layout.cast(column, column.declared), layout.desired
     )
 
 
 def leave_out(layout: Layout) -> sql.Composed:
     """Take the rows in %(rows)s out of a write."""
-    return sql.SQL("delete from {} w where w._row = any(%(rows)s)").format(layout.wanted)
+    return sql.SQL("delete from {} w where w._row = any(%(rows)s)").format(layout.desired)

@@ -55,7 +55,7 @@ def locked(layout: Layout) -> sql.Composed:
     if not conditions:
         conditions.append(sql.SQL("false"))
     return sql.SQL(
-        "select d._row from {typed} d join {target} t on {match} where {in_range} and d._fault is null "
+        "select d._row from {typed} d join {target} t on {match} where {in_range} and d._rejection is null "
         "and ({conditions}) and not exists (select from {decided} x where x._row = d._row)"
     ).format(
         typed=layout.typed,
@@ -86,7 +86,7 @@ def _differing(layout: Layout) -> sql.Composed:
     return sql.SQL(
         "select d._row, d.ctid, {decision}, {mask}, {before}, {after} "
         "from {typed} d join {target} t on {match} "
-        "where {in_range} and d._fault is null and not d._deleted and ({any_differs}) "
+        "where {in_range} and d._rejection is null and not d._deleted and ({any_differs}) "
         "order by {order} for no key update of t"
     ).format(
         decision=_text(UPDATE),
@@ -106,7 +106,7 @@ def _differing(layout: Layout) -> sql.Composed:
 def _missing(layout: Layout) -> sql.Composed:
     return sql.SQL(
         "select d._row, d.ctid, {decision}, 0::bigint, null::text, {after} from {typed} d "
-        "where {in_range} and d._fault is null and not d._deleted "
+        "where {in_range} and d._rejection is null and not d._deleted "
         "and not exists (select from {target} t where {match})"
     ).format(
         decision=_text(MISSING if layout.program.update_only else INSERT),
@@ -125,7 +125,7 @@ def _to_deactivate(layout: Layout) -> sql.Composed:
         "select d._row, d.ctid, {decision}, 0::bigint, {before}, "
         "json_build_object({name}::text, false)::text "
         "from {typed} d join {target} t on {match} "
-        "where {in_range} and d._fault is null and d._deleted and {is_active} "
+        "where {in_range} and d._rejection is null and d._deleted and {is_active} "
         "order by {order} for no key update of t"
     ).format(
         decision=_text(DEACTIVATE),
@@ -144,7 +144,7 @@ def _to_delete(layout: Layout) -> sql.Composed:
     return sql.SQL(
         "select d._row, d.ctid, {decision}, 0::bigint, {before}, null::text "
         "from {typed} d join {target} t on {match} "
-        "where {in_range} and d._fault is null and d._deleted order by {order} for update of t"
+        "where {in_range} and d._rejection is null and d._deleted order by {order} for update of t"
     ).format(
         decision=_text(DELETE),
         before=json_object("t", layout.all_columns),

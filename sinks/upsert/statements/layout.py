@@ -1,6 +1,6 @@
 """One outbound program laid over its target table: names and expressions all statements share.
 
-A write of any number of rows goes through three temporary tables of the session: `wanted` holds
+A write of any number of rows goes through three temporary tables of the session: `desired` holds
 the desired rows as text, `typed` the same rows cast to the target's types, `decided` what to do
 with each.
 
@@ -51,7 +51,7 @@ class Layout:
         """Look the program's columns up in the table.
 
         Raises:
-            OperatorError: the table lacks columns that the program writes.
+            OperatorError: the table does not have columns that the program writes.
         """
         names = list(program.columns)
         if program.on_delete == "deactivate" and deactivated_column(program) not in names:
@@ -85,8 +85,8 @@ class Layout:
 
     def kind(self, column: TargetColumn) -> Kind:
         """Kind of the values that go into a column; the flag that the sink sets itself is a boolean."""
-        wanted = self.program.column_types.get(column.name)
-        return Kind.BOOLEAN if wanted is None else wanted.kind
+        mapped = self.program.column_types.get(column.name)
+        return Kind.BOOLEAN if mapped is None else mapped.kind
 
     def pair(self, column: TargetColumn) -> Pair:
         """How values go into a column.
@@ -104,11 +104,11 @@ class Layout:
         return found
 
     def cast(self, column: TargetColumn, type_name: str) -> sql.Composed:
-        """A column of `wanted w` cast to a type; points in time become the target's wall clock."""
+        """A column of `desired w` cast to a type; points in time become the target's wall clock."""
         return self._filled(self.pair(column).cast, column, type=sql.SQL(type_name))
 
     def kept(self, column: TargetColumn) -> sql.Composed | None:
-        """Condition on a column of `wanted w`: it comes back from the target's type as it is there."""
+        """Condition on a column of `desired w`: it comes back from the target's type as it is there."""
         pair = self.pair(column)
         if pair.kept is None or (pair.if_declared and not column.rounds):
             return None
@@ -146,13 +146,13 @@ class Layout:
         return sql.Identifier(self.table.name.schema, self.table.name.name)
 
     @property
-    def wanted(self) -> sql.Identifier:
+    def desired(self) -> sql.Identifier:
         """Desired rows as text, numbered from 0 in `_row`."""
-        return sql.Identifier("pg_temp", f"wanted_{self.number}")
+        return sql.Identifier("pg_temp", f"desired_{self.number}")
 
     @property
     def typed(self) -> sql.Identifier:
-        """Desired rows in the target's types; `_fault` names what the target cannot hold."""
+        """Desired rows in the target's types; `_rejection` names what the target cannot hold."""
         return sql.Identifier("pg_temp", f"typed_{self.number}")
 
     @property

@@ -90,7 +90,7 @@ _TEXT_PAIRS: Mapping[str, Pair] = {
     "jsonb": _AS_IT_IS,
     "boolean": Pair(kept="{v} in ('t', 'f', 'true', 'false')"),
     "uuid": Pair(kept="{t}::text = lower({v})"),
-    # more or fewer zeros at the end are the same number; zeros in front are no number's text
+    # more or fewer zeros at the end are the same number; a number's text has no zeros in front
     "numeric": Pair(
         kept="{t} = {v}::numeric and ({v} ~ '^-?(0|[1-9][0-9]*)([.][0-9]+)?$' or {v} = {t}::text)"
     ),

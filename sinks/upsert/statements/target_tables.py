@@ -46,7 +46,7 @@ class TargetColumn:
         collation: quoted name of the column's collation, None for the default of its type.
         deterministic: False where the collation takes different texts for equal.
         operators: schema of the type's `=`.
-        always: an identity that only takes values of its own unless told otherwise.
+        always: an identity that only takes values of its own unless overridden.
     """
 
     name: str

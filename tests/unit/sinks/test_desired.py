@@ -6,7 +6,7 @@ import polars as pl
 
 from cdc.changes import TableName
 from mapping_rules import OutboundProgram
-from sinks.upsert.desired import WantedRows, wanted_rows
+from sinks.upsert.desired import DesiredRows, numbered_rows
 from sinks.upsert.statements.layout import Layout
 from sinks.upsert.statements.target_tables import TargetColumn, TargetTable
 
@@ -26,13 +26,13 @@ PROGRAM = OutboundProgram(
 LAYOUT = Layout.of(PROGRAM, TABLE, 0, "UTC")
 
 
-def wanted(*rows: tuple[str, str | None, bool], first_row: int = 0) -> WantedRows:
+def wanted(*rows: tuple[str, str | None, bool], first_row: int = 0) -> DesiredRows:
     frame = pl.DataFrame(
         [(*row, number) for number, row in enumerate(rows)],
         schema={"id": pl.String, "name": pl.String, "_deleted": pl.Boolean, "_staged_seq": pl.Int64},
         orient="row",
     )
-    return wanted_rows(LAYOUT, frame, first_row=first_row)
+    return numbered_rows(LAYOUT, frame, first_row=first_row)
 
 
 def test_rows_are_numbered_from_the_first_free_row_in_a_session() -> None:

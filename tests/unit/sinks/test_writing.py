@@ -9,11 +9,11 @@ import pytest
 from psycopg import sql
 
 from cdc.changes import TableName
-from sinks.upsert import exchanges
-from sinks.upsert.exchanges import Exchange
+from sinks.upsert import unique_swaps
 from sinks.upsert.statements import writing
 from sinks.upsert.statements.layout import Layout
 from sinks.upsert.statements.target_tables import TargetColumn, TargetTable
+from sinks.upsert.unique_swaps import Exchange
 from tests.integration.sinks.upsert_target import program
 
 _GRAMMAR = frozenset((
@@ -56,10 +56,10 @@ def test_statements_that_write_the_target_leave_nothing_to_the_search_path(trigg
         "update": writing.update(laid, 0b11),
         "deactivate": writing.deactivate(laid),
         "delete": writing.delete(laid),
-        "give up null": exchanges.give_up(laid, Exchange("i", "note")),
+        "give up null": unique_swaps.release_values(laid, Exchange("i", "note")),
     }
-    for kind, value in exchanges._STAND_INS.items():
-        statements[f"give up {kind}"] = exchanges.give_up(laid, Exchange("i", "note", value))
+    for kind, value in unique_swaps._STAND_INS.items():
+        statements[f"give up {kind}"] = unique_swaps.release_values(laid, Exchange("i", "note", value))
     assert {name: found for name, text in statements.items() if (found := unqualified(text))} == {}
 
 

@@ -2,7 +2,7 @@
 
 When a foreign key refuses a write, halving would take a pair of attempts for each orphan, and the
 children of one late parent can be thousands. So the constraint is looked up, and from then on the
-rows without parent are set aside by one statement before the write.
+rows without parent are rejected by one statement before the write.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def violated_key(connection: Connection, layout: Layout, exc: psycopg.Error) -> 
     )
 
 
-def set_aside(layout: Layout, key: ForeignKey) -> sql.Composed:
-    """Give the orphans of a range their fault; yields (row, fault)."""
+def reject_orphans(layout: Layout, key: ForeignKey) -> sql.Composed:
+    """Mark the rows of a range without parent as rejected; yields (row, code)."""
     conditions = sql.SQL(" and ").join(
         sql.SQL("p.{} operator({}) d.{}").format(
             sql.Identifier(parent), sql.SQL(operator), sql.Identifier(own)
@@ -96,11 +96,12 @@ def set_aside(layout: Layout, key: ForeignKey) -> sql.Composed:
         sql.SQL("d.{} is not null").format(sql.Identifier(own)) for own in key.columns
     )
     return sql.SQL(
-        "update {typed} d set _fault = {fault} where {in_range} and d._fault is null and not d._deleted "
-        "and {filled} and not exists (select from {parent} p where {conditions}) returning d._row, d._fault"
+        "update {typed} d set _rejection = {rejection} "
+        "where {in_range} and d._rejection is null and not d._deleted and {filled} "
+        "and not exists (select from {parent} p where {conditions}) returning d._row, d._rejection"
     ).format(
         typed=layout.typed,
-        fault=sql.Literal(f"{CODE}:{key.constraint}"),
+        rejection=sql.Literal(f"{CODE}:{key.constraint}"),
         in_range=in_range("d"),
         filled=filled,
         parent=key.parent,

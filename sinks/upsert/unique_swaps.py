@@ -58,7 +58,7 @@ class Exchange:
     meanwhile: str = "null"
 
 
-def refused_exchange(connection: Connection, layout: Layout, exc: psycopg.Error) -> Exchange | None:
+def violated_exchange(connection: Connection, layout: Layout, exc: psycopg.Error) -> Exchange | None:
     """The unique index that refused a write, if its values can be given up first.
 
     Returns:
@@ -79,7 +79,7 @@ def refused_exchange(connection: Connection, layout: Layout, exc: psycopg.Error)
     return None
 
 
-def give_up(layout: Layout, exchange: Exchange) -> sql.Composed:
+def release_values(layout: Layout, exchange: Exchange) -> sql.Composed:
     """Take the value from the rows of a range that are about to get another one."""
     return sql.SQL(
         "update {target} t set {column} = {meanwhile} from {decided} x "
