@@ -11,7 +11,7 @@ One instance writes, and the tables are in the database that the dsn names: RAC 
 begins, a pluggable database in the configuration. Debezium would look for open transactions on one
 instance only, and mine without a filter on the container.
 
-What Debezium knows of the tables is made anew at each start (`snapshot.mode=recovery`), from the
+What Debezium knows of the tables is built again at each start (`snapshot.mode=recovery`), from the
 dictionary as it is then.
 
 Source: Debezium 3.6 documentation, Oracle connector.
@@ -60,7 +60,7 @@ _SOURCE = {
 _SUBJECT = "reader debezium"
 _ONE_THREAD = "one: transactions of other instances that are open at the snapshot would be lost"
 _KEPT = ("scn", "commit_scn", "snapshot_scn", "snapshot_pending_tx")
-"""Members of an offset that say where to go on."""
+"""Members of an offset that say where to continue."""
 
 
 class OracleConnector:

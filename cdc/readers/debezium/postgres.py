@@ -165,7 +165,7 @@ class PostgresConnector:
         return postgres_types.canonical(frame, table, sides)
 
     def prepare_snapshot(self, stop: StopAsked) -> bool:
-        """Drop a free slot of our name: without a complete snapshot its position is worth nothing."""
+        """Drop a free slot of our name: without a complete snapshot its position cannot be used."""
         deadline = time.monotonic() + SLOT_PATIENCE_S
         while (slot := find_slot(self._catalog, self._settings.slot)) is not None:
             check_slot_use(slot, self._settings, self._system)

@@ -71,7 +71,7 @@ class DebeziumReader:
         return self._connector.preflight()
 
     def missing_log(self, resume: Resume) -> list[Finding]:
-        """None can be told: the engine's own offset is looked at when it starts."""
+        """Not known: the engine checks its own offset when it starts."""
         return []
 
     def identity(self) -> Mapping[str, str]:
@@ -173,7 +173,7 @@ class DebeziumReader:
     def _stream(
         self, engine: Engine, schemas: Schemas, buffer: TransactionBuffer, stop: StopAsked
     ) -> Iterator[ChangeBatch]:
-        told_at = marked_at = time.monotonic()
+        yielded_at = marked_at = time.monotonic()
         while not stop():
             block = engine.take(_TURN_S)
             idle: tuple[Boundary, Any] | None = None
@@ -181,22 +181,22 @@ class DebeziumReader:
                 schemas.learn(block)
                 for found in self._sorted(block, schemas, buffer):
                     if isinstance(found, ChangeBatch):
-                        told_at = time.monotonic()
+                        yielded_at = time.monotonic()
                         yield found
                     else:
                         idle = found
             for portion in buffer.flush():
-                told_at = time.monotonic()
+                yielded_at = time.monotonic()
                 self._remember(portion.end, portion.record)
                 yield from batches(self.system, self._connector, schemas, portion)
             if buffer.is_empty and buffer.start.position > self._read_to:
                 idle = idle or (buffer.start, None)
             now = time.monotonic()
-            if idle is not None and idle[0].position > self._read_to and now - told_at >= _IDLE_BATCH_S:
-                told_at = now
+            if idle is not None and idle[0].position > self._read_to and now - yielded_at >= _IDLE_BATCH_S:
+                yielded_at = now
                 self._remember(*idle)
                 yield ChangeBatch(self.system, self._position(self._read_to), {}, resume(idle[0]))
-            elif now - max(told_at, marked_at) >= _IDLE_BATCH_S and buffer.is_empty:
+            elif now - max(yielded_at, marked_at) >= _IDLE_BATCH_S and buffer.is_empty:
                 marked_at = now
                 self._connector.idle()
 

@@ -51,13 +51,13 @@ class Snapshot:
         Raises:
             OperatorError: Debezium gave the snapshot up.
         """
-        told: dict[str, Any] = {}  # what Debezium's offsets said on the way, no longer in its last one
+        offsets: dict[str, Any] = {}  # what Debezium's offsets said on the way, no longer in its last one
         while not stop():
             block = engine.take(_TURN_S)
             if block is None:
                 continue
             self._schemas.learn(block)
-            told |= block.offset(0)
+            offsets |= block.offset(0)
             for index, event in enumerate(zip(block.schemas, block.values, strict=True)):
                 kind = self._schemas[event[0]].kind
                 if kind is Kind.CHANGE:
@@ -68,13 +68,13 @@ class Snapshot:
                             f"{self._system}: debezium ended its snapshot as {end.lower()}",
                             hint="check the lines of debezium in the log; then start ccbridge run again",
                         )
-                    boundary = self._connector.end_of_snapshot(told | block.offset(index))
+                    boundary = self._connector.end_of_snapshot(offsets | block.offset(index))
                     yield from self._full(boundary, max_rows)
                     yield self._batch(boundary, self._events, self._tables)
                     return
             if len(self._events) > max_rows:
-                told |= block.offset(len(block.values) - 1)
-                yield from self._full(self._connector.end_of_snapshot(told), max_rows)
+                offsets |= block.offset(len(block.values) - 1)
+                yield from self._full(self._connector.end_of_snapshot(offsets), max_rows)
 
     def _full(self, boundary: Boundary, max_rows: int) -> Iterator[ChangeBatch]:
         while len(self._events) > max_rows:

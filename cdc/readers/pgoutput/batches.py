@@ -73,16 +73,16 @@ class Relations:
     def _changes(self, portion: Portion) -> dict[TableName, TableChanges]:
         """Sort the rows by table; those of uncaptured tables are dropped."""
         oids = {raw[OID] for raw in portion.messages}
-        wanted = {
+        captured = {
             oid: relation
             for oid in oids
             if (relation := self._captured_relation(oid, portion.position)) is not None
         }
-        if not wanted:
+        if not captured:
             return {}
         meta = row_meta(portion.transactions)
         if len(oids) == 1:
-            (relation,) = wanted.values()
+            (relation,) = captured.values()
             return {relation.name: self._decode(relation, portion.messages, meta)}
         places: dict[bytes, list[int]] = {oid: [] for oid in oids}
         for place, raw in enumerate(portion.messages):
@@ -91,7 +91,7 @@ class Relations:
             relation.name: self._decode(
                 relation, [portion.messages[place] for place in places[oid]], meta[places[oid]]
             )
-            for oid, relation in wanted.items()
+            for oid, relation in captured.items()
         }
 
     def _captured_relation(self, oid: bytes, position: Lsn) -> Relation | None:

@@ -1,4 +1,4 @@
-"""What would keep the pgoutput reader from reading, all at once, with the SQL that mends it.
+"""What would keep the pgoutput reader from reading, all at once, with the SQL that fixes it.
 
 Read only. `ccbridge check` shows the findings; a flow does not start while there are any.
 
@@ -37,7 +37,7 @@ _OLDEST_VERSION = 140000
 
 
 def findings(catalog: Catalog, settings: PostgresSystem, system: str) -> list[Finding]:
-    """Every fault found.
+    """Every finding.
 
     Args:
         catalog: the source's catalog, which knows the captured tables.

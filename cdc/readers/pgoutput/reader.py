@@ -106,10 +106,10 @@ class PgoutputReader:
         return row_estimates(self._catalog.facts())
 
     def snapshot(self, *, max_rows: int, stop: StopAsked) -> Generator[ChangeBatch, None, None]:
-        """Make the slot anew and read every captured table at its consistent point.
+        """Create the slot again and read every captured table at its consistent point.
 
         An existing free slot of the same name is dropped: without a complete snapshot its position
-        is worth nothing.
+        cannot be used.
 
         Raises:
             TransientError: a running session holds the slot, or a connection was lost.
@@ -137,7 +137,7 @@ class PgoutputReader:
     def read_tables(
         self, tables: Sequence[TableName], *, max_rows: int, stop: StopAsked
     ) -> Generator[ChangeBatch | None, None, None]:
-        """Read some tables at a position of their own while `read` goes on; see the port.
+        """Read some tables at a position of their own while `read` continues; see the port.
 
         A temporary slot exports the snapshot; the server waits for the transactions that run now.
 
@@ -269,8 +269,8 @@ class PgoutputReader:
             with sender.lock:
                 taken = buffer.take(sender.get)
                 sender.received = max(sender.received, buffer.wal_end)
-                sender.keep_alive(now=buffer.reply_wanted)
-                buffer.reply_wanted = False
+                sender.keep_alive(now=buffer.reply_requested)
+                buffer.reply_requested = False
                 dry = taken is Taken.DRY and not sender.receive(0)
             if taken is Taken.ENDED:
                 sender.ended()
@@ -287,7 +287,7 @@ class PgoutputReader:
                 self._read_to, idle_since = buffer.resume, time.monotonic()
                 yield relations.nothing(buffer.resume)
             elif dry and self._reading:
-                yield relations.nothing(buffer.resume)  # whoever reads tables beside us need not wait
+                yield relations.nothing(buffer.resume)  # a snapshot of single tables need not wait
             elif dry:
                 with sender.lock:
                     sender.receive(_TURN_S)

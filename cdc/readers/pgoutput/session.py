@@ -1,7 +1,7 @@
-"""A replication session: PostgreSQL's walsender, spoken to on libpq.
+"""A replication session: PostgreSQL's walsender, driven through libpq.
 
 `WalSender` opens the session, runs its few commands, starts the stream and answers for it. While
-whoever reads is busy elsewhere (a batch is being staged) a thread keeps telling the server that we
+the reader is busy elsewhere (a batch is being staged) a thread keeps reporting to the server that we
 are alive, otherwise it would end the session after `wal_sender_timeout`.
 
 Source: PostgreSQL 17 documentation, "Streaming Replication Protocol".

@@ -1,6 +1,6 @@
 """The replication slot: what keeps the WAL that we have not staged yet.
 
-A slot can be dropped, invalidated or made anew behind our back, and the server then answers as if
+A slot can be dropped, invalidated or created again without our knowledge, and the server then answers as if
 nothing had happened: it starts where the slot is. `check_slot` therefore compares the slot with the
 saved LSN before each start; nothing is ever resumed by guess.
 
@@ -99,7 +99,7 @@ def check_slot(catalog: Catalog, settings: PostgresSystem, system: str, resume: 
     if slot.confirmed is None or slot.confirmed > resume:
         raise SlotMissing(
             f"{system}: replication slot {name} stands at {slot.confirmed}, later than the saved position "
-            f"{resume}: it was made anew, or another consumer moved it",
+            f"{resume}: it was created again, or another consumer advanced it",
             hint=hint,
         )
     return slot

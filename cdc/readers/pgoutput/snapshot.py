@@ -1,7 +1,7 @@
 """The snapshot: every captured table as it was where the stream will begin.
 
 Creating the slot exports a snapshot of the database at the slot's consistent point; tables are
-read under it, so the stream goes on without gap or copy. Values come by COPY in CSV, where the
+read under it, so the stream continues without gap or copy. Values come by COPY in CSV, where the
 server writes them with the same output functions as in the stream (a cast to text would not:
 `boolean` becomes `true`, `char(n)` loses its padding).
 
@@ -56,7 +56,7 @@ log = structlog.get_logger(__name__)
 def create_slot(
     sender: WalSender, catalog: Catalog, settings: PostgresSystem, system: str, stop: StopAsked
 ) -> tuple[Lsn, str] | None:
-    """Make the slot anew and export the snapshot of its consistent point.
+    """Create the slot again and export the snapshot of its consistent point.
 
     The server first waits until all transactions that run now have ended. The snapshot stays
     valid until `sender` runs another command.
@@ -117,7 +117,7 @@ class Snapshot:
         settings: the system.
         system: its name.
         name: the exported snapshot.
-        consistent_point: LSN from which the stream goes on.
+        consistent_point: LSN from which the stream continues.
 
     Raises:
         TransientError: the snapshot is gone, because the session that exported it ended.
@@ -174,7 +174,8 @@ class Snapshot:
             execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(name)))
         except (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject) as exc:
             raise TransientError(
-                f"{self._system}: the exported snapshot {name} is gone", hint="start the snapshot again"
+                f"{self._system}: the exported snapshot {name} no longer exists",
+                hint="start the snapshot again",
             ) from exc
         (taken_at,) = execute("select transaction_timestamp()").fetchone() or (None,)
         if not isinstance(taken_at, datetime):

@@ -74,7 +74,7 @@ def test_a_slot_moved_by_another_consumer_is_told(prepaid: Prepaid) -> None:
     prepaid.execute(
         f"select pg_replication_slot_advance('{prepaid.settings.slot}', pg_current_wal_flush_lsn())"
     )
-    with pytest.raises(SlotMissing, match="another consumer moved it"):
+    with pytest.raises(SlotMissing, match="another consumer advanced it"):
         reading.take(1)
 
 

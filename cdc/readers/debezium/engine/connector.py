@@ -58,7 +58,7 @@ class Connector(Protocol):
     type_of_position: type[Position]
 
     def properties(self, tables: Sequence[TableName], *, snapshot: bool) -> dict[str, str]:
-        """Debezium's settings for these tables, password included, to take a snapshot or to go on."""
+        """Debezium's settings for these tables, password included, to take a snapshot or to continue."""
 
     def preflight(self) -> list[Finding]:
         """Everything that would keep the connector from reading; read only."""

@@ -24,7 +24,7 @@ SqlFailure = Callable[[Any, str], CcbridgeError]
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _MAX_TEXT = 200
 _JDBC_CODES = range(17000, 18800)
-"""The JDBC driver's own faults: 17002 I/O error, 17008 closed connection, 17410 no more data."""
+"""The JDBC driver's own errors: 17002 I/O error, 17008 closed connection, 17410 no more data."""
 _TRANSIENT = (
     "java.io.EOFException",
     "java.net.ConnectException",
@@ -56,7 +56,7 @@ def failure(error: Any, message: str, system: str, sql_failure: SqlFailure) -> C
         if name in _TRANSIENT:
             return DatabaseUnreachable(f"{system}: {name.rpartition('.')[2]}", hint=GENERAL.hint)
     root = chain[-1] if chain else None
-    text = _told(str(root.getMessage()) if root is not None else message)
+    text = _message(str(root.getMessage()) if root is not None else message)
     kind = str(root.getClass().getSimpleName()) if root is not None else "engine"
     retriable = any(str(cause.getClass().getName()) in _RETRIABLE for cause in chain)
     found = TransientError if retriable else OperatorError
@@ -70,26 +70,26 @@ def postgres_failure(exc: Any, system: str) -> CcbridgeError:
     """Our error for an exception of the PostgreSQL JDBC driver."""
     state = str(exc.getSQLState() or "")
     text = str(exc.getMessage() or "").partition("\n")[0].removeprefix("FATAL: ").removeprefix("ERROR: ")
-    kind, told = kind_of(state), _told(text)
+    kind, shown = kind_of(state), _message(text)
     if not state or state.startswith("08"):
         cause = cause_of(text)
         kind = cause.kind
-        return kind(f"{system}: {told}", hint=cause.hint)
+        return kind(f"{system}: {shown}", hint=cause.hint)
     if kind is RowError:
-        told = "row"  # the text may hold values
-    return kind(f"{system}: {told} (SQLSTATE {state})")
+        shown = "row"  # the text may hold values
+    return kind(f"{system}: {shown} (SQLSTATE {state})")
 
 
 def oracle_failure(exc: Any, system: str) -> CcbridgeError:
     """Our error for an exception of the Oracle JDBC driver."""
-    fault = _Fault(int(exc.getErrorCode()), _told(str(exc.getMessage() or "")))
-    if fault.code in _JDBC_CODES:
-        return DatabaseUnreachable(f"{system}: {fault}", hint=GENERAL.hint)
-    return oracle.translated(oracledb.DatabaseError(fault), system)
+    error = _JdbcError(int(exc.getErrorCode()), _message(str(exc.getMessage() or "")))
+    if error.code in _JDBC_CODES:
+        return DatabaseUnreachable(f"{system}: {error}", hint=GENERAL.hint)
+    return oracle.translated(oracledb.DatabaseError(error), system)
 
 
 @dataclass(frozen=True)
-class _Fault:
+class _JdbcError:
     """What the Oracle driver for Python has in its errors."""
 
     code: int
@@ -112,6 +112,6 @@ def _is_sql(cause: Any) -> bool:
     return isinstance(cause, java("java.sql.SQLException"))
 
 
-def _told(text: str) -> str:
+def _message(text: str) -> str:
     """First line, without quoted parts, cut to a readable length."""
     return _QUOTED.sub("'...'", text.partition("\n")[0])[:_MAX_TEXT]

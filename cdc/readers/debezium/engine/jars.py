@@ -1,7 +1,7 @@
 """The jars on the class path: those that the two connectors need, of the hundreds that the wheel brings.
 
 What is not there cannot be loaded: neither drivers and connectors of other databases nor web servers, parsers
-and compressors whose faults would be ours. `docs/debezium.md` lists them with the versions that were tested.
+and compressors whose defects would be ours. `docs/debezium.md` lists them with the versions that were tested.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class Engine:
     Args:
         system: name of the system, for messages.
         properties: the connector's settings next to COMMON; they hold the password.
-        offset: where to go on; None lets the connector take its snapshot first.
+        offset: where to continue; None lets the connector take its snapshot first.
         sql_failure: translates the database driver's exception.
     """
 

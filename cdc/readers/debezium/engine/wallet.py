@@ -34,7 +34,7 @@ def store_properties(wallet: Path, password: str | None, folder: Path) -> dict[s
     Args:
         wallet: directory of `ewallet.pem`.
         password: of the private key in it, if it is encrypted.
-        folder: where the stores are written, readable by nobody else.
+        folder: where the stores are written, not readable by other users.
 
     Returns:
         The driver's properties that name them.
@@ -47,7 +47,7 @@ def store_properties(wallet: Path, password: str | None, folder: Path) -> dict[s
     certificates, key = _contents(path, password)
     if not certificates:
         raise ConfigurationError(
-            [f"{path}: no certificate"], hint="export the wallet anew, with its authorities"
+            [f"{path}: no certificate"], hint="export the wallet again, with its authorities"
         )
     chain, authorities = _split(certificates, key)
     secret = secrets.token_hex(16)
@@ -109,10 +109,10 @@ def _private_key(content: bytes, path: Path, password: str | None, *, encrypted:
         try:
             information = jvm.java("javax.crypto.EncryptedPrivateKeyInfo")(content)
             factory = jvm.java("javax.crypto.SecretKeyFactory").getInstance(_cipher(information))
-            wanted = jvm.java("javax.crypto.spec.PBEKeySpec")(
+            key_spec = jvm.java("javax.crypto.spec.PBEKeySpec")(
                 jvm.java("java.lang.String")(password).toCharArray()
             )
-            specification = information.getKeySpec(_ciphered(information, factory.generateSecret(wanted)))
+            specification = information.getKeySpec(_ciphered(information, factory.generateSecret(key_spec)))
         except failed as exc:
             raise ConfigurationError(
                 [f"{path}: its private key cannot be opened with the password configured"]

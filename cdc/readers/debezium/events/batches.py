@@ -51,7 +51,7 @@ def changes(
 
 
 def resume(boundary: Boundary, portion: Portion | None = None) -> dict[str, Any]:
-    """What `read` needs to go on after a boundary."""
+    """What `read` needs to continue after a boundary."""
     found: dict[str, Any] = {"offset": dict(boundary.offset), "position": boundary.position}
     if portion is not None and not portion.continues:
         last = portion.parts[-1]

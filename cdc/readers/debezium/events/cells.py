@@ -22,7 +22,7 @@ def boolean(column: pl.Expr) -> pl.Expr:
 
 
 def number(column: pl.Expr) -> pl.Expr:
-    """Plain decimal; the names that Debezium gives to what is no number become PostgreSQL's."""
+    """Plain decimal; the names that Debezium gives to values that are not numbers become PostgreSQL's."""
     return column.replace(_SPECIAL_NUMBERS)
 
 

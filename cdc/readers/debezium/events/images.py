@@ -41,7 +41,7 @@ def table_changes(
         place of the first.
 
     Raises:
-        OperatorError: an event is no Debezium change event.
+        OperatorError: an event is not a Debezium change event.
     """
     text = "\n".join(lines)
     events = places.hstack(_parsed(connector, table, text, len(lines)))
@@ -88,11 +88,11 @@ def _parsed(connector: Connector, table: SourceTable, text: str, rows: int) -> p
         raise _malformed(
             table, f"{wrong.height} without an operation or source, {rows - events.height} missing"
         )
-    lacking = events.filter(
+    incomplete = events.filter(
         (_OP.is_in(["c", "u", "r"]) & pl.col("after").is_null()) | ((_OP == "d") & pl.col("before").is_null())
     )
-    if lacking.height:
-        raise _malformed(table, f"{lacking.height} without the image that its operation needs")
+    if incomplete.height:
+        raise _malformed(table, f"{incomplete.height} without the image that its operation needs")
     return events
 
 
@@ -161,7 +161,7 @@ def _marked(connector: Connector, table: SourceTable, events: pl.DataFrame) -> t
     names = [name for name, some in found.items() if some]
     old = {name: pl.col("_has_before") & pl.col(f"{BEFORE}{name}").is_not_null() for name in names}
     flagged = events.with_columns(flags[name].alias(f"_absent.{name}") for name in names)
-    # a full before image may hold what the after image lacks
+    # a full before image may hold what is absent from the after image
     return flagged.with_columns(
         *(
             pl.when(f"_absent.{name}")

@@ -40,7 +40,7 @@ class Portion:
         parts: their transactions.
         end: the boundary after them; for a slice the one before its transaction.
         record: the engine's record at `end`, None for a slice.
-        continues: the transaction goes on in the next portion.
+        continues: the transaction continues in the next portion.
     """
 
     events: list[Event]

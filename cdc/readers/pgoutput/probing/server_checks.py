@@ -1,4 +1,4 @@
-"""Verdicts on the server and on what lies before it: settings, limits, a pooler told by how it behaves."""
+"""Verdicts on the server and on what lies before it: settings, limits, poolers by their behaviour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OLDEST_VERSION = 140_000
 FILTERS_SINCE = 150_000
 LEAST_TIMEOUT_MS = 10_000
 LOCK = 4_711_000_017
-"""An advisory lock that nobody else takes."""
+"""An advisory lock that no other session takes."""
 
 FORMS = """
 select (1.0::float8 / 3)::text, 0.1::float4::text, '2024-02-29 10:11:12.5+01'::timestamptz::text,
@@ -148,7 +148,7 @@ class ServerChecks:
                 return differs("the replication session leads to another server or database")
         return holds(f"timeline {found['timeline']}")
 
-    # -- what a pooler takes away ----------------------------------------------------------------
+    # -- what a pooler removes -------------------------------------------------------------------
 
     def _settings_persist(self) -> Said:
         self.value("select set_config('application_name', 'ccbridge probe kept', false)")
@@ -201,12 +201,14 @@ class ServerChecks:
     # -- sessions --------------------------------------------------------------------------------
 
     def _start_options(self) -> Said:
-        wanted = {"TimeZone": "UTC", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+        expected = {"TimeZone": "UTC", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
                   "extra_float_digits": "3", "row_security": "off", "bytea_output": "hex"}  # fmt: skip
         with closing(self._connect()) as fresh, postgres_errors(self._system):
-            found = {name: fresh.execute("select current_setting(%s)", [name]).fetchone() for name in wanted}
+            found = {
+                name: fresh.execute("select current_setting(%s)", [name]).fetchone() for name in expected
+            }
         other = [
-            f"{name} = {row[0] if row else None}" for name, row in found.items() if row != (wanted[name],)
+            f"{name} = {row[0] if row else None}" for name, row in found.items() if row != (expected[name],)
         ]
         return judge(not other, ", ".join(other) or "in force")
 
@@ -220,9 +222,9 @@ class ServerChecks:
         with postgres_errors(self._system):
             row = self.session.execute(FORMS).fetchone()
         other = [
-            f"{found} for {wanted}"
-            for found, wanted in zip(row or (), EXPECTED, strict=True)
-            if found != wanted
+            f"{found} for {expected}"
+            for found, expected in zip(row or (), EXPECTED, strict=True)
+            if found != expected
         ]
         return judge(not other, ", ".join(other) or f"{len(EXPECTED)} forms")
 

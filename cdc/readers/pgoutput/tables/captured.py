@@ -1,6 +1,6 @@
 """The captured tables of one reader: which are read, which were stopped and why.
 
-A table is stopped by name before its first row that could be wrong; the others go on. That is seen at the
+A table is stopped by name before its first row that could be wrong; the others continue. That is seen at the
 start (compared with what the checkpoint was taken with), when the stream describes a table, and by a look
 at the catalog every few seconds, because DDL alone sends nothing.
 """
@@ -48,7 +48,7 @@ class CapturedTables:
         read: what rules read of each.
 
     Attributes:
-        stopped: tables that are not read any more, each with the reason.
+        stopped: tables that are no longer read, each with the reason.
         news: definitions found since they were last taken with `take_news`.
     """
 
@@ -175,7 +175,7 @@ class CapturedTables:
     def stop(self, name: TableName, gone: list[str], where: str) -> None:
         """Read this table no more."""
         reason = f"{name} lost {'; '.join(gone)}"
-        self._note(name, f"{self._system}: {reason}; {where}; the table is not read any more, the others are")
+        self._note(name, f"{self._system}: {reason}; {where}; the table is no longer read, the others are")
         log.error(
             "table_stopped", system=self._system, table=str(name), position=where,
             error_code=TableChanged.code, reason=reason,
@@ -194,7 +194,7 @@ class CapturedTables:
         self._hand_over.update(dict.fromkeys(names, position))
 
     def take_news(self) -> dict[TableName, Mapping[str, Any]]:
-        """Definitions that were not told yet."""
+        """Definitions that were not reported yet."""
         news, self.news = self.news, {}
         return news
 

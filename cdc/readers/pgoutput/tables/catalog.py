@@ -24,7 +24,7 @@ from cdc.readers.pgoutput.wire.messages import Relation, RelationColumn
 
 _TABLES = """
 -- the captured tables with what decides whether their changes can be read
-with wanted (schema_name, table_name) as (select * from unnest(%(schemas)s::text[], %(names)s::text[]))
+with captured (schema_name, table_name) as (select * from unnest(%(schemas)s::text[], %(names)s::text[]))
 select w.schema_name, w.table_name, c.oid, c.relkind::text as kind, c.reltuples::bigint as row_estimate,
     c.relreplident::text as replica_identity, c.relpersistence::text as persistence,
     has_table_privilege(c.oid, 'select') as may_select,
@@ -42,7 +42,7 @@ select w.schema_name, w.table_name, c.oid, c.relkind::text as kind, c.reltuples:
         join pg_attribute a on a.attnum = k.number
         where i.indrelid = c.oid and i.indisreplident and a.attrelid = c.oid and k.place <= i.indnkeyatts
         order by k.place) as identity_index
-from wanted w
+from captured w
 left join pg_namespace n on n.nspname = w.schema_name
 left join pg_class c on c.relnamespace = n.oid and c.relname = w.table_name
     and c.relkind in ('r', 'p', 'v', 'm', 'f')

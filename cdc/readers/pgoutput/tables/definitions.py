@@ -22,7 +22,7 @@ OPERATIONS = ("insert", "update", "delete", "truncate")
 
 QUERY = """
 -- the captured tables as they are now, with what the publication says of them
-with wanted (schema_name, table_name) as (select * from unnest(%(schemas)s::text[], %(names)s::text[]))
+with captured (schema_name, table_name) as (select * from unnest(%(schemas)s::text[], %(names)s::text[]))
 select w.schema_name, w.table_name, c.oid::bigint as oid, pg_relation_filenode(c.oid)::bigint as file,
     c.relreplident::text as identity,
     (select jsonb_object_agg(a.attname, jsonb_build_array(
@@ -37,7 +37,7 @@ select w.schema_name, w.table_name, c.oid::bigint as oid, pg_relation_filenode(c
     to_jsonb(p) as publication, to_jsonb(t) as published,
     (select m.oid::bigint from pg_publication_rel m where m.prpubid = p.oid and m.prrelid = c.oid) as member,
     {schema_member} as schema_member
-from wanted w
+from captured w
 join pg_namespace n on n.nspname = w.schema_name
 join pg_class c on c.relnamespace = n.oid and c.relname = w.table_name and c.relkind = 'r'
 left join pg_publication p on p.pubname = %(publication)s
@@ -148,9 +148,9 @@ def _lost_column(name: str, then: Definition, now: Definition) -> Iterator[str]:
 
 
 def _lost_identity(identity: tuple[str, ...] | None, read: ColumnsRead) -> Iterator[str]:
-    lacking = sorted(read.key.difference(identity)) if identity is not None else []
-    if lacking:
-        yield f"key column {', '.join(lacking)} in the replica identity"
+    missing = sorted(read.key.difference(identity)) if identity is not None else []
+    if missing:
+        yield f"key column {', '.join(missing)} in the replica identity"
 
 
 def _lost_publication(then: Definition, now: Definition, read: ColumnsRead) -> Iterator[str]:

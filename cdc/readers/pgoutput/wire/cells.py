@@ -41,7 +41,7 @@ def cells(messages: Sequence[bytes], width: int, *, with_old: bool) -> pl.DataFr
         with_old: whether any message has an old tuple; without it there are no `b` columns.
 
     Returns:
-        One row a message; text and kind are null where the message lacks that tuple, the text is
+        One row a message; text and kind are null where the message does not have that tuple, the text is
         null where the kind is not TEXT.
     """
     if len(messages) < BULK_FROM_ROWS:

@@ -39,7 +39,7 @@ class Keepalive(NamedTuple):
     """The server is alive; all transactions that commit before `wal_end` have been sent."""
 
     wal_end: Lsn
-    reply_wanted: bool
+    reply_requested: bool
 
 
 class Begin(NamedTuple):

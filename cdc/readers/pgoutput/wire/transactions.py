@@ -59,7 +59,7 @@ class Portion:
         position: commit position of the last transaction.
         resume: LSN from which everything after this portion comes again; for a slice the one
             before its transaction.
-        continues: the transaction goes on in the next portion.
+        continues: the transaction continues in the next portion.
         ends_slices: the last portion of a transaction that came in slices.
     """
 
@@ -87,7 +87,7 @@ class TransactionBuffer:
     ) -> None:
         self.resume = start
         self.wal_end = start
-        self.reply_wanted = False
+        self.reply_requested = False
         self.relation: Relation | None = None
         self._origin = origin
         self._max_rows = max_rows
@@ -192,11 +192,11 @@ class TransactionBuffer:
         return Portion(rows, [part], opened.begin.commit_lsn, self.resume, continues=True)
 
     def _other(self, raw: bytes) -> bool:
-        """Handle a message that is no row; True if the caller must adopt a changed table first."""
+        """Handle a message that is not a row; True if the caller must adopt a changed table first."""
         if raw[0] == messages.KEEPALIVE:
-            wal_end, reply_wanted = messages.read_keepalive(raw)
+            wal_end, reply_requested = messages.read_keepalive(raw)
             self.wal_end = max(self.wal_end, wal_end)
-            self.reply_wanted = self.reply_wanted or reply_wanted
+            self.reply_requested = self.reply_requested or reply_requested
             return False
         kind = raw[messages.HEADER_BYTES] if raw[0] == messages.WAL_DATA else 0
         if kind == messages.BEGIN:

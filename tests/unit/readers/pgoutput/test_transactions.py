@@ -66,7 +66,7 @@ def test_a_keepalive_moves_an_idle_stream_on() -> None:
     made = buffer()
     assert portions(made, keepalive(500, reply=True)) == []
     assert made.settle() == 500
-    assert made.reply_wanted
+    assert made.reply_requested
 
 
 def test_a_large_transaction_leaves_in_slices_that_resume_before_it() -> None:
