@@ -8,6 +8,7 @@ renders `docs/configuration.md`; `cdc.cli.init` writes a commented example.
 from cdc.config.oracle import OracleSystem, stored_name
 from cdc.config.postgres import PostgresConnection, PostgresSystem
 from cdc.config.reading import load, load_rules_section
+from cdc.config.sections import SystemSection
 from cdc.config.settings import PaymentUpload, Rules, Run, Settings, Status, System
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Settings",
     "Status",
     "System",
+    "SystemSection",
     "load",
     "load_rules_section",
     "stored_name",

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from cdc.config.sections import ConfiguredPath, Secret, known_zone, secret_text
+from cdc.config.sections import ConfiguredPath, Secret, SystemSection, secret_text
+from cdc.transport import oracle_transport_errors
 
 
-class OracleSystem(Secret):
+class OracleSystem(Secret, SystemSection):
     """An Oracle system: CC&B. `dsn` is Easy Connect (`host:1521/service`) or a full descriptor."""
 
+    schema_key: ClassVar[str] = "owner"
+
     kind: Literal["oracle"] = Field(description="what the system is")
-    reader: Literal["logminer", "debezium"] = Field(
-        default="logminer", description="how it is captured; see debezium.md for the second"
-    )
+    reader: str = Field(default="logminer", description="how it is captured; see debezium.md for the second")
     dsn: str = Field(description="host:1521/service, tcps://host:2484/service, or a full descriptor")
     user: str = Field(description="user to log in as")
     owner: str = Field(
@@ -88,17 +89,16 @@ class OracleSystem(Secret):
         default=0.5, gt=0, le=1, description="share of the redo's retention at whose age a warning is logged"
     )
 
-    @field_validator("time_zone")
-    @classmethod
-    def zone_is_known(cls, value: str) -> str:
-        """Refuse a zone the time zone database does not have."""
-        return known_zone(value)
-
     def dsns(self, place: str) -> Iterator[tuple[str, str]]:
         """Every address, the main one first, each with the section or key that has it."""
         yield place, self.dsn
         for thread, dsn in sorted(self.instances.items()):
             yield f"{place}.instances.{thread}", dsn
+
+    def transport_errors(self, place: str, *, insecure: bool) -> Iterator[str]:
+        """What keeps a connection to one of its addresses from being protected."""
+        for where, dsn in self.dsns(place):
+            yield from oracle_transport_errors(where, dsn, insecure=insecure)
 
     def wallet_secret(self) -> str | None:
         """The password of the wallet's private key, or None if it has none.

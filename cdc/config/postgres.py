@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from cdc.config.sections import ConfiguredPath, Secret, known_zone
+from cdc.config.sections import ConfiguredPath, Secret, SystemSection
+from cdc.positions import Lsn
+from cdc.transport import postgres_transport_errors
 
 
 class PostgresConnection(Secret):
@@ -28,14 +31,16 @@ class PostgresConnection(Secret):
     )
     connect_timeout_s: int = Field(default=10, description="a login that takes longer is given up, seconds")
 
+    def transport_errors(self, place: str, *, insecure: bool) -> Iterator[str]:
+        """What keeps its connections from being protected."""
+        yield from postgres_transport_errors(place, self.sslmode, insecure=insecure)
 
-class PostgresSystem(PostgresConnection):
+
+class PostgresSystem(PostgresConnection, SystemSection):
     """A PostgreSQL system that is captured, written, or both."""
 
     kind: Literal["postgres"] = Field(description="what the system is")
-    reader: Literal["pgoutput", "debezium"] = Field(
-        default="pgoutput", description="how it is captured; see debezium.md for the second"
-    )
+    reader: str = Field(default="pgoutput", description="how it is captured; see debezium.md for the second")
     schemas: tuple[str, ...] = Field(
         default=("public",),
         description="schemas that `ccbridge probe` looks at",
@@ -46,8 +51,6 @@ class PostgresSystem(PostgresConnection):
     origin: str = Field(default="ccbridge", description="replication origin that marks our own writes")
     mark_schema: str = Field(default="ccbridge", description="schema of the sink's own tables")
 
-    @field_validator("time_zone")
-    @classmethod
-    def zone_is_known(cls, value: str) -> str:
-        """Refuse a zone the time zone database does not have."""
-        return known_zone(value)
+    def position_text(self, position: int) -> str:
+        """A position in the write-ahead log as PostgreSQL writes it."""
+        return Lsn(position).text

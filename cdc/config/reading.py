@@ -11,12 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from cdc.config.oracle import OracleSystem
-from cdc.config.postgres import PostgresConnection, PostgresSystem
-from cdc.config.sections import ENVIRONMENT_PREFIX, Secret, Section
+from cdc.config.sections import ENVIRONMENT_PREFIX, Section, SystemSection
 from cdc.config.settings import Rules, Settings
 from cdc.errors import ConfigurationError
-from cdc.transport import oracle_transport_errors, postgres_transport_errors
+from cdc.kinds import KINDS, resolve
 
 SECRET_KEYS = ("password", "wallet_password")
 
@@ -74,12 +72,16 @@ def load_rules_section(
         found = _RulesOnly.model_validate(tree, context={"folder": path.resolve().parent})
     except ValidationError as exc:
         raise ConfigurationError([_error_text(path, origins, error) for error in exc.errors()]) from exc
-    default = OracleSystem.model_fields["owner"].default
-    return found.rules, {
-        name: str(system.get("owner", default))
-        for name, system in found.systems.items()
-        if system.get("kind") == "oracle"
-    }
+    schemas = {name: _default_schema(system) for name, system in found.systems.items()}
+    return found.rules, {name: schema for name, schema in schemas.items() if schema is not None}
+
+
+def _default_schema(system: Mapping[str, Any]) -> str | None:
+    kind = KINDS.get(str(system.get("kind")))
+    section: type[SystemSection] | None = None if kind is None else resolve(kind.section)
+    if section is None or section.schema_key is None:
+        return None
+    return str(system.get(section.schema_key, section.model_fields[section.schema_key].default))
 
 
 def _overridden(tree: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
@@ -130,7 +132,7 @@ def _error_text(path: Path, origins: Mapping[str, str], error: Mapping[str, Any]
     if error["type"] == "missing":
         return f"{place}: missing"
     if error["type"].startswith("union_tag"):
-        return f"{place}.kind: expected 'oracle' or 'postgres'"
+        return f"{place}.kind: expected {' or '.join(map(repr, sorted(KINDS)))}"
     text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
     return f"{place}: {text[:1].lower()}{text[1:]}"
 
@@ -139,8 +141,8 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
     """Keys of the section in which an error was found."""
     section: type[Section] = Settings
     for part in location[:-1]:
-        if part in ("postgres", "oracle"):
-            section = PostgresSystem if part == "postgres" else OracleSystem
+        if part in KINDS:
+            section = resolve(KINDS[str(part)].section)
         elif part in Settings.model_fields and part != "systems":
             kind = Settings.model_fields[str(part)].annotation
             section = kind if isinstance(kind, type) and issubclass(kind, Section) else section
@@ -148,18 +150,15 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
 
 
 def _transport_errors(settings: Settings) -> Iterator[str]:
-    connections: dict[str, PostgresConnection] = {"staging": settings.staging}
-    connections |= {f"systems.{name}": s for name, s in settings.postgres_systems().items()}
-    for place, connection in connections.items():
-        yield from postgres_transport_errors(place, connection.sslmode, insecure=connection.insecure)
-    for name, system in settings.oracle_systems().items():
-        for place, dsn in system.dsns(f"systems.{name}"):
-            yield from oracle_transport_errors(place, dsn, insecure=system.insecure)
+    yield from settings.staging.transport_errors("staging", insecure=settings.staging.insecure)
+    for name, system in settings.systems.items():
+        insecure = bool(getattr(system, "insecure", False))
+        yield from system.transport_errors(f"systems.{name}", insecure=insecure)
 
 
 def _file_errors(settings: Settings) -> Iterator[str]:
     """Files that the configuration names and that are not there."""
-    sections: dict[str, Secret] = {"staging": settings.staging}
+    sections: dict[str, Section] = {"staging": settings.staging}
     sections |= {f"systems.{name}": system for name, system in settings.systems.items()}
     for place, section in sections.items():
         for key in ("password_file", "sslrootcert", "wallet", "wallet_password_file"):

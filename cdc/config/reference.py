@@ -12,14 +12,17 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from cdc.config.oracle import ONLY_LOGMINER, OracleSystem
-from cdc.config.postgres import PostgresConnection, PostgresSystem
+from cdc.config.postgres import PostgresConnection
 from cdc.config.sections import ENVIRONMENT_PREFIX, Section
 from cdc.config.settings import PaymentUpload, Rules, Run, Status
+from cdc.kinds import KINDS, resolve
 
 SECTIONS: tuple[tuple[str, type[Section], str], ...] = (
     ("staging", PostgresConnection, "The database of the staging schema. Required."),
-    ("systems.NAME", PostgresSystem, "A PostgreSQL system, under the name that the rule set gives it."),
-    ("systems.NAME", OracleSystem, "An Oracle system, under the name that the rule set gives it."),
+    *(
+        ("systems.NAME", resolve(kind.section), f"{kind.title}, under the name that the rule set gives it.")
+        for kind in KINDS.values()
+    ),
     ("rules", Rules, "Which rule set is run."),
     ("payment_upload", PaymentUpload, "CC&B's codes for the payment upload: they are the site's."),
     ("run", Run, "Sizes and pauses of continuous replication."),
@@ -54,8 +57,8 @@ def render() -> str:
     """The whole manual, as Markdown."""
     parts = [_HEAD.format(prefix=ENVIRONMENT_PREFIX)]
     for header, section, purpose in SECTIONS:
-        kind = section.model_fields.get("kind")
-        title = f"[{header}]" + (f' with kind = "{_word(kind.annotation).strip("`")}"' if kind else "")
+        kind = f' with kind = "{_kind(section)}"' if "kind" in section.model_fields else ""
+        title = f"[{header}]{kind}"
         rows = "".join(f"| {' | '.join(row)} |\n" for row in _rows(section))
         parts.append(
             f"## {title}\n\n{purpose}\n\n| key | value | default | meaning |\n|---|---|---|---|\n{rows}"
@@ -70,7 +73,16 @@ def _rows(section: type[Section]) -> Iterator[tuple[str, str, str, str]]:
         meaning = field.description or ""
         if section is OracleSystem and name in ONLY_LOGMINER:
             meaning += " (LogMiner)"
-        yield f"`{name}`", _word(field.annotation), _default(field), meaning
+        word = _word(field.annotation)
+        if name == "reader":
+            word = ", ".join(f"`{reader}`" for reader in KINDS[_kind(section)].readers)
+        yield f"`{name}`", word, _default(field), meaning
+
+
+def _kind(section: type[Section]) -> str:
+    """The value of `kind` for which a section is."""
+    (value,) = typing.get_args(section.model_fields["kind"].annotation)
+    return str(value)
 
 
 def _word(kind: object) -> str:

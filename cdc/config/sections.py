@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from cdc.errors import ConfigurationError
+from cdc.kinds import KINDS
 from cdc.printable import register_secret
 
 ENVIRONMENT_PREFIX = "CCBRIDGE_"
@@ -27,6 +38,47 @@ class Section(BaseModel):
     """A table of the TOML file; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SystemSection(Section):
+    """What every system has; `cdc.kinds` has the classes, by kind."""
+
+    schema_key: ClassVar[str | None] = None
+    """Key with the schema of tables that rules name without one; None for the rule set's own."""
+
+    kind: str = Field(description="what the system is")
+    reader: str = Field(default="", description="how it is captured")
+    time_zone: str = Field(default="UTC", description="zone in which the site's dates are meant")
+
+    @field_validator("reader", check_fields=False)
+    @classmethod
+    def reader_is_known(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse a reader that the kind of system does not have."""
+        kind = KINDS.get(info.data.get("kind", ""))
+        if kind is not None and value not in kind.readers:
+            known = " or ".join(map(repr, kind.readers))
+            raise ValueError(f"expected {known}" if known else "systems of this kind are not captured")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def zone_is_known(cls, value: str) -> str:
+        """Refuse a zone the time zone database does not have."""
+        return known_zone(value)
+
+    @property
+    def default_schema(self) -> str | None:
+        """Schema of tables that rules name without one; None for the rule set's own."""
+        return None if self.schema_key is None else str(getattr(self, self.schema_key))
+
+    def transport_errors(self, place: str, *, insecure: bool) -> Iterator[str]:
+        """What keeps its connections from being protected, where `insecure` is not allowed."""
+        del place, insecure
+        yield from ()
+
+    def position_text(self, position: int) -> str | int:
+        """A position of its stream in its own notation."""
+        return int(position)
 
 
 class Secret(Section):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
 from cdc.config.oracle import OracleSystem
 from cdc.config.postgres import PostgresConnection, PostgresSystem
-from cdc.config.sections import Section
+from cdc.config.sections import Secret, Section
+from cdc.kinds import KINDS, resolve
 
-System = Annotated[PostgresSystem | OracleSystem, Field(discriminator="kind")]
+if TYPE_CHECKING:  # what the code names; what every kind has is in SystemSection
+    System = PostgresSystem | OracleSystem
+else:  # the section of its kind
+    _SECTIONS = [resolve(kind.section) for kind in KINDS.values()]
+    System = Annotated[reduce(or_, _SECTIONS), Field(discriminator="kind")]
 
 
 class Rules(Section):
@@ -88,7 +95,8 @@ class Settings(Section):
         """Let each section know its name."""
         self.staging._section = "staging"
         for name, system in self.systems.items():
-            system._section = f"systems.{name}"
+            if isinstance(system, Secret):
+                system._section = f"systems.{name}"
 
     def postgres_systems(self) -> Mapping[str, PostgresSystem]:
         """The PostgreSQL systems by name."""

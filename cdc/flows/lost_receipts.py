@@ -11,13 +11,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from cdc.config import OracleSystem, Settings
+from cdc.config import Settings
 from cdc.errors import ConfigurationError
-from cdc.flows import wiring
 from cdc.flows.rule_set import load_rules
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.receipts.lost import LostReceipts
 from cdc.staging.receipts.store import transmission_id
+from sinks.ccb_payment_upload.kind import upload_of
 from sinks.ccb_payment_upload.upload import CcbUpload
 
 _APPLICATION = "ccbridge receipts"
@@ -109,8 +109,7 @@ def _require_listed(receipts: LostReceipts, keys: Sequence[str]) -> None:
 
 
 def _sink(settings: Settings) -> CcbUpload:
-    for name in wiring.targets(load_rules(settings)):
-        target = settings.systems[name]
-        if isinstance(target, OracleSystem):
-            return wiring.upload_of(settings, name, target)
+    for rule in load_rules(settings).outbound:
+        if rule.sink == "ccb_payment_upload":
+            return upload_of(settings, rule.system)
     raise ConfigurationError(["no rule of the rule set uploads payments"])

@@ -15,8 +15,8 @@ def load_rules(settings: Settings) -> RuleSet:
     Raises:
         RuleErrors: every error, with file, line and column.
     """
-    owners = {name: system.owner for name, system in settings.oracle_systems().items()}
-    return mapping_rules.load(rules_path(settings.rules), schemas=owners)
+    schemas = {name: one.default_schema for name, one in settings.systems.items() if one.default_schema}
+    return mapping_rules.load(rules_path(settings.rules), schemas=schemas)
 
 
 def rules_path(rules: Rules) -> str | Path:

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cdc.config import PostgresSystem, Settings
+from cdc.config import Settings
 from cdc.errors import RuleErrors
 from cdc.flows.progress.lag import flows_with_lag
 from cdc.flows.replicate import LEASE
 from cdc.flows.rule_set import load_rules
-from cdc.positions import Lsn
 from cdc.postgres.connect import connect
 from cdc.staging import overview
 
@@ -152,7 +151,7 @@ def _at(flow: Mapping[str, Any], settings: Settings) -> str | int | None:
     if position is None:
         return flow["staged_seq"]  # type: ignore[no-any-return]
     system = settings.systems.get(flow["flow"].partition(":")[2])
-    return Lsn(position).text if isinstance(system, PostgresSystem) else int(position)
+    return int(position) if system is None else system.position_text(position)
 
 
 def _rules_differ(settings: Settings, running: str | None) -> Iterator[str]:

@@ -53,7 +53,7 @@ def look(settings: Settings, system: str) -> None:
     """
     with (
         connect(settings.staging, application=_APPLICATION, autocommit=True) as staging,
-        closing(wiring.open_sink(settings, system, staging)) as sink,
+        closing(wiring.open_sink(settings, load_rules(settings), system, staging)) as sink,
     ):
         sink.admission = bindings.TargetBinding(staging, system, sink.name, lease=None)
         sink.look()
@@ -97,7 +97,7 @@ def bind(settings: Settings, system: str, reason: str) -> Rebound:
         before = f"{exc.code}: {exc}"
     with (
         connect(settings.staging, application=_APPLICATION, autocommit=True) as staging,
-        closing(wiring.open_sink(settings, system, staging)) as sink,
+        closing(wiring.open_sink(settings, load_rules(settings), system, staging)) as sink,
     ):
 
         def store(bound: Bound) -> None:

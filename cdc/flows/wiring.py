@@ -1,14 +1,13 @@
-"""Readers, sinks and flows by configuration: the one place that knows which class serves which system."""
+"""Readers, sinks and flows by configuration; `cdc.kinds` says which reader and sink serve which system."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import mapping_rules
-from cdc.config import OracleSystem, Settings
+from cdc.config import Settings, SystemSection
 from cdc.errors import ConfigurationError
 from cdc.flows.capture import Capture
 from cdc.flows.deliver import Deliver
@@ -16,17 +15,13 @@ from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.supervision import Flow
 from cdc.flows.wake import Wake
-from cdc.ports import ChangeReader, Finding, Sink
+from cdc.kinds import KINDS, resolve
+from cdc.ports import ChangeReader, Finding, ReaderOpening, Sink, SinkKind, SinkOpening
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.sessions import Holder
-from cdc.readers.logminer.reader import LogMinerReader
-from cdc.readers.pgoutput.reader import PgoutputReader
 from cdc.staging.batches.stage import Stager
 from cdc.staging.leases import Lease
 from mapping_rules import OutboundProgram, RuleSet
-from sinks.ccb_payment_upload.sink import PaymentUploadSink
-from sinks.ccb_payment_upload.upload import CcbUpload
-from sinks.upsert.sink import UpsertSink
 
 Work = Callable[[Flow], None]
 
@@ -75,68 +70,80 @@ def open_reader(
         ConfigurationError: the reader's extra is not installed.
     """
     source = settings.systems[system]
-    tables = mapping_rules.captured_tables(rule_set, system)
-    if source.reader == "debezium":
-        from cdc.readers.debezium import DebeziumReader  # the extra `debezium` is optional
+    opening = ReaderOpening(
+        system, source, mapping_rules.captured_tables(rule_set, system),
+        mapping_rules.columns_read(rule_set, system), holder,
+    )  # fmt: skip
+    return reader_of(source, opening)
 
-        return DebeziumReader(system, source, tables)
-    if isinstance(source, OracleSystem):
-        return LogMinerReader(system, source, tables, mapping_rules.columns_read(rule_set, system))
-    return PgoutputReader(system, source, tables, mapping_rules.columns_read(rule_set, system), holder)
+
+def reader_of(source: SystemSection, opening: ReaderOpening) -> ChangeReader:
+    """The reader that the section of a system names, opened.
+
+    Raises:
+        ConfigurationError: systems of its kind are not captured, or the reader's extra is not installed.
+    """
+    readers = KINDS[source.kind].readers
+    if source.reader not in readers:
+        raise ConfigurationError(
+            [f"system {opening.system}: no reader for kind {source.kind!r}, expected a captured system"],
+            hint="change the rules that read it, or the system's kind",
+        )
+    open_reader: Callable[[ReaderOpening], ChangeReader] = resolve(readers[source.reader])
+    return open_reader(opening)
 
 
 def programs(settings: Settings, rule_set: RuleSet, system: str) -> tuple[OutboundProgram, ...]:
     """The compiled outbound rules of a target system, parents first.
 
     Raises:
-        ConfigurationError: a rule names a sink that the system's kind does not have.
+        ConfigurationError: a rule names a sink that the system's kind does not have, or a sink cannot write
+            these rules.
     """
     target = settings.systems[system]
-    fitting = "ccb_payment_upload" if isinstance(target, OracleSystem) else "upsert"
+    fitting = KINDS[target.kind].sinks
     compiled = mapping_rules.compile_outbound(rule_set, system, time_zone=target.time_zone)
-    errors = [
-        f"outbound rule {program.name}: sink {program.sink!r}, "
-        f"system {system!r} ({target.kind}) has {fitting!r}"
+    known = " or ".join(map(repr, fitting)) or "none"
+    wrong = [
+        f"outbound rule {program.name}: sink {program.sink!r}, system {system!r} ({target.kind}) has {known}"
         for program in compiled
-        if program.sink != fitting
+        if program.sink not in fitting
     ]
-    if isinstance(target, OracleSystem) and len(compiled) > 1:
-        names = ", ".join(program.name for program in compiled)
-        errors.append(f"outbound rules {names}: system {system!r} takes one payment upload rule, not several")
-    if errors:
-        raise ConfigurationError(errors, hint="change the rule's sink, or the system's kind")
+    names = sorted({program.sink for program in compiled})
+    if not wrong and len(names) > 1:
+        wrong.append(f"system {system!r}: its rules name sinks {', '.join(names)}, expected one")
+    elif not wrong:
+        wrong += [f"system {system!r}: {text}" for text in _sink_kind(target, compiled).rule_errors(compiled)]
+    if wrong:
+        raise ConfigurationError(wrong, hint="change the rule's sink, or the system's kind")
     return compiled
 
 
-def open_sink(settings: Settings, system: str, staging: Connection, lease: Lease | None = None) -> Sink:
+def _sink_kind(target: SystemSection, compiled: Sequence[OutboundProgram]) -> SinkKind:
+    kind: SinkKind = resolve(KINDS[target.kind].sinks[compiled[0].sink])
+    return kind
+
+
+def open_sink(
+    settings: Settings, rule_set: RuleSet, system: str, staging: Connection, lease: Lease | None = None
+) -> Sink:
     """The sink of a target system; it connects when first used.
 
     Args:
         settings: the configuration.
+        rule_set: has the rules that name it.
         system: name of the target.
         staging: session for what the sink keeps in staging, in autocommit.
         lease: under which is written; None for a tool that only looks.
     """
-    target = settings.systems[system]
-    if isinstance(target, OracleSystem):
-        return PaymentUploadSink(upload_of(settings, system, target), staging, lease, settings.run)
-    token, holder = (lease.token, lease.session) if lease is not None else (0, None)
-    return UpsertSink(system, target, fencing_token=token, holder=holder)
+    kind = _sink_kind(settings.systems[system], programs(settings, rule_set, system))
+    return kind.open(SinkOpening(settings, system, staging, lease))
 
 
 def check_target(settings: Settings, rule_set: RuleSet, system: str) -> list[Finding]:
     """Everything that would keep a target from being written, all at once; read only."""
-    target = settings.systems[system]
     compiled = programs(settings, rule_set, system)
-    if not isinstance(target, OracleSystem):
-        return UpsertSink(system, target, fencing_token=0).preflight(compiled)
-    with closing(upload_of(settings, system, target)) as ccb:
-        return ccb.preflight()
-
-
-def upload_of(settings: Settings, name: str, target: OracleSystem) -> CcbUpload:
-    """The payment upload of a CC&B target."""
-    return CcbUpload(name, target, settings.payment_upload)
+    return _sink_kind(settings.systems[system], compiled).findings(settings, system, compiled)
 
 
 def flows(context: Context) -> Iterator[tuple[str, Work]]:
@@ -154,8 +161,8 @@ def _capture(context: Context, system: str) -> Work:
     def open_stager() -> Stager:
         return Stager(
             context.staging(f"capture {system}"), rule_set, system,
-            kind=source.kind, time_zone=source.time_zone, run_id=context.run_id, lease=context.lease,
-            reader=source.reader,
+            kind=KINDS[source.kind].texts, time_zone=source.time_zone,
+            run_id=context.run_id, lease=context.lease, reader=source.reader,
         )  # fmt: skip
 
     return Capture(
@@ -176,7 +183,9 @@ def _delivery(context: Context, system: str) -> Work:
         system=system,
         programs=programs(context.settings, context.rule_set, system),
         sources=sources(context.rule_set),
-        open_sink=lambda staging: open_sink(context.settings, system, staging, context.lease),
+        open_sink=lambda staging: open_sink(
+            context.settings, context.rule_set, system, staging, context.lease
+        ),
         open_staging=lambda: context.staging(f"deliver {system}", autocommit=True),
         sizes=context.settings.run,
         wake=context.wake,

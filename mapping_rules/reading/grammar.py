@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cdc.kinds import sink_names
 from mapping_rules.language.model import Conventions, Kind, OnDelete
 from mapping_rules.language.transforms import TRANSFORMS
 
@@ -127,7 +128,7 @@ OUTBOUND_COLUMN: Grammar = {
     "if_null": Key("value written where there is none", SCALAR),
 }
 
-SINKS = ("upsert", "ccb_payment_upload")
+SINKS = sink_names()
 
 OUTBOUND: Grammar = {
     "to": Key("system that is written", TEXT, required=True),

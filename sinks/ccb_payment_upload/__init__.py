@@ -5,4 +5,4 @@ CC&B, `known` compares both sides before anything is sent, `tables` is one trans
 `ouaf` CC&B's conventions for values, `checks` what is looked at before.
 """
 
-__all__ = ["call", "ouaf", "sink", "tables", "upload"]
+__all__ = ["call", "kind", "ouaf", "tables", "upload"]

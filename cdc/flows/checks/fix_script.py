@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from cdc.config import OracleSystem, PostgresConnection, Settings
+from cdc.config import Settings
 from cdc.errors import ConfigurationError
 from cdc.flows.checks.preflight import SystemFinding
+from cdc.kinds import KINDS
 from cdc.printable import printable
 
 _SQL = re.compile(r"(?:alter|create|grant|revoke|select|begin)\s.*;\s*(?:--.*)?$", re.IGNORECASE)
@@ -42,18 +43,19 @@ def fix_script(settings: Settings, system: str, found: Sequence[SystemFinding]) 
     Raises:
         ConfigurationError: there is no such system.
     """
-    known: dict[str, PostgresConnection | OracleSystem] = {"staging": settings.staging, **settings.systems}
-    where = known.get(system)
-    if where is None:
+    known = {"staging": "psql", **{name: KINDS[one.kind].script for name, one in settings.systems.items()}}
+    script = known.get(system)
+    if script is None:
         raise ConfigurationError(
             [f"no system {system!r} is configured, expected one of: {', '.join(sorted(known))}"]
         )
     of_system = [one for one in found if one.system == system]
-    if isinstance(where, OracleSystem):
+    if script == "sqlplus":
         yield f"-- run as SYS, in SQL*Plus on the server of system {system}: sqlplus / as sysdba @FILE"
         yield "-- what is there already is reported (ORA-32588, for example) and does no harm"
         yield "set define off"
-    else:
+    elif script == "psql":
+        where = settings.staging if system == "staging" else settings.postgres_systems()[system]
         yield (
             f"-- run as a superuser in database {where.database}: "
             f"psql -h {where.host} -p {where.port} -d {where.database} -f FILE"
@@ -65,7 +67,7 @@ def fix_script(settings: Settings, system: str, found: Sequence[SystemFinding]) 
         yield ""
         yield _comment(f"{finding.subject}: found {finding.found}, expected {finding.expected}")
         for line in finding.fix.splitlines():
-            yield from _lines(line, oracle=isinstance(where, OracleSystem), advice=finding.advice)
+            yield from _lines(line, oracle=script == "sqlplus", advice=finding.advice)
     if not of_system:
         yield "-- nothing to do"
 

@@ -14,6 +14,7 @@ from cdc.config import OracleSystem, Settings, stored_name
 from cdc.errors import ConfigurationError
 from cdc.flows import wiring
 from cdc.flows.rule_set import load_rules
+from cdc.kinds import KINDS, resolve
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
 from cdc.oracle.heartbeat import heartbeat
@@ -31,7 +32,24 @@ def grants(
     rds: bool = False,
     inside: bool = False,
 ) -> Iterator[str]:
-    """Lines of a SQL script, comments included.
+    """Lines of a SQL script, comments included: by the kind of the system.
+
+    Args and errors are those of `oracle_grants`; so far no other kind has a script.
+    """
+    source = settings.systems.get(system)
+    script = KINDS[source.kind].grants if source is not None else None
+    if script is None:
+        known = sorted(name for name, one in settings.systems.items() if KINDS[one.kind].grants)
+        raise ConfigurationError(
+            [f"no Oracle system {system!r} is configured, only: {', '.join(known) or 'none'}"]
+        )
+    yield from resolve(script)(settings, system, user=user, pdb=pdb, rds=rds, inside=inside)
+
+
+def oracle_grants(
+    settings: Settings, system: str, *, user: str | None, pdb: str | None, rds: bool, inside: bool
+) -> Iterator[str]:
+    """The script for an Oracle system.
 
     Args:
         settings: the configuration.
@@ -42,13 +60,10 @@ def grants(
         inside: `dsn` names a pluggable database, and LogMiner runs inside it.
 
     Raises:
-        ConfigurationError: no such system, it is not an Oracle system, or the options exclude each other.
+        ConfigurationError: the options exclude each other.
         RuleErrors: the rule set cannot be used.
     """
-    source = settings.systems.get(system)
-    if not isinstance(source, OracleSystem):
-        known = ", ".join(sorted(settings.oracle_systems())) or "none"
-        raise ConfigurationError([f"no Oracle system {system!r} is configured, only: {known}"])
+    source = settings.oracle_systems()[system]
     rule_set = load_rules(settings)
     user, pdb = user or source.user, _pdb(pdb) or source.pdb
     if pdb and (rds or inside):

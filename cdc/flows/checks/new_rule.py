@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cdc.changes import SourceTable, TableName
-from cdc.config import OracleSystem, Settings
+from cdc.config import Settings
 from cdc.errors import ConfigurationError, RuleErrors
+from cdc.flows import wiring
 from cdc.flows.rule_set import load_rules
-from cdc.readers.logminer.reader import LogMinerReader
-from cdc.readers.pgoutput.reader import PgoutputReader
+from cdc.kinds import KINDS
+from cdc.ports import ReaderOpening
 from mapping_rules import RuleSet, shipped_sets
 from mapping_rules.starting import rule_for, snake
 
@@ -78,11 +79,11 @@ def _found(
             continue
         schema, _, bare = table.rpartition(".")
         asked = TableName(schema or rule_set.systems[name].schema or "public", bare)
-        reader = (
-            LogMinerReader(name, system, [asked])
-            if isinstance(system, OracleSystem)
-            else PgoutputReader(name, system, [asked])
-        )
+        kind = KINDS[system.kind]
+        if not kind.readers:
+            continue
+        described_by = system.model_copy(update={"reader": next(iter(kind.readers))})
+        reader = wiring.reader_of(described_by, ReaderOpening(name, described_by, [asked], {}))
         try:
             described = reader.describe().get(asked)
         finally:

@@ -13,7 +13,7 @@ import structlog
 
 import mapping_rules
 from cdc.changes import TableName
-from cdc.config import OracleSystem, PostgresConnection, Settings
+from cdc.config import Settings
 from cdc.errors import (
     CcbridgeError,
     DatabaseUnreachable,
@@ -27,13 +27,13 @@ from cdc.errors import (
 )
 from cdc.flows import wiring
 from cdc.flows.targets import look
+from cdc.kinds import KINDS, resolve
 from cdc.ports import Finding
 from cdc.postgres.broad_rights import broad_rights
 from cdc.postgres.connect import connect
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.schema.migrate import check_revision
 from cdc.staging.source_tables import SourceTables, StoredTable
-from cdc.transport import oracle_transport_errors, postgres_transport_errors
 from mapping_rules import RuleSet
 
 log = structlog.get_logger(__name__)
@@ -112,9 +112,10 @@ def preflight(settings: Settings, rule_set: RuleSet) -> Report:
         report.run_check(name, partial(_source, settings, rule_set, name, known.get(name, {}), report))
     for name in wiring.targets(rule_set):
         report.run_check(name, partial(wiring.check_target, settings, rule_set, name))
-    for name, one in {"staging": settings.staging, **settings.systems}.items():
-        if isinstance(one, PostgresConnection):
-            report.run_check(name, partial(broad_rights, one))
+    report.run_check("staging", partial(broad_rights, settings.staging))
+    for name, system in settings.systems.items():
+        for check in KINDS[system.kind].checks:
+            report.run_check(name, partial(resolve(check), system))
     return report
 
 
@@ -123,17 +124,8 @@ def _insecure(settings: Settings) -> Iterator[Finding]:
     needed: list[str] = []
     idle: list[str] = []
     for name, one in {"staging": settings.staging, **settings.systems}.items():
-        if one.insecure:
-            errors: Iterator[str]
-            if isinstance(one, OracleSystem):
-                errors = (
-                    error
-                    for _, dsn in one.dsns(name)
-                    for error in oracle_transport_errors(name, dsn, insecure=False)
-                )
-            else:
-                errors = postgres_transport_errors(name, one.sslmode, insecure=False)
-            (needed if any(errors) else idle).append(name)
+        if getattr(one, "insecure", False):
+            (needed if any(one.transport_errors(name, insecure=False)) else idle).append(name)
     if needed:
         yield Finding(
             ", ".join(needed), "insecure = true, not protected by verified TLS",

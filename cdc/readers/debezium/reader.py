@@ -23,7 +23,7 @@ import structlog
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem
 from cdc.errors import OperatorError, snapshot_hint
-from cdc.ports import Finding, RereadValues, Resume, SourceKey, StopAsked
+from cdc.ports import Finding, ReaderOpening, RereadValues, Resume, SourceKey, StopAsked
 from cdc.readers.debezium.engine import jvm
 from cdc.readers.debezium.engine.connector import Boundary, Connector
 from cdc.readers.debezium.engine.runner import Block, Engine
@@ -257,3 +257,8 @@ def _connector(
     if isinstance(settings, PostgresSystem):
         return PostgresConnector(system, settings, tables)
     return OracleConnector(system, settings, tables)
+
+
+def open_reader(opening: ReaderOpening) -> DebeziumReader:
+    """The reader's entry in `cdc.kinds`; it connects when first used."""
+    return DebeziumReader(opening.system, opening.source, opening.tables)

@@ -23,7 +23,15 @@ from cdc.config import OracleSystem
 from cdc.errors import OperatorError, RedoLogFailure, SourceChanged, snapshot_hint
 from cdc.oracle.errors import oracle_errors
 from cdc.oracle.identity import database_identity
-from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
+from cdc.ports import (
+    ColumnsRead,
+    Finding,
+    ReaderOpening,
+    RereadValues,
+    Resume,
+    SourceKey,
+    StopAsked,
+)
 from cdc.readers.logminer.checks import preflight
 from cdc.readers.logminer.lobs.large_values import LargeValues, from_redo
 from cdc.readers.logminer.lobs.reselect import Reselect
@@ -228,3 +236,8 @@ class LogMinerReader:
             large=LargeValues(self._reselect, from_redo(self._settings), self._read), idle=self._idle,
         )  # fmt: skip
         return self._stream
+
+
+def open_reader(opening: ReaderOpening) -> LogMinerReader:
+    """The reader's entry in `cdc.kinds`; it connects when first used."""
+    return LogMinerReader(opening.system, opening.source, opening.tables, opening.read)

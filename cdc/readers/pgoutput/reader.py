@@ -20,7 +20,15 @@ import structlog
 from cdc.changes import ChangeBatch, SourceTable, TableName
 from cdc.config import PostgresSystem
 from cdc.errors import DatabaseUnreachable, TransientError
-from cdc.ports import ColumnsRead, Finding, RereadValues, Resume, SourceKey, StopAsked
+from cdc.ports import (
+    ColumnsRead,
+    Finding,
+    ReaderOpening,
+    RereadValues,
+    Resume,
+    SourceKey,
+    StopAsked,
+)
 from cdc.positions import Lsn
 from cdc.postgres.sessions import Holder
 from cdc.readers.pgoutput import preflight
@@ -296,3 +304,8 @@ class PgoutputReader:
         if self._sender is not None:
             self._sender.close()
             self._sender = None
+
+
+def open_reader(opening: ReaderOpening) -> PgoutputReader:
+    """The reader's entry in `cdc.kinds`; it connects when first used."""
+    return PgoutputReader(opening.system, opening.source, opening.tables, opening.read, opening.holder)

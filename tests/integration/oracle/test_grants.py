@@ -15,7 +15,7 @@ from functools import cache
 import oracledb
 import pytest
 
-from cdc.config import OracleSystem, Settings
+from cdc.config import Settings
 from cdc.flows import wiring
 from cdc.flows.checks.grants import grants
 from cdc.flows.checks.preflight import Report
@@ -24,6 +24,7 @@ from cdc.ports import Finding
 from mapping_rules import RuleSet
 from sandbox.ccb.database import CcbDatabase, create
 from sandbox.oracle_process import OracleProcess
+from sinks.ccb_payment_upload.kind import upload_of
 
 SECRET = "bridge"
 PDBS = ("CCBPDB", "OTHERPDB")
@@ -80,12 +81,10 @@ class Place:
 
     def look(self) -> list[Finding]:
         """What `ccbridge check` finds in this system, without advice."""
-        system = self.settings.systems["ccb"]
-        assert isinstance(system, OracleSystem)
         report = Report()
         for opened in (
             wiring.open_reader(self.settings, rules(), "ccb"),
-            wiring.upload_of(self.settings, "ccb", system),
+            upload_of(self.settings, "ccb"),
         ):
             with closing(opened):
                 report.run_check("ccb", opened.preflight)

@@ -1,13 +1,12 @@
-"""What a flow needs from the outside world.
+"""What a flow needs of a target: `Sink`, and what goes to and fro with it.
 
-`cdc.readers` implement `ChangeReader`, `sinks` implement `Sink`; `cdc.flows` knows nothing else of them. Each
-has a contract suite: `tests/contract/reader_suite.py`, `tests/contract/sink_suite.py`.
+Suite: `tests/contract/sink_suite.py`. A walk-through: `docs/add-a-sink.md`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,135 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from cdc.bindings import Bound, Mark
-from cdc.changes import ChangeBatch, SourceTable, TableName
+from cdc.ports.readers import Finding, StopAsked
 
 if TYPE_CHECKING:
+    from cdc.config import Settings
+    from cdc.postgres.connect import Connection
+    from cdc.staging.leases import Lease
     from mapping_rules import OutboundProgram
-
-Resume = Mapping[str, Any]
-"""Where a reader continues; JSON types only, meaningful to the reader that made it."""
-
-SourceKey = tuple[str | None, ...]
-"""Canonical texts of a row's primary key columns, in the key's order."""
-
-RereadValues = Mapping[tuple[int, SourceKey], Sequence[str | None]]
-"""Canonical texts of the columns asked for, by position and key; rows that are gone are left out."""
-
-StopAsked = Callable[[], bool]
-"""True once the process was asked to end; polled at least twice a second."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One problem found by a preflight check, with the exact statement or setting that fixes it.
-
-    `advice` is what data may flow without. `table` is the captured table that the finding is about alone:
-    once it was read, such a finding stops that table and nothing else.
-    """
-
-    subject: str
-    found: str
-    expected: str
-    fix: str = ""
-    advice: bool = False
-    table: TableName | None = None
-
-
-@dataclass(frozen=True)
-class ColumnsRead:
-    """What the rules of one table read.
-
-    `names`: every column a rule reads. `deciding`: those of them that decide which staged row, if any, a
-    change belongs to; where one of them changes, the whole row may be new to staging. `key`: the columns
-    that rules name as the table's key.
-    """
-
-    names: frozenset[str]
-    deciding: frozenset[str]
-    key: frozenset[str] = frozenset()
-
-
-class ChangeReader(Protocol):
-    """Reads the committed changes of one source in commit order.
-
-    Delivery is at least once: after a restart, changes later than the last stored `resume` come
-    again with the same position and ordinal, so staging them must be idempotent.
-    One reader, one thread; every call may raise `TransientError` (reopen and call again) or
-    `OperatorError` (stop).
-    """
-
-    system: str
-
-    def preflight(self) -> list[Finding]:
-        """Everything that would keep this reader from reading, all at once; read only."""
-
-    def missing_log(self, resume: Resume) -> list[Finding]:
-        """What reading on from `resume` needs and the source's log no longer has, as far as it is known."""
-
-    def identity(self) -> Mapping[str, str]:
-        """What the saved position is bound to (DBID and resetlogs; system identifier, timeline, slot)."""
-
-    def describe(self) -> Mapping[TableName, SourceTable]:
-        """The captured tables as the source describes them now, with large columns that no rule reads."""
-
-    def estimates(self) -> Mapping[TableName, int]:
-        """Rows by table by the source's own estimate, for progress; tables without one are left out."""
-
-    def snapshot(self, *, max_rows: int, stop: StopAsked) -> Iterator[ChangeBatch]:
-        """Read every captured table at one position, in batches of READ changes.
-
-        The last batch's `resume` lets `read` continue without gap or copy. If the iteration is left
-        early, nothing was promised: the next call starts a new snapshot at a newer position.
-        `snapshot_done` names each table in the batch that completes it.
-        """
-
-    def read(self, resume: Resume, *, max_changes: int, stop: StopAsked) -> Iterator[ChangeBatch]:
-        """Yield batches of whole transactions later than `resume`, each about `max_changes` rows.
-
-        Yields at once what is there, and an empty batch when only the position moved (at most one a
-        second). Ends when `stop()` is true, after the current batch.
-        """
-
-    def reread(
-        self, table: SourceTable, columns: Sequence[str], rows: Mapping[int, Sequence[SourceKey]]
-    ) -> RereadValues:
-        """Read columns of rows again by key, for values that the log left out and staging does not have.
-
-        Args:
-            table: the table as its changes describe it.
-            columns: names of columns that are not in the table's key.
-            rows: keys by the position of the change without the value.
-
-        Returns:
-            The values as of the position, or newer: whatever made them newer comes along the stream.
-
-        Raises:
-            OperatorError: these rows cannot be read, for want of a right for example.
-        """
-
-    can_read_tables: bool
-    """Whether `read_tables` can be called."""
-
-    def read_tables(
-        self, tables: Sequence[TableName], *, max_rows: int, stop: StopAsked
-    ) -> Iterator[ChangeBatch | None]:
-        """Read some tables as of a position of their own while `read` continues.
-
-        From the call on `read` yields their changes, also of tables that were stopped; call it between two
-        batches. Rows are READ changes at that position; a change in the stream with a later position wins
-        over them, an earlier one does not. While it waits it yields None. `resume` of its batches is of no
-        use. If the iteration is left early, call it again.
-        """
-
-    def acknowledge(self, resume: Resume) -> None:
-        """Everything up to `resume` is durably staged: the source may discard older log."""
-
-    def source_lag(self) -> Mapping[str, float | int]:
-        """Distance to the source's end: `lag_bytes` or `lag_scn`, and what the source retains."""
-
-    def close(self) -> None:
-        """Release connections; safe to call twice."""
-
 
 DELIVERY_SCHEMA: Mapping[str, Any] = {
     "sink": pl.String,
@@ -371,3 +248,46 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Release connections and files; what was not committed is undone. Safe to call twice."""
+
+
+@dataclass(frozen=True)
+class SinkOpening:
+    """What a sink is opened with.
+
+    Args:
+        settings: the configuration.
+        system: name of the target in it.
+        staging: the flow's session in staging, in autocommit.
+        lease: under which is written; None for a tool that only looks.
+    """
+
+    settings: Settings
+    system: str
+    staging: Connection
+    lease: Lease | None = None
+
+    @property
+    def target(self) -> Any:
+        """The target's section of the configuration."""
+        return self.settings.systems[self.system]
+
+
+def _no_errors(programs: Sequence[OutboundProgram]) -> list[str]:
+    del programs
+    return []
+
+
+@dataclass(frozen=True)
+class SinkKind:
+    """How one kind of sink is opened and checked; `cdc.kinds` says for which systems.
+
+    Args:
+        open: makes the sink; it connects when first used.
+        findings: everything that would keep it from writing these rules into a target, all at once; read
+            only, and without staging.
+        rule_errors: what of these rules it cannot write, whatever the target; their texts.
+    """
+
+    open: Callable[[SinkOpening], Sink]
+    findings: Callable[[Settings, str, Sequence[OutboundProgram]], list[Finding]]
+    rule_errors: Callable[[Sequence[OutboundProgram]], list[str]] = _no_errors

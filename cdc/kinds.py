@@ -1,0 +1,80 @@
+"""The kinds of system that there are, and what each one gives: the one place where a new one is registered.
+
+Names only: what they stand for is imported when it is used, so the configuration knows the names of readers
+and sinks without their drivers. `docs/add-a-sink.md` and `docs/add-a-reader.md` walk through one each.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class SystemKind:
+    """One kind of system; every value is `module:name` of what is meant.
+
+    Args:
+        section: its section of the configuration, a `cdc.config.sections.SystemSection`.
+        title: what it is, for the manual.
+        readers: by the name in `reader`, the first one by default; functions from a `ReaderOpening` to a
+            `ChangeReader`. None for a system that is only written.
+        texts: whose notation the values of its readers have.
+        sinks: by the name in an outbound rule's `sink`; each a `SinkKind`. None for one that is only read.
+        checks: functions from the section to findings, for what readers and sinks do not look at.
+        grants: function that yields the script of the rights that its user needs (`cdc.flows.checks.grants`).
+        script: who runs the statements of findings: `psql`, `sqlplus`; empty where they are not SQL.
+    """
+
+    section: str
+    title: str
+    readers: Mapping[str, str] = field(default_factory=dict)
+    texts: Literal["oracle", "postgres"] = "postgres"
+    sinks: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
+    grants: str | None = None
+    script: str = ""
+
+
+KINDS: Mapping[str, SystemKind] = {
+    "postgres": SystemKind(
+        section="cdc.config.postgres:PostgresSystem",
+        title="A PostgreSQL system",
+        readers={
+            "pgoutput": "cdc.readers.pgoutput.reader:open_reader",
+            "debezium": "cdc.readers.debezium.reader:open_reader",
+        },
+        sinks={"upsert": "sinks.upsert.kind:UPSERT"},
+        checks=("cdc.postgres.broad_rights:broad_rights",),
+        script="psql",
+    ),
+    "oracle": SystemKind(
+        section="cdc.config.oracle:OracleSystem",
+        title="An Oracle system",
+        readers={
+            "logminer": "cdc.readers.logminer.reader:open_reader",
+            "debezium": "cdc.readers.debezium.reader:open_reader",
+        },
+        texts="oracle",
+        sinks={"ccb_payment_upload": "sinks.ccb_payment_upload.kind:PAYMENT_UPLOAD"},
+        grants="cdc.flows.checks.grants:oracle_grants",
+        script="sqlplus",
+    ),
+}
+"""By the value of `kind` in a system's section."""
+
+
+def sink_names() -> tuple[str, ...]:
+    """Every sink that an outbound rule may name."""
+    return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.sinks))
+
+
+def resolve(name: str) -> Any:
+    """What `module:name` stands for.
+
+    Raises:
+        ImportError: a part that is optional is not installed.
+    """
+    return pkgutil.resolve_name(name)

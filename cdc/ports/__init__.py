@@ -1,0 +1,56 @@
+"""What a flow needs from the outside world.
+
+`cdc.readers` implement `ChangeReader`, `sinks` implement `Sink`; `cdc.flows` knows nothing else of them.
+"""
+
+from cdc.ports.readers import (
+    ChangeReader,
+    ColumnsRead,
+    Finding,
+    ReaderOpening,
+    RereadValues,
+    Resume,
+    SourceKey,
+    StopAsked,
+)
+from cdc.ports.sinks import (
+    DELIVERY_SCHEMA,
+    LOCKED,
+    NEVER_S,
+    REJECTION_SCHEMA,
+    Admission,
+    Desired,
+    Live,
+    Polled,
+    Record,
+    Sink,
+    SinkKind,
+    SinkOpening,
+    Store,
+    Written,
+)
+
+__all__ = [
+    "DELIVERY_SCHEMA",
+    "LOCKED",
+    "NEVER_S",
+    "REJECTION_SCHEMA",
+    "Admission",
+    "ChangeReader",
+    "ColumnsRead",
+    "Desired",
+    "Finding",
+    "Live",
+    "Polled",
+    "ReaderOpening",
+    "Record",
+    "RereadValues",
+    "Resume",
+    "Sink",
+    "SinkKind",
+    "SinkOpening",
+    "SourceKey",
+    "StopAsked",
+    "Store",
+    "Written",
+]
