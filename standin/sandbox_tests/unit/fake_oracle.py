@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sandbox.oracle.cells import decode, encode, encode_number
-from sandbox.oracle.engine.users import make_verifier
+from sandbox.oracle.engine.state.users import make_verifier
 from sandbox.oracle.interface import (
     BatchFault,
     Bind,

@@ -8,7 +8,7 @@ import secrets
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from sandbox.oracle.engine.users import make_verifier
+from sandbox.oracle.engine.state.users import make_verifier
 from sandbox.oracle.interface import Column, DbType
 from sandbox.oracle.net.answers import describe_message, parameters, row_header, rowid_fields
 from sandbox.oracle.net.auth import Logon, unknown_user

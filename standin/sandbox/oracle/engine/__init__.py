@@ -4,6 +4,8 @@ It is no database: one process, memory only, one lock around the storage. What i
 a change capture product meets: read consistency by SCN, row locks, CHAR and NULL rules, exact NUMBER,
 supplemental logging, V$LOGMNR_CONTENTS rows true to form.
 
-The way of a statement: `session` -> `tokens`, `read_statement` (text to `syntax`) -> `query`, `dml`, `ddl`
-(syntax to a plan) -> `store`, `transactions`, `journal`. Read `database` first.
+Read `database` and `session` first. The way of a statement goes down through the rooms: `statements` for
+commands and blocks, `plan` for queries and DML, both of which have `sql` read the text; `functions` compiles
+expressions, `state` knows users and objects, `store` holds rows and redo. `dictionary` and `logminer` are
+read like tables.
 """

@@ -8,25 +8,25 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sandbox.oracle.engine import (
+from sandbox.oracle.engine.dictionary.all_views import all_views
+from sandbox.oracle.engine.functions import (
     conversion_functions,
-    instances,
     number_functions,
     raw_functions,
     system_functions,
     text_functions,
     time_functions,
 )
-from sandbox.oracle.engine.all_views import all_views
-from sandbox.oracle.engine.containers import Containers
-from sandbox.oracle.engine.context import Session
-from sandbox.oracle.engine.journal import LogFile
-from sandbox.oracle.engine.prepare import PlanCache
-from sandbox.oracle.engine.script import statements
+from sandbox.oracle.engine.plan.prepare import PlanCache
 from sandbox.oracle.engine.session import EngineSession
-from sandbox.oracle.engine.storage import Storage
-from sandbox.oracle.engine.zones import zone
-from sandbox.oracle.faults import calls as fault_calls
+from sandbox.oracle.engine.sql.script import statements
+from sandbox.oracle.engine.state import instances
+from sandbox.oracle.engine.state.containers import Containers
+from sandbox.oracle.engine.state.context import Session
+from sandbox.oracle.engine.statements import fault_calls
+from sandbox.oracle.engine.store.journal import LogFile
+from sandbox.oracle.engine.store.storage import Storage
+from sandbox.oracle.engine.values.zones import zone
 from sandbox.oracle.faults.script import FaultScript, Moment
 from sandbox.oracle.interface import Client, OracleFault, Verifier
 

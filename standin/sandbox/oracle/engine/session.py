@@ -8,22 +8,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sandbox.oracle.engine import character_sets, commands, instances, plsql
-from sandbox.oracle.engine.catalog import Catalog
-from sandbox.oracle.engine.containers import Container
-from sandbox.oracle.engine.context import Env, Instance, View
-from sandbox.oracle.engine.dml import Effect
-from sandbox.oracle.engine.mining_run import AddedLog, MiningRun
-from sandbox.oracle.engine.nls import NLS
-from sandbox.oracle.engine.prepare import DmlPlan, Prepared, bind_type, prepared_for
-from sandbox.oracle.engine.query import QueryPlan
-from sandbox.oracle.engine.storage import Restart, Storage, snapshot_too_old, within
-from sandbox.oracle.engine.store import Table
-from sandbox.oracle.engine.syntax import Select
-from sandbox.oracle.engine.tokens import place_of_name
-from sandbox.oracle.engine.transactions import Transaction
-from sandbox.oracle.engine.users import Users
-from sandbox.oracle.engine.zones import offset_minutes, zone
+from sandbox.oracle.engine.plan.dml import Effect
+from sandbox.oracle.engine.plan.prepare import DmlPlan, Prepared, bind_type, prepared_for
+from sandbox.oracle.engine.plan.query import QueryPlan
+from sandbox.oracle.engine.sql.syntax import Select
+from sandbox.oracle.engine.sql.tokens import place_of_name
+from sandbox.oracle.engine.state import instances
+from sandbox.oracle.engine.state.catalog import Catalog
+from sandbox.oracle.engine.state.containers import Container
+from sandbox.oracle.engine.state.context import Env, Instance, View
+from sandbox.oracle.engine.state.mining_run import AddedLog, MiningRun
+from sandbox.oracle.engine.state.nls import NLS
+from sandbox.oracle.engine.state.users import Users
+from sandbox.oracle.engine.statements import commands, plsql
+from sandbox.oracle.engine.store.storage import Restart, Storage, snapshot_too_old, within
+from sandbox.oracle.engine.store.tables import Table
+from sandbox.oracle.engine.store.transactions import Transaction
+from sandbox.oracle.engine.values import character_sets
+from sandbox.oracle.engine.values.zones import offset_minutes, zone
 from sandbox.oracle.faults.script import Moment
 from sandbox.oracle.interface import (
     BatchFault,
