@@ -25,6 +25,13 @@ class Transform:
     gives: Kind = Kind.TEXT
 
 
+def _capitalized_words(value: pl.Expr) -> pl.Expr:
+    """As initcap: `str.to_titlecase` of Polars begins a word behind each digit too."""
+    piece = pl.element()
+    capitalized = piece.str.head(1).str.to_uppercase() + piece.str.tail(-1).str.to_lowercase()
+    return value.str.extract_all(r"[\p{L}\p{Nd}]+|[^\p{L}\p{Nd}]+").list.eval(capitalized).list.join("")
+
+
 TRANSFORMS: Mapping[str, Transform] = {
     "trim": Transform(
         "without blanks at both ends",
@@ -60,6 +67,11 @@ TRANSFORMS: Mapping[str, Transform] = {
         "in small letters",
         lambda value, _: f"lower({value})",
         lambda value: value.str.to_lowercase(),
+    ),
+    "title_case": Transform(
+        "each word with a capital letter first and small ones after it; a word is letters and digits",
+        lambda value, _: f"initcap({value})",
+        _capitalized_words,
     ),
     "empty_to_null": Transform(
         "no value where the text is empty",
