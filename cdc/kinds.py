@@ -62,6 +62,11 @@ KINDS: Mapping[str, SystemKind] = {
         grants="cdc.flows.checks.grants:oracle_grants",
         script="sqlplus",
     ),
+    "jsonl": SystemKind(
+        section="sinks.jsonl.section:JsonlSystem",
+        title="A directory of files with lines of JSON",
+        sinks={"jsonl": "sinks.jsonl.kind:JSONL"},
+    ),
 }
 """By the value of `kind` in a system's section."""
 

@@ -132,7 +132,8 @@ def _error_text(path: Path, origins: Mapping[str, str], error: Mapping[str, Any]
     if error["type"] == "missing":
         return f"{place}: missing"
     if error["type"].startswith("union_tag"):
-        return f"{place}.kind: expected {' or '.join(map(repr, sorted(KINDS)))}"
+        *others, last = map(repr, sorted(KINDS))
+        return f"{place}.kind: expected {', '.join(others)} or {last}"
     text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
     return f"{place}: {text[:1].lower()}{text[1:]}"
 

@@ -68,7 +68,7 @@ def render() -> str:
 
 def _rows(section: type[Section]) -> Iterator[tuple[str, str, str, str]]:
     for name, field in section.model_fields.items():
-        if name == "kind":
+        if name == "kind" or (name == "reader" and not KINDS[_kind(section)].readers):
             continue
         meaning = field.description or ""
         if section is OracleSystem and name in ONLY_LOGMINER:

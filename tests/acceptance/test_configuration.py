@@ -44,7 +44,7 @@ def test_every_fault_of_the_configuration_is_named_at_once(offline: Site, comman
         "CCBRIDGE_STAGING__PASSWRD: unknown key, did you mean 'password'?",
         f"{offline.config}: systems.prepaid.time_zone: unknown time zone 'Africa/Duala', "
         "expected a name such as Africa/Douala",
-        f"{offline.config}: systems.ccb.kind: expected 'oracle' or 'postgres'",
+        f"{offline.config}: systems.ccb.kind: expected 'jsonl', 'oracle' or 'postgres'",
         f"{offline.config}: run.max_chnages: unknown key, did you mean 'max_changes'?",
         f"{offline.config}: run.lease_ttl_s: expected greater than or equal to 3",
         "hint: ccbridge init writes a commented example",
