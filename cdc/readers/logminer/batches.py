@@ -57,7 +57,7 @@ class _TableRows:
 
 
 Stop = Callable[[TableName, LogRow, str, bool], None]
-"""Told of a table that is not read any more from a row's transaction on: the row, why, and whether the
+"""Called for a table that is no longer read from a row's transaction on: the row, why, and whether the
 table was altered."""
 
 
@@ -76,8 +76,8 @@ class BatchMaker:
         system: name of the source, for messages.
         readers: the reader of each captured table's texts.
         our_user: user name in upper case whose work is ours.
-        stop: told of a table with a row that cannot be read.
-        stopped: SCN of each table that is not read any more, kept up to date by its owner: transactions that
+        stop: called for a table with a row that cannot be read.
+        stopped: SCN of each table that is no longer read, kept up to date by its owner: transactions that
             were open then may still hold rows of theirs, and are left out whole.
         has_apply_log: our work has rows in the apply log.
         large: fills large columns; None where no rule reads one.

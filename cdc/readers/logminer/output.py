@@ -46,13 +46,13 @@ class Output:
         assembly: knows the open transactions.
         checkpoint: makes the resume of a batch from the open transactions, its position, and whether all
             rows until there and none later were read.
-        stopped: tables that are not read any more.
+        stopped: tables that are no longer read.
         outdated: tables whose older rows have values that no redo brings.
         committed: commit SCN up to which all was read before; older transactions are dropped.
         max_changes: changes in one batch, about.
         resume: where reading began.
         large: joins LOB rows to the rows they belong to; None where no rule reads a large column.
-        handed_out: told of each transaction whose rows are not read again.
+        handed_out: called for each transaction whose rows are not read again.
 
     Attributes:
         begun: SCN up to which all was handed out before reading began.

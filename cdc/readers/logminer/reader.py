@@ -127,8 +127,8 @@ class LogMinerReader:
     def read(self, resume: Resume, *, max_changes: int, stop: StopAsked) -> Iterator[ChangeBatch]:
         """Yield batches of whole transactions committed after `resume`; see the port.
 
-        A failed LogMiner session is replaced, and the last batch's `resume` read on from: so whoever
-        asks for the next batch must have taken the last one. A table that lost something by DDL is
+        A failed LogMiner session is replaced, and the last batch's `resume` read on from: the caller
+        must have stored the last batch when it asks for the next one. A table that lost something by DDL is
         named in each batch's `stopped`.
 
         Raises:
@@ -150,7 +150,7 @@ class LogMinerReader:
                         resume, unfinished = batch.resume, batch.continues
                 except SESSION_ERRORS as exc:
                     if unfinished:
-                        raise  # a slice was handed out whose transaction must be begun anew
+                        raise  # a slice was handed out whose transaction must be read again
                     self._session.close()
                     pause_s = self._recovery.pause_s(exc)
                     if self._recovery.wants_smaller_window(exc):

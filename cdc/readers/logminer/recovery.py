@@ -1,4 +1,4 @@
-"""What a reader does about a LogMiner session that failed, and when a person must know.
+"""What a reader does about a LogMiner session that failed, and when operator action is required.
 
 The stream is read again from the last batch; nothing here touches a database. Errors of the network
 and of the login are not handled here: the flow knows what to do about them.
@@ -23,7 +23,7 @@ SESSION_ERRORS = (RedoLogFailure, ServerFailure, ServerMemory, SessionLost)
 """What a new LogMiner session may cure."""
 FIRST_PAUSE_S = 0.2
 LOG_TRIES = SESSION_TRIES = 5
-FAULT_TRIES = 2
+FAILURE_TRIES = 2
 STOP_POLL_S = 0.2
 
 
@@ -49,9 +49,9 @@ class Recovery:
         if isinstance(exc, RedoLogFailure) and self._failures >= LOG_TRIES:
             raise RedoNotAvailable(
                 f"{exc}, {self._failures} times running",
-                hint="restore the log, or repair its member; reading then goes on where it was",
+                hint="restore the log, or repair its member; reading then continues where it was",
             ) from exc
-        if isinstance(exc, ServerFailure) and self._failures >= FAULT_TRIES:
+        if isinstance(exc, ServerFailure) and self._failures >= FAILURE_TRIES:
             raise OperatorError(
                 f"{exc}, {self._failures} times running", hint="look for the trace file, ask the vendor"
             ) from exc

@@ -84,7 +84,7 @@ def take_point(connection: oracledb.Connection, system: str) -> Point:
 
 
 class Snapshot:
-    """Reads tables as of a point, batch by batch; `resume` is where the stream goes on."""
+    """Reads tables as of a point, batch by batch; `resume` is where the stream continues."""
 
     def __init__(
         self, connection: oracledb.Connection, system: str, point: Point, resume: Mapping[str, Any]

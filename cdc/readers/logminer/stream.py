@@ -50,10 +50,10 @@ class Stream:
         captured: the tables.
         open_work: files of open transactions.
         window: sizes of windows, kept from stream to stream.
-        recovery: told of every window that was read to its end.
-        oldest_open: told of the open transactions.
+        recovery: called for every window that was read to its end.
+        oldest_open: called with the open transactions.
         large: fills large columns.
-        idle: told of every look at the redo threads.
+        idle: called after every look at the redo threads.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Stream:
             outdated=self._captured.outdated, handed_out=self._handed_out,
         )  # fmt: skip
         missed = MissedEnds(self._system, self._session)
-        told_at = time.monotonic()
+        yielded_at = time.monotonic()
         windows = 0
         while not stop():
             end = window_end(self.read_to, state, since, scns=self._window.scns, still_s=FLUSH_S)
@@ -120,8 +120,8 @@ class Stream:
                 windows += 1
                 self._window.settle(rows, time.monotonic() - began)
                 self._recovery.progressed()
-                if output.waiting or time.monotonic() - told_at >= IDLE_BATCH_S:
-                    told_at = time.monotonic()
+                if output.waiting or time.monotonic() - yielded_at >= IDLE_BATCH_S:
+                    yielded_at = time.monotonic()
                     yield from self._flushed(output, behind=self.read_to < state.flushed_scn - 1)
                 self._oldest_open.look(self._session.connection, assembly.open, self._session.host_time)
                 for gone in missed.look(assembly.open, end, state):
@@ -136,8 +136,8 @@ class Stream:
             now = self._session.look()
             self._idle.look(now, self.read_to)
             self._idle.nudge(self._session, now, self.read_to, identity)
-            if self._idle.held_back is not None and time.monotonic() - told_at >= IDLE_BATCH_S:
-                told_at = time.monotonic()
+            if self._idle.held_back is not None and time.monotonic() - yielded_at >= IDLE_BATCH_S:
+                yielded_at = time.monotonic()
                 yield from self._flushed(output, behind=True)
             if now.flushed_scn != since.flushed_scn:
                 since = now

@@ -77,10 +77,10 @@ def schema(oracle: str) -> str:
     return oracle
 
 
-def trial(dsn: str, *, seconds: float = 120.0, told: Callable[[str], None] = lambda _: None) -> Trial:
+def trial(dsn: str, *, seconds: float = 120.0, progress: Callable[[str], None] = lambda _: None) -> Trial:
     """A probe of the stand-in that watches for a second."""
     settings = bridge_settings(dsn)
-    return Trial("ccb", settings, PLACE, Deadline(seconds), 1.0, told, partial(parse_all, settings))
+    return Trial("ccb", settings, PLACE, Deadline(seconds), 1.0, progress, partial(parse_all, settings))
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_the_recording_has_no_names_of_the_site(done: Done) -> None:
 def test_a_wrong_transaction_is_counted(
     done: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A recording in which the reader would lose a change is told by name and exit code."""
+    """A recording in which the reader would lose a change is reported by name and exit code."""
     changed = altered(done.recording, "plain", lambda row: row["OPERATION"] == "UPDATE", SQL_REDO=None)
     changed.rows = [row for row in changed.rows if row["SQL_REDO"] is not None or row["OPERATION_CODE"] > 3]
     file = tmp_path / "changed.jsonl"
@@ -236,7 +236,7 @@ def test_an_interruption_drops_the_tables(schema: str) -> None:
         if "many-rows" in text:
             raise KeyboardInterrupt
 
-    made = trial(schema, told=interrupt)
+    made = trial(schema, progress=interrupt)
     with pytest.raises(KeyboardInterrupt):
         made.run()
     assert {one.reason for one in made.outcomes} == {"the probe was interrupted"}

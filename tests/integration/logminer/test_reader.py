@@ -230,20 +230,20 @@ def test_destructive_ddl_stops_its_table_only(
     assert [(event.table, event.after["id"]) for event in found] == [("account", "1"), ("recharge", "2")]
     error = reading.batches[-1].stopped[TableName(source.owner, "ACCOUNT")]
     assert isinstance(error, TableChanged)
-    assert re.search(rf"{source.owner}\.ACCOUNT took away: .*{lost}; at SCN \d+", str(error))
+    assert re.search(rf"{source.owner}\.ACCOUNT removed: .*{lost}; at SCN \d+", str(error))
 
 
 @pytest.mark.parametrize(
     ("ddl", "lost"),
     [
-        (["drop table {table}", "create table {table} ({columns})"], "DROP of .* took away: the table"),
+        (["drop table {table}", "create table {table} ({columns})"], "DROP of .* removed: the table"),
         (
             [
                 "create table {table}_NEW ({columns})",
                 "alter table {table} rename to ACCOUNT_OLD",
                 "alter table {table}_NEW rename to ACCOUNT",
             ],
-            "ALTER of .* took away: the table",
+            "ALTER of .* removed: the table",
         ),
         (
             [
@@ -382,7 +382,7 @@ def test_column_added_while_nobody_read_keeps_older_rows(source: OracleSource) -
 
 
 def test_each_table_changes_where_its_own_ddl_is(source: OracleSource, reader: LogMinerReader) -> None:
-    """DDL of one table does not hide what later DDL of another one took away."""
+    """DDL of one table does not hide what later DDL of another one removed."""
     reading = Reading(reader, snapshot(reader)[-1].resume)
     administer(
         source,

@@ -1,4 +1,4 @@
-"""Rights over everything, which the bridge does not need: whoever has its password has them.
+"""Rights over everything, which the bridge does not need, and which everyone with its password has.
 
 They are looked for wherever they come from: granted to the user or to PUBLIC, by a role, by a role that a
 role was granted, and through other users as whom ours may connect. Roles count that have to be set first.
@@ -50,7 +50,7 @@ class Held:
         grantee: to whom `granted` was granted: the user, or PUBLIC.
         granted: the right or role that was granted, by which `name` is held.
         rights: broad rights of the role, and of those it leads to; none for a right itself.
-        common: it was granted in all containers, and is taken away in all of them alone.
+        common: it was granted in all containers, and can be revoked in all of them only.
     """
 
     name: str
@@ -144,7 +144,7 @@ def broad_rights(probe: Probe, settings: OracleSystem, place: Container) -> Iter
     grants = Grants(*(probe.rows(text) for text in (RIGHTS, ROLES, ROLES_OF_ROLES, RIGHTS_OF_ROLES)))
     for held in grants.broad():
         if held.common and place.is_pdb and not inside:
-            continue  # found in the root, where it can be taken away
+            continue  # found in the root, where it can be revoked
         note = f" -- in {ROOT}" if held.common else " -- unless it came from DBMS_GOLDENGATE_AUTH"
         yield _finding(
             settings, held, held.revoke(settings.user) + (note if inside else ""), advice=inside

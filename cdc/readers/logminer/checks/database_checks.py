@@ -176,19 +176,19 @@ def _character_set(probe: Probe) -> str:
 
 def destination_findings(probe: Probe, settings: OracleSystem) -> Iterator[Finding]:
     """Each redo thread must archive to one of the destinations that may be read."""
-    wanted = settings.archive_destinations
-    if not wanted:
+    configured = settings.archive_destinations
+    if not configured:
         return
     found: dict[int, set[int]] = {}
     for thread, destination, _ in probe.rows(LOGS):
         found.setdefault(int(thread), set()).add(int(destination))
     for thread, destinations in sorted(found.items()):
         destinations.discard(0)  # restored ones may always be used
-        if destinations and not destinations & set(wanted):
+        if destinations and not destinations & set(configured):
             there = ", ".join(map(str, sorted(destinations)))
             yield Finding(
                 f"setting archive_destinations, thread {thread}",
-                f"{', '.join(map(str, wanted))}; its logs are at {there} only",
+                f"{', '.join(map(str, configured))}; its logs are at {there} only",
                 "a destination of each redo thread",
                 f"set archive_destinations to include one of {there}",
             )

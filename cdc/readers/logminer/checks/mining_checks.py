@@ -104,6 +104,6 @@ def redo_findings(probe: Probe, start: int) -> Iterator[Finding]:
     if code in MISSING:
         yield Finding(
             "archived logs", f"LogMiner does not find redo from scn {start} on (ORA-{code:05d})",
-            f"all from {Scn(start)} on, where reading goes on",
+            f"all from {Scn(start)} on, where reading continues",
             f"RMAN: restore archivelog from scn {start};",
         )  # fmt: skip

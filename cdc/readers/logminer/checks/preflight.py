@@ -1,4 +1,4 @@
-"""What would keep LogMiner capture from working, found before it starts, each with the SQL that mends it.
+"""What would keep LogMiner capture from working, found before it starts, each with the SQL that fixes it.
 
 Source: Oracle Database Utilities 19c, "LogMiner requirements"; Security Guide, LOGMINING privilege.
 """
@@ -48,7 +48,7 @@ def findings(
     tables: Sequence[TableName],
     read: Mapping[TableName, ColumnsRead],
 ) -> list[Finding]:
-    """Every fault, all at once; read only."""
+    """Every finding, all at once; read only."""
     probe = Probe(session.connection, system)
     place, rds = container_of(session.connection, system), bool(probe.rows(RDS)[0][0])
     check = _Check(probe, settings, place, rds=rds)
@@ -77,8 +77,8 @@ def findings(
     try:
         inside = Probe(session.tables_connection, system)
     except OperatorError as exc:
-        wanted = "an open pluggable database that the user may enter"
-        return [*found, Finding(f"pdb {settings.pdb}", str(exc), wanted, exc.hint)]
+        expected = "an open pluggable database that the user may enter"
+        return [*found, Finding(f"pdb {settings.pdb}", str(exc), expected, exc.hint)]
     within = container_of(inside.connection, system)
     if "V$CONTAINERS" not in hidden:
         found += check.shown()
@@ -119,7 +119,7 @@ def _gaps(session: MiningSession, start: int) -> Iterator[Finding]:
         yield Finding(
             f"archived logs of thread {gap.thread}",
             str(gap),
-            f"all from {Scn(start)} on, where reading goes on",
+            f"all from {Scn(start)} on, where reading continues",
             f"RMAN: restore archivelog {reach}{until} thread {gap.thread};",
         )
 

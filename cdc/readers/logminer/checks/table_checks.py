@@ -1,4 +1,4 @@
-"""What each captured table must be, and what LogMiner cannot give of one: findings with the SQL that mends.
+"""What each captured table must be, and what LogMiner cannot read of one: findings, each with its fix.
 
 Source: Oracle Database Utilities 19c, "Supported data types and table storage attributes"; Reference 19c:
 ALL_TABLES, ALL_TAB_COLS, ALL_NESTED_TABLES, ALL_LOG_GROUPS.
@@ -60,10 +60,10 @@ class TableChecks:
     scn: int
     all_logged: bool
 
-    def findings(self, wanted: Sequence[TableName]) -> Iterator[Finding]:
+    def findings(self, names: Sequence[TableName]) -> Iterator[Finding]:
         """Existence, rights and key, then what LogMiner does not support, then logging."""
         release = release_of(self.probe)
-        for name in wanted:
+        for name in names:
             one = self.captured.get(name)
             if one is None:
                 yield Finding(
@@ -136,9 +136,9 @@ class TableChecks:
         for table, columns in from_redo(self.settings).items():
             for wrong in sorted({f"{table}.{column}" for column in columns} - known):
                 near = difflib.get_close_matches(wrong, known, n=1)
-                wanted = "a LOB column or extended string that a rule reads"
+                expected = "a LOB column or extended string that a rule reads"
                 yield Finding(
-                    "setting lobs_from_redo", wrong, wanted, f"did you mean {near[0]}?" if near else ""
+                    "setting lobs_from_redo", wrong, expected, f"did you mean {near[0]}?" if near else ""
                 )
 
     def _rows(self, statement: str, names: Sequence[TableName]) -> list[tuple[str, tuple[str, ...]]]:

@@ -23,7 +23,7 @@ from cdc.readers.logminer.mining.rows import Code, LogRow, has_no_row_id, refuse
 from cdc.readers.logminer.redo_sql.blocks import LobText, read_extended_begin, read_lob, read_locator
 from cdc.readers.logminer.redo_sql.redo_values import Call, RedoSyntaxError, Statement
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
-from cdc.readers.logminer.redo_sql.values import EMPTY_LOB, UNTOLD, cell_text
+from cdc.readers.logminer.redo_sql.values import EMPTY_LOB, UNKNOWN_LOB, cell_text
 from cdc.readers.logminer.transactions.events import Committed
 from cdc.readers.logminer.transactions.lob_filter import LOB_CODES
 from cdc.readers.logminer.transactions.undo import Kept, Marked
@@ -44,7 +44,7 @@ def text_size(kept: Kept) -> int:
 
 @dataclass
 class _Statement:
-    """A data row, if there is one, the LOB rows behind it, and what the last row of them told."""
+    """A data row, if there is one, the LOB rows behind it, and what the last of them said."""
 
     kept: Kept | None = None
     read: Statement | None = None
@@ -60,7 +60,7 @@ class LargeRows:
         readers: the reader of each captured table's texts.
         large: large columns of each table of which rules read at least one, those not read too.
         from_redo: columns whose values come from the redo where it tells them.
-        unplaced: told of each table of which a LOB was written to and nothing says in which row.
+        unplaced: called for each table of which a LOB was written to and nothing says in which row.
     """
 
     def __init__(
@@ -85,8 +85,10 @@ class LargeRows:
         table, row = kept
         if table not in self._large:
             return text_size(kept)
-        told = row.parts.values() if isinstance(row, LargeRow) else ()
-        return text_size(kept) + RESELECTED_CHARACTERS + sum(len(one) for one in told if isinstance(one, str))
+        known = row.parts.values() if isinstance(row, LargeRow) else ()
+        return (
+            text_size(kept) + RESELECTED_CHARACTERS + sum(len(one) for one in known if isinstance(one, str))
+        )
 
     def rows(self, committed: Committed) -> Iterable[Kept]:
         """The transaction's data rows in order; those with LOB rows are `LargeRow`."""
@@ -171,7 +173,7 @@ class _Joining:
             return False
         is_new = self._first[1].operation_code == Code.INSERT
         for name, text in last.items():
-            if name in self._from_redo.get(table, ()) and text != UNTOLD:
+            if name in self._from_redo.get(table, ()) and text != UNKNOWN_LOB:
                 self._statement.last[name] = None if text in (None, EMPTY_LOB) else str(text)
             elif not (is_new and text is None):
                 self._statement.last[name] = FETCH
@@ -192,7 +194,7 @@ class _Joining:
             lob = None
         if lob is None and row.operation_code == Code.SELECT_LOB_LOCATOR:
             lob = read_locator(row.sql_redo or "")
-        if lob is None:  # an erase, or a form that is not known: the value is not told
+        if lob is None:  # an erase, or a form that is not known: the value is unknown
             self._forget(table, reader, row)
             if not self._located:
                 yield from self._loose_write(table, None)
@@ -253,7 +255,7 @@ class _Joining:
             text = cell_text(statement.values[column.name], column)
             if text in (None, EMPTY_LOB):
                 return ""
-            return text if isinstance(text, str) and text != UNTOLD else None
+            return text if isinstance(text, str) and text != UNKNOWN_LOB else None
         is_new = statement is not None and statement.operation == "INSERT"
         return "" if is_new or was_empty else None
 
@@ -287,7 +289,7 @@ class _Joining:
         others: list[Kept] = []
         keys = self._keys(statement) if statement.parts else ()
         for (table, key), parts in statement.parts.items():
-            values = parts.told()
+            values = parts.known()
             if statement.kept is not None and statement.kept[0] == table and key in keys:
                 own |= values
             elif values:

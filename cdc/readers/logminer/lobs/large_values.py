@@ -20,11 +20,11 @@ from cdc.ports import ColumnsRead
 from cdc.readers.logminer.lobs.reselect import Found, Key, Reselect
 from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.redo_sql.canonical_columns import has_unreadable
-from cdc.readers.logminer.redo_sql.values import EMPTY_LOB, UNTOLD, canonical, marked
+from cdc.readers.logminer.redo_sql.values import EMPTY_LOB, UNKNOWN_LOB, canonical, marked
 
 
 class Fetch(Enum):
-    """A value that the redo does not tell: it is read again."""
+    """A value that the redo does not hold: it is read again."""
 
     FETCH = "fetch"
 
@@ -78,7 +78,7 @@ class LargeValues:
 
     Args:
         reselect: reads values by key.
-        from_redo: columns by table whose values come from the redo where it tells them.
+        from_redo: columns by table whose values come from the redo where it holds them.
         read: what rules read of each table.
     """
 
@@ -92,16 +92,16 @@ class LargeValues:
 
     @property
     def digest(self) -> str:
-        """Which columns LOB rows are kept of: rows kept for other ones do not tell these."""
+        """Which columns LOB rows are kept of: rows kept for other ones do not have these."""
         kept = [(str(name), sorted(one.names)) for name, one in sorted(self._read.items())]
         taken = [(str(name), sorted(columns)) for name, columns in sorted(self.from_redo.items())]
         return f"{zlib.crc32(repr((kept, taken)).encode()):08x}"
 
     def fill(self, changes: TableChanges, rows: Sequence[LogRow]) -> TableChanges:
-        """The changes with their large columns told, or absent.
+        """The changes with their large columns known, or absent.
 
         Args:
-            changes: of one table; large columns hold texts, `EMPTY_LOB` or `UNTOLD`.
+            changes: of one table; large columns hold texts, `EMPTY_LOB` or `UNKNOWN_LOB`.
             rows: the rows behind them.
 
         Raises:
@@ -111,12 +111,12 @@ class LargeValues:
         if not large or not changes.frame.height:
             return changes
         changes = self._renewed(changes, rows)
-        told = _Told(changes, large, self.from_redo.get(changes.table.name, frozenset()))
+        columns = _LargeColumns(changes, large, self.from_redo.get(changes.table.name, frozenset()))
         read = self._read.get(changes.table.name)
-        told.renew(read.deciding if read else frozenset())
-        told.take_parts(rows)
-        told.take(self._reselect.values(changes.table, large, told.wanted()))
-        return told.changes(rows)
+        columns.renew(read.deciding if read else frozenset())
+        columns.take_parts(rows)
+        columns.take(self._reselect.values(changes.table, large, columns.to_read_again()))
+        return columns.changes(rows)
 
     def _renewed(self, changes: TableChanges, rows: Sequence[LogRow]) -> TableChanges:
         """The other columns of rows made up where work was undone, read again too."""
@@ -126,11 +126,11 @@ class LargeValues:
         if not any(renewed) or not columns:
             return changes
         keys = keys_of(changes)
-        wanted: dict[int, list[Key]] = {}
+        asked: dict[int, list[Key]] = {}
         for (scn, key), is_renewed in zip(keys, renewed, strict=True):
             if is_renewed:
-                wanted.setdefault(scn, []).append(key)
-        found = self._reselect.values(table, columns, wanted)
+                asked.setdefault(scn, []).append(key)
+        found = self._reselect.values(table, columns, asked)
         names = [side + one.name for side in _SIDES for one in columns]
         values = {name: changes.frame[name].to_list() for name in names}
         for place, (at, is_renewed) in enumerate(zip(keys, renewed, strict=True)):
@@ -158,7 +158,7 @@ def keys_of(changes: TableChanges) -> list[tuple[int, Key]]:
     return [(scn, tuple(key)) for scn, *key in zip(*columns, strict=True)]
 
 
-class _Told:
+class _LargeColumns:
     """One frame's large columns: value, whether it is known, whether it is to be read again."""
 
     def __init__(
@@ -172,21 +172,21 @@ class _Told:
         self.fetch: dict[str, list[bool]] = {}
         for column in large:
             name = column.name
-            told = frame.select(
+            state = frame.select(
                 named=(pl.col("operation") != "d") & ~changes.absent(AFTER, name),
                 null=pl.col(AFTER + name).is_null(),
                 empty=(pl.col(AFTER + name) == EMPTY_LOB).fill_null(value=False),
-                untold=(pl.col(AFTER + name) == UNTOLD).fill_null(value=False),
+                unknown=(pl.col(AFTER + name) == UNKNOWN_LOB).fill_null(value=False),
                 created=pl.col("operation") == "c",
             )
             if name in from_redo:
-                known = told.select(pl.col("named") & ~pl.col("untold")).to_series()
+                known = state.select(pl.col("named") & ~pl.col("unknown")).to_series()
             else:  # a new row without a value has none; all else is read again
-                known = told.select(pl.col("named") & pl.col("null") & pl.col("created")).to_series()
-            text = frame[AFTER + name].set(told["empty"] | told["untold"] | ~known, None)
+                known = state.select(pl.col("named") & pl.col("null") & pl.col("created")).to_series()
+            text = frame[AFTER + name].set(state["empty"] | state["unknown"] | ~known, None)
             self.values[name] = canonical(text, column).to_list()
             self.known[name] = known.to_list()
-            self.fetch[name] = ((told["named"] | told["created"]) & ~known).to_list()
+            self.fetch[name] = ((state["named"] | state["created"]) & ~known).to_list()
 
     def renew(self, deciding: frozenset[str]) -> None:
         """Read again what an update did not name, where a deciding column changed."""
@@ -219,14 +219,14 @@ class _Told:
     def _asked(self, place: int) -> bool:
         return any(fetch[place] for fetch in self.fetch.values())
 
-    def wanted(self) -> dict[int, list[Key]]:
+    def to_read_again(self) -> dict[int, list[Key]]:
         """Keys to be read again, by commit SCN."""
-        wanted: dict[int, list[Key]] = {}
+        asked: dict[int, list[Key]] = {}
         if any(any(fetch) for fetch in self.fetch.values()):
             for place, (scn, key) in enumerate(keys_of(self._changes)):
                 if self._asked(place):
-                    wanted.setdefault(scn, []).append(key)
-        return wanted
+                    asked.setdefault(scn, []).append(key)
+        return asked
 
     def take(self, found: Found) -> None:
         """Values that were read again; those of rows that are gone stay unknown."""
@@ -250,8 +250,8 @@ class _Told:
         for number, *known in zip(frame["after_shape"], *self.known.values(), strict=True):
             key = (number, tuple(known))
             if key not in of:
-                lacking = {name for name, is_known in zip(self.known, known, strict=True) if not is_known}
-                shape = (self._changes.shapes[number] - names) | lacking
+                absent = {name for name, is_known in zip(self.known, known, strict=True) if not is_known}
+                shape = (self._changes.shapes[number] - names) | absent
                 of[key] = shapes.setdefault(shape, len(shapes))
             numbers.append(of[key])
         filled = frame.with_columns(

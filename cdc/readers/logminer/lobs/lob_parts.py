@@ -36,9 +36,9 @@ class LobParts:
         if value is not None:
             value.forget()
 
-    def told(self) -> dict[str, str | Fetch | None]:
+    def known(self) -> dict[str, str | Fetch | None]:
         """Texts by column, None where empty, as far as they are known."""
-        return {column: _told(value) for column, value in self.values.items()}
+        return {column: _known(value) for column, value in self.values.items()}
 
     def made_up(self, table: TableName) -> LogRow:
         """The update that the LOB rows stand for where there is no row of their own."""
@@ -49,7 +49,7 @@ class LobParts:
         return self.first._replace(operation_code=Code.UPDATE, sql_redo=text)
 
 
-def _told(value: LobValue | None) -> str | Fetch | None:
+def _known(value: LobValue | None) -> str | Fetch | None:
     try:
         text = value.value if value is not None else None
     except RedoSyntaxError:

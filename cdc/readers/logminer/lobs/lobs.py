@@ -26,13 +26,13 @@ class LobValue:
         self._binary, self._charset = binary, charset
         self._unit, self._filler = (1, b"\0") if binary else (2, _BLANK)
         self._known = bytearray(self._raw(current) if current else b"")
-        self._goes_on = current is None
+        self._continues = current is None
 
     def apply(self, operation: LobText) -> None:
         """Apply the writes and the trim of one row.
 
         Raises:
-            RedoSyntaxError: hexadecimal digits that are no bytes, or no text.
+            RedoSyntaxError: hexadecimal digits that are not bytes or not text.
         """
         for write in operation.writes:
             if write.data is None:
@@ -40,18 +40,18 @@ class LobValue:
             piece = self._raw(write.data)
             start = len(self._known) if write.offset < 0 else (write.offset - 1) * self._unit
             missing = (start - len(self._known)) // self._unit
-            if self._goes_on and (write.offset < 0 or missing > 0):
+            if self._continues and (write.offset < 0 or missing > 0):
                 continue  # it lies in the part that is not known
             self._known += self._filler * max(missing, 0)
             self._known[start : start + len(piece)] = piece
         if operation.trim is not None and len(self._known) >= operation.trim * self._unit:
             del self._known[operation.trim * self._unit :]
-            self._goes_on = False
+            self._continues = False
 
     def forget(self) -> None:
         """Nothing is known any more."""
         self._known.clear()
-        self._goes_on = True
+        self._continues = True
 
     @property
     def value(self) -> str | None:
@@ -60,7 +60,7 @@ class LobValue:
         Raises:
             RedoSyntaxError: half a surrogate pair.
         """
-        if self._goes_on:
+        if self._continues:
             return None
         if self._binary:
             return self._known.hex()
@@ -78,4 +78,4 @@ class LobValue:
                 return bytes.fromhex(data)
             return data.encode("utf-16-le", "surrogatepass")
         except ValueError as exc:
-            raise RedoSyntaxError("LOB piece is no text or no bytes", 0) from exc
+            raise RedoSyntaxError("LOB piece is not text or not bytes", 0) from exc

@@ -31,7 +31,7 @@ BRANCHES = (1, 16)
 SMALL = 8
 
 Key = tuple[str | None, ...]
-Wanted = Mapping[int, Sequence[Key]]
+Requested = Mapping[int, Sequence[Key]]
 """Keys by the SCN as of which their rows are asked for."""
 Found = dict[tuple[int, Key], tuple[str | None, ...]]
 Branch = tuple[int | None, tuple[Key, ...]]
@@ -54,7 +54,7 @@ class Reselect:
         self._system, self._session = system, session
         self.counts: Counter[str] = Counter()
 
-    def values(self, table: SourceTable, columns: Sequence[SourceColumn], wanted: Wanted) -> Found:
+    def values(self, table: SourceTable, columns: Sequence[SourceColumn], requested: Requested) -> Found:
         """Canonical texts of the columns by SCN and key; rows that are gone are left out.
 
         Raises:
@@ -63,7 +63,7 @@ class Reselect:
         """
         found: Found = {}
         asked = 0
-        for group in _queries(wanted):
+        for group in _queries(requested):
             asked += sum(len(set(keys)) for _, keys in group)
             try:
                 found.update(self._read(table, columns, group))
@@ -110,7 +110,7 @@ class Reselect:
 
 
 def _national(keys: Sequence[SourceColumn], group: Sequence[Branch]) -> dict[str, oracledb.DbType]:
-    """Types of binds for NCHAR and NVARCHAR2 keys: other texts lose what the database's own set lacks."""
+    """Types of binds for NCHAR and NVARCHAR2 keys: others lose what is not in the database's own set."""
     places = [at for at, column in enumerate(keys) if column.declared.startswith(("NCHAR", "NVARCHAR2"))]
     return {
         f"k{number}_{row}_{at}": oracledb.DB_TYPE_NVARCHAR
@@ -148,10 +148,10 @@ def _keys(table: SourceTable) -> list[SourceColumn]:
     return [column for name in table.key if (column := table.column(name)) is not None]
 
 
-def _queries(wanted: Wanted) -> Iterator[tuple[Branch, ...]]:
+def _queries(requested: Requested) -> Iterator[tuple[Branch, ...]]:
     """Branches of one query each: many SCNs with few keys together, many keys of one SCN alone."""
     small: dict[int, list[Branch]] = {}
-    for scn, keys in sorted(wanted.items()):
+    for scn, keys in sorted(requested.items()):
         rest = iter(dict.fromkeys(keys))
         while some := tuple(islice(rest, KEYS[-1])):
             size = next(size for size in KEYS if size >= len(some))

@@ -40,7 +40,7 @@ class LooseWrites:
         system: name of the source, for the log.
         readers: know which columns of each table are captured; the others may be meant, but get nothing.
         from_redo: columns whose values come from the redo where it tells them.
-        unplaced: told of each table of which a row was changed and nothing says which.
+        unplaced: called for each table of which a row was changed and nothing says which.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 In a pluggable database LogMiner runs for that database alone. ADD_LOGFILE is refused there (ORA-65040):
 START_LOGMNR is given SCNs and finds the logs itself, and refuses (ORA-01291) when one is missing. So a
 session inside needs no list of logs; it needs the rights of DBMS_GOLDENGATE_AUTH. It is the only way where
-nobody may enter the root.
+the root cannot be entered.
 
 Source: Oracle Database Utilities 19c, "Understanding how to run LogMiner sessions" (per-PDB capture, 19.10
 and later); Database Reference 19c, SYS_CONTEXT; Amazon RDS User Guide, "Overview of RDS for Oracle CDBs".

@@ -1,4 +1,4 @@
-"""Redo threads that hold reading back: open, and without new redo while others go on.
+"""Redo threads that hold reading back: open, and without new redo while others advance.
 
 A window ends before what any open thread has not yet written to disk. An instance of a cluster that does
 nothing, or hangs, writes nothing, so what the others commit waits for it: it must have a name, and it is
@@ -47,7 +47,7 @@ class IdleThreads:
         self._ask_from = float("-inf")
         self._nudged: dict[int, tuple[int, float]] = {}
         self._not_asked: CcbridgeError | None = None
-        self._told: set[int] = set()
+        self._shown: set[int] = set()
         self.figures: dict[str, float | int] = {}
         self.held_back: RedoHeldBack | None = None
 
@@ -66,7 +66,7 @@ class IdleThreads:
             for thread, seconds in behind.items()
             if seconds >= IDLE_S and self._has_a_name(thread, open_threads[thread], state.looked_at)
         }
-        self._told &= idle.keys()
+        self._shown &= idle.keys()
         if not idle:
             return
         holding = min(idle, key=lambda thread: open_threads[thread])
@@ -77,8 +77,8 @@ class IdleThreads:
             f"{done}",
             hint=hint,
         )
-        for thread in sorted(idle.keys() - self._told):
-            self._told.add(thread)
+        for thread in sorted(idle.keys() - self._shown):
+            self._shown.add(thread)
             log.warning(
                 "redo_thread_idle", system=self._system, thread=thread, position=open_threads[thread],
                 ahead=state.furthest_scn, idle_s=round(idle[thread], 1), nudge=self._said(thread)[0],
@@ -87,7 +87,7 @@ class IdleThreads:
     def _held(self, state: RedoState, read_to: int) -> dict[str, float | int]:
         """The thread that is furthest behind, as figures.
 
-        Told whatever LogMiner shows of what waits: nothing else would tell if it showed too little.
+        Reported whatever LogMiner shows of what waits: nothing else would show that it shows too little.
         """
         positions, furthest = _positions(state), state.furthest_scn
         behind = [thread for thread, scn in positions.items() if read_to < furthest > scn]
@@ -104,7 +104,7 @@ class IdleThreads:
         return self._nudges.said(thread)
 
     def _has_a_name(self, thread: int, scn: int, now: float) -> bool:
-        """Is it for a person? Where a nudge may help, it has its time first."""
+        """Is operator action required? Where a nudge may help, it has its time first."""
         if self._not_asked is not None or not self._nudges.helps(thread):
             return True
         nudged, since = self._nudged.get(thread, (0, now))
@@ -155,7 +155,7 @@ class IdleThreads:
                 self._nudged[thread] = positions[thread], state.looked_at
 
     def _cannot_ask(self, session: MiningSession, due: Sequence[int], exc: CcbridgeError) -> None:
-        """No nudge without knowing that somebody waits; asked again later, in a new session."""
+        """No nudge without knowing that a commit waits; asked again later, in a new session."""
         session.close()
         self._not_asked, self._ask_from = exc, time.monotonic() + RETRY_S
         for thread in due:
@@ -166,5 +166,5 @@ class IdleThreads:
 
 
 def _positions(state: RedoState) -> dict[int, int]:
-    """SCN up to which each open thread has told to have redo on disk."""
+    """SCN up to which each open thread is known to have redo on disk."""
     return {one.thread: one.last_redo_scn for one in state.threads if one.is_open}

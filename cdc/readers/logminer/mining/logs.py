@@ -46,7 +46,7 @@ def logs_to_mine(
     Args:
         start: SCN behind which redo is needed.
         available: online and archived logs in any order, copies included; of an archived copy of the
-            current log the online one is taken, because it goes on.
+            current log the online one is taken, because it continues.
         threads: the database's redo threads; logs of other threads are left out. Closed ones count, and
             PRIVATE ones: there is redo of theirs if an instance used them.
         destinations: archive destinations whose copies may be used, the preferred first; all, the one

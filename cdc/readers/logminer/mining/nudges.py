@@ -1,8 +1,8 @@
 """Commits on instances that are idle, so that what the others committed can be read.
 
-A thread is nudged when it has stood still for a while, others have written more, and somebody else than we
-committed in that: our own commits are no reason for others, so a database at rest stays at rest. The nudge
-runs in a thread of its own; an instance that hangs holds up nothing.
+A thread is nudged when it has stood still for a while, others have written more, and another session than
+ours committed in that: our own commits cause no others, so a database at rest stays at rest. The nudge runs
+in a thread of its own; an instance that hangs holds up nothing.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Nudge:
         return "it is not nudged: its login was refused", f"correct {self._instance.subject}, then run again"
 
     def close(self) -> None:
-        """Release the connection, now or when the try that is going on ends."""
+        """Release the connection, now or when the current try ends."""
         with self._lock:
             self._closed = True
             if not self._working:

@@ -96,7 +96,7 @@ def has_no_row_id(row_id: str | None) -> bool:
 
 
 def place(row: LogRow) -> str:
-    """Where a person finds the row in V$LOGMNR_CONTENTS, besides its SCN."""
+    """Where an operator finds the row in V$LOGMNR_CONTENTS, besides its SCN."""
     return f"transaction {transaction_name(row.xid)}, RS_ID {(row.rs_id or '').strip()}"
 
 

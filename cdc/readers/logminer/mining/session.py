@@ -337,7 +337,7 @@ class MiningSession:
             f"{self._system}: redo from {Scn(start)} on is incomplete: "
             + "; ".join(map(str, found.gaps))
             + (f" (of archive_destinations {chosen})" if chosen else ""),
-            hint="restore the archived logs (RMAN: restore archivelog), reading then goes on where it was; "
+            hint="restore the archived logs (RMAN: restore archivelog), reading then continues where it was; "
             f"or, {snapshot_hint(self._system)}",
         )
 

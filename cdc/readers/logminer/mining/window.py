@@ -1,7 +1,7 @@
 """How far one LogMiner run may read.
 
 Three positions are kept apart: where the *session* starts (back to the oldest open transaction, so
-that LogMiner knows user names and undo rows), where *reading* goes on (after the last window), and
+that LogMiner knows user names and undo rows), where *reading* continues (after the last window), and
 the *saved* position (before the oldest open transaction).
 """
 

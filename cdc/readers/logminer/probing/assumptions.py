@@ -86,7 +86,7 @@ ASSUMPTIONS = (
     Assumption(
         "source-container",
         "SRC_CON_NAME of START, COMMIT and data rows is the pluggable database, or empty where there "
-        "are no containers",
+        "are not containers",
         "Oracle Database Reference 19c: filled when mining with a dictionary",
         "contents",
     ),

@@ -140,14 +140,14 @@ class CallChecks:
                 raise NotTried("the query was too quick to be cancelled")
             took = time.monotonic() - began
             if not connection.is_healthy():  # its properties must not be touched any more
-                return differs(f"{name} after {took:.1f} s, but the session is gone")
+                return differs(f"{name} after {took:.1f} s, but the session is lost")
             connection.call_timeout = int(PATIENCE_S * 1000)
             try:
                 with connection.cursor() as cursor:
                     cursor.execute("select 1 from dual")
             except oracledb.Error as exc:
-                return differs(f"{name} after {took:.1f} s, but the session is gone: {exc.args[0].full_code}")
-            text = f"{name} after {took:.1f} s, the session went on"
+                return differs(f"{name} after {took:.1f} s, but the session is lost: {exc.args[0].full_code}")
+            text = f"{name} after {took:.1f} s, the session remained usable"
             return holds(text) if took < PATIENCE_S else differs(text)
 
     @contextmanager

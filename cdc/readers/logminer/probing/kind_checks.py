@@ -23,7 +23,7 @@ def direct_path(found: Evidence) -> Said:
 
 
 def locked_rows(found: Evidence) -> Said:
-    """Locks are no changes."""
+    """Locks are not changes."""
     said = found.read_right("locked")
     locks = sum(row["OPERATION_CODE"] == SELECT_FOR_UPDATE for row in found.rows("locked"))
     return Said(said.verdict, f"{said.reason}; {locks} SELECT_FOR_UPDATE rows")

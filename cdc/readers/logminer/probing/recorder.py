@@ -18,7 +18,7 @@ from cdc.errors import RedoLogFailure, RedoNotAvailable
 from cdc.oracle.errors import oracle_errors
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.probing.recording import RECORDED, Recording, Redaction, Row, alias
-from cdc.readers.logminer.probing.scratch import Scratch, Told
+from cdc.readers.logminer.probing.scratch import Progress, Scratch
 from cdc.readers.logminer.probing.transactions import Transactions
 from cdc.readers.logminer.probing.workload import BEAT, OPEN_STEP, STEP, STEPS, TABLES
 from cdc.readers.logminer.redo_sql.redo_values import RedoSyntaxError
@@ -79,7 +79,7 @@ class Recorder:
         return self._session.current_scn()
 
     @contextmanager
-    def made(self, told: Told) -> Iterator[Recording]:
+    def made(self, progress: Progress) -> Iterator[Recording]:
         """Run the workload and give its recording; one transaction stays open until the block ends.
 
         Raises:
@@ -88,15 +88,15 @@ class Recorder:
         """
         self.start = self.scn() - 1
         for number, step in enumerate(STEPS, 1):
-            told(f"transaction {number} of {len(STEPS)}: {step.name}")
+            progress(f"transaction {number} of {len(STEPS)}: {step.name}")
             self._transactions.make(step, scn=self.scn)
         self.beat()
         open_session = self._scratch.login()
         try:
             self._transactions.leave_open(open_session, OPEN_STEP)
-            told("waiting for the redo to be written")
+            progress("waiting for the redo to be written")
             self.end = self.flushed()
-            told("reading the redo")
+            progress("reading the redo")
             yield self.recorded()
         finally:
             open_session.close()
@@ -163,12 +163,12 @@ class Recorder:
         """All rows of transactions from an SCN on."""
         if not xids:
             return []
-        wanted = [*xids, *(xid[:4] + bytes.fromhex(UNKNOWN_SEQUENCE) for xid in xids)]
+        asked = [*xids, *(xid[:4] + bytes.fromhex(UNKNOWN_SEQUENCE) for xid in xids)]
         statement = READ_STEPS.format(
             columns=", ".join(name.lower() for name in RECORDED),
-            xids=", ".join(f":x{number}" for number in range(len(wanted))),
+            xids=", ".join(f":x{number}" for number in range(len(asked))),
         )
-        binds = {"owner": self._scratch.schema} | {f"x{at}": xid for at, xid in enumerate(wanted)}
+        binds = {"owner": self._scratch.schema} | {f"x{at}": xid for at, xid in enumerate(asked)}
         found: list[Row] = [
             {name: _plain(value) for name, value in zip(RECORDED, row, strict=True)}
             for row in self.mined(statement, binds, start)

@@ -38,7 +38,7 @@ IN_FLIGHT_S = 1.0
 NOT_GRANTED, NO_QUOTA, NO_TABLESPACE, BUSY = (1031, 1749), (1536, 1950, 1954), 1658, 54
 _NO_TABLE = 942
 
-Told = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Scratch:
             raise NotTried(f"there is no schema {self.schema}", hint=set_up(self.schema))
 
     @contextmanager
-    def opened(self, told: Told) -> Iterator[None]:
+    def opened(self, progress: Progress) -> Iterator[None]:
         """Make the tables; drop them when the block ends, however it ends.
 
         Raises:
@@ -152,7 +152,7 @@ class Scratch:
         self.connection = self.login()
         try:
             self._refuse_others(self.connection)
-            told("making the test tables")
+            progress("making the test tables")
             self._touched = True
             self._drop_ours(self.connection)
             for table in TABLES:
@@ -162,9 +162,9 @@ class Scratch:
             self.describe([table for table in TABLES if table.replayed])
             yield
         finally:
-            self.close(told)
+            self.close(progress)
 
-    def close(self, told: Told) -> None:
+    def close(self, progress: Progress) -> None:
         """Drop the tables of the probe; safe to call twice."""
         connection, self.connection = self.connection, None
         if connection is not None:
@@ -173,7 +173,7 @@ class Scratch:
         if not self._touched:
             return
         self._touched = False
-        told("dropping the test tables")
+        progress("dropping the test tables")
         cleaner = self.login()
         try:
             cleaner.call_timeout = CLEAN_UP_S * 1000

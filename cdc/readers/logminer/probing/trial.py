@@ -26,7 +26,7 @@ from cdc.readers.logminer.probing.call_checks import CallChecks
 from cdc.readers.logminer.probing.evidence import Evidence
 from cdc.readers.logminer.probing.recorder import Recorder
 from cdc.readers.logminer.probing.recording import Recording
-from cdc.readers.logminer.probing.scratch import Scratch, ScratchPlace, Told
+from cdc.readers.logminer.probing.scratch import Progress, Scratch, ScratchPlace
 from cdc.readers.logminer.probing.view_checks import ViewChecks
 from cdc.readers.logminer.probing.watch import Watch, watched
 from cdc.readers.logminer.probing.workload import TABLES
@@ -44,7 +44,7 @@ class Trial:
         place: the scratch schema.
         deadline: the probe's time.
         watch_s: seconds for which the flushed SCN is watched.
-        told: called with what is being done.
+        progress: called with what is being done.
         parse: parses every statement of the product, for some tables.
 
     Attributes:
@@ -58,7 +58,7 @@ class Trial:
     place: ScratchPlace
     deadline: Deadline
     watch_s: float
-    told: Told
+    progress: Progress
     parse: Parse
     outcomes: list[Outcome] = field(default_factory=list)
     recording: Recording | None = None
@@ -108,14 +108,14 @@ class Trial:
         with ExitStack() as stack:
             try:
                 scratch.require_schema()
-                stack.enter_context(scratch.opened(self.told))
+                stack.enter_context(scratch.opened(self.progress))
             except NotTried as exc:
                 self._stopped = exc
             except LoginRefused as exc:
                 self._stopped = NotTried(str(exc), hint="correct CCBRIDGE_PROBE_PASSWORD")
             else:
                 self._record(session, recorder, stack)
-            self.told("trying the assumptions")
+            self.progress("trying the assumptions")
             checks = self._checks(session, scratch, recorder)
             for outcome in tried(ASSUMPTIONS, checks, self.deadline):
                 self.outcomes.append(outcome)
@@ -123,7 +123,7 @@ class Trial:
     def _record(self, session: MiningSession, recorder: Recorder, stack: ExitStack) -> None:
         try:
             self._require_rights(session)
-            self.recording = stack.enter_context(recorder.made(self.told))
+            self.recording = stack.enter_context(recorder.made(self.progress))
         except NotTried as exc:
             self._stopped = exc
         except CcbridgeError as exc:
@@ -136,11 +136,11 @@ class Trial:
             if not seconds:
                 return
             self._watch = watched(
-                session.look, session.current_scn, recorder.beat, seconds=seconds, told=self.told
+                session.look, session.current_scn, recorder.beat, seconds=seconds, progress=self.progress
             )
 
     def _require_rights(self, session: MiningSession) -> None:
-        """Name every right that reading the redo lacks, at once.
+        """Name every missing right of reading the redo, at once.
 
         Raises:
             NotTried: with the grants.

@@ -59,7 +59,7 @@ def watched(
     beat: Callable[[], None],
     *,
     seconds: float,
-    told: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Watch:
     """Commit once a second and watch the flushed SCN for some time, then until it passed the last commit.
 
@@ -68,7 +68,7 @@ def watched(
         current_scn: the SCN of now.
         beat: commits a row.
         seconds: how long.
-        told: called once a second with the progress.
+        progress: called once a second with the progress.
     """
     watch = Watch()
     began = time.monotonic()
@@ -83,7 +83,7 @@ def watched(
             beat()
             waiting.append((current_scn(), time.monotonic()))
             next_beat = now + BEAT_EVERY_S
-            told(f"watching LAST_REDO_CHANGE#, {now - began:.0f} of {seconds:.0f} s")
+            progress(f"watching LAST_REDO_CHANGE#, {now - began:.0f} of {seconds:.0f} s")
         state, now = look(), time.monotonic()
         watch.looks += 1
         if state.flushed_scn != flushed:

@@ -44,7 +44,7 @@ class Step:
         name: also its row in CCBP_STEP.
         tables: those it changes.
         statements: SQL, or SQL with rows for an array execution. One that begins with `!` fails, and the
-            transaction goes on.
+            transaction continues.
         commits: how it ends.
         client_id: identifier the session has meanwhile.
         split_at: number of the statement before which the SCN is noted.

@@ -220,8 +220,8 @@ def _write(
     call: str, arguments: list[Cell], buffer: LobData | None, *, buffered: bool, block: _Block
 ) -> LobWrite:
     """`write(locator, length, offset, data)` or `writeappend(locator, length, data)`."""
-    wanted = 3 if call == "WRITE" else 2
-    if len(arguments) != wanted:
+    expected = 3 if call == "WRITE" else 2
+    if len(arguments) != expected:
         raise block.fail("bad argument list")
     length = _count(arguments, 0, block)
     offset = _count(arguments, 1, block) if call == "WRITE" else 0

@@ -11,7 +11,7 @@ from cdc.readers.logminer.redo_sql.values import canonical, is_canonical
 
 
 class RedoRowError(ValueError):
-    """A text of a batch that is no row of its table; `index` is its place in the batch.
+    """A text of a batch that is not a row of its table; `index` is its place in the batch.
 
     `altered` is True where the table's columns of today do not explain it.
     """
@@ -32,7 +32,7 @@ def canonical_columns(frame: pl.DataFrame, columns: Mapping[str, SourceColumn]) 
         columns: what the columns are, by name.
 
     Returns:
-        The frame, and whether a text was no value of its column's type.
+        The frame, and whether a text was not a value of its column's type.
     """
     plain = frame.select(is_canonical(pl.col(name), column) for name, column in columns.items())
     changed = [canonical(frame[name], column) for name, column in columns.items() if not plain[name][0]]

@@ -1,4 +1,4 @@
-"""Which columns an ALTER TABLE adds and takes away, and whether the table of today is what it left.
+"""Which columns an ALTER TABLE adds and drops, and whether the table of today is what it left.
 
 The dictionary tells what a table is now, not what it was between two DDL statements that were both run before
 the first was read. A column that came and went in between, or that was dropped and added again, leaves no
@@ -34,7 +34,7 @@ _UNUSED = re.compile(r"SYS_C\d{5}_\d+:.*\$\Z")
 
 @dataclass(frozen=True)
 class AlteredColumns:
-    """Columns that an ALTER TABLE adds, takes away (or renames), and whether it drops all unused ones."""
+    """Columns that an ALTER TABLE adds, drops (or renames), and whether it drops all unused ones."""
 
     added: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()

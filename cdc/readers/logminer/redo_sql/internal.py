@@ -170,7 +170,7 @@ def decode(data_type: str, digits: str, *, charset: str = "utf-8") -> str | None
         charset: Python codec of the database character set, for CHAR and VARCHAR2.
 
     Raises:
-        RedoSyntaxError: an odd number of digits, or bytes that are no value of that type.
+        RedoSyntaxError: an odd number of digits, or bytes that are not a value of that type.
     """
     kind = "".join(part for index, part in enumerate(_split(data_type)) if index % 2 == 0)
     if not digits:

@@ -106,7 +106,7 @@ def text_of(cell: Cell) -> str | None:
     """The text of a string, UNISTR or concatenation cell; '' is NULL in Oracle and gives None.
 
     Raises:
-        RedoSyntaxError: a bad UNISTR escape, half a surrogate pair, or a cell that is no text.
+        RedoSyntaxError: a bad UNISTR escape, half a surrogate pair, or a cell that is not text.
     """
     units = units_of(cell)
     if not units:
@@ -121,7 +121,7 @@ def units_of(cell: Cell) -> str:
     """The text of a cell in UTF-16 units: half a surrogate pair may be at its ends.
 
     Raises:
-        RedoSyntaxError: a bad UNISTR escape, or a cell that is no text.
+        RedoSyntaxError: a bad UNISTR escape, or a cell that is not text.
     """
     return "".join(_units(cell))
 

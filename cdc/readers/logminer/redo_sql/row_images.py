@@ -147,7 +147,7 @@ class ImageReader:
 
     def changed(self, text: str) -> Mapping[str, Cell]:
         """What an UPDATE sets, its conditions not read; see `statement`."""
-        if self._relaxed:  # where a value ends is told by the whole text only
+        if self._relaxed:  # only the whole text says where a value ends
             return self.statement(text).values
         return self.named(Statement("UPDATE", None, "", read_set_clause(text))).values
 
@@ -160,7 +160,7 @@ class ImageReader:
         return all(name not in self._columns or self._columns[name].large for name in cells)
 
     def key_of(self, cells: Mapping[str, Cell] | None) -> tuple[str | None, ...] | None:
-        """Canonical key of an image; None if the image lacks a column of it."""
+        """Canonical key of an image; None if a column of it is absent."""
         if cells is None or not self.table.key or not cells.keys() >= set(self.table.key):
             return None
         texts = [cell_text(cells[name], self._columns[name]) for name in self.table.key]
@@ -245,15 +245,15 @@ class ImageReader:
             if not all(set(column[0]) <= TIMESTAMP_FORMATS for column in texts):
                 return None
         # a value is read once, though most columns of an update have the same before and after
-        wanted = {
+        needed = {
             str(piece): self._columns[name.partition(".")[2]]
             for name, piece in template.pieces.items()
             if piece is not None
         }
         values = alike.select(
-            "row", "escaped", *(pieces.list.get(int(piece)).alias(piece) for piece in wanted)
+            "row", "escaped", *(pieces.list.get(int(piece)).alias(piece) for piece in needed)
         )
-        values = self._canonical(unescaped(values, list(wanted)), wanted)
+        values = self._canonical(unescaped(values, list(needed)), needed)
         return values.select(
             "row",
             *(
@@ -323,7 +323,7 @@ class ImageReader:
         )
 
     def _side(self, cells: Mapping[str, Cell] | None) -> tuple[dict[str, str | None], frozenset[str]]:
-        """Texts by column, and the columns whose value is not told."""
+        """Texts by column, and the columns whose value is unknown."""
         if cells is None:
             return {}, frozenset(self._columns)
         image: dict[str, str | None] = {}

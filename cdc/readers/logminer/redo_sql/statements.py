@@ -62,7 +62,7 @@ class StatementScanner(Scanner):
                 elif isinstance(value, str):
                     rowid = value
                 else:
-                    raise self.fail("ROWID is no text")
+                    raise self.fail("ROWID is not text")
             if not self.keyword("and"):
                 return values, rowid, tuple(not_null)
 
@@ -155,7 +155,7 @@ def read_set_clause(text: str) -> dict[str, Cell]:
     """What an update sets, without reading its conditions: they name every column of the row.
 
     Raises:
-        RedoSyntaxError: the text is no update, or unreadable up to its conditions.
+        RedoSyntaxError: the text is not an update, or unreadable up to its conditions.
     """
     match = _ONE_LOB.match(text)
     if match is None:

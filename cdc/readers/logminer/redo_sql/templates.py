@@ -76,7 +76,7 @@ def cut(texts: Sequence[str]) -> tuple[pl.DataFrame, pl.Series]:
 
 
 def unescaped(values: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """Apostrophes back in their place in these columns; only columns that have some are written anew."""
+    """Apostrophes back in their place in these columns; only columns that have some are written again."""
     escaped = values.filter("escaped")
     if escaped.is_empty():
         return values

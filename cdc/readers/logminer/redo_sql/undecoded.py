@@ -41,7 +41,7 @@ class Undecoded:
 
         Raises:
             UnknownColumn: a number without a column.
-            RedoSyntaxError: bytes that are no value of the column's type: so the columns are not those.
+            RedoSyntaxError: bytes that are not a value of the column's type: so the columns are not those.
         """
         names = {*statement.values, *statement.where}
         if not names or names & self._names or not all(map(_NUMBERED.match, names)):

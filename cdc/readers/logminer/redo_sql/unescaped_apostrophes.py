@@ -55,11 +55,11 @@ class _Reading(StatementScanner):
     def string(self) -> str:
         if self._converting:
             return super().string()
-        wanted = self._choices[self._strings] if self._strings < len(self._choices) else 0
+        chosen = self._choices[self._strings] if self._strings < len(self._choices) else 0
         self._strings += 1
         start = self.at + 1
         seen, close = -1, start - 1
-        while seen < wanted:
+        while seen < chosen:
             close = self.text.find("'", close + 1)
             if close < 0:
                 self.open_choices.append(False)

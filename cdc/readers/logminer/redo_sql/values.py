@@ -39,7 +39,7 @@ class Absent(Enum):
 
 ABSENT = Absent.ABSENT
 
-EMPTY_LOB, UNTOLD = "\0empty large value\0", "\0untold large value\0"
+EMPTY_LOB, UNKNOWN_LOB = "\0empty large value\0", "\0unknown large value\0"
 """Stand in a frame for the value of a large column that a text names and does not hold: LOB rows may
 follow, which is none if the text says EMPTY_CLOB(); or it is in a form that does not tell the value."""
 
@@ -115,16 +115,16 @@ def _binary(digits: str) -> str | None:
     try:
         return bytes.fromhex(digits).hex()
     except ValueError as exc:
-        raise RedoSyntaxError("hexadecimal digits are no bytes", 0) from exc
+        raise RedoSyntaxError("hexadecimal digits are not bytes", 0) from exc
 
 
 def cell_text(cell: Cell, column: SourceColumn) -> str | Absent | None:
-    """Canonical text of a cell in a column; None for NULL, `ABSENT` where the value is not told.
+    """Canonical text of a cell in a column; None for NULL, `ABSENT` where the value is unknown.
 
-    A cell that is no value of the column's type gives what `cdc.changes.unreadable` says.
+    A cell that is not a value of the column's type gives what `cdc.changes.unreadable` says.
     """
     try:
-        text = _told(cell, column)
+        text = _shown_text(cell, column)
     except RedoSyntaxError as exc:
         return unreadable(exc.reason, _raw(cell))
     if isinstance(text, str) and UNREADABLE in text and not text.startswith(UNREADABLE + "["):
@@ -133,26 +133,26 @@ def cell_text(cell: Cell, column: SourceColumn) -> str | Absent | None:
 
 
 def _raw(cell: Cell) -> str:
-    """The text of a cell that is no value, as far as it has one."""
+    """The text of a cell that is not a value, as far as it has one."""
     with suppress(RedoSyntaxError):
         return cell.digits if isinstance(cell, Hex) else _argument(cell)[0].lstrip()
     return ""
 
 
-def _told(cell: Cell, column: SourceColumn) -> str | Absent | None:
+def _shown_text(cell: Cell, column: SourceColumn) -> str | Absent | None:
     if cell is None:
         return None
     if column.large:
         if isinstance(cell, Call) and cell.name in _EMPTY_LOB:
             return EMPTY_LOB
         if (isinstance(cell, Call) and cell.name not in _TEXT_CALLS) or isinstance(cell, Unsupported | Bind):
-            return UNTOLD
+            return UNKNOWN_LOB
         if isinstance(cell, Hex) != (column.type is SourceType.BINARY):
-            return UNTOLD  # a CLOB as bytes of a character set that the text does not name
+            return UNKNOWN_LOB  # a CLOB as bytes of a character set that the text does not name
     if isinstance(cell, Unsupported | Bind):
         return ABSENT
     if isinstance(cell, Hinted):
-        return _told(cell.cell, column)
+        return _shown_text(cell.cell, column)
     if isinstance(cell, Call) and (cell.name in _EMPTY_LOB or cell.name.endswith("XMLTYPE")):
         return ABSENT
     match column.type:
@@ -198,7 +198,7 @@ def _argument(cell: Cell) -> tuple[str, str | None]:
 def canonical(values: pl.Series, column: SourceColumn) -> pl.Series:
     """Canonical text of a whole column; texts that are canonical stay as they are.
 
-    A text that is no value of the column's type becomes what `cdc.changes.unreadable` says.
+    A text that is not a value of the column's type becomes what `cdc.changes.unreadable` says.
     """
     match column.type:
         case SourceType.TEXT:
@@ -242,7 +242,7 @@ def _without_empty(values: pl.Series) -> pl.Series:
 
 
 def _refused(_text: str) -> str:
-    raise RedoSyntaxError("hexadecimal digits are no bytes", 0)
+    raise RedoSyntaxError("hexadecimal digits are not bytes", 0)
 
 
 def marked(values: pl.Series) -> pl.Series:

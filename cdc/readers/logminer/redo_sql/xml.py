@@ -65,7 +65,7 @@ def read_xml_piece(text: str | None, *, charset: str) -> tuple[str | None, int]:
     """Text and stated length of an XML DOC WRITE row; bytes are in the database character set.
 
     Raises:
-        RedoSyntaxError: hexadecimal digits that are no text in that character set.
+        RedoSyntaxError: hexadecimal digits that are not text in that character set.
     """
     if text is None:
         return None, 0

@@ -1,8 +1,8 @@
 """The captured tables along the stream: which rows are theirs, what DDL does to them.
 
 A table that loses something by DDL (a column, its key, all rows), or has a row that cannot be read, is
-*stopped*: its rows are no longer read, the other tables go on, and every batch names it until it is read
-anew. A checkpoint holds, for each table, which columns its rows had at that place; so after a restart it is
+*stopped*: its rows are no longer read, the other tables continue, and every batch names it until it is read
+again. A checkpoint holds, for each table, which columns its rows had at that place; so after a restart it is
 known whether today's dictionary can still decode rows of then.
 """
 
@@ -248,7 +248,7 @@ class CapturedTables:
         if verb == "ALTER" and now is not None:
             lost += _altered_again(before, now, altered_columns(text))
         if lost:
-            self._stop(name, f"{verb} of {name} took away: {', '.join(dict.fromkeys(lost))}", event.row.scn)
+            self._stop(name, f"{verb} of {name} removed: {', '.join(dict.fromkeys(lost))}", event.row.scn)
         if now is not None:
             if name not in self.stopped:
                 self._outdate(name, now, event.row.scn)
@@ -314,7 +314,7 @@ class CapturedTables:
 
     def _stop(self, name: TableName, reason: str, scn: int, code: str = TableChanged.code) -> None:
         error = self._error(
-            f"{self._system}: {reason}; at SCN {scn}; the table is not read any more, the others are", code
+            f"{self._system}: {reason}; at SCN {scn}; the table is no longer read, the others are", code
         )
         self.stopped[name], self.stopped_at[name] = error, scn
         log.error(

@@ -21,7 +21,7 @@ from cdc.readers.logminer.transactions.events import DdlSeen
 
 
 class Dependents:
-    """What the captured tables depend on, as far as the dictionary told it.
+    """What the captured tables depend on, as far as the dictionary shows it.
 
     Args:
         system: name of the source, for messages.

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 def object_number(row: LogRow) -> int:
-    """The number of an undecoded row's object: of its name `OBJ# n`, else DATA_OBJ#; 0 if none is told."""
+    """The number of an undecoded row's object: of its name `OBJ# n`, else DATA_OBJ#; 0 if there is none."""
     named = _OBJECT.match(row.table or "")
     return int(named.group(1)) if named else row.data_obj or 0
 

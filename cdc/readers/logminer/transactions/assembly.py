@@ -6,11 +6,11 @@ them out at its COMMIT row. It is a plain object without a connection, so every 
 with recorded rows.
 
 Rules that lose data when forgotten: a row with ROLLBACK = 1 undoes an earlier one; a text with
-CSF = 1 goes on in the next row; a transaction id ending in `ffffffff` is one whose start LogMiner
+CSF = 1 continues in the next row; a transaction id ending in `ffffffff` is one whose start LogMiner
 did not see; STATUS and INFO say when the text is not to be trusted.
 
 A row of one table that cannot be read is kept as such (`rows.refused`): if its transaction commits, that
-table stops there, and the others go on.
+table stops there, and the others continue.
 """
 
 from __future__ import annotations
@@ -185,9 +185,9 @@ class Assembly:
         if row.rollback or row.sequence == 1 or has_no_row_id(row.row_id):
             return
         opened = self._open.get(transaction_key(row))
-        going_on = opened.statements.table_of(row.data_obj) if opened is not None else None
-        table = going_on or self._table_of(row)
-        if table is None or not (going_on or self._has_large(table)):
+        continued = opened.statements.table_of(row.data_obj) if opened is not None else None
+        table = continued or self._table_of(row)
+        if table is None or not (continued or self._has_large(table)):
             return
         opened = self._transaction(row)
         if row.scn > opened.on_disk_to:
@@ -199,14 +199,14 @@ class Assembly:
         kept = located = None
         if self._lobs is not None and row.operation_code in LOB_CODES:
             kept, located = self._lobs.look(row, table, opened.located if opened is not None else None)
-        wanted = kept or table
-        if wanted is not None:
+        owner = kept or table
+        if owner is not None:
             opened = self._transaction(row)
             if row.scn > opened.on_disk_to:
                 if kept is not None:
                     self._bytes += opened.append_lob(kept, row)
                 elif not row.rollback:
-                    self._bytes += opened.note_lob(wanted, row)
+                    self._bytes += opened.note_lob(owner, row)
                 self._spill_if_full()
         if opened is not None:
             opened.located = located
@@ -370,7 +370,7 @@ class Assembly:
         if row.status == 1291 or row.operation_code == Code.MISSING_SCN:
             raise RedoNotAvailable(
                 f"{self._source}: LogMiner reports a hole in the redo at SCN {row.scn}: {row.info}",
-                hint="restore the archived logs of that range; reading goes on by itself",
+                hint="restore the archived logs of that range; reading then continues",
             )
         if row.status == 1343 or row.operation == "CORRUPTED_BLOCKS":
             raise self._unreadable(row, f"corrupt redo blocks ({row.info})")
@@ -385,5 +385,5 @@ class Assembly:
         table = f" of {row.owner}.{row.table}" if row.table else ""
         return RedoUnreadable(
             f"{self._source}: row{table} at SCN {row.scn}, {place(row)}, STATUS {row.status}: {reason}",
-            hint=f"look at the row in V$LOGMNR_CONTENTS; to go on without it: {snapshot_hint(self._source)}",
+            hint=f"check the row in V$LOGMNR_CONTENTS; to continue without it: {snapshot_hint(self._source)}",
         )

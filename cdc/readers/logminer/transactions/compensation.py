@@ -47,9 +47,9 @@ def undo(
     place = place_of(table, undone)
     if not place[1]:
         return _undo_without_row_id(layers, statements, place, undone)
-    going_on = statements.open.get(table)
-    if going_on and going_on.row_id in (None, place[1]) and fits_statement(undone, going_on.kind):
-        _cancel_statement(layers, statements, table, going_on.number)
+    continued = statements.open.get(table)
+    if continued and continued.row_id in (None, place[1]) and fits_statement(undone, continued.kind):
+        _cancel_statement(layers, statements, table, continued.number)
         return True
     found, loose = _newest(layers, place, undone), statements.newest_loose(table, undone)
     if loose is not None and (found is None or _is_newer(layers, loose >> 2, *found)):
@@ -119,7 +119,7 @@ def _cancel_statement(layers: Layers, statements: Statements, table: TableName, 
 
 
 def _cancel_updates(layers: Layers, place: Place, *, behind: tuple[Layer, int] | None = None) -> None:
-    """Updates of a row whose insert was undone were part of it, where nothing told so."""
+    """Updates of a row whose insert was undone were part of it, where nothing said so."""
     update = LogRow(0, Code.UPDATE, "")
     while (found := _newest(layers, place, update)) is not None:
         layer, index = found

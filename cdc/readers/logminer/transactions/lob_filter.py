@@ -31,7 +31,7 @@ LOB_CODES = frozenset(
 
 @dataclass(frozen=True)
 class Located:
-    """The column that LOB rows without a locator of their own go on with; `keep` their data."""
+    """The column that LOB rows without a locator of their own continue; `keep` their data."""
 
     table: TableName
     keep: bool
@@ -53,7 +53,7 @@ class LobFilter:
     def look(
         self, row: LogRow, table: TableName | None, before: Located | None
     ) -> tuple[TableName | None, Located | None]:
-        """The table to keep the row under, None to leave it out; and what rows behind it go on with.
+        """The table to keep the row under, None to leave it out; and what rows behind it continue.
 
         Args:
             row: a LOB row.

@@ -43,7 +43,7 @@ class MissedEnds:
         self._looked_at = time.monotonic()
         self._ended_by = 0
         self._suspects: dict[str, Transaction] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def look(self, transactions: Sequence[Transaction], read_to: int, state: RedoState) -> list[Transaction]:
         """Compare; returns transactions that were rolled back, which the caller forgets.
@@ -64,7 +64,7 @@ class MissedEnds:
         if self._suspects or time.monotonic() - self._looked_at < LOOK_EVERY_S:
             return rolled_back
         self._looked_at = time.monotonic()
-        unsettled = [one for one in transactions if one.name not in self._told]
+        unsettled = [one for one in transactions if one.name not in self._reported]
         if unsettled:
             there = self._session.open_transactions()
             self._ended_by = self._session.current_scn()
@@ -83,7 +83,7 @@ class MissedEnds:
             ends = []  # its rows are on disk: what is read now does not wait for its redo
         name = transaction_name(one.xid)
         if not ends:  # in doubt, or rolled back by the database after a crash: its end is still to come
-            self._told.add(one.name)
+            self._reported.add(one.name)
             log.warning(
                 "open_transaction_unknown", system=self._system, transaction=name, user=one.username,
                 position=one.start_scn, rows=len(one),

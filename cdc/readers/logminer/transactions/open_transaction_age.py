@@ -1,7 +1,7 @@
 """How old the oldest open transaction is, measured against how long the database keeps its redo.
 
 A transaction that stays open for days holds the restart position; when the logs of its start are
-deleted, a restart can no longer see it whole. So it is told of in time.
+deleted, a restart can no longer see it whole. So it is reported in time.
 
 Source: Oracle Database Reference 19c: V$ARCHIVED_LOG.
 """
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class OldestOpen:
-    """Looks once a minute, and warns once of each transaction.
+    """Checks once a minute, and warns once of each transaction.
 
     Args:
         system: name of the source.

@@ -121,9 +121,9 @@ class SpillFile:
 
     def holding(self, place: Place) -> Iterator[Layer]:
         """Segments that may hold a row of a place, newest first."""
-        wanted = _hash(place)
+        searched = _hash(place)
         for age, segment in enumerate(reversed(self.segments), start=1):
-            if segment.left and self._may_hold(segment, wanted):
+            if segment.left and self._may_hold(segment, searched):
                 yield self._layer(age, segment)
 
     def of_statement(self, statement: int) -> Iterator[Layer]:
@@ -207,11 +207,11 @@ class SpillFile:
                 marks[index] = mark
         return RowStack(rows, marks)
 
-    def _may_hold(self, segment: Segment, wanted: int) -> bool:
+    def _may_hold(self, segment: Segment, searched: int) -> bool:
         places = array(_HASH)
         places.frombytes(self._bytes(segment.offset + segment.size, segment.rows * _HASH_BYTES))
-        at = bisect_left(places, wanted)
-        return at < len(places) and places[at] == wanted
+        at = bisect_left(places, searched)
+        return at < len(places) and places[at] == searched
 
     def _bytes(self, offset: int, size: int) -> bytes:
         with self.path.open("rb", buffering=0) as file:

@@ -30,7 +30,7 @@ class OpenStatement:
     Args:
         number: names it within its transaction; a later statement has a larger one.
         kind: INSERT, UPDATE, `ANY` for a row that LogMiner does not support, `ONLY_LOBS`.
-        row_id: as far as a row of its LOBs told it.
+        row_id: as far as a row of its LOBs has it.
         data_obj: object that its rows are of.
         begun: rows that begin an XML document or an extended string, while there is no data row: code, text.
     """
@@ -51,13 +51,13 @@ class OpenStatement:
 class Statements:
     """Puts the rows of one transaction to statements.
 
-    A data row without row id begins one. LOB rows go on with it, or begin one: where a LOB alone is
+    A data row without row id begins one. LOB rows continue it, or begin one: where a LOB alone is
     changed there is no data row. The next UPDATE or INTERNAL row of the table that has a row id ends it.
     One that never ends so (it failed, or its last row is not shown) is `loose` from the next one on.
 
     Attributes:
         last: number of the newest one.
-        open: by table, the one that goes on.
+        open: by table, the one that continues.
         loose: marks of those without a last row, oldest first. Rows of index-organised tables have no row
             id at all, so each of them is one.
     """
@@ -96,8 +96,8 @@ class Statements:
 
     def forget(self, table: TableName, statement: int) -> None:
         """A statement was undone."""
-        going_on = self.open.get(table)
-        if going_on is not None and going_on.number == statement:
+        continued = self.open.get(table)
+        if continued is not None and continued.number == statement:
             del self.open[table]
             return
         marks = self.loose.get(table, array("q"))

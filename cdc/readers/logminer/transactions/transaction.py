@@ -41,7 +41,7 @@ class Transaction:
         lob_rows: rows of LOBs and extended strings that were kept.
         lobs_changed: LOB rows were seen, kept or not.
         undone: a row was undone, or a LOB row was a compensation: LOB rows may belong to undone work.
-        located: what LOB rows without a locator go on with; None behind a data row.
+        located: what LOB rows without a locator continue; None behind a data row.
         changed: a row was added or undone since the file was last complete.
         statements: puts its rows to statements.
     """

@@ -1,6 +1,6 @@
 """The rows of a transaction in order, and which of them a compensation can undo.
 
-A savepoint, a failed statement or a trigger error undoes rows inside a transaction that goes on to
+A savepoint, a failed statement or a trigger error undoes rows inside a transaction that continues to
 commit. LogMiner shows each undone row again with ROLLBACK = 1, as the inverse operation on the same row
 id.
 """
@@ -23,7 +23,7 @@ Marked = tuple[Kept, int]
 DATA = frozenset((1, 2, 3))
 INVERSE = {Code.INSERT: Code.DELETE, Code.DELETE: Code.INSERT, Code.UPDATE: Code.UPDATE}
 ONLY_LOBS, ANY = 0, 2
-"""What a statement of several rows is where that is no operation code; a DELETE is always one row."""
+"""What a statement of several rows is where that is not an operation code; a DELETE is always one row."""
 
 
 class RowStack:
@@ -118,7 +118,7 @@ def _fits(undone: LogRow, code: int, mark: int) -> bool:
     """Can a compensation undo a row of that operation and mark?"""
     if mark:
         if mark & 3 == Code.INSERT and undone.operation_code == Code.UPDATE:
-            return code == Code.UPDATE  # then it was no part of the insert
+            return code == Code.UPDATE  # then it was not part of the insert
         return fits_statement(undone, mark & 3)
     if Code.UNSUPPORTED in (code, undone.operation_code):
         return True

@@ -9,7 +9,7 @@ import pytest
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.readers.logminer.redo_sql.canonical_columns import RedoRowError
 from cdc.readers.logminer.redo_sql.row_images import COLUMNAR_ROWS, ImageReader
-from cdc.readers.logminer.redo_sql.values import UNTOLD
+from cdc.readers.logminer.redo_sql.values import UNKNOWN_LOB
 
 COLUMNS = (
     SourceColumn("ID", SourceType.TEXT, "CHAR(10)", nullable=False, length=10),
@@ -197,4 +197,4 @@ def test_unescaped_apostrophes_that_only_a_large_column_hides() -> None:
         ImageReader(table, relaxed=True).read([two])
     other = """insert into "CISADM"."CI_X"("ID","NAME","NOTE") values ('1','c','it's' || 'x')"""
     row = ImageReader(table, relaxed=True).read([other]).frame.row(0, named=True)
-    assert (row["after.ID"], row["after.NAME"], row["after.NOTE"]) == ("1", "c", UNTOLD)
+    assert (row["after.ID"], row["after.NAME"], row["after.NOTE"]) == ("1", "c", UNKNOWN_LOB)

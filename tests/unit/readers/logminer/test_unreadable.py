@@ -43,7 +43,7 @@ BAD = [
         "unknown time zone",
         "2024-01-01 00:00:00. Mars/Olympus",
     ),
-    ("KEYBYTES", "HEXTORAW('123')", "hexadecimal digits are no bytes", "123"),
+    ("KEYBYTES", "HEXTORAW('123')", "hexadecimal digits are not bytes", "123"),
 ]
 GOOD = {
     "ID": "'1'", "NAME": "'été'", "AMOUNT": "'10'",

@@ -153,7 +153,7 @@ def test_column_of_bytes() -> None:
     """RAW comes in lower case; half a byte is refused."""
     assert canonical(pl.Series(["00Ff", ""]), column(SourceType.BINARY)).to_list() == ["00ff", None]
     (found,) = canonical(pl.Series(["123"]), column(SourceType.BINARY))
-    assert found == unreadable("hexadecimal digits are no bytes", "123")
+    assert found == unreadable("hexadecimal digits are not bytes", "123")
 
 
 def test_character_sets() -> None:
