@@ -81,7 +81,7 @@ class OracleDatabase:
         self.clock: Callable[[], float] = lambda: clock() + self.clock_shift_s
         self.dbid: int = dbid
         self.storage = Storage(clock=self.clock, first_scn=first_scn, records_per_log=records_per_log)
-        self.views = {view.name: view for view in all_views(self)}
+        self.views = {view.name: view for view in all_views()}
         self.containers: Containers = Containers(name, dbid, self.views)
         self.plans = PlanCache()
         self.force_logging = False

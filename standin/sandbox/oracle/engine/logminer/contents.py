@@ -15,7 +15,7 @@ from sandbox.oracle.engine.logminer.log_rows import COLUMNS, NO_ROW, LogContext,
 from sandbox.oracle.engine.logminer.mining import require_logmining
 from sandbox.oracle.engine.logminer.redo_text import Renderer, Style
 from sandbox.oracle.engine.plan.access import checked
-from sandbox.oracle.engine.state.context import Env, Instance, Reading, ScopeColumn
+from sandbox.oracle.engine.state.context import Env, Reading, ScopeColumn
 from sandbox.oracle.engine.state.mining_run import MiningRun
 from sandbox.oracle.engine.state.views import FixedView, kind_of
 from sandbox.oracle.engine.store.journal import MORE_SCNS, Operation, Record
@@ -272,7 +272,7 @@ def _object(record: Record) -> int | None:
     return record.shape.object_id if record.shape is not None else None
 
 
-def views(database: Instance) -> list[FixedView]:
+def views() -> list[FixedView]:
     """V$LOGMNR_CONTENTS under its names."""
     columns: Sequence[ScopeColumn] = [ScopeColumn(name, kind_of(code)) for name, code in COLUMNS]
     return [

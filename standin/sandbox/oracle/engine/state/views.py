@@ -1,10 +1,12 @@
-"""What the fixed views are made of, and the list of all of them."""
+"""What fixed views are made of: a declaration, and a function that yields rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import ModuleType
+from typing import TypeVar
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine.state.context import Env, Reading, ScopeColumn
@@ -12,7 +14,9 @@ from sandbox.oracle.engine.values import sql_types
 from sandbox.oracle.engine.values.sql_types import SqlType
 from sandbox.oracle.interface import Cell, Row
 
+Rows = Iterator[Sequence[object]]
 Produce = Callable[[Env], Iterable[Sequence[object]]]
+Made = TypeVar("Made", bound=Produce)
 
 _KINDS: dict[str, SqlType] = {
     "n": sql_types.NUMBER,
@@ -57,10 +61,44 @@ def to_cell(value: object) -> Cell:
     return value if isinstance(value, bytes) else None
 
 
-def view(name: str, columns: str, produce: Produce, *, free: bool = False) -> FixedView:
-    """Define a view; `columns` is `NAME:code NAME:code ...`, see `kind_of`."""
-    parsed = [part.split(":") for part in columns.split()]
-    return FixedView(name, [ScopeColumn(column, kind_of(code)) for column, code in parsed], produce, free)
+def columns_of(text: str) -> list[ScopeColumn]:
+    """Columns of `NAME:code NAME:code ...`, see `kind_of`."""
+    parsed = (part.split(":") for part in text.split())
+    return [ScopeColumn(name, kind_of(code)) for name, code in parsed]
+
+
+_DECLARED: dict[str, list[FixedView]] = {}
+
+
+def declare(module: str, name: str, columns: str, produce: Produce, *, free: bool = False) -> None:
+    """Add a view to those of a module."""
+    _DECLARED.setdefault(module, []).append(FixedView(name, columns_of(columns), produce, free))
+
+
+def declared(module: ModuleType) -> list[FixedView]:
+    """The views that a module declares."""
+    return list(_DECLARED[module.__name__])
+
+
+def view(name: str, columns: str, *, free: bool = False) -> Callable[[Made], Made]:
+    """Declare a view by what yields its rows; one function may be that of several views.
+
+    Args:
+        name: as it is selected from.
+        columns: `NAME:code NAME:code ...`, see `kind_of`.
+        free: who may log in may read it.
+    """
+
+    def take(produce: Made) -> Made:
+        declare(produce.__module__, name, columns, produce, free=free)
+        return produce
+
+    return take
+
+
+def host_time(env: Env, seconds: float) -> datetime:
+    """A time as a DATE column shows it: of the database host, without its zone and fractions."""
+    return env.session.database.local_time(seconds).replace(microsecond=0)
 
 
 def aliased(found: Iterable[FixedView]) -> Iterator[FixedView]:
