@@ -225,7 +225,6 @@ class Stager:
 
     def _undo(self) -> None:
         self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
-        self._absent.forget()
         with suppress(psycopg.Error):  # a session that was lost has undone everything
             self._connection.rollback()
         for merge in self._merges.values():
@@ -305,7 +304,6 @@ class Stager:
                 following = self._connection.execute(_NEXT_BATCH)
                 self._connection.commit()
         self._unfinished, self._stored = None, stored
-        self._absent.forget()
         self._following = _number(following)
         return work.staged(work.batch_id if work.is_recorded else None)
 
@@ -355,8 +353,7 @@ class Stager:
             ordered = versions(merge.entity, rows)
             load = work.add(name, ordered)
             if sliced:
-                merge.spool(cursor, ordered, load.number)
-                self._absent.remember(merge.entity, rows)
+                merge.spool.add(cursor, ordered, load.number)
             else:
                 merge.load(cursor, ordered)
 
@@ -404,7 +401,7 @@ class Stager:
                 for one in of_entity
                 for position, ordinal, key in one.rejected.select(*_REJECTED).drop_nulls().iter_rows()
             ]
-            rows, lacking = self._absent.complete(cursor, self._merges[name].entity, rows, rejected, gone)
+            rows, lacking = self._absent.complete(cursor, self._merges[name].spool, rows, rejected, gone)
             for place, is_replaced in lacking.items():  # where several rules read the change, all of them
                 missing[place] = is_replaced and missing.get(place, True)
             if not asked:
@@ -438,7 +435,7 @@ class Stager:
             work.merged(gone)
         if sliced:
             for name in {load.entity for load in work.loads}:
-                self._merges[name].clear_spool(cursor)
+                self._merges[name].spool.clear(cursor)
 
 
 def _undecided(mapped: Mapped) -> list[Place]:

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from cdc.postgres.copy import copy_frame
+from cdc.staging.entity_rows.spool import Spool
 from cdc.staging.entity_rows.versions import MERGE_SCHEMA
 from cdc.staging.schema.entities import HISTORY
 from cdc.staging.schema.tables import SCHEMA
@@ -56,6 +57,7 @@ class EntityMerge:
     Attributes:
         keeps_ends: the end of a row that was never staged is kept too, for the row may still come as it
             was before.
+        spool: versions that wait for the end of their transaction.
     """
 
     def __init__(self, entity: Entity, system: str, rule_set_id: int) -> None:
@@ -63,7 +65,7 @@ class EntityMerge:
         self._parameters = {"system": system, "rule_set_id": rule_set_id}
         self.keeps_ends = False
         self._incoming = sql.Identifier("pg_temp", f"incoming_{entity.name}")
-        self._spool = sql.Identifier("pg_temp", f"spool_{entity.name}")
+        self.spool = Spool(entity)
         self._loaded = 0
         # rendered once: that takes longer than the server needs for a few rows
         self._merge = {
@@ -75,41 +77,29 @@ class EntityMerge:
     def prepare(self, cursor: Cursor) -> None:
         """Make the session's temporary tables anew."""
         columns = {name: column.type.sql for name, column in self.entity.columns.items()} | MERGE_SCHEMA
-        for table, first in ((self._incoming, ""), (self._spool, "_slice integer, ")):
-            cursor.execute(sql.SQL("drop table if exists {}").format(table))
-            cursor.execute(
-                sql.SQL("create temporary table {} ({}{})").format(
-                    table,
-                    sql.SQL(first),
-                    _list(sql.SQL("{} {}").format(_name(n), sql.SQL(t)) for n, t in columns.items()),
-                )
+        cursor.execute(sql.SQL("drop table if exists {}").format(self._incoming))
+        cursor.execute(
+            sql.SQL("create temporary table {} ({})").format(
+                self._incoming,
+                _list(sql.SQL("{} {}").format(_name(n), sql.SQL(t)) for n, t in columns.items()),
             )
-
-        cursor.execute(sql.SQL("create index on {} (_slice)").format(self._spool))
+        )
+        self.spool.prepare(cursor)
 
     def load(self, cursor: Cursor, versions: pl.DataFrame) -> None:
         """Copy the versions of a batch into the session's table."""
         self._make_room(cursor, versions.height)
         copy_frame(cursor, self._incoming, versions)
 
-    def spool(self, cursor: Cursor, versions: pl.DataFrame, number: int) -> None:
-        """Keep the versions of slice `number` in the database until its transaction ends."""
-        copy_frame(cursor, self._spool, versions.select_seq(pl.lit(number).alias("_slice"), pl.all()))
-
-    def load_spooled(self, cursor: Cursor, number: int) -> int:
-        """Load one spooled slice; returns its rows."""
-        names = _list(map(_name, [*self.entity.columns, *MERGE_SCHEMA]))
+    def load_spooled(self, cursor: Cursor, number: int) -> None:
+        """Load one spooled slice."""
         self._make_room(cursor, _TRUNCATE_FROM)
-        cursor.execute(
-            sql.SQL("insert into {} ({names}) select {names} from {} where _slice = {}").format(
-                self._incoming, self._spool, number, names=names
-            )
-        )
-        return cursor.rowcount
+        self.spool.unload(cursor, number, self._incoming)
 
     def rolled_back(self) -> None:
         """What the session's table holds is not known any more: it is emptied before the next load."""
         self._loaded = _TRUNCATE_FROM
+        self.spool.rolled_back()
 
     def _make_room(self, cursor: Cursor, coming: int) -> None:
         """Empty the session's table if it holds many rows or will.
@@ -120,10 +110,6 @@ class EntityMerge:
             cursor.execute(sql.SQL("truncate {}").format(self._incoming))
             self._loaded = 0
         self._loaded += coming
-
-    def clear_spool(self, cursor: Cursor) -> None:
-        """Forget the spooled slices."""
-        cursor.execute(sql.SQL("truncate {}").format(self._spool))
 
     def merge(self, cursor: Cursor, *, base: int, chained: bool) -> Merged:
         """Merge what was loaded.
