@@ -88,6 +88,7 @@ KEEPS: dict[str, tuple[str, ...]] = {
     "identity full": ("alter table t replica identity full",),
     "identity by the key's index": ("alter table t replica identity using index t_pkey",),
     "another table published": ("create table more (id int)", "alter publication ccbridge add table more"),
+    "another owner of the publication": ("alter publication ccbridge owner to pg_monitor",),
     "comment, index, triggers": (
         "comment on table t is 'x'", "create index on t (amount)", "alter table t disable trigger all",
     ),
@@ -183,6 +184,21 @@ def test_an_operation_that_is_no_longer_published_stops_every_table(prepaid: Pre
     prepaid.execute("alter publication ccbridge set (publish = 'insert, update')", "delete from t")
     reading.until(lambda _: len(reading.batches[-1].stopped) == 2, expect="stopped tables")
     assert all("delete, truncate in the publication" in str(e) for e in reading.batches[-1].stopped.values())
+
+
+def test_an_operation_that_was_not_published_for_a_while_stops_every_table(prepaid: Prepaid) -> None:
+    """Nobody read meanwhile, and the publication is as it was before: the deletes are missed all the same."""
+    reading = started(prepaid)
+    prepaid.execute("insert into t values (3, 'c', 300, 3, 3)")
+    reading.take(1)
+    reading.reader.close()
+    prepaid.execute(
+        "alter publication ccbridge set (publish = 'insert')", "delete from t",
+        "alter publication ccbridge set (publish = 'insert, update, delete, truncate')",
+    )  # fmt: skip
+    write(prepaid, 10)
+    reading.until(lambda _: len(reading.batches[-1].stopped) == 2, expect="stopped tables")
+    assert all("the publication had other options" in str(e) for e in reading.batches[-1].stopped.values())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ pg_publication_rel, pg_publication_namespace; ALTER TABLE, "Notes" (which forms 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from cdc.changes import TableName
@@ -34,7 +34,7 @@ select w.schema_name, w.table_name, c.oid::bigint as oid, pg_relation_filenode(c
         where i.indrelid = c.oid and a.attrelid = c.oid and k.place <= i.indnkeyatts
             and case c.relreplident when 'i' then i.indisreplident when 'd' then i.indisprimary else false end
         ) as identity_columns,
-    to_jsonb(p) as publication, to_jsonb(t) as published,
+    to_jsonb(p) as publication, p.xmin::text::bigint as altered, to_jsonb(t) as published,
     (select m.oid::bigint from pg_publication_rel m where m.prpubid = p.oid and m.prrelid = c.oid) as member,
     {schema_member} as schema_member
 from captured w
@@ -64,6 +64,9 @@ class Definition:
         operations: what is published of insert, update, delete, truncate.
         row_filter: of the publication.
         published: columns published; None where the server does not say.
+        altered: transaction that last altered the publication itself, its tables aside; None where it was
+            not noted.
+        options: of the publication, its owner among them.
     """
 
     oid: int
@@ -75,6 +78,8 @@ class Definition:
     operations: tuple[str, ...]
     row_filter: str | None
     published: tuple[str, ...] | None
+    altered: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -93,6 +98,8 @@ class Definition:
             tuple(verb for verb in OPERATIONS if publication.get(f"pub{verb}")),
             published.get("rowfilter"),
             None if columns is None else tuple(columns),
+            row["altered"],
+            publication,
         )  # fmt: skip
 
     @classmethod
@@ -165,6 +172,8 @@ def _lost_publication(then: Definition, now: Definition, read: ColumnsRead) -> I
     missing = [verb for verb in then.operations if verb not in now.operations]
     if now.publication is not None and missing:
         yield f"{', '.join(missing)} in the publication"
+    if then.altered not in (None, now.altered) and now.options == then.options:
+        yield "changes while the publication had other options"  # altered, and altered back since
     if now.row_filter != then.row_filter:
         yield "rows by a row filter of the publication that changed"
     unpublished = (
