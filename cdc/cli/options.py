@@ -36,3 +36,14 @@ Verbose = Annotated[
 ]
 
 DEFAULT_CONFIG = Path("ccbridge.toml")
+
+
+def stated(reason: str) -> str:
+    """A reason for the record, which says something.
+
+    Raises:
+        typer.BadParameter: it is blank.
+    """
+    if not reason.strip():
+        raise typer.BadParameter("expected a reason, found none")
+    return reason

@@ -8,7 +8,7 @@ import typer
 
 from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import DEFAULT_CONFIG, Config, Format
+from cdc.cli.options import DEFAULT_CONFIG, Config, Format, stated
 from cdc.cli.output import say, show
 from cdc.errors import ConfigurationError, ExitCode
 
@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 Receipts = Annotated[list[str] | None, typer.Argument(help="Receipts of the list, by recharge id.")]
 All = Annotated[bool, typer.Option("--all", help="All receipts of the list.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; put on record.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; put on record.", callback=stated)]
 
 
 @app.command()
@@ -66,7 +66,7 @@ def send_again(
     if not yes and not typer.confirm(question):
         raise typer.Exit(ExitCode.DONE)
     again = lost_receipts.send_again(settings, plan, reason)
-    say(f"{again} receipts, {money(plan.lost)}: ccbridge run sends them")
+    say(f"{len(again)} receipts, {money(again)}: ccbridge run sends them")
 
 
 @app.command()

@@ -8,7 +8,7 @@ import typer
 
 from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import DEFAULT_CONFIG, Config, Format
+from cdc.cli.options import DEFAULT_CONFIG, Config, Format, stated
 from cdc.cli.output import say, show
 from cdc.errors import ExitCode
 
@@ -48,7 +48,9 @@ def show_targets(config: Config = DEFAULT_CONFIG, form: Format = "table") -> Non
 @app.command()
 def bind(
     system: Annotated[str, typer.Argument(help="Target system of the configuration.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why it is the right one; put on record.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why it is the right one; put on record.", callback=stated)
+    ],
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Write this database from now on: after a restore, a move, or from another staging.

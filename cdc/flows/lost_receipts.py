@@ -64,14 +64,15 @@ def plan(settings: Settings, keys: Sequence[str]) -> Plan:
     return Plan([key for key in there if not keys or key in set(keys)], left)
 
 
-def send_again(settings: Settings, plan: Plan, reason: str) -> int:
+def send_again(settings: Settings, plan: Plan, reason: str) -> list[dict[str, Any]]:
     """Have the receipts of a plan sent again by `ccbridge run`, each looked for in CC&B before.
 
     Returns:
-        How many were still on the list.
+        Rows of those that were still on the list.
     """
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
-        return LostReceipts(staging).send_again(_transmissions(staging, settings, plan), reason)
+        again = LostReceipts(staging).send_again(_transmissions(staging, settings, plan), reason)
+    return [row for row in plan.lost if row["recharge_id"] in set(again)]
 
 
 def close(settings: Settings, keys: Sequence[str], reason: str) -> int:
@@ -84,7 +85,7 @@ def close(settings: Settings, keys: Sequence[str], reason: str) -> int:
         receipts = LostReceipts(staging)
         _require_listed(receipts, keys)
         chosen = keys or [row["recharge_id"] for row in receipts.listed()]
-        return receipts.close(chosen, reason)
+        return len(receipts.close(chosen, reason))
 
 
 def _transmissions(staging: Connection, settings: Settings, plan: Plan) -> dict[str, list[str]]:

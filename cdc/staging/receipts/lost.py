@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.receipts.versions import execute, replacing
+from cdc.staging.staged_seq import lock_order
 
 PLACE_SCHEMA: Mapping[str, Any] = dict.fromkeys(
     ("recharge_id", "account_id", "external_source", "transmission_id", "tender_id"), pl.String
@@ -33,13 +34,19 @@ _IS_LOST = f"r.sent_at is not null and r.state_reason = '{LOST}'"
 # What CC&B refused, cancelled, or archived by a change that was captured, is not looked for; nor what
 # an operator has decided on: back on the list it could be sent although the money came in another way.
 _NEWEST = f"""
-select {_PLACE} from staging.receipt r
+select {_PLACE}, r.sent_at from staging.receipt r
 where r.sent_at is not null and r.state not in ('error', 'reversed')
 and not starts_with(coalesce(r.state_reason, ''), '{_CLOSED}') and not exists (
     select from staging.tender t where t.tombstone and t.operation = 'd' and t.tender_id = r.tender_id)
-order by r.sent_at desc, r.recharge_id desc limit {_AT_ONCE} offset %s
+and (%(sent_at)s::timestamptz is null
+    or (r.sent_at, r.recharge_id) < (%(sent_at)s::timestamptz, %(recharge_id)s::text))
+order by r.sent_at desc, r.recharge_id desc limit {_AT_ONCE}
 """  # noqa: S608 - our own text
 _OF_LOST = f"select {_PLACE} from staging.receipt r where {_IS_LOST}"  # noqa: S608 - our own text
+_STILL_LOST = f"""
+select r.recharge_id from staging.receipt r where r.recharge_id = any(%s) and {_IS_LOST}
+order by r.recharge_id
+"""  # noqa: S608 - our own text
 _LISTED = f"""
 select {", ".join(COLUMNS)} from staging.receipt r where {_IS_LOST} order by r.sent_at, r.recharge_id
 """  # noqa: S608 - our own text
@@ -80,14 +87,14 @@ class LostReceipts:
 
     def newest(self) -> Iterator[pl.DataFrame]:
         """Receipts that CC&B held, those sent last first, in parts (PLACE_SCHEMA)."""
-        offset = 0
-        while not (part := self._read(_NEWEST, [offset])).is_empty():
-            yield part
-            offset += part.height
+        behind: dict[str, object] = {"sent_at": None, "recharge_id": None}
+        while rows := self._rows(_NEWEST, behind):  # from the last one on: what was seen may leave meanwhile
+            yield pl.DataFrame([row[:-1] for row in rows], schema=PLACE_SCHEMA, orient="row")
+            behind = {"sent_at": rows[-1][-1], "recharge_id": rows[-1][0]}
 
     def lost(self) -> pl.DataFrame:
         """Those on the list (PLACE_SCHEMA)."""
-        return self._read(_OF_LOST, [])
+        return pl.DataFrame(self._rows(_OF_LOST, {}), schema=PLACE_SCHEMA, orient="row")
 
     def listed(self) -> list[dict[str, Any]]:
         """Those on the list for people: COLUMNS."""
@@ -103,38 +110,42 @@ class LostReceipts:
         with postgres_errors("staging.receipt"), self._connection.transaction():
             return execute(self._connection, _FOUND, {"keys": list(keys)})
 
-    def close(self, keys: Sequence[str], reason: str) -> int:
-        """Take receipts off the list without sending them, and put it on record; returns how many."""
+    def close(self, keys: Sequence[str], reason: str) -> list[str]:
+        """Take receipts off the list without sending them, and put it on record; returns those of them."""
         with postgres_errors("staging.receipt"), self._connection.transaction():
-            closed = execute(self._connection, _CLOSE, {"keys": list(keys), "reason": _CLOSED + reason})
-            self._note("close lost receipts", keys, reason)
+            closed = self._still_lost(keys)
+            execute(self._connection, _CLOSE, {"keys": closed, "reason": _CLOSED + reason})
+            self._note("close lost receipts", closed, reason)
         return closed
 
-    def send_again(self, transmissions: Mapping[str, Sequence[str]], reason: str) -> int:
-        """Have receipts sent again, and put it on record; returns how many.
+    def send_again(self, transmissions: Mapping[str, Sequence[str]], reason: str) -> list[str]:
+        """Have receipts sent again, and put it on record; returns those that were still on the list.
 
         Args:
             transmissions: keys of receipts by the transmission in which they will go.
             reason: why.
         """
         with postgres_errors("staging.receipt"), self._connection.transaction():
-            again = sum(
+            again = self._still_lost([key for keys in transmissions.values() for key in keys])
+            for number, keys in transmissions.items():
                 execute(self._connection, _SEND_AGAIN, {"keys": list(keys), "transmission_id": number})
-                for number, keys in transmissions.items()
-            )
-            self._note(
-                "send lost receipts again", [key for keys in transmissions.values() for key in keys], reason
-            )
+            self._note("send lost receipts again", again, reason)
         return again
 
-    def _note(self, action: str, keys: Sequence[str], reason: str) -> None:
-        detail = Jsonb({"reason": reason, "receipts": list(keys)})
-        self._connection.execute(_NOTE, [action, detail])
+    def _still_lost(self, keys: Sequence[str]) -> list[str]:
+        """Those of the receipts that nobody has decided on; nobody else can until the transaction ends."""
+        with self._connection.cursor() as cursor:
+            lock_order(cursor)
+            return [str(key) for (key,) in cursor.execute(_STILL_LOST, [list(keys)])]
 
-    def _read(self, statement: str, parameters: Sequence[object]) -> pl.DataFrame:
+    def _note(self, action: str, keys: Sequence[str], reason: str) -> None:
+        if keys:
+            detail = Jsonb({"reason": reason, "receipts": list(keys)})
+            self._connection.execute(_NOTE, [action, detail])
+
+    def _rows(self, statement: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         with postgres_errors("staging.receipt"):
-            rows = self._connection.execute(statement, parameters).fetchall()
-        return pl.DataFrame(rows, schema=PLACE_SCHEMA, orient="row")
+            return self._connection.execute(statement, parameters).fetchall()
 
 
 def money(rows: Sequence[Mapping[str, Any]]) -> str:

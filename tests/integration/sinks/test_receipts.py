@@ -15,6 +15,7 @@ from cdc.config import PaymentUpload, PostgresConnection
 from cdc.errors import LeaseLost
 from cdc.postgres.connect import connect
 from cdc.staging.leases import Lease
+from cdc.staging.receipts import lost
 from cdc.staging.receipts.store import Receipts
 from sandbox.postgres import PostgresServer
 from tests.support.migrated import migrated
@@ -467,3 +468,21 @@ def test_history_of_a_receipt_has_no_gap_and_no_overlap(staging: Staging) -> Non
     assert all(valid_from <= valid_to for valid_from, valid_to in spans)
     ends = [valid_to for _, valid_to in spans]
     assert [valid_from for valid_from, _ in spans[1:]] + [current] == ends
+
+
+def test_the_search_for_lost_receipts_goes_on_where_it_was_whatever_leaves_meanwhile(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is passed over because one that was looked at before is reversed, or decided on."""
+    monkeypatch.setattr(lost, "_NEWEST", lost._NEWEST.replace("limit 1000", "limit 2"))
+    names = ["a", "b", "c", "d", "e"]
+    sent(staging, *names)
+    staging.connection.execute(
+        "update staging.receipt set sent_at = now() - interval '1 s' where recharge_id > 'c'"
+    )
+    parts = lost.LostReceipts(staging.connection).newest()
+    assert next(parts)["recharge_id"].to_list() == ["c", "b"]
+    staging.connection.execute(
+        "update staging.receipt set state = 'reversed' where recharge_id in ('b', 'c')"
+    )
+    assert [part["recharge_id"].to_list() for part in parts] == [["a", "e"], ["d"]]

@@ -266,8 +266,10 @@ def test_what_a_restored_ccb_lost_is_listed_and_sent_again_only_when_asked_for(s
     plan = lost_receipts.plan(site.settings, [])
     assert (plan.there, [row["recharge_id"] for row in plan.lost]) == (["r2"], ["r3"])
     former = site.transmission("r3")
-    assert lost_receipts.send_again(site.settings, plan, "cashier has the slip") == 1
-    assert lost_receipts.send_again(site.settings, plan, "asked for twice") == 0
+    assert lost_receipts.send_again(site.settings, plan, "cashier has the slip") == plan.lost
+    assert lost_receipts.send_again(site.settings, plan, "asked for twice") == []
+    noted = "select detail -> 'receipts' from staging.operator_action where object = 'receipts'"
+    assert site.observer.execute(noted).fetchall() == [(["r3"],)], "the record tells what was done"
     site.sent("r3")
     assert site.uploaded() == ["r1", "r2", "r3", "r4"]
     assert site.transmission("r3") != former
@@ -288,6 +290,7 @@ def test_the_commands_on_lost_receipts_ask_before_they_send(
     listed = run(["receipts", "lost"])
     assert (listed.exit_code, "1 receipts, 1500.00 XAF" in listed.output) == (1, True)
     assert isinstance(run(["receipts", "send-again", "--reason", "x"]).exception, ConfigurationError)
+    assert run(["receipts", "close", "r1", "--reason", " "]).exit_code == 2
     assert isinstance(
         run(["receipts", "close", "r1", "--all", "--reason", "x"]).exception, ConfigurationError
     )
