@@ -478,7 +478,8 @@ def test_the_search_for_lost_receipts_goes_on_where_it_was_whatever_leaves_meanw
     names = ["a", "b", "c", "d", "e"]
     sent(staging, *names)
     staging.connection.execute(
-        "update staging.receipt set sent_at = now() - interval '1 s' where recharge_id > 'c'"
+        "update staging.receipt set sent_at = case when recharge_id > 'c' then date '2026-01-01' "
+        "else date '2026-01-02' end"
     )
     parts = lost.LostReceipts(staging.connection).newest()
     assert next(parts)["recharge_id"].to_list() == ["c", "b"]
