@@ -559,9 +559,25 @@ WRITING = (
         "a row that was refused stays away although its cause is gone",
         ("tests/integration/test_delivery_flow.py::test_held_key_is_tried_again_while_traffic_goes_on",),
     ),
+    Guard(
+        "bytes that were never committed are cut off",
+        "sinks/jsonl/folder.py",
+        "            os.ftruncate(self._rows, self.position.size)\n",
+        "",
+        "half of a write that was killed is taken for lines",
+        ("tests/unit/sinks/test_jsonl.py::test_what_was_not_committed_never_counts",),
+    ),
 )
 
 PAYMENTS = (
+    Guard(
+        "recharges that cannot be sent are stored before the position moves",
+        "sinks/ccb_payment_upload/sink.py",
+        "            if held.height:\n                hold(held)\n",
+        "",
+        "a recharge is never sent, and no record says so",
+        ("tests/contract/test_sink_contract.py",),
+    ),
     Guard(
         "transmission that is there",
         "sinks/ccb_payment_upload/lookup.py",

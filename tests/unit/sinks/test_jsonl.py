@@ -116,6 +116,22 @@ def test_a_crash_at_any_step_leaves_all_of_a_write_or_nothing(
     assert crashes
 
 
+def test_what_was_not_committed_never_counts(tmp_path: Path) -> None:
+    """Not even where a shorter write is put over it, and the file is ended after that."""
+    folder = tmp_path / "files"
+
+    def lost(_: pl.DataFrame) -> None:
+        raise TransientError("staging is gone")
+
+    with closing(sink_of(folder, 50)) as sink:
+        with pytest.raises(TransientError):
+            write(sink, 1, *((f"{number}", "1.00") for number in range(20)), record=lost)
+        assert lines(folder) == []
+        write(sink, 1, ("a", "1.00"))
+        write(sink, 2, ("b", "2.00"))
+    assert [line["key"]["recharge_id"] for line in lines(folder)] == ["a", "b"]
+
+
 WRITER = """
 import sys
 from pathlib import Path
