@@ -31,6 +31,7 @@ def dotted(path: Path, top: Path) -> str:
     return ".".join(path.relative_to(top).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
 def rooms() -> list[str]:
     """Packages that hold modules of their own."""
     return [
@@ -40,6 +41,7 @@ def rooms() -> list[str]:
     ]
 
 
+@cache
 def face(room: str) -> set[str]:
     """The modules that a package names in `__all__`; none where it has classes and functions there."""
     for node in modules()[room].body:

@@ -4,4 +4,4 @@ Start at `merge`; `versions` is pure, `snapshot_deletes` finds rows that went wh
 use: `schema`.
 """
 
-__all__ = ["merge", "snapshot_deletes", "versions"]
+__all__ = ["merge", "snapshot_deletes", "spool", "versions"]
