@@ -154,25 +154,25 @@ def _lob(lob: LobText, case: Case) -> dict[str, Any]:
             for write in lob.writes
         ],
     }
-    wanted = (expected.get("lob") or {}).get("apply")
-    if wanted:
+    needed = (expected.get("lob") or {}).get("apply")
+    if needed:
         found["apply"] = [
             {"current": one["current"], "result": _applied(lob, one["current"], one["result"])}
-            for one in wanted
+            for one in needed
         ]
     if lob.column is None:
         return {"before": None, "after": None, "lob": found}
     return _row(image, lob.rowid) | {"lob": found}
 
 
-def _applied(lob: LobText, current: Any, wanted: Any) -> Any:
-    """The value after the text's work; bytes in the form and case of what is wanted."""
+def _applied(lob: LobText, current: Any, needed: Any) -> Any:
+    """The value after the text's work; bytes in the form and case of what is needed."""
     digits = current["hex"] if isinstance(current, dict) else current or ""
     result = applied(digits.lower() if lob.binary else digits, lob)
     if lob.binary:
-        written = wanted["hex"] if isinstance(wanted, dict) else wanted
+        written = needed["hex"] if isinstance(needed, dict) else needed
         result = written if result == str(written).lower() else result
-    return {"hex": result} if isinstance(wanted, dict) else result
+    return {"hex": result} if isinstance(needed, dict) else result
 
 
 def applied(current: str, lob: LobText) -> str | None:
@@ -271,10 +271,10 @@ def main(arguments: list[str]) -> int:
             if not line.strip():
                 continue
             case = json.loads(line)
-            faults = judged(case)
-            right, bad = right + (not faults), bad + bool(faults)
-            if faults:
-                sys.stdout.write(f"{case.get('id', '?')}: {'; '.join(faults)}\n")
+            failures = judged(case)
+            right, bad = right + (not failures), bad + bool(failures)
+            if failures:
+                sys.stdout.write(f"{case.get('id', '?')}: {'; '.join(failures)}\n")
     sys.stdout.write(f"redo corpus: {right} right, {bad} wrong\n")
     return 1 if bad else 0
 

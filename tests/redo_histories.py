@@ -2,7 +2,7 @@
 
 `python -m tests.redo_histories --count 1000 --processes 2` plays the histories of the seeds 0 to 999, each
 process with a stand-in and a staging database of its own, prints each that is wrong made as small as it gets,
-and prints last how many were right, how many had a column taken away, stopped with a named reason and had
+and prints last how many were right, how many had a column removed, stopped with a named reason and had
 staged nothing wrong, and how many are wrong. Exit code 1 if any is. Read next:
 `tests.integration.logminer.redo_history`.
 """

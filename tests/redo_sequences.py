@@ -1,6 +1,6 @@
 """Recorded rows of V$LOGMNR_CONTENTS, given to the reader's assembly: does it reach the recorded outcome?
 
-`python -m tests.redo_sequences FILE.jsonl` judges a file of sequences, one a line (the form is told in
+`python -m tests.redo_sequences FILE.jsonl` judges a file of sequences, one a line (the form is described in
 tests/data/README_logminer.md), and prints last how many were right. Each sequence is played in every way
 its rows may be kept: with large columns that rules read and that none reads, in memory, and written to
 disk after every row.
@@ -146,8 +146,8 @@ def _table_of(case: Case) -> TableOf:
     named = case["expect"].get("table")
     if named is None:
         return recorded_table
-    wanted = TableName(*named.split("."))
-    return lambda row: wanted if row.owner == wanted.schema else None
+    needed = TableName(*named.split("."))
+    return lambda row: needed if row.owner == needed.schema else None
 
 
 def _outcome(case: Case, assembly: Assembly) -> list[str]:
@@ -258,8 +258,8 @@ def _recorded(row: LogRow, name: str) -> Any:
 def _survivors(rows: list[dict[str, Any]], expected: list[Mapping[str, Any]]) -> list[str]:
     """Compares what is recorded of each row that is left."""
     found = _differs("rows left", len(rows), len(expected))
-    for index, (row, wanted) in enumerate(zip(rows, expected, strict=False)):
-        for name, value in wanted.items():
+    for index, (row, needed) in enumerate(zip(rows, expected, strict=False)):
+        for name, value in needed.items():
             if name in _SHOWN:
                 trimmed = value.strip() if name == "RS_ID" else value
                 found += _differs(f"row {index}, {name}", row[name], trimmed)
@@ -295,10 +295,10 @@ def main(arguments: list[str]) -> int:
     """Judge the files named, those of the project without one; the exit code says whether all were right."""
     right = bad = 0
     for case in cases(*map(Path, arguments)):
-        faults = judged(case)
-        right, bad = right + (not faults), bad + bool(faults)
-        if faults:
-            sys.stdout.write(f"{case.get('id', '?')}: {'; '.join(faults)}\n")
+        failures = judged(case)
+        right, bad = right + (not failures), bad + bool(failures)
+        if failures:
+            sys.stdout.write(f"{case.get('id', '?')}: {'; '.join(failures)}\n")
     sys.stdout.write(f"redo sequences: {right} right, {bad} wrong\n")
     return 1 if bad else 0
 

@@ -24,7 +24,7 @@ SWITCHES = ("--force", "--help")
 
 
 def test_version_and_help_name_every_command(site: Site) -> None:
-    """`ccbridge --help` is where everybody starts."""
+    """`ccbridge --help` is where everyone starts."""
     assert site.call("--version").out == f"ccbridge {__version__}\n"
     text = site.call("--help").out
     assert text.startswith("Usage: ccbridge ")
@@ -46,7 +46,7 @@ def test_migrate_twice_changes_nothing_the_second_time(site: Site) -> None:
 
 
 def _edited_rules_are_only_said(site: Site) -> None:
-    """Monitoring goes on while somebody writes a rule for a table that staging does not have yet."""
+    """Monitoring continues while someone writes a rule for a table that staging does not have yet."""
     folder = site.folder / "edited"
     shutil.copytree(SHIPPED / "ccb_prepaid", folder)
     former = site.config.read_text()
@@ -56,9 +56,9 @@ def _edited_rules_are_only_said(site: Site) -> None:
     different = site.call("status")
     assert "the rules on disk are not those that run" in different.out
     entity.write_text("entity: meter\nkey: [nothing]\n")
-    faulty = site.call("status")
-    assert "the rules on disk have errors" in faulty.out
-    assert (different.code, faulty.code) == (0, 0)
+    invalid = site.call("status")
+    assert "the rules on disk have errors" in invalid.out
+    assert (different.code, invalid.code) == (0, 0)
     site.config.write_text(former)
 
 

@@ -1,4 +1,4 @@
-"""Configuration and rules that cannot be used: every fault at once, exit code 2, nothing written."""
+"""Configuration and rules that cannot be used: every error at once, exit code 2, nothing written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from mapping_rules.rule_files import SHIPPED
 from tests.acceptance.site import Site
 
-FAULTY = """
+INVALID = """
 [staging]
 hst = "s"
 database = "d"
@@ -31,9 +31,9 @@ lease_ttl_s = 0
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_every_fault_of_the_configuration_is_named_at_once(offline: Site, command: str) -> None:
-    """An operator mends the file in one go, whichever command found it."""
-    offline.config.write_text(FAULTY)
+def test_every_error_of_the_configuration_is_named_at_once(offline: Site, command: str) -> None:
+    """An operator fixes the file in one go, whichever command found it."""
+    offline.config.write_text(INVALID)
     done = offline.call(command, CCBRIDGE_STAGING__PASSWRD="canary")
     assert done.code == 2
     assert done.out == ""
@@ -52,7 +52,7 @@ def test_every_fault_of_the_configuration_is_named_at_once(offline: Site, comman
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "error"),
     [
         (None, "no such file\nhint: write one: ccbridge init --config "),
         (
@@ -63,14 +63,14 @@ def test_every_fault_of_the_configuration_is_named_at_once(offline: Site, comman
     ],
     ids=["missing", "no-toml", "latin-1"],
 )
-def test_a_file_that_cannot_be_read_is_named(offline: Site, content: bytes | None, fault: str) -> None:
+def test_a_file_that_cannot_be_read_is_named(offline: Site, content: bytes | None, error: str) -> None:
     """A missing or broken file is one line with its name and what to do."""
     offline.config.unlink()
     if content is not None:
         offline.config.write_bytes(content)
     done = offline.call("check")
     assert done.code == 2
-    assert done.err.startswith(f"error CDC-010: {offline.config}: {fault}")
+    assert done.err.startswith(f"error CDC-010: {offline.config}: {error}")
 
 
 def test_unsafe_connections_and_missing_files_are_refused_together(offline: Site) -> None:
@@ -122,7 +122,7 @@ def test_init_writes_a_file_that_loads_and_never_overwrites_one(offline: Site) -
 
 @pytest.fixture
 def broken_rules(offline: Site) -> Path:
-    """A copy of the shipped rules with faults in several files."""
+    """A copy of the shipped rules with errors in several files."""
     folder = offline.folder / "rules"
     shutil.copytree(SHIPPED / "ccb_prepaid", folder)
     for name, right, wrong in (
@@ -140,7 +140,7 @@ def broken_rules(offline: Site) -> Path:
 
 
 @pytest.mark.parametrize("command", [("rules", "check"), ("run",)])
-def test_every_fault_of_the_rules_is_named_with_its_place(
+def test_every_error_of_the_rules_is_named_with_its_place(
     offline: Site, broken_rules: Path, command: tuple[str, ...]
 ) -> None:
     """Unknown entity, type, transform and column: file, line, column and the nearest right name."""
@@ -174,5 +174,5 @@ def test_a_rule_that_does_not_fit_the_database_is_found_by_check(site: Site) -> 
     )
     forgotten = "column NOTIFY_SW of CISADM.CI_ACCT_PER is neither mapped nor ignored"
     assert any(forgotten in line for line in lines if "advice_reported" in line), "data may flow without it"
-    assert "staging: database staging_" in done.err, "other faults are told at the same time"
+    assert "staging: database staging_" in done.err, "other errors are reported at the same time"
     assert site.untouched()

@@ -1,4 +1,4 @@
-"""Rows that cannot be mapped or written: set aside with their reason, all else flows, mended they flow."""
+"""Rows that cannot be mapped or written: rejected with their reason, all else flows, fixed they flow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.acceptance.site import Running, Site, eventually
 
 
 def held_in_status(site: Site) -> list[str]:
-    """Held keys of the delivery to prepaid, as `status` has them: it is told once a second."""
+    """Held keys of the delivery to prepaid, as `status` has them: asked once a second."""
     lines = site.call("status").out.splitlines()
     return [line.split()[4] for line in lines if line.startswith("deliver:prepaid")]
 

@@ -83,7 +83,7 @@ def test_script_for_amazon_rds_uses_its_procedure(site: Site) -> None:
     assert 'grant select, flashback on "CISADM"."CI_PER" to CCBRIDGE;' in done.out
 
 
-def test_grants_of_a_system_that_is_no_oracle_are_refused(site: Site) -> None:
+def test_grants_of_a_system_that_is_not_an_oracle_are_refused(site: Site) -> None:
     """The systems that have such a script are named."""
     done = site.call("grants", "--system", "prepaid")
     assert done.code == 2

@@ -57,7 +57,7 @@ def test_check_gives_up_the_login_at_its_deadline(own_site: Site) -> None:
 
 
 def test_run_ends_when_asked_while_the_server_hangs(own_site: Site) -> None:
-    """Whoever stops the service does not have to kill it."""
+    """Anyone who stops the service does not have to kill it."""
     running = reading(own_site)
     with hung(own_site):
         assert running.end(signal.SIGTERM, patience_s=30) in (0, 3)
@@ -65,7 +65,7 @@ def test_run_ends_when_asked_while_the_server_hangs(own_site: Site) -> None:
 
 @pytest.mark.slow  # it waits for the time after which a call is named
 def test_a_server_that_hangs_is_named_by_status_within_a_minute(own_site: Site) -> None:
-    """Though a call may take ten minutes; and when it answers again everything goes on."""
+    """Though a call may take ten minutes; and when it answers again everything continues."""
     running = reading(own_site)
 
     def named() -> bool:
@@ -75,5 +75,5 @@ def test_a_server_that_hangs_is_named_by_status_within_a_minute(own_site: Site) 
     with hung(own_site):
         eventually(named, "the server's name in status", patience_s=60)
         assert running.events("call_unanswered")
-    eventually(lambda: own_site.call("status").code == 0, "everything goes on", hint=running.text)
+    eventually(lambda: own_site.call("status").code == 0, "everything continues", hint=running.text)
     running.end()

@@ -1,6 +1,6 @@
 """CC&B in a pluggable database, with just what `ccbridge grants` prints.
 
-Replicated by a common user who mines in the root; and by a local one who mines inside, as where nobody may
+Replicated by a common user who mines in the root; and by a local one who mines inside, as where no one may
 enter the root.
 """
 
@@ -78,8 +78,8 @@ def test_replication_of_a_pluggable_database(multitenant: Site) -> None:
     assert site.oracle("select count(*) from CISADM.CM_CCBRIDGE_APPLY", user="CISADM") == [(1,)]
     seen = "select count(*) from staging.change where strpos(after::text, 'Next Door') > 0"
     assert site.staging(seen) == [(0,)]
-    told = site.call("status")
-    assert "CISADM.CI_PAY_TNDR_ST" in told.out
+    reported = site.call("status")
+    assert "CISADM.CI_PAY_TNDR_ST" in reported.out
     assert site.leaked() == []
 
 

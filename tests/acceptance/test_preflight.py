@@ -1,4 +1,4 @@
-"""Databases that are not as they must be: every finding with the SQL that mends it, nothing written.
+"""Databases that are not as they must be: every finding with the SQL that fixes it, nothing written.
 
 The findings of `ccbridge check` are fixed by running exactly the script that it prints, as administrators of
 the systems; then it must be content.
@@ -56,7 +56,7 @@ def test_databases_that_cannot_be_reached_are_all_named(site: Site) -> None:
 
 
 def test_a_staging_database_that_is_down_is_exit_code_3(offline: Site) -> None:
-    """A monitoring script can tell a database that is down from a fault of the bridge."""
+    """A monitoring script can tell a database that is down from a failure of the bridge."""
     for command in ("status", "migrate"):
         done = offline.call(command, CCBRIDGE_STAGING__PORT=str(free_port()))
         assert done.code == 3
@@ -64,7 +64,7 @@ def test_a_staging_database_that_is_down_is_exit_code_3(offline: Site) -> None:
         assert "\nhint: " in done.err
 
 
-def test_wrong_passwords_are_told_and_never_tried_twice(site: Site, logins: Logins) -> None:
+def test_wrong_passwords_are_reported_and_never_tried_twice(site: Site, logins: Logins) -> None:
     """A second try with a wrong password can lock the account, so there is none."""
     wrong = dict.fromkeys(site.environment, "Kanarie!wrong")
     for command in ("check", "run"):
@@ -99,7 +99,7 @@ def logins(world: World) -> Logins:
 TABLES = ("public.customer", "public.account", "public.recharge", "public.counter_payment")
 
 
-def test_everything_missing_in_prepaid_is_found_and_mended_by_what_check_prints(migrated: Site) -> None:
+def test_everything_missing_in_prepaid_is_found_and_fixed_by_what_check_prints(migrated: Site) -> None:
     """Rights, publication, replica identity, mark schema, origin: all findings at once, all mendable."""
     site = migrated
     for statement in (
@@ -139,7 +139,7 @@ def test_everything_missing_in_prepaid_is_found_and_mended_by_what_check_prints(
 
 
 def test_missing_tables_and_columns_of_prepaid_are_named(migrated: Site) -> None:
-    """A table or column that is not there is told with the rule that needs it; nothing is written."""
+    """A table or column that is not there is reported with the rule that needs it; nothing is written."""
     site = migrated
     site.prepaid_admin("alter table recharge drop column channel")
     site.prepaid_admin("alter table account drop column city")
@@ -166,8 +166,8 @@ def replica_only() -> Iterator[PostgresServer]:
         yield server
 
 
-def test_the_wal_level_is_mended_by_what_check_prints(migrated: Site, replica_only: PostgresServer) -> None:
-    """A server that is not set up for logical decoding is refused; the printed statement mends it."""
+def test_the_wal_level_is_fixed_by_what_check_prints(migrated: Site, replica_only: PostgresServer) -> None:
+    """A server that is not set up for logical decoding is refused; the printed statement fixes it."""
     database = replica_only.create_database(migrated.prepaid.name)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(f"create role ccbridge login replication password '{secret_literal()}'")
@@ -194,7 +194,7 @@ def secret_literal() -> str:
     return CANARIES["ccbridge"].replace("'", "''")
 
 
-def test_everything_missing_in_ccb_is_found_and_mended_by_what_check_prints(migrated: Site) -> None:
+def test_everything_missing_in_ccb_is_found_and_fixed_by_what_check_prints(migrated: Site) -> None:
     """Grants, supplemental logging of the database and of a table: all at once, all mendable."""
     site = migrated
     for statement in (
@@ -240,7 +240,7 @@ def test_an_unknown_tender_source_of_ccb_is_named(migrated: Site) -> None:
     assert "ccb: CI_TENDER_TYPE.TENDER_TYPE_CD: found no row with 'GOLD'" in done.out
 
 
-def test_a_missing_staging_schema_is_told_by_every_command(site: Site) -> None:
+def test_a_missing_staging_schema_is_reported_by_every_command(site: Site) -> None:
     """Before the first `migrate` nothing runs, nothing is made in passing."""
     for command in ("run", "status"):
         done = site.call(command)
@@ -251,7 +251,7 @@ def test_a_missing_staging_schema_is_told_by_every_command(site: Site) -> None:
 
 
 def test_a_staging_schema_at_another_revision_is_refused(migrated: Site) -> None:
-    """An older and a newer schema are told apart, with what to do; a newer one is never touched."""
+    """An older and a newer schema are distinguished, with what to do; a newer one is never touched."""
     site = migrated
     site.staging("alter table staging.recharge drop column channel")
     extended = site.call("check")

@@ -90,7 +90,7 @@ def test_a_refused_login_is_exit_code_3_and_tried_once(site: Site) -> None:
 
 
 def test_a_schema_that_does_not_exist_is_named_with_the_statements_that_make_it(site: Site) -> None:
-    """What needs no test table is tried all the same, and nobody tries to log in."""
+    """What needs no test table is tried all the same, and no one tries to log in."""
     done = site.call("probe", "oracle", "--scratch", "NOSUCH", "--watch", "0")
     assert "undo" in done.out
     assert "there is no schema NOSUCH" in done.out
@@ -123,7 +123,9 @@ def test_a_wrong_password_of_the_schema_is_its_own_reason(site: Site) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_missing_right_is_told_with_its_grant(site: Site, revoked: str, granted: str, reason: str) -> None:
+def test_a_missing_right_is_reported_with_its_grant(
+    site: Site, revoked: str, granted: str, reason: str
+) -> None:
     """Running the hint is all that is needed."""
     site.oracle(f"revoke {revoked} from {granted.removesuffix(';').split()[-1]}", "SYSTEM")
     try:
@@ -165,7 +167,7 @@ def test_a_table_that_no_probe_made_is_refused(site: Site) -> None:
     assert tables(site) == ["CCBP_LOB"]
 
 
-def test_a_system_that_is_not_meant_is_a_fault_of_usage(offline: Site) -> None:
+def test_a_system_that_is_not_meant_is_a_failure_of_usage(offline: Site) -> None:
     """The systems that could be meant are named."""
     done = offline.call("probe", "oracle", "prepaid")
     assert done.code == 2
@@ -187,7 +189,7 @@ def test_every_statement_parses_for_the_tables_of_the_rule_set(offline: Site) ->
 
 
 def test_a_statement_that_this_release_does_not_know_differs(offline: Site) -> None:
-    """A column that a release lacks is found without running anything."""
+    """A column that a release does not have is found without running anything."""
     offline.oracle("alter table CISADM.CI_TNDR_SRCE rename column EXT_SOURCE_ID to EXT_SOURCE", "SYSTEM")
     try:
         done = offline.call("probe", "oracle", "--statements")

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 PACE = Pace(clerks=20, cash_desk=10, recharges=15, uploads=10)
 WORK_S = 5.0
 PATIENCE_S = 240.0
-_ANEW = re.compile(r"delete from staging\.checkpoint where system = '\w+';")
+_again = re.compile(r"delete from staging\.checkpoint where system = '\w+';")
 _BIND = re.compile(r"ccbridge targets bind (\w+) --reason")
 
 
@@ -104,12 +104,12 @@ class Place:
                 return
             captures = [flows[name] for name in flows if name.startswith("capture:")]
             for subject, hint in hints.items():
-                anew, bind = _ANEW.search(hint), _BIND.search(hint)
-                if subject.startswith("capture:") and anew:
+                again, bind = _again.search(hint), _BIND.search(hint)
+                if subject.startswith("capture:") and again:
                     process.terminate()
                     process.wait(60)
-                    self.staging(anew.group())
-                    self.done.append(anew.group())
+                    self.staging(again.group())
+                    self.done.append(again.group())
                     former = self.runs()
                     process = self.product.start()
                     break
@@ -174,7 +174,7 @@ def place() -> Iterator[Place]:
 
 
 def _create(server: PostgresServer) -> None:
-    """The database, made anew."""
+    """The database, created again."""
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
         connection.execute("drop database if exists staging with (force)")
         connection.execute(f"create database staging owner {BRIDGE_USER} template template0")

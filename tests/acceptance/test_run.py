@@ -1,4 +1,4 @@
-"""`ccbridge run` as a service: signals, a stand-by, a holder that was only asleep."""
+"""`ccbridge run` as a service: signals, a standby, a holder that was only asleep."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_signal_ends_all_flows_cleanly_and_soon(
 
 
 def test_a_second_process_waits_and_takes_over_when_the_first_dies(migrated: Site) -> None:
-    """Exactly one is active; the stand-by goes on within the lease's time, and nothing is lost."""
+    """Exactly one is active; the standby continues within the lease's time, and nothing is lost."""
     first = migrated.start()
     migrated.wait_until_delivered(first)
     second = migrated.start()

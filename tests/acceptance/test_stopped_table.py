@@ -1,4 +1,4 @@
-"""A CC&B table that loses something: it alone stands still, and status says so until it is read anew."""
+"""A CC&B table that loses something: it alone stands still, and status says so until it is read again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def own_site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_truncated_table_stops_alone_and_status_says_so(own_site: Site) -> None:
-    """A DBA sees table, loss and what to do; names go on being carried over, also after a restart."""
+    """A DBA sees table, loss and what to do; names are still carried over, also after a restart."""
     renamed = "select 1 from customer where full_name = %s"
     for name in ("Before Restart", "After Restart"):
         with own_site.running() as running:

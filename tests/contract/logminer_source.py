@@ -48,9 +48,9 @@ def oracle_server(folder: Path) -> Iterator[str]:
 
 
 def needs_stand_in() -> None:
-    """Skip a test that uses the stand-in's fault list."""
+    """Skip a test that uses the stand-in's failure list."""
     if REAL_DSN:
-        pytest.skip("the database of CCBRIDGE_TEST_ORACLE_DSN has no fault list")
+        pytest.skip("the database of CCBRIDGE_TEST_ORACLE_DSN has no failure list")
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def prepared_inside(root: str, pdb: str) -> str:
 
 
 def prepared(dsn: str, pdb: str | None = REAL_PDB, *, mined_inside: bool = False) -> str:
-    """Make the bridge's user, anew if it is there, with its rights."""
+    """Make the bridge's user, again if it is there, with its rights."""
     settings = bridge_settings(dsn, pdb)
     with system_session(dsn) as cursor:
         try:

@@ -67,7 +67,7 @@ class Source(Protocol):
         """What a table holds now: id -> column -> canonical text."""
 
     def cut(self) -> None:
-        """Cut the connections of all readers, as a network fault would."""
+        """Cut the connections of all readers, as a network failure would."""
 
     def move_log(self) -> None:
         """Write to the source's log without touching a captured table."""
@@ -122,7 +122,7 @@ class Reading:
     """Reads a source's stream in a test, bounded in time.
 
     Args:
-        reader: closed by whoever made it.
+        reader: closed by its maker.
         resume: where to start.
         max_changes: size of a batch.
     """
@@ -316,7 +316,7 @@ class ReaderSuite:
     def test_one_key_inserted_updated_and_deleted_in_one_transaction(
         self, source: Source, reader: ChangeReader
     ) -> None:
-        """Every step is told, in order."""
+        """Every step is reported, in order."""
         reading = Reading(reader, snapshot(reader)[-1].resume)
         with source.session() as session:
             session.execute(insert(7, "new"))
@@ -330,7 +330,7 @@ class ReaderSuite:
         assert found[2].before["id"] == "7"
         assert len({event.position for event in found}) == 1
 
-    def test_a_changed_key_is_told_with_the_old_and_the_new_one(
+    def test_a_changed_key_is_reported_with_the_old_and_the_new_one(
         self, source: Source, reader: ChangeReader
     ) -> None:
         """The row under the old key can be found and removed."""
@@ -442,7 +442,7 @@ class ReaderSuite:
         assert [event.after for event in found] == [expected]
 
     def test_a_large_transaction_comes_in_slices(self, source: Source, reader: ChangeReader) -> None:
-        """Memory stays bounded, and whoever restarts inside it gets it again from its start."""
+        """Memory stays bounded, and anyone who restarts inside it gets it again from its start."""
         reading = Reading(reader, snapshot(reader)[-1].resume, max_changes=50)
         with source.session() as session:
             session.execute(insert(0))
@@ -480,7 +480,7 @@ class ReaderSuite:
         thread.join()
 
     def test_our_own_writes_are_marked(self, source: Source, reader: ChangeReader) -> None:
-        """The echo of a delivery can be told from what the application did."""
+        """The echo of a delivery can be distinguished from what the application did."""
         reading = Reading(reader, snapshot(reader)[-1].resume)
         for key, ours in ((1, True), (2, False)):
             with source.session(ours=ours) as session:

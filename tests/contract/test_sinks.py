@@ -24,7 +24,7 @@ from sandbox.world import World
 from sinks.ccb_payment_upload.upload import CcbUpload
 from sinks.upsert.sink import UpsertSink
 from tests.integration.sinks.upsert_target import Target as Database
-from tests.integration.sinks.upsert_target import program, target_database, wanted
+from tests.integration.sinks.upsert_target import desired, program, target_database
 
 RECHARGES = program("recharge", ["recharge_id"], ["amount"])
 
@@ -45,7 +45,7 @@ class Target(Protocol):
         """Close the sink."""
 
     def use(self, *, password: str | None = None, port: int | None = None) -> None:
-        """Go on with another sink, whose settings differ."""
+        """Continue with another sink, whose settings differ."""
 
     def lose_next_commit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Break the connection just before the next commit."""
@@ -57,7 +57,9 @@ class UpsertTarget:
         self.sink = database.sink()
 
     def write(self, rows: Mapping[str, str]) -> None:
-        self.sink.write([(RECHARGES, wanted(RECHARGES, *rows.items()))], up_to=1, record=self.database.record)
+        self.sink.write(
+            [(RECHARGES, desired(RECHARGES, *rows.items()))], up_to=1, record=self.database.record
+        )
 
     def held(self) -> dict[str, Decimal]:
         return dict(self.database.rows("select recharge_id, amount from recharge"))
@@ -201,7 +203,7 @@ def test_preflight_of_a_prepared_target_finds_nothing_and_changes_nothing(target
 
 
 def test_closed_sink_opens_again_by_itself(target: Target) -> None:
-    """Closing twice is harmless, and a flow may go on with the sink after a pause."""
+    """Closing twice is harmless, and a flow may continue with the sink after a pause."""
     target.write({"a": "5"})
     target.close()
     target.close()
@@ -210,7 +212,7 @@ def test_closed_sink_opens_again_by_itself(target: Target) -> None:
 
 
 def test_unreachable_target_is_tried_again_later(target: Target) -> None:
-    """A database that is down is no reason to wake a person."""
+    """A database that is down is not a reason to wake an operator."""
     target.use(port=free_port())
     with pytest.raises(TransientError):
         target.write({"a": "5"})

@@ -50,7 +50,7 @@ def plant(info: str, schemas: list[str]) -> None:
 
     Args:
         info: superuser of the database; types `mood` and `citext` are in it.
-        schemas: where everybody may create, made where missing.
+        schemas: where everyone may create, made where missing.
     """
     with psycopg.connect(info, autocommit=True) as owner:
         owner.execute("do $$ begin create role stranger; exception when duplicate_object then end $$")

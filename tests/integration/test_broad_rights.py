@@ -37,7 +37,7 @@ def _exists(server: psycopg.Connection[psycopg.rows.TupleRow], name: str) -> boo
 
 
 def test_a_plain_role_has_none(settings: PostgresConnection) -> None:
-    """What a bridge needs is no finding."""
+    """What a bridge needs is not a finding."""
     assert broad_rights(settings) == []
 
 

@@ -29,7 +29,7 @@ class ListReader:
     world: World
     stream: Iterable[ChangeBatch]
     database: str = "shop"
-    told: list[tuple[Any, Any]] = field(default_factory=list)
+    reported: list[tuple[Any, Any]] = field(default_factory=list)
 
     system = "shop"
     can_read_tables = False
@@ -54,7 +54,7 @@ class ListReader:
 
     def acknowledge(self, resume: Resume) -> None:
         [(staged,)] = self.world.query("select source_position from staging.checkpoint")
-        self.told.append((resume["at"], staged))
+        self.reported.append((resume["at"], staged))
 
     def close(self) -> None:
         return
@@ -85,7 +85,7 @@ def test_a_batch_is_acknowledged_once_it_is_staged(world: World) -> None:
     ]
     reader = ListReader(world, stream)
     capture(world, reader)
-    assert reader.told == [(10, 10), (11, 11), (12, 12)]
+    assert reader.reported == [(10, 10), (11, 11), (12, 12)]
     assert world.customers().keys() == {"0", "1", "2", "3"}
 
 
@@ -95,7 +95,7 @@ def test_a_position_is_used_in_its_own_source_only(world: World) -> None:
     other = ListReader(world, [batch(Event("c", 11, after=customer("1")))], database="copy")
     with pytest.raises(SourceChanged, match="database was shop, is copy"):
         capture(world, other)
-    assert other.told == []
+    assert other.reported == []
     assert world.customers().keys() == {"0"}
 
 
@@ -109,7 +109,7 @@ def test_an_idle_source_moves_its_checkpoint_now_and_then_only(world: World) -> 
     ]
     reader = ListReader(world, stream)
     capture(world, reader)
-    assert [at for at, _ in reader.told] == [10, 11, 12, 200, 201]
+    assert [at for at, _ in reader.reported] == [10, 11, 12, 200, 201]
 
 
 def test_what_a_table_became_is_stored_at_once_in_an_idle_source(world: World) -> None:
@@ -118,5 +118,5 @@ def test_what_a_table_became_is_stored_at_once_in_an_idle_source(world: World) -
     stream = [batch(position=12), replace(batch(position=13), stopped={CUSTOMER.name: gone})]
     reader = ListReader(world, stream)
     capture(world, reader)
-    assert [at for at, _ in reader.told] == [10, 12, 13]
+    assert [at for at, _ in reader.reported] == [10, 12, 13]
     assert world.query("select state, reason from staging.source_table") == [("stopped", "dropped")]

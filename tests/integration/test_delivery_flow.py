@@ -144,7 +144,7 @@ def test_nothing_is_delivered_before_every_source_was_read_in_full(delivery: Del
     delivery.wait(lambda: "1" in delivery.buyers(), "the row after the snapshot")
 
 
-def test_held_key_is_tried_again_while_traffic_goes_on(delivery: Delivery) -> None:
+def test_held_key_is_tried_again_while_traffic_continues(delivery: Delivery) -> None:
     """A site without a quiet second still gets its rows once the cause is gone, and sees them until then."""
     delivery.target.run("alter table buyer add constraint limit_of_credit check (credit < 1000)")
     delivery.stage(customer("rich", credit="5000"), customer("poor"))
@@ -174,8 +174,8 @@ def test_held_key_is_tried_again_while_traffic_goes_on(delivery: Delivery) -> No
     delivery.wait(lambda: delivery.supervisor.state.rows()[0]["held"] == 0, "nothing held")
 
 
-def test_row_locked_by_the_application_holds_nobody_else_back(delivery: Delivery) -> None:
-    """Told as `locked` while it lasts, written about a second after it is free."""
+def test_row_locked_by_the_application_holds_no_one_else_back(delivery: Delivery) -> None:
+    """Reported as `locked` while it lasts, written about a second after it is free."""
     with psycopg.connect(delivery.target.conninfo) as application:
         application.execute("select from buyer where buyer_id = '0' for update")
         delivery.stage(customer("0", name="newer"), customer("1"))

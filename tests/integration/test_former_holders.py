@@ -1,4 +1,4 @@
-"""What a frozen or vanished process left behind in source and target keeps nobody from going on."""
+"""What a frozen or vanished process left behind in source and target keeps no one from continuing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_orphan_of_our_own_is_ended(target: Target) -> None:
 
 @pytest.mark.parametrize("next_holder", [FROZEN, NEXT])
 def test_a_reader_of_a_former_holder_frees_the_slot(prepaid: Prepaid, next_holder: Holder) -> None:
-    """It streams and nobody reads from it; the next one goes on within the patience for a slot."""
+    """It streams and no one reads from it; the next one continues within the patience for a slot."""
     prepaid.execute("create table t (id int primary key)")
     prepaid.publish("t")
 

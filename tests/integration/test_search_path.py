@@ -1,4 +1,4 @@
-"""Whoever may create objects in the target, the source or staging gets nothing run as our user."""
+"""Anyone who may create objects in the target, the source or staging gets nothing run as our user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sinks.upsert.sink import UpsertSink
 from tests.contract.reader_suite import snapshot
 from tests.integration.hostile_objects import OPERATORS, called, plant, taken
 from tests.integration.pgoutput.source import Prepaid
-from tests.integration.sinks.upsert_target import Target, program, target_database, wanted
+from tests.integration.sinks.upsert_target import Target, desired, program, target_database
 from tests.integration.staging.test_delivery import BUYER, RULES, stage_some
 from tests.unit.staging.world import staging
 
@@ -46,8 +46,8 @@ def write(
     """Write; whatever is refused is shown."""
     written = sink.write(
         [
-            (SHOPS, wanted(SHOPS, *shops, gone=gone.get("shop", "").split())),
-            (TILLS, wanted(TILLS, *tills, gone=gone.get("till", "").split())),
+            (SHOPS, desired(SHOPS, *shops, gone=gone.get("shop", "").split())),
+            (TILLS, desired(TILLS, *tills, gone=gone.get("till", "").split())),
         ],
         up_to=1,
         record=target.record,

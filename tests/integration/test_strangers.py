@@ -1,4 +1,4 @@
-"""A schema that somebody else made, or has things in: its triggers would run as our role; it is refused."""
+"""A schema that someone else made, or has things in: its triggers would run as our role; it is refused."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_who_is_trusted_anyway_may_own_it(site: tuple[PostgresConnection, str], 
 
 
 def test_a_superuser_of_ours_trusts_no_more(site: tuple[PostgresConnection, str]) -> None:
-    """Its triggers would run as a superuser; that it has the rights of every role is no reason."""
+    """Its triggers would run as a superuser; that it has the rights of every role is not reason enough."""
     _, admin = site
     with psycopg.connect(admin, autocommit=True) as superuser:
         superuser.execute(f"create schema mark authorization {SQUATTER}".encode())

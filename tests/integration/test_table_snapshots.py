@@ -1,4 +1,4 @@
-"""Single tables are read beside the stream: new ones, new columns, stopped ones that somebody asks for."""
+"""Single tables are read beside the stream: new ones, new columns, stopped ones that someone asks for."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_table_that_left_the_rules_is_read_again_when_it_comes_back(prepaid: P
 
 
 @pytest.mark.parametrize(
-    ("change", "mend"),
+    ("change", "fix"),
     [
         ("alter table t alter v type varchar(50) using 'new ' || v", ""),
         ("alter publication ccbridge drop table t", "alter publication ccbridge add table t"),
@@ -183,19 +183,19 @@ def test_a_table_that_left_the_rules_is_read_again_when_it_comes_back(prepaid: P
     ],
 )
 def test_a_stopped_table_is_read_again_on_request_over_a_restart(
-    prepaid: Prepaid, change: str, mend: str
+    prepaid: Prepaid, change: str, fix: str
 ) -> None:
-    """It stays stopped until somebody asks, then its rows and those that are gone are right again."""
+    """It stays stopped until someone asks, then its rows and those that are gone are right again."""
     with running(prepaid, WITH_T) as one:
         one.wait_for("t")
         prepaid.execute(change)
-        one.wait(lambda: one.figures.error_code is not None, "the stop is told")
+        one.wait(lambda: one.figures.error_code is not None, "the stop is reported")
         assert "public.t" in str(one.figures.error_text)
         with psycopg.connect(prepaid.info, autocommit=True) as other:
             other.execute("update t set v = 'meanwhile' where id = 8")
             other.execute("delete from t where id = 9")
-    if mend:
-        prepaid.execute(mend)
+    if fix:
+        prepaid.execute(fix)
     with running(prepaid, WITH_T) as one:
         one.wait(lambda: one.figures.error_code is not None, "still stopped")
         prepaid.execute("insert into ok values (3)")

@@ -36,7 +36,7 @@ class Guard:
 
         Raises:
             Stale: the guard's text is not there exactly once.
-            SyntaxError: what results is no Python.
+            SyntaxError: the result is not Python.
         """
         count = text.count(self.old)
         if count != 1:

@@ -50,7 +50,7 @@ READING = (
         ("tests/unit/readers/logminer/test_sequences.py", "tests/unit/readers/logminer/test_windows.py"),
     ),
     Guard(
-        "redo: our own commits are no reason for a nudge",
+        "redo: our own commits cause no nudge",
         "cdc/readers/logminer/mining/idle_threads.py",
         "        if not waits:\n",
         "        if waits is None:\n",
@@ -78,7 +78,7 @@ READING = (
         "cdc/readers/logminer/recovery.py",
         "        self._failures += 1\n",
         "",
-        "a log that cannot be read is tried for ever and nobody is told",
+        "a log that cannot be read is tried for ever and not reported",
         ("tests/unit/readers/logminer/test_recovery.py",),
     ),
     Guard(
@@ -120,8 +120,8 @@ READING = (
         "    if slot.confirmed is None:\n",
         "changes that another consumer took are lost in silence",
         (
-            _SLOT + "test_a_slot_made_anew_behind_our_back_is_told",
-            _SLOT + "test_a_slot_moved_by_another_consumer_is_told",
+            _SLOT + "test_a_slot_created_again_behind_our_back_is_reported",
+            _SLOT + "test_a_slot_moved_by_another_consumer_is_reported",
         ),
     ),
     Guard(
@@ -130,7 +130,7 @@ READING = (
         "    if wal_end < resume:\n",
         "    if False:\n",
         "a restored source is read on as if nothing had happened",
-        (_SLOT + "test_a_position_beyond_the_servers_log_is_told",),
+        (_SLOT + "test_a_position_beyond_the_servers_log_is_reported",),
     ),
     Guard(
         "acknowledge: the source may discard",
@@ -170,7 +170,7 @@ READING = (
         "cdc/flows/truncation.py",
         "            stopped[name] = _stop(batch.system, name, position)\n            del tables[name]\n",
         "            del tables[name]\n",
-        "rows that a TRUNCATE removed stay in the target, and nobody is told",
+        "rows that a TRUNCATE removed stay in the target, and are not reported",
         ("tests/unit/flows/test_truncation.py",),
     ),
     Guard(
@@ -178,7 +178,7 @@ READING = (
         "cdc/flows/truncation.py",
         "        for system, schema, name, message in resume.get(TRUNCATED, ())\n",
         "        for system, schema, name, message in ()\n",
-        "a table that was stopped goes on after a restart, without what it missed",
+        "a table that was stopped continues after a restart, without what it missed",
         ("tests/unit/flows/test_truncation.py",),
     ),
 )
@@ -221,11 +221,11 @@ STAGING = (
         "cdc/staging/entity_rows/snapshot_deletes.py",
         "    if count == 0:\n",
         "    if count >= 0:\n",
-        "rows deleted while nobody looked stay for ever",
+        "rows deleted while no one looked stay for ever",
         (_STAGE + "test_snapshot_gives_tombstones_to_rows_it_did_not_hold",),
     ),
     Guard(
-        "snapshot deletes: rows set aside are not gone",
+        "snapshot deletes: rejected rows are not gone",
         "cdc/staging/entity_rows/snapshot_deletes.py",
         "        where w.resolved_at is null and w.stage = 'map' and w.system",
         "        where false and w.resolved_at is null and w.stage = 'map' and w.system",
@@ -309,14 +309,14 @@ STAGING = (
         ("tests/integration/staging/test_absent_values.py",),
     ),
     Guard(
-        "absent values nobody knows",
+        "absent values no one knows",
         "cdc/staging/batches/stage.py",
         "                again.unknown |= missing.keys()\n",
         "                return mapped, rows\n",
-        "a row that lacks values is staged as if it were whole",
+        "a row with missing values is staged as if it were whole",
         (
             "tests/integration/staging/test_absent_values.py::"
-            "test_a_value_nobody_can_tell_is_a_dead_letter_and_is_settled_by_the_next_whole_row",
+            "test_a_value_no_one_can_tell_is_a_dead_letter_and_is_settled_by_the_next_whole_row",
         ),
     ),
     Guard(
@@ -348,7 +348,7 @@ STAGING = (
         "cdc/staging/batches/stage.py",
         "            work.rejected += frame.height\n            self._letters.record(frame)\n",
         "            work.rejected += frame.height\n",
-        "rows are left out and nobody finds them",
+        "rows are left out and no one finds them",
         (_STAGE + "test_stage_sets_bad_rows_aside_until_they_are_good",),
     ),
     Guard(
@@ -364,7 +364,7 @@ STAGING = (
         "cdc/staging/batches/stage.py",
         "        self._lease.verify(self._connection)\n        for load in work.loads:\n",
         "        for load in work.loads:\n",
-        "a process that was taken over goes on staging",
+        "a process that was taken over continues staging",
         (_STAGE + "test_stage_is_refused_after_a_takeover",),
     ),
     Guard(
@@ -405,7 +405,7 @@ STAGING = (
         "cdc/staging/leases.py",
         "token = mine.token + 1, acquired_at",
         "token = mine.token, acquired_at",
-        "a former holder cannot be told from the present one",
+        "a former holder cannot be distinguished from the present one",
         (_LEASES + "test_lease_fences_a_holder_that_slept",),
     ),
     Guard(
@@ -424,7 +424,7 @@ WRITING = (
         "sinks/upsert/mark.py",
         '"where sink = %s and fencing_token = %s and writes = %s returning',
         '"where sink = %s and %s is not null and writes = %s returning',
-        "a session opened before a takeover goes on writing",
+        "a session opened before a takeover continues writing",
         (_FENCING + "test_session_already_open_is_fenced_too",),
     ),
     Guard(
@@ -472,7 +472,7 @@ WRITING = (
         "sinks/upsert/sink.py",
         "                if hold is not None and held.height:\n                    hold(held)\n",
         "",
-        "a row that was refused is never tried again, and nobody knows of it",
+        "a row that was refused is never tried again, and no one knows of it",
         (_UPSERT + "test_held_rows_are_stored_before_the_mark_moves_past_them",),
     ),
     Guard(
@@ -484,12 +484,12 @@ WRITING = (
         (_UPSERT + "test_parent_is_deleted_after_its_child_has_moved",),
     ),
     Guard(
-        "one key wanted with two values",
+        "one key needed with two values",
         "sinks/upsert/table_write.py",
         "            for row in range(self._high, prepared.next_row)\n",
         "            for row in range(0)\n",
         "chance decides which value a row gets",
-        (_UPSERT + "test_one_key_wanted_with_two_values_is_held",),
+        (_UPSERT + "test_one_key_desired_with_two_values_is_held",),
     ),
     Guard(
         "keys that are one for the target",
@@ -557,7 +557,7 @@ WRITING = (
         "            self._retry(flow, staging, sink, low, binding)\n            newest",
         "            newest",
         "a row that was refused stays away although its cause is gone",
-        ("tests/integration/test_delivery_flow.py::test_held_key_is_tried_again_while_traffic_goes_on",),
+        ("tests/integration/test_delivery_flow.py::test_held_key_is_tried_again_while_traffic_continues",),
     ),
     Guard(
         "bytes that were never committed are cut off",
@@ -615,7 +615,7 @@ PAYMENTS = (
         "sinks/ccb_payment_upload/sink.py",
         "            return receipts.mark(lost) if lost else 0\n",
         "            return 0\n",
-        "recharges that CC&B lost are told to nobody",
+        "recharges that CC&B lost are not reported",
         (_BINDINGS + "test_what_a_restored_ccb_lost_is_listed_and_sent_again_only_when_asked_for",),
     ),
     Guard(
@@ -639,7 +639,7 @@ PAYMENTS = (
         "sinks/ccb_payment_upload/lookup.py",
         "        if expected[number] != found[number]:\n",
         "        if False:\n",
-        "receipts that CC&B lacks are taken for sent",
+        "receipts that are not in CC&B are taken for sent",
         (_UPLOAD + "test_send_refuses_a_transmission_that_ccb_holds_with_other_receipts",),
     ),
     Guard(
@@ -731,7 +731,7 @@ DOORS = (
         "    if lower.startswith(_IN_USE):\n",
         "    if not lower:\n",
         "a flow whose connection was cut waits a minute",
-        ("tests/unit/cdc/test_postgres_errors.py::test_a_session_that_is_lost_is_no_wrong_setting",),
+        ("tests/unit/cdc/test_postgres_errors.py::test_a_session_that_is_lost_is_not_a_wrong_setting",),
     ),
     Guard(
         "control characters in texts",

@@ -5,9 +5,8 @@
     python -m tests.mutants.operators --only scanner     modules whose path holds the text
 
 Where the named guards (`python -m tests.mutants`) ask whether what matters most is watched, this asks how
-closely the rest is. An alteration may mean the same as what it replaced, so the score is told and no bound is
-set.
-Exit code: 0, or 2 if the tests of a module fail as it stands.
+closely the rest is. An alteration may mean the same as what it replaced, so the score is shown and no
+bound is set. Exit code: 0, or 2 if the tests of a module fail as it stands.
 """
 
 from __future__ import annotations
@@ -83,13 +82,13 @@ class Place:
 class _Alter(ast.NodeTransformer):
     """Notes every place; alters the one that is asked for."""
 
-    def __init__(self, wanted: int = -1) -> None:
-        self.wanted = wanted
+    def __init__(self, expected: int = -1) -> None:
+        self.expected = expected
         self.seen: list[tuple[int, str]] = []
 
     def _turn(self, node: ast.AST, text: str) -> bool:
         self.seen.append((getattr(node, "lineno", 0), text))
-        return len(self.seen) - 1 == self.wanted
+        return len(self.seen) - 1 == self.expected
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is not None:

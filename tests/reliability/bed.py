@@ -65,7 +65,7 @@ class Host:
         self._starts = 0
 
     def start(self) -> Running:
-        """Start `ccbridge run`; it becomes active, or a stand-by."""
+        """Start `ccbridge run`; it becomes active, or a standby."""
         self._starts += 1
         log = self.folder / f"run{self._starts}.log"
         self.process = Running(_RUN, self._environment(), log)
@@ -133,7 +133,7 @@ class Bed:
         folder: for configurations and logs.
         seed: of customers and traffic.
         persons: how many customers CC&B begins with.
-        pace: how busy everybody is.
+        pace: how busy everyone is.
     """
 
     def __init__(self, folder: Path, *, seed: int = 1, persons: int = 150, pace: Pace = PACE) -> None:
@@ -199,12 +199,12 @@ class Bed:
         return running
 
     def rest(self) -> None:
-        """People go home; the upload batch goes on."""
+        """People go home; the upload batch continues."""
         if self._crowd is not None:
             self._crowd.rest()
 
     def rename(self, name: str) -> str:
-        """A clerk changes the name of a customer whom nobody else touches; returns the person."""
+        """A clerk changes the name of a customer whom no one else touches; returns the person."""
         with self.world.ccb.connect() as connection, connection.cursor() as cursor:
             cursor.execute(
                 "update CISADM.CI_PER_NAME set ENTITY_NAME = :1, VERSION = VERSION + 1"
@@ -309,16 +309,16 @@ class Bed:
     ) -> None:
         """Wait for it; on failure the hint, and the ends of the logs."""
 
-        def told() -> str:
+        def reported() -> str:
             return "\n".join([hint(), *(running.text()[-3000:] for running in self.running[-2:])])
 
-        eventually(condition, what, patience_s=patience_s, hint=told)
+        eventually(condition, what, patience_s=patience_s, hint=reported)
 
     def checked(self) -> Differences:
         """Everything that must hold at the end, while nothing is under way.
 
         Raises:
-            AssertionError: something is lost, twice, or not told.
+            AssertionError: something is lost, twice, or not reported.
         """
         self.rest()
         self.carries("end")  # what was committed before it is staged by now

@@ -12,13 +12,13 @@ from tests.reliability.bed import Bed
 
 
 def log_unwritable(bed: Bed, chance: Random) -> None:
-    """The log goes to a full device, then to a pipe that nobody reads, while connections are cut."""
+    """The log goes to a full device, then to a pipe that no one reads, while connections are cut."""
     bed.begin().kill()
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # full after some twenty lines
     full = os.open("/dev/full", os.O_WRONLY)
     try:
-        for what, log in (("full device", full), ("pipe that nobody reads", writing)):
+        for what, log in (("full device", full), ("pipe that no one reads", writing)):
             process = bed.a.start_with_log(log)
             bed.carries("started")
             for _ in range(3):
@@ -39,7 +39,7 @@ def log_unwritable(bed: Bed, chance: Random) -> None:
 
 
 def spill_gone(bed: Bed, chance: Random) -> None:
-    """The spill directory cannot be written while a large transaction is open: CC&B waits, and goes on."""
+    """The spill directory cannot be written while a large transaction is open: CC&B waits, and continues."""
     spill = bed.folder / "spill"
     bed.a.configure(f'\nspill_directory = "{spill}"\nopen_transaction_bytes = 65536\n')
     running = bed.begin()
@@ -53,13 +53,13 @@ def spill_gone(bed: Bed, chance: Random) -> None:
             cursor.execute("update CISADM.CI_PREM set ADDRESS2 = ADDRESS2 || 'x'")
         said = ""
 
-        def told() -> bool:
+        def reported() -> bool:
             nonlocal said
             status = bed.a.call("status")
             said = status.out
             return status.code == 1 and str(spill) in status.out
 
-        bed.eventually(told, "status to name the directory", hint=lambda: said)
+        bed.eventually(reported, "status to name the directory", hint=lambda: said)
         name = f"Prepaid,{time.time_ns()}"
         bed.recharge(name)
         staged = "select count(*) from staging.recharge where recharge_id = %s"

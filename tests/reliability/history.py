@@ -40,7 +40,7 @@ class Replayed(NamedTuple):
     """By table and key: the row."""
     keys: dict[str, tuple[str, ...]]
     """By table: the key's columns."""
-    faults: list[str]
+    failures: list[str]
     snapshots: dict[str, int]
     """By table: position of the newest snapshot. It holds all rows; what it did not bring was deleted."""
 
@@ -56,7 +56,7 @@ def gaps(
     found = _numbers(staging) + _versions(staging)
     for system, source in (("prepaid", prepaid), ("ccb", ccb)):
         replayed = replay(_changes(staging, system))
-        found += replayed.faults
+        found += replayed.failures
         for table in replayed.rows.keys() - WRITTEN_BY_US:
             found += unequal(table, replayed, source)
     return found
@@ -85,9 +85,9 @@ def _play(change: Change, played: Replayed) -> None:
     checked = change.table not in WRITTEN_BY_US and change.operation != "r"
     if checked and (known is None) != (change.operation == "c"):
         said = "created though it was there" if known else f"operation {change.operation} on a row never seen"
-        played.faults.append(f"{change.table} {was} at {change.place}: {said}")
+        played.failures.append(f"{change.table} {was} at {change.place}: {said}")
     elif checked and known is not None:
-        played.faults.extend(
+        played.failures.extend(
             f"{change.table} {was} at {change.place}: {name} was {known[name]!r}, the change says {value!r}"
             for name, value in before.items()
             if name in known and known[name] != value
@@ -107,16 +107,16 @@ def unequal(
     for values in _source_rows(source, table, columns):
         row = dict(zip(columns, values, strict=True))
         found[tuple(row[name] for name in names)] = row
-    faults = [f"{table} {key}: in the log only" for key in rows.keys() - found.keys()]
-    faults += [f"{table} {key}: in the source only" for key in found.keys() - rows.keys()]
-    faults += [
+    failures = [f"{table} {key}: in the log only" for key in rows.keys() - found.keys()]
+    failures += [f"{table} {key}: in the source only" for key in found.keys() - rows.keys()]
+    failures += [
         f"{table} {key} {name}: the log adds up to {value!r}, the source holds {found[key][name]!r}"
         for key, row in rows.items()
         if key in found
         for name, value in row.items()
         if _plain(value) != _plain(found[key][name])
     ]
-    return faults
+    return failures
 
 
 def _source_rows(
@@ -180,7 +180,7 @@ def _versions(staging: psycopg.Connection[Any]) -> list[str]:
         " and to_regclass('staging.' || quote_ident(c.relname || '_history')) is not null group by 1"
     ).fetchall()
     assert len(tables) > 10, tables
-    faults = []
+    failures = []
     for table, key in tables:
         broken = staging.execute(
             sql.SQL(
@@ -196,5 +196,5 @@ def _versions(staging: psycopg.Connection[Any]) -> list[str]:
                 history=sql.Identifier(table + "_history"),
             )
         ).fetchall()
-        faults += [f"{table} {row}: the version after it does not follow" for row in broken]
-    return faults
+        failures += [f"{table} {row}: the version after it does not follow" for row in broken]
+    return failures

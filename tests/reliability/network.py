@@ -29,7 +29,7 @@ def packets_lost(database: str) -> Callable[[Bed, Random], None]:
         bed.a.proxies[database].keep_orphans(True)
         with bed.a.proxies[database].losing_packets():
             since = time.monotonic()
-            bed.eventually(partial(_told, desk, database), "status to tell of it")
+            bed.eventually(partial(_reported, desk, database), "status to tell of it")
             bed.took("status tells of it", time.monotonic() - since)
             time.sleep(max(0.0, since + LOSS_S - time.monotonic()))
         since = time.monotonic()
@@ -41,7 +41,7 @@ def packets_lost(database: str) -> Callable[[Bed, Random], None]:
     return scenario
 
 
-def _told(desk: Host, database: str) -> bool:
+def _reported(desk: Host, database: str) -> bool:
     """Status shows that the flows of this database do not work, with the reason if staging can be reached."""
     done = desk.call("status", "--format", "json")
     flows = {row["flow"]: row for row in done.rows() if row["kind"] == "flow"}

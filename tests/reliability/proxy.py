@@ -2,7 +2,7 @@
 
 Packets are lost by a socket filter that lets nothing in (SO_ATTACH_FILTER, socket(7)): the kernel then
 discards data, acknowledgements, keepalives and SYNs before TCP sees them. To both ends it looks as if a cable
-was pulled, which a proxy that merely stops reading cannot do, because its kernel goes on acknowledging.
+was pulled, which a proxy that merely stops reading cannot do, because its kernel continues acknowledging.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ class Proxy:
         self.cut()
 
     def lose_packets(self) -> None:
-        """From now on nothing arrives at either end, and nobody is told."""
+        """From now on nothing arrives at either end, and neither is notified."""
         with self._lock:
             self._losing = True
             for one in self._all():
                 _lose(one)
 
     def pass_packets(self) -> None:
-        """Packets arrive again: what either end still sends again goes on as if nothing had been."""
+        """Packets arrive again: what either end still sends again continues as if nothing had been."""
         with self._lock:
             self._losing = False
             for one in self._all():
@@ -149,7 +149,7 @@ class Proxy:
         except OSError:
             pass
         if source is pair.client and self._orphaning:
-            return  # the server is not told; the other direction ends when the server ends it
+            return  # the server is not notified; the other direction ends when the server ends it
         self._end(pair)
 
     def _end(self, pair: _Pair) -> None:

@@ -15,7 +15,7 @@ from tests.reliability.bed import PATIENCE_S, Bed
 
 BACKUP = "staging_backup"
 _BIND = re.compile(r"ccbridge\s+targets\s+bind\s+(\w+)")
-_ANEW = re.compile(r"delete\s+from\s+staging\.checkpoint\s+where\s+system\s+=\s+'\w+';")
+_again = re.compile(r"delete\s+from\s+staging\.checkpoint\s+where\s+system\s+=\s+'\w+';")
 
 
 def restored(starts: int, *, times: int = 1) -> Callable[[Bed, Random], None]:
@@ -69,7 +69,7 @@ def _recovered(bed: Bed) -> Running:
             said = running.text()[-3000:]
         for system in sorted(set(_BIND.findall(said))):
             bed.a.call("targets", "bind", system, "--reason", "staging was restored")
-        for statement in sorted(set(_ANEW.findall(said))):
+        for statement in sorted(set(_again.findall(said))):
             if running.process.poll() is None:
                 running.end(patience_s=PATIENCE_S)
             bed.staging(statement)
@@ -88,7 +88,7 @@ def _works(bed: Bed) -> bool:
 
 
 def _copy(bed: Bed, source: str, name: str) -> None:
-    """Make a database a copy of another one, whatever it was; nobody else is connected to either."""
+    """Make a database a copy of another one, whatever it was; no one else is connected to either."""
     bed.disconnect()
     ended = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname in ({}, {})"
     for statement in (

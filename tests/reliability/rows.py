@@ -1,4 +1,4 @@
-"""Single rows that cannot be written for a while; the others, and traffic, go on."""
+"""Single rows that cannot be written for a while; the others, and traffic, continue."""
 
 from __future__ import annotations
 

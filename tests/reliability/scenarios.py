@@ -1,4 +1,4 @@
-"""The scenarios by name, and how one is run: a bed of its own, the fault, equality, the checker's word."""
+"""The scenarios by name, and how one is run: a bed of its own, the failure, equality, the checker's word."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.reliability.standby import standby
 from tests.reliability.tables import altered, deadlocks, publication
 
 Does = Callable[[Bed, random.Random], None]
-"""Does the faults; the bed notes the times."""
+"""Does the failures; the bed notes the times."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A stand-by takes over, whatever became of the active process, which writes nothing any more."""
+"""A standby takes over, whatever became of the active process, which writes nothing any more."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _frozen(host: Host) -> Heal:
 
 
 def _powered_off(host: Host) -> Heal:
-    """Nobody answers any more, and nobody says so."""
+    """No one answers any more, and no one says so."""
     host.each(lambda proxy: proxy.lose_packets())
     _killed(host)
     return partial(_back, host)
@@ -78,11 +78,11 @@ def _killed(host: Host) -> None:
     host.process.kill()
 
 
-FAULTS = (_frozen, _orphaned, _powered_off, _cut_off)
+FAILURES = (_frozen, _orphaned, _powered_off, _cut_off)
 
 
 def standby(bed: Bed, chance: Random) -> None:
-    """Twenty times, under traffic: whatever happens to the active process, the stand-by carries on in time.
+    """Twenty times, under traffic: whatever happens to the active process, the standby carries on in time.
 
     Four rounds catch it wherever it is, four inside a transaction of staging, and so on. The bound is that
     of a quiet machine; changes that take seconds with nothing wrong say that it is busy.
@@ -91,22 +91,22 @@ def standby(bed: Bed, chance: Random) -> None:
     bed.begin(active)
     waiting.start().wait_for("standby_started", patience_s=PATIENCE_S)
     for number in range(ROUNDS):
-        fault = FAULTS[number % len(FAULTS)]
-        inside = number // len(FAULTS) % 2 == 1
-        name = fault.__name__.strip("_").replace("_", " ") + inside * " in a transaction"
+        failure = FAILURES[number % len(FAILURES)]
+        inside = number // len(FAILURES) % 2 == 1
+        name = failure.__name__.strip("_").replace("_", " ") + inside * " in a transaction"
         bed.took("carries with nothing wrong", bed.carries(f"calm{number}"))
         with ExitStack() as caught:
             if inside:
                 caught.enter_context(_inside_a_transaction(bed))
             else:
                 time.sleep(chance.uniform(0, 2))  # whatever it does at that moment
-            heal, since = fault(active), time.monotonic()
+            heal, since = failure(active), time.monotonic()
         mark = bed.mark(f"round{number}")
         assert waiting.process is not None
         waiting.process.wait_for("replication_started", patience_s=PATIENCE_S)
         taken_s = time.monotonic() - since
         assert taken_s <= LATEST_S, f"{name}: took over after {taken_s:.1f} s\n{_log(waiting)}"
-        bed.eventually(partial(bed.arrived, mark), f"round {number}, {name}: the stand-by to carry on")
+        bed.eventually(partial(bed.arrived, mark), f"round {number}, {name}: the standby to carry on")
         carried_s = time.monotonic() - since
         assert carried_s <= LATEST_S, f"{name}: carried after {carried_s:.1f} s\n{_log(waiting)}"
         bed.took(f"takes over, {name}", taken_s)

@@ -14,8 +14,8 @@ from tests.reliability.bed import PATIENCE_S, Bed
 QUARREL_S = 60
 QUARRELLERS = 3
 AGAIN = "ccbridge snapshot prepaid public.recharge"
-ANEW = "delete from staging.checkpoint where system = 'ccb';"
-"""What status tells a person to run."""
+Again = "delete from staging.checkpoint where system = 'ccb';"
+"""What status tells an operator to run."""
 
 
 def publication(bed: Bed, chance: Random) -> None:
@@ -42,12 +42,12 @@ def stopped(bed: Bed, table: str) -> str:
     """Wait until status names a stopped table, exit code 1; returns what it says."""
     found: list[str] = []
 
-    def told() -> bool:
+    def reported() -> bool:
         status = bed.a.call("status")
         found[:] = [status.out]
         return status.code == 1 and table in status.out
 
-    bed.eventually(told, f"status to name {table}", hint=lambda: found[0])
+    bed.eventually(reported, f"status to name {table}", hint=lambda: found[0])
     return found[0]
 
 
@@ -95,7 +95,7 @@ def _quarrel(bed: Bed, chance: Random, ended: threading.Event, done: list[str]) 
 
 
 def altered(bed: Bed, chance: Random) -> None:
-    """ALTER TABLE on both sides under traffic: what adds goes on, what changes values stops its table."""
+    """ALTER TABLE on both sides under traffic: what adds continues, what changes values stops its table."""
     running = bed.begin()
     for statement in (
         "alter table recharge add column note text",
@@ -126,9 +126,9 @@ def altered(bed: Bed, chance: Random) -> None:
         cursor.execute("alter table CISADM.CI_SA drop column NOTE")
     bed.carries("others")
     said = stopped(bed, "CI_SA")
-    assert ANEW in said, said
+    assert Again in said, said
     assert running.end(patience_s=PATIENCE_S) in (0, 4)
-    bed.staging(ANEW)
+    bed.staging(Again)
     since = time.monotonic()
     bed.a.start()
     bed.equal("equal, from reading CC&B again on, start included", since)

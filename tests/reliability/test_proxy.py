@@ -1,4 +1,4 @@
-"""The faults that the proxy makes are the faults that the scenarios speak of."""
+"""The failures that the proxy makes are the failures that the scenarios speak of."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def lets_in(proxy: Proxy) -> bool:
         return said(client, b"hello")
 
 
-def test_lost_packets_are_not_acknowledged_and_not_told(proxy: Proxy, client: socket.socket) -> None:
+def test_lost_packets_are_not_acknowledged_and_not_reported(proxy: Proxy, client: socket.socket) -> None:
     """The client's own kernel gives the connection up, as with a pulled cable; no new one gets through."""
     client.setsockopt(socket.IPPROTO_TCP, 18, 300)  # TCP_USER_TIMEOUT
     with proxy.losing_packets():

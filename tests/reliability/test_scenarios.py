@@ -14,5 +14,5 @@ SEED = 1
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_nothing_is_lost_nothing_is_twice_and_all_goes_on(name: str, tmp_path: Path) -> None:
+def test_nothing_is_lost_nothing_is_twice_and_all_continues(name: str, tmp_path: Path) -> None:
     assert run(name, SEED, tmp_path).compared.posted

@@ -165,7 +165,7 @@ SPOILT_CCB = {
         f"delete from CISADM.CI_PAY_TNDR where PAY_TENDER_ID = {A_TENDER}",
         "column='tenders', expected=1, found=0",
     ),
-    "a recharge that nobody made": (
+    "a recharge that no one made": (
         f"update CISADM.CI_PAY_TNDR set EXT_REFERENCE_ID = 'stranger' where PAY_TENDER_ID = {A_TENDER}",
         "key='stranger', column='known'",
     ),
@@ -186,9 +186,9 @@ SPOILT_CCB = {
         "column='payment'",
     ),
     "a change in CC&B that was not captured": (
-        "update CISADM.CI_PER_NAME set ENTITY_NAME = 'Nobody,Told' where NAME_TYPE_FLG = 'PRIM' and PER_ID ="
+        "update CISADM.CI_PER_NAME set ENTITY_NAME = 'Other,Name' where NAME_TYPE_FLG = 'PRIM' and PER_ID ="
         " (select max(PER_ID) from CISADM.CI_PER_NAME where NAME_TYPE_FLG = 'PRIM')",
-        "CI_PER_NAME .*'Nobody,Told'",
+        "CI_PER_NAME .*'Other,Name'",
     ),
 }  # fmt: skip
 
@@ -213,7 +213,7 @@ SPOILT_PREPAID = {
     "a customer has another name": (
         "update customer set full_name = 'x' where " + ONE.format("customer"), "column='full_name'",
     ),
-    "a customer was not taken away": (
+    "a customer was not removed": (
         "insert into customer (ccb_person_id, full_name) values ('stranger', 'x')", "key='stranger'",
     ),
     "an account is not there": (

@@ -23,7 +23,7 @@ def settings_of(conninfo: str) -> PostgresConnection:
 def migrated(conninfo: str, rules: RuleSet) -> PostgresConnection:
     """Give a database the staging schema of a rule set.
 
-    An empty one, to which nobody is connected, becomes a copy: that takes a fifth of the time of the
+    An empty one, to which no one is connected, becomes a copy: that takes a fifth of the time of the
     migrations. Tests of the migrations run them.
     """
     name, template = str(conninfo_to_dict(conninfo)["dbname"]), f"migrated_{rules.digest[:24]}"

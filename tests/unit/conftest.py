@@ -9,5 +9,5 @@ from cdc import printable
 
 @pytest.fixture(autouse=True)
 def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password that an earlier test configured is no secret in the next one's output."""
+    """A password that an earlier test configured is not a secret in the next one's output."""
     monkeypatch.setattr(printable, "_secrets", set())

@@ -54,7 +54,7 @@ def test_both_have_one_version() -> None:
 
 
 def test_the_demo_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Production has no sandbox; whoever asks for the demo there gets the command, not a traceback."""
+    """Production has no sandbox; anyone who asks for the demo there gets the command, not a traceback."""
     monkeypatch.setitem(__import__("sys").modules, "sandbox.demo.run", None)
     with pytest.raises(ConfigurationError) as caught:
         typer.main.get_command(_demo()).main([], standalone_mode=False)

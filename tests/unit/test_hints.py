@@ -23,7 +23,7 @@ from cdc.config import OracleSystem, PostgresSystem, Rules, Run, Settings, Statu
 ROOT = Path(__file__).parents[2]
 ROOMS = ("cdc", "sinks", "mapping_rules", "migrations")
 COMMAND = re.compile(r"\bccbridge (?P<words>[a-z]+(?: [a-z-]+)?)(?P<rest>[^;,\n]*)")
-TOLD = re.compile(r"\b(?:run|then run|start|prints?|by|with|shows?)[: ]+(?=ccbridge [a-z])")
+Reported = re.compile(r"\b(?:run|then run|start|prints?|by|with|shows?)[: ]+(?=ccbridge [a-z])")
 SECTION = re.compile(r'see "([^"]+)" in (docs/[a-z]+\.md)|\b(docs/[a-z]+\.md)(?:#([\w-]+))?')
 KINDS = {
     name: kind for name, kind in vars(errors).items()
@@ -31,7 +31,7 @@ KINDS = {
 }  # fmt: skip
 SAY_SO_THEMSELVES = {
     *(name for name, kind in KINDS.items() if issubclass(kind, errors.RowError)),  # a reason beside the row
-    "ConfigurationError",  # each fault says what is expected
+    "ConfigurationError",  # each failure says what is expected
     *(name for name, kind in KINDS.items() if "__init__" in vars(kind) and name != "CcbridgeError"),
 }
 
@@ -108,12 +108,12 @@ def commands() -> dict[str, Any]:
 
 
 def test_every_command_that_is_named_exists_with_its_options() -> None:
-    """In any text at all where it is told to be run, and anywhere in a hint."""
+    """In any text that says to run it, and anywhere in a hint."""
     named = 0
     for source in sources():
         found = [(line, text, COMMAND.finditer(text)) for line, text in source.hints]
         for line, text in source.texts:
-            found += [(line, text, COMMAND.finditer(text, match.end())) for match in TOLD.finditer(text)]
+            found += [(line, text, COMMAND.finditer(text, match.end())) for match in Reported.finditer(text)]
         for line, text, matches in found:
             for match in matches:
                 verb, *more = match["words"].split()
@@ -130,7 +130,7 @@ def test_every_command_that_is_named_exists_with_its_options() -> None:
 
 
 def test_every_document_and_section_that_is_named_exists() -> None:
-    """A reference that leads nowhere is found by whoever needs it most."""
+    """A reference that leads nowhere is found by anyone who needs it most."""
     for source in sources():
         for line, text in source.texts:
             for title, quoted, plain, anchor in SECTION.findall(text):
@@ -155,7 +155,7 @@ def test_every_setting_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_error_says_what_to_do(room: str) -> None:
-    """Wherever one is made; what a person cannot act on is said to pass by itself."""
+    """Wherever one is made; what an operator cannot act on is said to pass by itself."""
     of_room = [source for source in sources() if source.path.startswith(room)]
     assert of_room
     assert [f"{source.path}:{line}" for source in of_room for line in source.silent] == []

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[1] / "oracle"
 
 
 def test_the_compose_file_listens_on_loopback_and_finds_its_scripts() -> None:
-    """A password known to everybody is not offered to the network."""
+    """A password known to everyone is not offered to the network."""
     service = YAML(typ="safe").load(FOLDER / "compose.yaml")["services"]["oracle"]
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     (mounted,) = service["volumes"]

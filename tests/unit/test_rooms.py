@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {"cdc": ROOT, "sinks": ROOT, "mapping_rules": ROOT, "sandbox": ROOT / "standin"}
 """Package and the folder that it lies in."""
 FULLEST = 20
-"""Modules of a folder; above that nobody finds the one that is looked for."""
+"""Modules of a folder; above that no one finds the one that is looked for."""
 
 
 @cache
@@ -82,7 +82,7 @@ def from_outside() -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("room", [name for name in rooms() if name.count(".") > 0])
 def test_a_room_says_what_it_is_for(room: str) -> None:
-    """Whoever opens a folder is told its purpose first."""
+    """Anyone who opens a folder reads its purpose first."""
     assert ast.get_docstring(modules()[room])
 
 
@@ -94,7 +94,7 @@ def test_others_import_what_the_face_of_a_room_names() -> None:
 
 
 def test_a_face_names_what_others_import() -> None:
-    """A name that nobody outside uses belongs to the inside."""
+    """A name that no one outside uses belongs to the inside."""
     used = {(room, name) for room, _, name in from_outside()}
     assert {(room, name) for room in rooms() for name in face(room)} - used == set()
 

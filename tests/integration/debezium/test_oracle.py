@@ -1,7 +1,7 @@
 """A second opinion: Debezium's Oracle connector reads the same history as our LogMiner reader.
 
 Both read the Oracle stand-in, Debezium through its own engine and Oracle's JDBC driver. Any difference is
-a fault of our reader or of the stand-in.
+a failure of our reader or of the stand-in.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def ours(source: OracleSource) -> LogMinerReader:
     return LogMinerReader("ccb", source.settings, [TableName(source.owner, name) for name in TABLES])
 
 
-def told(reader: ChangeReader, resume: Resume) -> list[Event]:
+def reported(reader: ChangeReader, resume: Resume) -> list[Event]:
     """Every change up to the last one of the history."""
     return Reading(reader, resume).until(
         lambda found: bool(found) and found[-1].after["id"] == str(LAST), expect="end of the history"
@@ -94,8 +94,8 @@ def test_both_readers_tell_the_same_history(source: OracleSource) -> None:
     with closing(debezium(source)) as theirs, closing(ours(source)) as mine:
         their_start, my_start = snapshot(theirs)[-1].resume, snapshot(mine)[-1].resume
         make_history(source)
-        expected, found = told(mine, my_start), told(theirs, their_start)
-        again = told(theirs, their_start)
+        expected, found = reported(mine, my_start), reported(theirs, their_start)
+        again = reported(theirs, their_start)
     assert len(expected) == 11
     assert without_ordinal(found) == without_ordinal(expected)
     assert again == found
@@ -120,7 +120,7 @@ def test_both_readers_take_the_same_snapshot(source: OracleSource) -> None:
     assert len(found) == 5
 
 
-def test_a_transaction_open_at_the_snapshot_is_told(source: OracleSource) -> None:
+def test_a_transaction_open_at_the_snapshot_is_reported(source: OracleSource) -> None:
     """Debezium's default would leave it out of both."""
     with closing(debezium(source)) as reader, source.session() as session:
         session.execute(insert(1, "before"))
@@ -128,11 +128,11 @@ def test_a_transaction_open_at_the_snapshot_is_told(source: OracleSource) -> Non
         assert [event for batch in batches for event in events(batch)] == []
         session.execute(insert(LAST, "behind"))
         session.commit()
-        found = told(reader, batches[-1].resume)
+        found = reported(reader, batches[-1].resume)
     assert [event.after["id"] for event in found] == ["1", str(LAST)]
 
 
-def test_failures_are_told_as_by_our_reader(source: OracleSource) -> None:
+def test_failures_are_reported_as_by_our_reader(source: OracleSource) -> None:
     """A wrong password is never retried, and redo that is gone is never jumped."""
     with closing(debezium(source, password="wrong")) as reader, pytest.raises(LoginRefused):
         snapshot(reader)

@@ -52,7 +52,7 @@ Sql = Callable[[str], list[tuple[object, ...]]]
 
 
 def test_images_hold_what_the_log_holds(reader: DebeziumReader, sql: Sql) -> None:
-    """An unchanged TOAST value is absent, a full replica identity fills it in; a truncate is told."""
+    """An unchanged TOAST value is absent, a full replica identity fills it in; a truncate is reported."""
     sql(f"insert into account (id, name, note) select 1, 'a', ({LONG})")
     sql(f"insert into recharge (id, name, note) select 1, 'a', ({LONG})")
     sql("alter table recharge replica identity full")
@@ -69,8 +69,8 @@ def test_images_hold_what_the_log_holds(reader: DebeziumReader, sql: Sql) -> Non
     assert set(emptied.before.values()) | set(emptied.after.values()) == {ABSENT}
 
 
-def test_a_table_that_changes_its_columns_goes_on(reader: DebeziumReader, sql: Sql) -> None:
-    """Changes before and after are each told with the columns they had, in one transaction too."""
+def test_a_table_that_changes_its_columns_continues(reader: DebeziumReader, sql: Sql) -> None:
+    """Changes before and after are each reported with the columns they had, in one transaction too."""
     reading = Reading(reader, snapshot(reader)[-1].resume)
     sql("begin")
     sql(insert(1))
@@ -113,10 +113,10 @@ def test_only_what_is_acknowledged_leaves_the_slot(
     assert reader.source_lag()["lag_bytes"] < 100_000
 
 
-def test_failures_are_told_as_by_our_other_reader(
+def test_failures_are_reported_as_by_our_other_reader(
     source: PostgresSource, reader: DebeziumReader, sql: Sql
 ) -> None:
-    """A wrong password is never retried, and a slot that is gone is never made anew behind our back."""
+    """A wrong password is never retried, and a slot that is gone is never created again behind our back."""
     resume = snapshot(reader)[-1].resume
     sql(f"select pg_drop_replication_slot('{source.settings.slot}')")
     with pytest.raises(SlotMissing):
@@ -134,7 +134,7 @@ def test_columns_debezium_does_not_hand_on_exactly_are_left_out(reader: Debezium
 
 
 @pytest.mark.parametrize("way", ["snapshot", "stream"])
-def test_moments_without_an_iso_year_are_told_as_by_our_other_reader(
+def test_moments_without_an_iso_year_are_reported_as_by_our_other_reader(
     source: PostgresSource, reader: DebeziumReader, sql: Sql, way: str
 ) -> None:
     """Infinity and years BC; but for dates BC in a snapshot, where Debezium loses the era."""
@@ -161,7 +161,7 @@ def test_moments_without_an_iso_year_are_told_as_by_our_other_reader(
     assert [event.after for event in found] == [event.after for event in expected]
 
 
-def test_who_may_create_in_the_path_of_its_sessions_is_told(
+def test_who_may_create_in_the_path_of_its_sessions_is_reported(
     reader: DebeziumReader, source: PostgresSource, sql: Sql
 ) -> None:
     """They have the role's path, not ours: what others put there runs as our role."""

@@ -1,4 +1,4 @@
-"""Reader debezium over TLS: it reads from the server it was told of, and from no other; and what it loads."""
+"""Reader debezium over TLS: it reads from the configured server and from no other; and what it loads."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 LARGE = frozenset({"MEMO", "DATA_AREA"})
 """CLOBs of ACCT: a rule reads MEMO, none reads DATA_AREA."""
 SPARE = "SPARE"
-"""A column of ITEM with a default, which no rule reads and a step takes away."""
+"""A column of ITEM with a default, which no rule reads and a step removes."""
 NUMBERS = frozenset({"ID", "AMOUNT", "LINE", "QTY"})
 DATES = frozenset({"MADE"})
 CREATE = {
@@ -332,11 +332,11 @@ WRITES = (
     ("too_long", 3), ("savepoint", 7), ("rollback to", 5), ("commit", 16), ("rollback", 4),
 )  # fmt: skip
 OTHERS = (
-    ("read", 30), ("restart", 6), ("lose", 4), ("fault", 8), ("switch", 8), ("column", 3), ("thread", 3),
+    ("read", 30), ("restart", 6), ("lose", 4), ("failure", 8), ("switch", 8), ("column", 3), ("thread", 3),
     ("delay", 3), ("flush", 3), ("share", 3), ("kill", 1), ("bounce", 2),
     ("unused", 1),
 )  # fmt: skip
-FAULTS = (
+FAILURES = (
     "add_disconnect(statement => 'v$logmnr_contents', after_rows => {n}, {who})",
     "add_disconnect(statement => 'start_logmnr', {who})",
     "add_disconnect(statement => 'add_logfile', {who})",
@@ -349,7 +349,7 @@ FAULTS = (
     "add_error(code => 600, argument => 'krvrdccs10', statement => 'v$logmnr_contents', {who})",
     "add_error(code => 12514, moment => 'LOGIN', {who})",
 )
-"""Faults of a reader that pass; the reader starts again after each."""
+"""Failures of a reader that pass; the reader starts again after each."""
 
 
 def history(seed: int, length: int = 75) -> list[Step]:
@@ -403,9 +403,9 @@ def _values(pick: random.Random, table: str) -> tuple[tuple[str, str | None], ..
 def _other(pick: random.Random) -> Step:
     kind = _weighted(pick, OTHERS)
     step = Step(kind)
-    if kind == "fault":
+    if kind == "failure":
         return replace(
-            step, word=pick.choice(FAULTS).format(n=pick.randrange(12), who="username => 'CCBRIDGE'")
+            step, word=pick.choice(FAILURES).format(n=pick.randrange(12), who="username => 'CCBRIDGE'")
         )
     if kind in ("read", "lose"):
         return replace(step, number=pick.randrange(1, 5))

@@ -125,7 +125,7 @@ class RedoWorld:
             cursor.execute(statement)
 
     def call(self, procedure: str) -> None:
-        """A call of the fault list."""
+        """A call of the failure list."""
         self.administer(f"begin sandbox_faults.{procedure}; end;")
 
     def fresh_tables(self, logged: str) -> None:
@@ -157,7 +157,7 @@ class RedoWorld:
             self._renewed_at = now
 
     def write_everywhere(self) -> None:
-        """Both instances write something that nobody reads, as any that is not idle does."""
+        """Both instances write something that no one reads, as any that is not idle does."""
         with self.other.cursor() as cursor:
             for thread in (1, 2):
                 cursor.execute(f"begin sandbox_faults.use_thread(thread => {thread}); end;")
@@ -280,7 +280,7 @@ class Play:
         self.resume = dict(stored.resume)
         self._open_reader()
 
-    def _fault(self, step: Step) -> None:
+    def _failure(self, step: Step) -> None:
         self.world.call("clear")
         self.world.call(step.word)
 
@@ -470,13 +470,13 @@ class Play:
         }
 
     def _expected_rows(self, table: str) -> dict[Any, Any]:
-        wanted: dict[Any, Any] = {key: None for name, key in self.model.ever if name == table}
+        needed: dict[Any, Any] = {key: None for name, key in self.model.ever if name == table}
         for (name, key), row in self.model.rows.items():
             if name == table:
                 values: list[Any] = list(row.values())[len(key) : {ACCT: 6, ITEM: 4}[table]]
                 values[1] = None if values[1] is None else Decimal(values[1])  # amount, quantity
-                wanted[key] = tuple(values)
-        return wanted
+                needed[key] = tuple(values)
+        return needed
 
     def compare_stopped(self) -> None:
         """After a stop: what was staged is the beginning of what was committed."""
@@ -516,12 +516,12 @@ class Play:
         """Of a table that was stopped, the first transactions came, each whole."""
         rows = iter([row for row in staged if row[2] == table])
         for one in log:
-            wanted = [change for change in one if change.table == table]
-            found = list(itertools.islice(rows, len(wanted)))
-            if wanted and not found:
+            needed = [change for change in one if change.table == table]
+            found = list(itertools.islice(rows, len(needed)))
+            if needed and not found:
                 break
-            assert len(found) == len(wanted), f"{table}: part of a transaction"
-            for _, statement in itertools.groupby(wanted, key=lambda change: change.statement):
+            assert len(found) == len(needed), f"{table}: part of a transaction"
+            for _, statement in itertools.groupby(needed, key=lambda change: change.statement):
                 expected = list(statement)
                 self._compare_statement(expected, found[: len(expected)])
                 del found[: len(expected)]
@@ -555,7 +555,7 @@ def _holds(change: Change, expected: Row | None, image: Row | None) -> bool:
     """True if an image says what the row was: all of it, where the whole row is logged."""
     if expected is None or image is None:
         return expected is None and image is None
-    # a LOB is read as of the commit, or by nobody
+    # a LOB is read as of the commit, or by no one
     expected = {name: value for name, value in expected.items() if name not in LARGE}
     image = {name: value for name, value in image.items() if name not in LARGE | {SPARE}}
     logged = {name: value for name, value in image.items() if name in expected or value is not None}

@@ -158,7 +158,7 @@ def test_a_dropped_table_of_others_stops_nothing(source: OracleSource) -> None:
     ],
 )
 def test_what_check_finds_in_a_table(source: OracleSource, columns: str, found: str) -> None:
-    """Each is told once, and with the statement that mends it where SQL can."""
+    """Each is reported once, and with the statement that fixes it where SQL can."""
     (finding,) = Captured(source, columns).look()
     assert found in finding.found
 
@@ -192,7 +192,7 @@ def test_policies_that_hide_rows_from_the_snapshot_are_found(source: OracleSourc
     where = f"object_schema => '{source.owner}', object_name => 'ODD', policy_name => 'HIDE'"
     table.run(
         f"insert into {table.name} values (1, 'x')",
-        f"begin dbms_rls.add_policy({where}, policy_function => 'nobody'); end;",
+        f"begin dbms_rls.add_policy({where}, policy_function => 'absent'); end;",
         f"begin dbms_redact.add_policy({where}, column_name => 'NAME', expression => '1=1'); end;",
         f"grant select on sys.redaction_policies to {user}",
     )

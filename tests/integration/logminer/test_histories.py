@@ -1,8 +1,8 @@
-"""Random concurrent work in Oracle, with faults and restarts, ends in staging as a plain model says.
+"""Random concurrent work in Oracle, with failures and restarts, ends in staging as a plain model says.
 
 Each history runs in several sessions and in two redo threads: savepoints, statements that fail, rolled
 back and killed work, key changes, keys used again, LOBs that a rule reads and one that none reads, hidden
-columns, columns added and one taken away (its table may stop, by name), logs switched and archived late, an
+columns, columns added and one removed (its table may stop, by name), logs switched and archived late, an
 instance that is shut down and started, redo that is not flushed, or every three seconds only, commits that
 share an SCN. The reader is cut off, fails and starts again meanwhile. A failing history is printed with its
 seed, made as small as it gets. The full run plays 1,000.

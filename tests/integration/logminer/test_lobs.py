@@ -25,7 +25,7 @@ from tests.contract.logminer_source import (
 )
 from tests.contract.reader_suite import ABSENT, Event, Reading, events, snapshot
 
-COLUMNS = "id number(9) primary key, kind varchar2(10), note clob, wide nclob, bytes blob, aside clob"
+COLUMNS = "id number(9) primary key, kind varchar2(10), note clob, wide nclob, bytes blob, margin clob"
 WORDS = "l'été d''avant, 😀 \"x\" = 'y' and "
 
 
@@ -36,7 +36,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Documents:
-    """A table with LOBs, of which the rules read all but ASIDE."""
+    """A table with LOBs, of which the rules read all but MARGIN."""
 
     def __init__(self, dsn: str, *, columns: str = COLUMNS) -> None:
         self.source = OracleSource(dsn)
@@ -144,7 +144,7 @@ NATIONAL_KEYS = ("plain", "é", "Жук", "漢😀", "a'\\б")
 def test_keys_that_the_database_character_set_does_not_hold(oracle: str, kind: str) -> None:
     """A bind of that set would lose them: the row would look gone, and its LOB stay as it was."""
     needs_stand_in()
-    columns = f"id {kind} primary key, kind varchar2(10), note clob, wide nclob, bytes blob, aside clob"
+    columns = f"id {kind} primary key, kind varchar2(10), note clob, wide nclob, bytes blob, margin clob"
     documents = Documents(oracle, columns=columns)
     with system_session(oracle) as cursor:
         cursor.execute("begin sandbox_faults.set_character_set(name => 'WE8ISO8859P1'); end;")
@@ -164,8 +164,8 @@ def test_keys_that_the_database_character_set_does_not_hold(oracle: str, kind: s
         reader.close()
         with system_session(oracle) as cursor:
             cursor.execute("begin sandbox_faults.set_character_set; end;")
-    told = {str(one.after["id"]).rstrip(): one.after["note"] for one in found}
-    assert told == dict.fromkeys(NATIONAL_KEYS, "new")
+    reported = {str(one.after["id"]).rstrip(): one.after["note"] for one in found}
+    assert reported == dict.fromkeys(NATIONAL_KEYS, "new")
     assert figures["reselected_rows"] == len(NATIONAL_KEYS)
 
 
@@ -218,13 +218,13 @@ def test_values_from_the_redo_are_not_selected_again(documents: Documents) -> No
         with documents.cursor() as cursor:
             insert(cursor, 1, pick, 9_000)
             cursor.setinputsizes(oracledb.DB_TYPE_CLOB)
-            cursor.execute("update doc set aside = :1 where id = 1", [text(pick, 9_000)])
+            cursor.execute("update doc set margin = :1 where id = 1", [text(pick, 9_000)])
             cursor.execute("declare l clob; begin select note into l from doc where id = 1 for update; "
                            "dbms_lob.trim(l, 0); dbms_lob.writeappend(l, 2, 'ab'); end;")  # fmt: skip
         found = reading.take(3)
         assert reader.source_lag()["reselected_rows"] == 0
         assert [event.after["note"] for event in found][-1] == "ab"
-        assert "aside" not in found[0].after
+        assert "margin" not in found[0].after
         with documents.cursor() as cursor:
             cursor.execute("update doc set id = 2 where id = 1")
         (moved,) = reading.take(1)
@@ -347,7 +347,7 @@ def extended(cursor: oracledb.Cursor, key: int, pick: random.Random, size: int) 
 
 def test_check_refuses_columns_that_no_rule_reads(documents: Documents) -> None:
     """A misspelled or unmapped column is named with its nearest name; known ones are in order."""
-    reader = documents.reader(from_redo=("NOTES", "ASIDE", "WIDE"))
+    reader = documents.reader(from_redo=("NOTES", "MARGIN", "WIDE"))
     try:
         found = [finding for finding in reader.preflight() if finding.subject == "setting lobs_from_redo"]
     finally:
@@ -356,4 +356,4 @@ def test_check_refuses_columns_that_no_rule_reads(documents: Documents) -> None:
         "NOTES",
         "NOTE?",
     )
-    assert {one.found.rpartition(".")[2] for one in found} == {"ASIDE", "NOTES"}
+    assert {one.found.rpartition(".")[2] for one in found} == {"MARGIN", "NOTES"}

@@ -23,7 +23,7 @@ from cdc.readers.logminer.checks.grants import sys_grant
 from cdc.readers.logminer.mining import idle_threads, nudges, session
 from sandbox.oracle_process import OracleProcess
 from tests.contract.logminer_source import TABLES, OracleSource, needs_stand_in, prepared, system_session
-from tests.integration.logminer.test_faults import Follower, administer, fault, write
+from tests.integration.logminer.test_failures import Follower, administer, inject, write
 from tests.integration.logminer.test_threads import instance, written_by_two
 from tests.integration.oracle.test_login_deadline import listener, silent
 
@@ -52,11 +52,11 @@ def source(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OracleSour
     hurry(monkeypatch)
     made = OracleSource(cluster)
     administer(made, sys_grant("V$INSTANCE", made.settings.user).rstrip(";"))
-    fault(made, "heartbeat(seconds => 0.2)")
+    inject(made, "heartbeat(seconds => 0.2)")
     with instance(made):
         yield made
         for call in ("clear", "flush", "audit_logins(on => 0)", "heartbeat(seconds => 0)"):
-            fault(made, call)
+            inject(made, call)
     with system_session(cluster) as cursor:
         cursor.execute("select count(*) from dba_tables where table_name = 'CCBRIDGE_HEARTBEAT'")
         if cursor.fetchone() == (1,):
@@ -100,7 +100,7 @@ class Reading:
 
     @property
     def held_back(self) -> RedoHeldBack | None:
-        """The newest that was told."""
+        """The newest that was reported."""
         found = next((one.held_back for one in reversed(self.batches) if one.held_back is not None), None)
         assert found is None or isinstance(found, RedoHeldBack)
         return found
@@ -138,8 +138,8 @@ def test_without_addresses_an_idle_instance_is_named_only(source: OracleSource) 
     assert reading.figures["held_by_thread"] == 2
 
 
-def test_with_addresses_capture_goes_on(source: OracleSource) -> None:
-    """Nothing is named: the instance is nudged before that; the nudge is no change of anybody's."""
+def test_with_addresses_capture_continues(source: OracleSource) -> None:
+    """Nothing is named: the instance is nudged before that; the nudge is not a change of anyone's."""
     with_addresses(source, {1: "CCB1", 2: "CCB2"})
     reading = Reading(source)
     with structlog.testing.capture_logs() as logs:
@@ -149,8 +149,8 @@ def test_with_addresses_capture_goes_on(source: OracleSource) -> None:
         assert reading.until(lambda: reading.rows == 3)
     assert reading.held_back is None
     assert list(beats(source)) == [2]
-    told = [one for one in logs if one["event"] == "redo_thread_nudged" and one["log_level"] == "info"]
-    assert [one["thread"] for one in told] == [2, 2]  # a reader each
+    reported = [one for one in logs if one["event"] == "redo_thread_nudged" and one["log_level"] == "info"]
+    assert [one["thread"] for one in reported] == [2, 2]  # a reader each
     assert {str(table) for one in reading.batches for table in one.tables} <= {
         f"{source.owner}.{name}" for name in TABLES
     }
@@ -158,16 +158,16 @@ def test_with_addresses_capture_goes_on(source: OracleSource) -> None:
 
 @pytest.mark.parametrize("audited", [False, True])
 def test_nudges_come_to_an_end(source: OracleSource, *, audited: bool) -> None:
-    """Our own commits are no reason for another one, nor are for long the logins that they need."""
+    """Our own commits cause no other one, nor are for long the logins that they need."""
     with_addresses(source, {1: "CCB1", 2: "CCB2"})
-    fault(source, f"audit_logins(on => {int(audited)})")
+    inject(source, f"audit_logins(on => {int(audited)})")
     reading = Reading(source)
     write(source, 1)
     seen: list[tuple[float, dict[int, str]]] = []
     with looking(source) as look:
 
         def at_rest() -> bool:
-            """Nobody was nudged while several nudges would have been due."""
+            """No one was nudged while several nudges would have been due."""
             if not seen or seen[-1][1] != look():
                 seen.append((time.monotonic(), look()))
             return reading.rows == 1 and time.monotonic() - seen[-1][0] > 2
@@ -194,11 +194,11 @@ def test_what_a_closed_instance_wrote_waits_for_an_idle_one_too(
         with_addresses(source, {1: "CCB1", 2: "CCB2"})
     reading = Reading(source)
     written_by_two(source, 1)
-    fault(source, "close_thread(thread => 2)")
+    inject(source, "close_thread(thread => 2)")
     try:
         assert reading.until(lambda: reading.rows or reading.held_back)
     finally:
-        fault(source, "open_thread(thread => 2)")
+        inject(source, "open_thread(thread => 2)")
     assert reading.rows == int(addressed)
     if not addressed:
         assert "redo thread 1 stands at SCN" in str(reading.held_back)
@@ -208,7 +208,7 @@ def test_what_a_closed_instance_wrote_waits_for_an_idle_one_too(
 def test_each_failure_of_a_nudge_says_what_helps(source: OracleSource) -> None:
     """Whatever the error: one that has no hint of its own, too."""
     with_addresses(source, {1: "CCB1", 2: "CCB2"})
-    fault(source, "add_error(code => 1653, statement => 'merge into', username => 'CCBRIDGE', times => 99)")
+    inject(source, "add_error(code => 1653, statement => 'merge into', username => 'CCBRIDGE', times => 99)")
     reading = Reading(source)
     write(source, 1)
     with structlog.testing.capture_logs() as logs:
@@ -228,7 +228,7 @@ def test_each_failure_of_a_nudge_says_what_helps(source: OracleSource) -> None:
     ],
 )
 def test_an_address_that_does_not_lead_there(source: OracleSource, address: str, reason: str) -> None:
-    """Told by check as advice and by a warning with a hint; reading goes on when the thread does."""
+    """Reported by check as advice and by a warning with a hint; reading continues when the thread does."""
     with_addresses(source, {1: "CCB1", 2: address})
     (advice,) = findings(source)
     assert (advice.subject, advice.advice) == ("setting instances, thread 2", True)
@@ -264,7 +264,7 @@ def test_an_instance_that_hangs_holds_up_nothing(source: OracleSource) -> None:
         write(source, 3)
         assert reading.until(lambda: reading.rows >= 2)
     with_addresses(source, {2: "CCB2"}, table=False)
-    fault(source, "add_delay(seconds => 30, statement => 'merge into', username => 'CCBRIDGE')")
+    inject(source, "add_delay(seconds => 30, statement => 'merge into', username => 'CCBRIDGE')")
     reading = Reading(source)
     write(source, 4)
     assert reading.until(lambda: "DPY-4024" in str(reading.held_back))
@@ -274,8 +274,8 @@ def test_an_instance_that_hangs_holds_up_nothing(source: OracleSource) -> None:
 def test_an_instance_that_is_open_read_only(source: OracleSource) -> None:
     """It has no redo to write: check says so, and it is named."""
     with_addresses(source, {1: "CCB1", 2: "CCB2"})
-    fault(source, "close_thread(thread => 2)")
-    fault(source, "open_thread(thread => 2, read_only => 1)")
+    inject(source, "close_thread(thread => 2)")
+    inject(source, "open_thread(thread => 2, read_only => 1)")
     (advice,) = findings(source)
     assert "the instance is open READ ONLY" in advice.found
 
@@ -308,7 +308,7 @@ def test_in_a_multitenant_database_the_root_is_nudged(
     with OracleProcess(tmp_path / "oracle.log", pdbs=("CCBPDB",)) as server:
         source = OracleSource(prepared(f"127.0.0.1:{server.port}/CCB", "CCBPDB"), "CCBPDB")
         administer(source, sys_grant("V$INSTANCE", source.settings.user).rstrip(";"))
-        fault(source, "heartbeat(seconds => 0.2)")
+        inject(source, "heartbeat(seconds => 0.2)")
         with instance(source):
             with_addresses(source, {1: "CCB1", 2: "CCB2"})
             reading = Reading(source)

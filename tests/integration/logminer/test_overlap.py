@@ -19,7 +19,7 @@ from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.transactions import missed_ends
 from tests.contract.logminer_source import BRIDGE, OracleSource, needs_stand_in, system_session
 from tests.contract.reader_suite import events, insert
-from tests.integration.logminer.test_faults import Follower, fault, write
+from tests.integration.logminer.test_failures import Follower, inject, write
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def source(oracle: str) -> Iterator[OracleSource]:
         "heartbeat(seconds => 0)",
         "switch_logs(every => 100000)",
     ):
-        fault(made, call)
+        inject(made, call)
 
 
 def test_a_commit_at_the_snapshots_scn(source: OracleSource) -> None:
     """Its record has the very SCN of the snapshot, which does not show it yet: it comes in the stream."""
     follower = Follower(source)
-    fault(source, "late_commits")
+    inject(source, "late_commits")
     with source.session() as writer:
         writer.execute(insert(1))
         with closing(follower.reader()) as reader:
@@ -68,7 +68,7 @@ def test_a_row_of_several_redo_records_across_a_windows_end(source: OracleSource
     """LogMiner begun in the middle of it cannot show it: mining begins before the transaction."""
     source.settings = source.settings.model_copy(update={"max_window_scn": 2})
     follower = Follower(source)
-    fault(source, "mine_from_start(scns => 2)")
+    inject(source, "mine_from_start(scns => 2)")
     with source.session() as writer:
         for key in range(1, 8):
             writer.execute(f"insert into aside (id, name) values ({key}, 'of a table that is not captured')")
@@ -92,7 +92,7 @@ def test_a_missed_commit_is_found(
         assert follower.keys(1) == ["2"]
         write(source, *range(10, 20))
         assert len(follower.keys(11)) == 11
-        fault(source, "mine_from_start(scns => 0, commits => 1)")
+        inject(source, "mine_from_start(scns => 0, commits => 1)")
         writer.commit()
     with pytest.raises(RedoUnreadable, match=r"transaction [0-9.]+ .* COMMIT"):
         follower.attempt(12)
@@ -101,7 +101,7 @@ def test_a_missed_commit_is_found(
 @pytest.mark.slow
 def test_a_database_at_rest_under_heartbeats(source: OracleSource) -> None:
     """The last commit of a quiet database is read, though LogMiner refuses to end at the flushed SCN."""
-    fault(source, "heartbeat(seconds => 1)")
+    inject(source, "heartbeat(seconds => 1)")
     follower = Follower(source)
     for key in range(1, 4):
         write(source, key)
@@ -111,12 +111,12 @@ def test_a_database_at_rest_under_heartbeats(source: OracleSource) -> None:
 
 def test_mining_begins_anywhere_in_a_log(source: OracleSource) -> None:
     """Behind any SCN, in the middle of a log or just where one ends, whether its redo was read or not."""
-    fault(source, "open_thread(thread => 2)")  # its log reaches further back
-    fault(source, "switch_logs(every => 2)")
+    inject(source, "open_thread(thread => 2)")  # its log reaches further back
+    inject(source, "switch_logs(every => 2)")
     with closing(MiningSession("ccb", source.settings, [])) as session:
         first = session.current_scn()
         write(source, *range(3))
-        fault(source, "close_thread(thread => 2)")
+        inject(source, "close_thread(thread => 2)")
         state = session.look()
     last = state.flushed_scn - 1
     assert last - first > 5
@@ -181,7 +181,7 @@ def write_notes(source: OracleSource) -> Mapping[str, Any]:
 def test_a_statement_on_lobs_across_windows_and_restarts(
     documents: OracleSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows of one SCN end inside every statement, and a new reader goes on from any of their ends."""
+    """Windows of one SCN end inside every statement, and a new reader continues from any of their ends."""
     monkeypatch.setattr(stream, "IDLE_BATCH_S", 0.0)
     resume = write_notes(documents)
     found, checkpoints = notes(documents, resume, batches=1_000)
@@ -192,7 +192,7 @@ def test_a_statement_on_lobs_across_windows_and_restarts(
         assert sorted(found[:staged] + rest) == ALL_NOTES
 
 
-def test_a_statement_on_lobs_goes_on_behind_what_is_on_disk(
+def test_a_statement_on_lobs_continues_behind_what_is_on_disk(
     documents: OracleSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The checkpoint lies inside a statement whose first rows are in a file; mining begins before it."""

@@ -1,4 +1,4 @@
-"""Own writes told from others' in the redo: by user, client identifier, apply log; unknown is not ours."""
+"""Own writes distinguished from others' in the redo: by user, client identifier, apply log."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def bridge(source: OracleSource, *, client: str = "") -> Iterator[oracledb.Curso
 def test_without_an_apply_log_the_user_is_ours_unless_another_identifier_says_no(
     source: OracleSource,
 ) -> None:
-    """A DBA's SQL under our name without identifier is taken for ours: the name is for nobody else."""
+    """A DBA's SQL under our name without identifier is taken for ours: the name is for no one else."""
     with closing(new_reader(source)) as reader:
         reading = Reading(reader, snapshot(reader)[-1].resume)
         for key, client in ((1, "ccbridge"), (2, ""), (3, "toad")):

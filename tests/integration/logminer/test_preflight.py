@@ -1,4 +1,4 @@
-"""Databases and tables that capture cannot work with, or not well: each is found, with what mends it."""
+"""Databases and tables that capture cannot work with, or not well: each is found, with what fixes it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def look(source: OracleSource, *tables: str, **settings: object) -> list[Finding
     ],
 )  # fmt: skip
 def test_settings_of_the_database(source: OracleSource, break_it: str, subject: str, *, advice: bool) -> None:
-    """Each is found for itself; what data may flow without is advice. The printed statements mend it."""
+    """Each is found for itself; what data may flow without is advice. The printed statements fix it."""
     assert look(source) == []
     administer(source, break_it)
     try:
@@ -124,8 +124,8 @@ def test_undo_that_the_snapshot_may_outlast_is_advice(source: OracleSource) -> N
         administer(source, "alter system set undo_retention = 900")
 
 
-def test_amazon_rds_is_told_what_its_administrator_can_do(source: OracleSource) -> None:
-    """Where RDSADMIN is, nobody is SYS: its procedures are printed."""
+def test_amazon_rds_is_reported_what_its_administrator_can_do(source: OracleSource) -> None:
+    """Where RDSADMIN is, no one is SYS: its procedures are printed."""
     administer(
         source, "create user RDSADMIN identified by x", "alter database no force logging",
         f"revoke select on sys.v_$log from {source.settings.user}",
@@ -185,7 +185,7 @@ def test_an_identity_column_is_advice(source: OracleSource) -> None:
 def test_only_a_primary_that_is_open_for_writing_is_mined(
     source: OracleSource, opened: str, subject: str, found: str
 ) -> None:
-    """A standby, or a database opened read only, is told of before LogMiner refuses it (ORA-01300)."""
+    """A standby, or a database opened read only, is reported before LogMiner refuses it (ORA-01300)."""
     administer(source, f"begin sandbox_faults.open_database({opened}); end;")
     try:
         (finding,) = look(source)

@@ -111,7 +111,7 @@ def test_the_scratch_schema_is_empty_again(schema: str, done: Done) -> None:
 
 
 def test_the_recording_replays_without_a_database(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever gets the file sees what the reader makes of each transaction."""
+    """Anyone who gets the file sees what the reader makes of each transaction."""
     assert replay_probe.main([str(done.file)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     made = sum(not step.error for step in done.recording.steps.values())
@@ -127,7 +127,7 @@ def test_the_recording_says_what_was_recorded(done: Done) -> None:
 
 
 def test_the_recording_has_no_names_of_the_site(done: Done) -> None:
-    """It may be sent to somebody: no schema, user, password, host or service is in it."""
+    """It may be sent to someone: no schema, user, password, host or service is in it."""
     text = done.file.read_text(encoding="utf-8")
     for name in (SCHEMA, PASSWORD, "CCBRIDGE", "127.0.0.1", "localhost", '"CCB"'):
         assert name not in text

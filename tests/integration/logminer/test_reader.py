@@ -102,7 +102,7 @@ def test_wide_rows_come_whole(source: OracleSource, reader: LogMinerReader) -> N
     assert (updated.before["note"], updated.after["note"], updated.after["name"]) == (note, note, "wider")
 
 
-def test_added_column_goes_on(source: OracleSource, reader: LogMinerReader) -> None:
+def test_added_column_continues(source: OracleSource, reader: LogMinerReader) -> None:
     """Additive DDL does not stop the stream; rows after it hold the new column."""
     reading = Reading(reader, snapshot(reader)[-1].resume)
     with source.session() as session:
@@ -147,7 +147,7 @@ def test_what_empties_a_cluster_stops_its_tables(source: OracleSource, ddl: str)
 
 
 def test_what_a_truncated_table_takes_along_is_stopped(source: OracleSource) -> None:
-    """With CASCADE, also through a table that nobody captures or may see; the row names the first alone."""
+    """With CASCADE, also through a table that no one captures or may see; the row names the first alone."""
     owner, user = source.owner, source.settings.user
     key = "id number(19) primary key"
     refers = f"parent number(19) references {owner}.{{}} on delete cascade"
@@ -217,7 +217,7 @@ def test_a_user_who_is_dropped_takes_his_tables_along(source: OracleSource) -> N
 def test_destructive_ddl_stops_its_table_only(
     source: OracleSource, reader: LogMinerReader, ddl: str, lost: str
 ) -> None:
-    """What was lost is named with table and SCN, rows before it are handed out, other tables go on."""
+    """What was lost is named with table and SCN, rows before it are handed out, other tables continue."""
     resume = snapshot(reader)[-1].resume
     with source.session() as session:
         session.execute(insert(1))
@@ -285,7 +285,7 @@ def test_ddl_older_than_the_checkpoint_stops_nothing(source: OracleSource, reade
 
 
 def test_stopped_table_stays_stopped_over_a_restart(source: OracleSource, reader: LogMinerReader) -> None:
-    """The checkpoint remembers it; only reading anew takes the table up again."""
+    """The checkpoint remembers it; only reading again takes the table up again."""
     table = TableName(source.owner, "ACCOUNT")
     reading = Reading(reader, snapshot(reader)[-1].resume)
     administer(source, f"truncate table {table}")
@@ -303,12 +303,12 @@ def test_stopped_table_stays_stopped_over_a_restart(source: OracleSource, reader
             after = Reading(again, reading.resume)
             assert [event.table for event in after.take(1)] == ["recharge"]
             assert "all rows" in str(after.batches[-1].stopped[table])
-            anew = snapshot(again)
-            read = {e.after["id"] for batch in anew for e in events(batch) if e.table == "account"}
+            batches = snapshot(again)
+            read = {e.after["id"] for batch in batches for e in events(batch) if e.table == "account"}
             assert read == {"1", "3"}
             session.execute(insert(5))
             session.commit()
-            taken = Reading(again, anew[-1].resume)
+            taken = Reading(again, batches[-1].resume)
             assert [event.after["id"] for event in taken.take(1)] == ["5"]
             assert taken.batches[-1].stopped == {}
         finally:
@@ -316,7 +316,7 @@ def test_stopped_table_stays_stopped_over_a_restart(source: OracleSource, reader
 
 
 @pytest.mark.parametrize("ddl", ["alter table {table} drop column amount", "drop table {table}"])
-def test_table_altered_while_nobody_read_is_not_decoded_by_guess(source: OracleSource, ddl: str) -> None:
+def test_table_altered_while_no_one_read_is_not_decoded_by_guess(source: OracleSource, ddl: str) -> None:
     """Rows older than today's columns cannot be read with them: the table stops, no value is misplaced."""
     table = TableName(source.owner, "ACCOUNT")
     first = new_reader(source)
@@ -338,7 +338,7 @@ def test_table_altered_while_nobody_read_is_not_decoded_by_guess(source: OracleS
 
 
 @pytest.mark.parametrize("taken", ["drop primary key", "drop constraint ACCOUNT_KEY"])
-def test_a_key_that_was_away_while_nobody_read_stops_its_table(source: OracleSource, taken: str) -> None:
+def test_a_key_that_was_away_while_no_one_read_stops_its_table(source: OracleSource, taken: str) -> None:
     """It is there again, but rows that came in between may have had one key between them."""
     table = TableName(source.owner, "ACCOUNT")
     given = f"alter table {table} add constraint ACCOUNT_KEY primary key (id)"
@@ -361,7 +361,7 @@ def test_a_key_that_was_away_while_nobody_read_stops_its_table(source: OracleSou
         assert "primary key (ID)" in str(reading.batches[-1].stopped[table])
 
 
-def test_column_added_while_nobody_read_keeps_older_rows(source: OracleSource) -> None:
+def test_column_added_while_no_one_read_keeps_older_rows(source: OracleSource) -> None:
     """Rows from before come undecoded; the columns they have are still the first ones of the table."""
     first = new_reader(source)
     resume = snapshot(first)[-1].resume
@@ -396,7 +396,7 @@ def test_each_table_changes_where_its_own_ddl_is(source: OracleSource, reader: L
     assert list(reading.batches[-1].stopped) == [TableName(source.owner, "RECHARGE")]
 
 
-def fault(source: OracleSource, call: str) -> None:
+def inject(source: OracleSource, call: str) -> None:
     needs_stand_in()
     administer(source, f"begin sandbox_faults.{call}; end;")
 
@@ -419,26 +419,28 @@ def test_failed_mining_session_is_replaced(source: OracleSource, reader: LogMine
                 for key in range(first, first + 4):
                     session.execute(insert(key))
                 session.commit()
-                fault(
+                inject(
                     source,
                     f"add_error(code => {code}, statement => 'v$logmnr_contents', "
                     "username => 'CCBRIDGE', after_rows => 2)",
                 )
                 found += reading.take(4)
     finally:
-        fault(source, "clear")
+        inject(source, "clear")
     assert [event.after["id"] for event in found] == [str(key) for key in range(12)]
     places = [event.place for event in found]
     assert places == sorted(set(places))
 
 
-def test_internal_error_again_and_again_is_for_a_person(source: OracleSource, reader: LogMinerReader) -> None:
-    """An ORA-00600 may pass once; that comes back has a trace file, and its arguments are told."""
+def test_internal_error_again_and_again_is_for_an_operator(
+    source: OracleSource, reader: LogMinerReader
+) -> None:
+    """An ORA-00600 may pass once; that comes back has a trace file, and its arguments are reported."""
     resume = snapshot(reader)[-1].resume
     with source.session() as session:
         session.execute(insert(1))
         session.commit()
-    fault(
+    inject(
         source,
         "add_error(code => 600, statement => 'v$logmnr_contents', username => 'CCBRIDGE', times => 9, "
         "argument => 'kdli_iread')",
@@ -447,7 +449,7 @@ def test_internal_error_again_and_again_is_for_a_person(source: OracleSource, re
         with pytest.raises(OperatorError, match=r"ORA-00600.*\[kdli_iread\].*2 times running"):
             Reading(reader, resume).take(1)
     finally:
-        fault(source, "clear")
+        inject(source, "clear")
 
 
 def test_deleted_logs_stop_the_source_until_they_are_restored(own_server: OracleSource) -> None:
@@ -460,12 +462,12 @@ def test_deleted_logs_stop_the_source_until_they_are_restored(own_server: Oracle
                 session.execute(insert(key))
                 session.commit()
                 administer(own_server, "alter system switch logfile")
-        fault(own_server, "purge_logs(how => 'DELETED')")
+        inject(own_server, "purge_logs(how => 'DELETED')")
         with pytest.raises(
             RedoNotAvailable, match=r"thread 1 sequence 1 to \d was archived and its file del"
         ):
             Reading(reader, resume).take(1)
-        fault(own_server, "restore_logs")
+        inject(own_server, "restore_logs")
         found = Reading(reader, resume).take(6)
     finally:
         reader.close()
@@ -493,7 +495,7 @@ def test_open_transaction_outlives_the_logs_of_its_start(own_server: OracleSourc
                 quick.commit()
             reading.until(lambda found: bool(found) and found[-1].after["id"] == "55")
             reader.close()
-            fault(own_server, "purge_logs(how => 'DELETED', up_to => 2)")
+            inject(own_server, "purge_logs(how => 'DELETED', up_to => 2)")
             reader = new_reader(own_server)
             slow.execute("rollback to savepoint s")
             slow.execute(insert(4, "slow"))
@@ -507,11 +509,11 @@ def test_open_transaction_outlives_the_logs_of_its_start(own_server: OracleSourc
 
 
 def test_archiver_that_is_late_is_waited_for(own_server: OracleSource) -> None:
-    """A log is registered some time after its switch; that is no gap yet."""
+    """A log is registered some time after its switch; that is not a gap yet."""
     reader = new_reader(own_server)
     try:
         reading = Reading(reader, snapshot(reader)[-1].resume)
-        fault(own_server, "delay_archiving(looks => 2)")
+        inject(own_server, "delay_archiving(looks => 2)")
         with own_server.session() as session:
             for key in range(8):
                 session.execute(insert(key))
@@ -527,7 +529,7 @@ def test_two_redo_threads_are_read_in_commit_order(own_server: OracleSource) -> 
     reader = new_reader(own_server)
     try:
         reading = Reading(reader, snapshot(reader)[-1].resume)
-        fault(own_server, "open_thread(thread => 2)")
+        inject(own_server, "open_thread(thread => 2)")
         with own_server.session() as one, own_server.session() as two:
             two.execute("begin sandbox_faults.use_thread(thread => 2); end;")
             for key in range(10):
@@ -571,7 +573,7 @@ def test_session_is_renewed_by_age_and_by_memory(
     assert [event.after["id"] for event in found] == written
 
 
-def test_preflight_lists_every_fault_and_its_sql_mends_it(source: OracleSource) -> None:
+def test_preflight_lists_every_failure_and_its_sql_fixes_it(source: OracleSource) -> None:
     """A user without rights and tables without logging: all findings at once, and their fixes work."""
     dsn, user, table = source.settings.dsn, f"U{uuid.uuid4().hex[:10].upper()}", f"{source.owner}.BARE"
     administer(
@@ -623,8 +625,8 @@ def test_missing_table_is_a_finding(source: OracleSource) -> None:
 
 
 def test_wrong_password_is_refused_once(source: OracleSource) -> None:
-    """A refused login is an error for a person, never retried: a retry can lock the account."""
-    settings = source.settings.model_copy(update={"user": "NOBODY"})
+    """A refused login is an error for an operator, never retried: a retry can lock the account."""
+    settings = source.settings.model_copy(update={"user": "NO_ONE"})
     with pytest.raises(LoginRefused):
         LogMinerReader("ccb", settings, [TableName(source.owner, "ACCOUNT")]).identity()
 
@@ -696,7 +698,7 @@ def test_random_histories_end_in_the_same_rows(source: OracleSource, seed: int) 
                     else:
                         administer(source, "alter system switch logfile")
                 except oracledb.IntegrityError:
-                    pass  # the key exists: the statement is undone, the transaction goes on
+                    pass  # the key exists: the statement is undone, the transaction continues
             for session in (a, b, c):
                 session.commit()
             a.execute(insert(999_999))

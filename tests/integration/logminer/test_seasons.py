@@ -14,7 +14,7 @@ from cdc.readers.logminer.transactions import open_transaction_age
 from sandbox.oracle_process import OracleProcess
 from tests.contract.logminer_source import OracleSource, needs_stand_in, prepared
 from tests.contract.reader_suite import Reading, insert
-from tests.integration.logminer.test_faults import Follower, fault, write
+from tests.integration.logminer.test_failures import Follower, inject, write
 
 TURNS = [datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)]
 SLACK = timedelta(seconds=20)
@@ -41,7 +41,7 @@ def test_commit_times_and_ages_across_a_turn(
         source = OracleSource(prepared(f"127.0.0.1:{server.port}/CCB"))
         zone = {"time_zone": "Europe/Paris"}
         source.settings = source.settings.model_copy(update=zone)
-        fault(source, f"move_clock(seconds => {turn.timestamp() - 600 - time():.0f})")
+        inject(source, f"move_clock(seconds => {turn.timestamp() - 600 - time():.0f})")
         follower = Follower(source)
         with source.session() as open_then:
             open_then.execute(insert(9))
@@ -50,7 +50,7 @@ def test_commit_times_and_ages_across_a_turn(
                 first = Reading(reader, follower.resume)
                 first.take(1)
             write(source, 2)
-            fault(source, "move_clock(seconds => 1200)")
+            inject(source, "move_clock(seconds => 1200)")
             write(source, 3)
             with closing(follower.reader()) as reader:
                 then = Reading(reader, first.resume)

@@ -1,4 +1,4 @@
-"""The whole capture flow on an Oracle that fails: what it does by itself, and when it waits for a person."""
+"""The whole capture flow on an Oracle that fails: what it does by itself, and when it waits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def shared(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def world(shared: RedoWorld, monkeypatch: pytest.MonkeyPatch) -> RedoWorld:
-    """Empty tables, no faults, short pauses."""
+    """Empty tables, no failures, short pauses."""
     monkeypatch.setattr(recovery, "FIRST_PAUSE_S", 0.005)
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervision, "WAITING_PAUSE_S", 0.05)
@@ -147,7 +147,7 @@ def changes(world: RedoWorld) -> list[tuple[Any, ...]]:
 
 
 def test_deleted_logs_are_waited_for_and_nothing_is_lost(world: RedoWorld) -> None:
-    """The flow says what is missing and looks again; once it is restored it goes on by itself."""
+    """The flow says what is missing and looks again; once it is restored it continues by itself."""
     world.call("add_error(code => 3113, statement => 'v$thread', username => 'CCBRIDGE', times => 100000)")
     with running_behind(world) as flow:
         write(world, 1, 2)
@@ -157,9 +157,9 @@ def test_deleted_logs_are_waited_for_and_nothing_is_lost(world: RedoWorld) -> No
         world.call("purge_logs")
         world.call("clear")
         flow.wait(lambda: flow.figures().status == "waiting", "waiting")
-        told = flow.figures()
-        assert told.error_code == "CDC-104"
-        assert "thread 1 sequence" in (told.error_text or "")
+        reported = flow.figures()
+        assert reported.error_code == "CDC-104"
+        assert "thread 1 sequence" in (reported.error_text or "")
         assert world.staging.query(KEYS) == []
         world.call("restore_logs")
         flow.wait_for_keys(1, 2, 3)
@@ -191,7 +191,7 @@ def test_a_refused_login_ends_the_flow_after_one_try(world: RedoWorld, code: int
 
 
 def test_an_internal_error_ends_the_flow_with_its_argument(world: RedoWorld) -> None:
-    """ORA-00600 is not a network fault: after a second try the flow ends, and tells the argument."""
+    """ORA-00600 is not a network failure: after a second try the flow ends, and tells the argument."""
     with running(world) as flow:
         world.call(
             "add_error(code => 600, argument => 'kdli_iread', statement => 'v$logmnr_contents', "
@@ -199,13 +199,13 @@ def test_an_internal_error_ends_the_flow_with_its_argument(world: RedoWorld) -> 
         )
         write(world, 1)
         flow.wait(lambda: not flow.supervisor.alive(), "an end")
-        told = flow.figures()
-        assert told.status == "failed"
-        assert "[kdli_iread]" in (told.error_text or "")
+        reported = flow.figures()
+        assert reported.status == "failed"
+        assert "[kdli_iread]" in (reported.error_text or "")
 
 
 def test_internal_errors_far_apart_do_not_add_up(world: RedoWorld) -> None:
-    """An internal error that passed is forgotten when reading gets on."""
+    """An internal error that passed is forgotten when reading makes progress."""
     with running(world) as flow:
         for key in range(1, 4):
             world.call(
@@ -217,7 +217,7 @@ def test_internal_errors_far_apart_do_not_add_up(world: RedoWorld) -> None:
 
 
 def test_a_snapshot_that_outlasts_undo_stops_after_some_tries(world: RedoWorld) -> None:
-    """Each would begin again from nothing: after three a person is told how long undo must last."""
+    """Each would begin again from nothing: after three the error says how long undo must last."""
     world.call("add_error(code => 1555, statement => 'as of scn', username => 'CCBRIDGE', times => 99)")
     made = Running(world)
     try:

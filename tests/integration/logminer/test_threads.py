@@ -1,6 +1,6 @@
 """Redo threads of instances that come and go, logs that are not where they were: nothing lost or waited for.
 
-Read before: `test_logminer_faults`, whose `Follower` reads as a supervised flow does.
+Read before: `test_failures`, whose `Follower` reads as a supervised flow does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cdc.readers.logminer import recovery
 from cdc.readers.logminer.mining import idle_threads, session
 from tests.contract.logminer_source import OracleSource, needs_stand_in, system_session
 from tests.contract.reader_suite import insert
-from tests.integration.logminer.test_faults import Follower, administer, fault, write
+from tests.integration.logminer.test_failures import Follower, administer, inject, write
 
 
 @pytest.fixture
@@ -28,20 +28,20 @@ def source(oracle: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OracleSourc
     made = OracleSource(oracle)
     yield made
     for call in ("restore_logs", "delay_archiving(looks => 0)"):
-        fault(made, call)
+        inject(made, call)
     with system_session(made.settings.dsn) as cursor:
         cursor.execute("select count(*) from v$thread where thread# = 2 and status = 'OPEN'")
         left_open = cursor.fetchone() == (1,)
     if left_open:
-        fault(made, "close_thread(thread => 2)")
+        inject(made, "close_thread(thread => 2)")
 
 
 @contextmanager
 def instance(source: OracleSource, *, private: bool = False) -> Iterator[None]:
     """The second instance is up."""
-    fault(source, f"open_thread(thread => 2, private => {int(private)})")
+    inject(source, f"open_thread(thread => 2, private => {int(private)})")
     yield
-    fault(source, "close_thread(thread => 2)")
+    inject(source, "close_thread(thread => 2)")
 
 
 def written_by_two(source: OracleSource, *keys: int, switches: int = 0) -> None:
@@ -73,14 +73,14 @@ def test_an_instance_that_was_down_has_redo_from_before(source: OracleSource) ->
     with instance(source):
         written_by_two(source, 1, switches=5)
     write(source, 2)
-    fault(source, "purge_logs(thread => 2)")
+    inject(source, "purge_logs(thread => 2)")
     with instance(source):
         written_by_two(source, 3)
         with pytest.raises(
             RedoNotAvailable, match=r"thread 2 sequence [0-9 to]+ was archived and its file deleted"
         ):
             follower.keys(3)
-        fault(source, "restore_logs")
+        inject(source, "restore_logs")
         assert follower.keys(3) == ["1", "2", "3"]
 
 
@@ -89,10 +89,10 @@ def test_a_closed_thread_without_last_redo(source: OracleSource) -> None:
     follower = Follower(source)
     with instance(source):
         written_by_two(source, 1, switches=5)
-    fault(source, "purge_logs(thread => 2)")
+    inject(source, "purge_logs(thread => 2)")
     with pytest.raises(RedoNotAvailable, match="thread 2 sequence"):
         follower.keys(1)
-    fault(source, "restore_logs")
+    inject(source, "restore_logs")
     assert follower.keys(1) == ["1"]
 
 
@@ -101,15 +101,15 @@ def test_a_thread_that_is_disabled_and_enabled_again(source: OracleSource) -> No
     follower = Follower(source)
     with instance(source):
         written_by_two(source, 1, switches=5)
-    fault(source, "disable_thread(thread => 2)")
+    inject(source, "disable_thread(thread => 2)")
     write(source, 2)
-    fault(source, "enable_thread(thread => 2)")
+    inject(source, "enable_thread(thread => 2)")
     with instance(source):
         written_by_two(source, 3)
-        fault(source, "purge_logs(thread => 2)")
+        inject(source, "purge_logs(thread => 2)")
         with pytest.raises(RedoNotAvailable, match="thread 2 sequence"):
             follower.keys(3)
-        fault(source, "restore_logs")
+        inject(source, "restore_logs")
         assert follower.keys(3) == ["1", "2", "3"]
 
 
@@ -126,11 +126,11 @@ def test_a_private_thread_is_read(source: OracleSource) -> None:
 
 
 def test_an_idle_instance_has_a_name(source: OracleSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What another instance holds back waits, and is told with the thread; then it comes."""
+    """What another instance holds back waits, and is reported with the thread; then it comes."""
     monkeypatch.setattr(idle_threads, "IDLE_S", 0.2)
     follower = Follower(source)
     with instance(source):
-        fault(source, "hold_flush(thread => 2)")
+        inject(source, "hold_flush(thread => 2)")
         write(source, 1)
         deadline = time.monotonic() + 20
         with closing(follower.reader()) as reader:
@@ -144,7 +144,7 @@ def test_an_idle_instance_has_a_name(source: OracleSource, monkeypatch: pytest.M
         assert isinstance(batch.held_back, RedoHeldBack)
         assert "redo thread 2 stands at SCN" in str(batch.held_back)
         assert (batch.rows, figures["held_by_thread"]) == (0, 2)
-        fault(source, "flush")
+        inject(source, "flush")
         assert follower.keys(1) == ["1"]
 
 
@@ -154,10 +154,10 @@ def test_restored_logs_have_no_destination(source: OracleSource) -> None:
     follower = Follower(source)
     write(source, 1)
     administer(source, *["alter system switch logfile"] * 5)
-    fault(source, "purge_logs")
+    inject(source, "purge_logs")
     with pytest.raises(RedoNotAvailable, match="deleted"):
         follower.keys(1)
-    fault(source, "restore_logs")
+    inject(source, "restore_logs")
     assert follower.keys(1) == ["1"]
 
 
@@ -167,7 +167,7 @@ def test_groups_that_are_being_cleared(source: OracleSource) -> None:
         written_by_two(source, 1)
     follower = Follower(source)
     for thread in (1, 2):
-        fault(source, f"clear_logs(thread => {thread})")
+        inject(source, f"clear_logs(thread => {thread})")
     write(source, 2)
     assert follower.keys(1) == ["2"]
 
@@ -175,19 +175,19 @@ def test_groups_that_are_being_cleared(source: OracleSource) -> None:
 def test_a_cleared_log_that_was_never_archived(source: OracleSource) -> None:
     """CLEAR UNARCHIVED LOGFILE takes redo away: that is missed."""
     follower = Follower(source)
-    fault(source, "delay_archiving(looks => 1000)")
+    inject(source, "delay_archiving(looks => 1000)")
     with instance(source):
         written_by_two(source, 1)
-    fault(source, "clear_logs(thread => 2)")
+    inject(source, "clear_logs(thread => 2)")
     with pytest.raises(RedoNotAvailable, match=r"thread 2 sequence \d+ was never archived"):
         follower.keys(1)
 
 
 def test_an_archived_copy_of_the_current_log(source: OracleSource) -> None:
-    """It ends in the middle of the log, which goes on online."""
+    """It ends in the middle of the log, which continues online."""
     follower = Follower(source)
     write(source, 1)
-    fault(source, "copy_log(thread => 1)")
+    inject(source, "copy_log(thread => 1)")
     write(source, 2)
     assert follower.keys(2) == ["1", "2"]
     administer(source, "alter system switch logfile")
@@ -196,14 +196,14 @@ def test_an_archived_copy_of_the_current_log(source: OracleSource) -> None:
 
 
 def test_the_whole_database_was_down(source: OracleSource) -> None:
-    """A single instance: the position lies where nothing was logged, and reading goes on behind it."""
+    """A single instance: the position lies where nothing was logged, and reading continues behind it."""
     write(source, 1)
     follower = Follower(source)
     with instance(source):  # the first one can be stopped only while another one is up
-        fault(source, "close_thread(thread => 1)")
+        inject(source, "close_thread(thread => 1)")
         written_by_two(source, 2)
         assert follower.keys(1) == ["2"]
-        fault(source, "open_thread(thread => 1)")
+        inject(source, "open_thread(thread => 1)")
         write(source, 3)
         assert follower.keys(2) == ["2", "3"]
     assert follower.errors == []

@@ -42,7 +42,7 @@ def new_reader(source: OracleSource, *, note: bool = False) -> LogMinerReader:
 
 
 @pytest.mark.parametrize(("column", "value", "mark"), VALUES)
-def test_a_value_that_cannot_be_read_is_told_in_stream_and_snapshot(
+def test_a_value_that_cannot_be_read_is_reported_in_stream_and_snapshot(
     tables: OracleSource, column: str, value: str, mark: str
 ) -> None:
     """The row comes with its key and says why; so it does again in a snapshot; its correction comes whole."""
@@ -100,7 +100,7 @@ def test_bytes_that_are_not_text_in_a_large_value_that_is_read_again(tables: Ora
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_rows_that_no_dictionary_explains_stop_their_table(tables: OracleSource, *, restarted: bool) -> None:
-    """A column added and dropped while nobody read: its table stops, with a way back; others flow."""
+    """A column added and dropped while no one read: its table stops, with a way back; others flow."""
     reader = new_reader(tables)
     odd = TableName(tables.owner, "ODD")
     try:

@@ -204,7 +204,7 @@ def test_a_pick_falls_back_when_the_first_is_gone(staging: Staging) -> None:
         lambda s: s.put("account", {"account_id": "a"}, tombstone=True),
         lambda s: s.put("account", {"account_id": "a", "status": "closed", "owner_id": "p"}),
         lambda s: s.put("person", {"person_id": "p"}, tombstone=True),
-        lambda s: s.put("account", {"account_id": "a", "status": "open", "owner_id": "nobody"}),
+        lambda s: s.put("account", {"account_id": "a", "status": "open", "owner_id": "no one"}),
     ],
     ids=["root deleted", "root no longer matches", "required row deleted", "required row missing"],
 )

@@ -51,7 +51,7 @@ def mutual(database: OracleDatabase, tmp_path: Path) -> Iterator[tuple[Authority
 def test_an_encrypted_wallet_is_opened_with_its_password(
     mutual: tuple[Authority, str], tmp_path: Path
 ) -> None:
-    """The key of an exported wallet is encrypted: the password opens it; without, nobody is asked for one."""
+    """The key of an exported wallet is encrypted: the password opens it; without, no one is asked for one."""
     authority, dsn = mutual
     secret = "Kanarie-wallet-1"
     wallet = authority.write_wallet(

@@ -1,6 +1,6 @@
 """Least privilege in Oracle: what `ccbridge grants` prints suffices, and each line of it is needed.
 
-Every line is taken away for itself; then `check` must say so, and what it prints must mend it. On a database
+Every line is revoked for itself; then `check` must say so, and what it prints must fix it. On a database
 without containers; on a multitenant one where another pluggable database has the same tables, mined from the
 root; and from within the pluggable database.
 """
@@ -137,7 +137,7 @@ def test_each_printed_right_is_needed_and_named_when_missing(
     lines = script(kind)
     enter = next((each for each in lines if each.startswith("alter session")), None)
     inside = [enter] if enter is not None and lines.index(line) > lines.index(enter) else []
-    place.run(*inside, taken_away(line))
+    place.run(*inside, revoked(line))
     found = place.look()
     assert found
     what = line.partition(" to ")[0].partition(" on ")[2] or line.split()[1].partition("(")[0]
@@ -148,13 +148,13 @@ def test_each_printed_right_is_needed_and_named_when_missing(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_printed_has_mended_all(places: dict[str | None, Place], kind: str | None) -> None:
-    """After all that was taken away, and given back as printed, nothing is missing."""
+def test_what_was_printed_has_fixed_all(places: dict[str | None, Place], kind: str | None) -> None:
+    """After all was revoked, and granted as printed, nothing is missing."""
     assert places[kind].look() == []
 
 
 @pytest.mark.parametrize("given", ["dba", "select any table"])
-def test_what_was_granted_in_all_containers_is_taken_away_in_all(
+def test_what_was_granted_in_all_containers_is_revoked_in_all(
     places: dict[str | None, Place], given: str
 ) -> None:
     """Found once though the user has it in both containers; without the clause REVOKE would be refused."""
@@ -166,7 +166,7 @@ def test_what_was_granted_in_all_containers_is_taken_away_in_all(
     assert place.look() == []
 
 
-def taken_away(line: str) -> str:
+def revoked(line: str) -> str:
     """The statement that undoes a line."""
     if line.startswith("alter user"):
         return f"{line.partition(' set ')[0]} set container_data = default container = current"

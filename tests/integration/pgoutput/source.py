@@ -58,7 +58,7 @@ class Prepaid:
         return self.readers[-1]
 
     def start(self, *tables: str, max_changes: int = 1_000) -> Reading:
-        """Publish the tables, take a snapshot, go on from it."""
+        """Publish the tables, take a snapshot, continue from it."""
         self.publish(*tables)
         reader = self.reader(*tables)
         return Reading(reader, snapshot(reader)[-1].resume, max_changes=max_changes)

@@ -1,7 +1,7 @@
 """A captured table that changed under us stops by name before its first wrong row; the others flow.
 
 Each case is tried in three ways: rows follow the change at once, nothing follows it, and it happened while
-nobody read.
+no one read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MADE = (
     "insert into t values (1, 'a', 100, 1, 1), (2, 'b', 200, 2, 2)",
 )
 LOSES: dict[str, tuple[tuple[str, ...], str]] = {
-    # name: statements, what is told
+    # name: statements, what is reported
     "rewritten, same type": (
         ("alter table t alter amount type numeric(10,2) using amount / 100",), "values of column amount",
     ),
@@ -148,7 +148,7 @@ def write(prepaid: Prepaid, number: int) -> None:
     prepaid.execute(f"insert into ok values ({number})")
 
 
-WAYS = ("rows follow", "nothing follows", "while nobody read")
+WAYS = ("rows follow", "nothing follows", "while no one read")
 TRIED = [
     pytest.param(name, way, marks=() if (number + place) % 6 == 0 else pytest.mark.slow)
     for number, name in enumerate(LOSES)
@@ -159,12 +159,12 @@ TRIED = [
 
 @pytest.mark.parametrize(("name", "way"), TRIED)
 def test_what_may_have_lost_rows_stops_its_table(prepaid: Prepaid, name: str, way: str) -> None:
-    """No row after the change is told, the stop names what was found and the way back, `ok` flows."""
-    statements, told = LOSES[name]
+    """No row after the change is reported, the stop names what was found and the way back, `ok` flows."""
+    statements, reported = LOSES[name]
     reading = started(prepaid)
     prepaid.execute("insert into t values (3, 'c', 300, 3, 3)", "insert into ok values (0)")
     assert [event.table for event in reading.take(2)] == ["t", "ok"]
-    if way == "while nobody read":
+    if way == "while no one read":
         reading.reader.close()
     prepaid.execute(*statements)
     if way == "nothing follows":
@@ -174,7 +174,7 @@ def test_what_may_have_lost_rows_stops_its_table(prepaid: Prepaid, name: str, wa
     assert [event for event in after if event.table == "t"] == []
     assert list(reading.batches[-1].stopped) == [T]
     error = reading.batches[-1].stopped[T]
-    assert re.search(told, str(error)), error
+    assert re.search(reported, str(error)), error
     assert "ccbridge snapshot prepaid public.t" in error.hint
 
 
@@ -204,7 +204,7 @@ def test_an_operation_that_was_not_published_for_a_while_stops_every_table(prepa
 @pytest.mark.parametrize(
     "name", [n if i % 5 == 0 else pytest.param(n, marks=pytest.mark.slow) for i, n in enumerate(KEEPS)]
 )
-def test_what_loses_nothing_goes_on(prepaid: Prepaid, name: str) -> None:
+def test_what_loses_nothing_continues(prepaid: Prepaid, name: str) -> None:
     """Neither the rows that follow, nor a look at the catalog, nor a new start stops the table."""
     reading = started(prepaid)
     prepaid.execute("insert into t values (3, 'c', 300, 3, 3)")

@@ -69,7 +69,7 @@ class Pooled:
                 self._opened.execute("discard all")
 
 
-def test_a_pooler_is_told_by_how_it_behaves(prepaid: Prepaid) -> None:
+def test_a_pooler_is_recognised_by_its_behaviour(prepaid: Prepaid) -> None:
     """What a session loses between its statements would break the sinks; each loss is its own line."""
 
     def opened() -> Any:
@@ -93,7 +93,7 @@ def test_an_address_that_refuses_replication_differs(prepaid: Prepaid) -> None:
 
 
 def test_limits_and_settings_of_the_role_are_seen(prepaid: Prepaid) -> None:
-    """A read-only default and missing rights are told, each with what helps."""
+    """A read-only default and missing rights are reported, each with what helps."""
     prepaid.execute(
         "create role limited login password 'limited'",
         "alter role limited set default_transaction_read_only = on",

@@ -75,7 +75,7 @@ def test_row_security_of_the_owner_counts_only_where_it_is_forced(prepaid: Prepa
     assert [finding.found for finding in found(reader)] == [f"row security hides rows from role {role}"]
 
 
-def test_rows_of_children_are_told_and_not_read_as_the_parents(prepaid: Prepaid) -> None:
+def test_rows_of_children_are_reported_and_not_read_as_the_parents(prepaid: Prepaid) -> None:
     """They come in the stream under the child's name, so the parent's snapshot may not hold them."""
     prepaid.execute(
         "create table t (id int primary key, v text)", "create table child (primary key (id)) inherits (t)",
@@ -138,7 +138,7 @@ def test_a_database_without_an_encoding_is_refused(postgres: PostgresServer) -> 
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_a_dropped_publication_is_told_with_the_way_back(prepaid: Prepaid, *, again: bool) -> None:
+def test_a_dropped_publication_is_reported_with_the_way_back(prepaid: Prepaid, *, again: bool) -> None:
     """WAL of a time without it cannot be decoded, also after it was created again."""
     prepaid.execute("create table t (id int primary key)")
     reading = prepaid.start("t")

@@ -45,7 +45,7 @@ def free_slot(prepaid: Prepaid) -> None:
     wait_until(lambda: prepaid.value(query) is False, "slot is free")
 
 
-def test_a_dropped_slot_is_told_and_not_made_anew(prepaid: Prepaid) -> None:
+def test_a_dropped_slot_is_reported_and_not_created_again(prepaid: Prepaid) -> None:
     """A new slot would begin later, and what lies between would be lost unseen."""
     reading = prepaid.start("t")
     free_slot(prepaid)
@@ -55,7 +55,7 @@ def test_a_dropped_slot_is_told_and_not_made_anew(prepaid: Prepaid) -> None:
     assert "delete from staging.checkpoint where system = 'prepaid';" in caught.value.hint
 
 
-def test_a_slot_made_anew_behind_our_back_is_told(prepaid: Prepaid) -> None:
+def test_a_slot_created_again_behind_our_back_is_reported(prepaid: Prepaid) -> None:
     """It stands later than what we staged; the gap must not be jumped."""
     reading = prepaid.start("t")
     slot = prepaid.settings.slot
@@ -66,7 +66,7 @@ def test_a_slot_made_anew_behind_our_back_is_told(prepaid: Prepaid) -> None:
         reading.take(1)
 
 
-def test_a_slot_moved_by_another_consumer_is_told(prepaid: Prepaid) -> None:
+def test_a_slot_moved_by_another_consumer_is_reported(prepaid: Prepaid) -> None:
     """Someone who read our slot has taken changes from us."""
     reading = prepaid.start("t")
     prepaid.execute("insert into t values (1)")
@@ -78,7 +78,7 @@ def test_a_slot_moved_by_another_consumer_is_told(prepaid: Prepaid) -> None:
         reading.take(1)
 
 
-def test_a_position_beyond_the_servers_log_is_told(prepaid: Prepaid) -> None:
+def test_a_position_beyond_the_servers_log_is_reported(prepaid: Prepaid) -> None:
     """A server restored to an earlier time would else be silent until it gets there again."""
     reading = prepaid.start("t")
     end = Lsn.parse(str(prepaid.value("select pg_current_wal_flush_lsn()::text")))
@@ -101,7 +101,7 @@ def test_a_slot_of_another_database_is_not_touched(prepaid: Prepaid, postgres: P
             other.execute("select pg_drop_replication_slot(%s)", [slot])
 
 
-def test_a_slot_in_use_is_waited_for_and_told(prepaid: Prepaid, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_in_use_is_waited_for_and_reported(prepaid: Prepaid, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two readers never share a slot, and the message names who holds it."""
     monkeypatch.setattr("cdc.readers.pgoutput.reader.SLOT_PATIENCE_S", 0.2)
     monkeypatch.setattr("cdc.readers.pgoutput.snapshot.SLOT_PATIENCE_S", 0.2)
@@ -162,7 +162,7 @@ def test_a_snapshot_can_be_given_up_while_it_waits_for_transactions(prepaid: Pre
     assert [(batch.rows, len(batch.snapshot_done)) for batch in snapshot(reader)] == [(0, 1)]
 
 
-def test_a_snapshot_left_early_is_begun_anew(prepaid: Prepaid) -> None:
+def test_a_snapshot_left_early_is_started_again(prepaid: Prepaid) -> None:
     """Nothing was promised: the next one is complete at a newer position."""
     prepaid.execute("insert into t select generate_series(1, 50)")
     prepaid.publish("t")
@@ -193,7 +193,7 @@ def test_a_paused_consumer_keeps_its_session() -> None:
         prepaid.close()
 
 
-def test_a_server_restart_is_survived_and_an_invalidated_slot_is_told() -> None:
+def test_a_server_restart_is_survived_and_an_invalidated_slot_is_reported() -> None:
     """The one is a pause, the other a gap."""
     limits = {
         "max_slot_wal_keep_size": "1MB",
@@ -250,7 +250,7 @@ def _restart(server: PostgresServer) -> None:
 def test_the_identity_tells_systems_databases_and_slots_apart(
     prepaid: Prepaid, postgres: PostgresServer
 ) -> None:
-    """A saved position is worth nothing on another system."""
+    """A saved position is useless on another system."""
     identity = prepaid.reader("t").identity()
     assert identity["system_identifier"] == prepaid.value(
         "select system_identifier::text from pg_control_system()"
@@ -260,7 +260,7 @@ def test_the_identity_tells_systems_databases_and_slots_apart(
     assert identity["timeline"] == "1"
 
 
-def test_preflight_names_everything_at_once_with_what_mends_it(
+def test_preflight_names_everything_at_once_with_what_fixes_it(
     prepaid: Prepaid, postgres: PostgresServer
 ) -> None:
     """After running the statements shown, nothing is left to complain about."""
@@ -304,7 +304,7 @@ def test_preflight_names_everything_at_once_with_what_mends_it(
     prepaid.execute(f"drop owned by {role}", f"drop role {role}")
 
 
-def test_preflight_tells_what_the_server_lacks() -> None:
+def test_preflight_tells_what_the_server_has_not() -> None:
     """Settings that need a restart, and the publication with the statement that makes it."""
     with PostgresServer(settings={"wal_level": "replica", "max_replication_slots": "0"}) as server:
         prepaid = Prepaid(server.create_database("app"))

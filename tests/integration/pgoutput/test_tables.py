@@ -61,7 +61,7 @@ def test_a_truncate_is_one_change_of_each_emptied_table(prepaid: Prepaid) -> Non
 
 
 def test_columns_added_dropped_and_retyped_show_from_their_change_on(prepaid: Prepaid) -> None:
-    """Every row is told under the definition it was written with; no column shifts."""
+    """Every row is reported under the definition it was written with; no column shifts."""
     prepaid.execute("create table t (id int primary key, a text, b text)")
     reading = prepaid.start("t")
     prepaid.transaction(
@@ -93,7 +93,7 @@ def test_columns_added_dropped_and_retyped_show_from_their_change_on(prepaid: Pr
     ]  # fmt: skip
 
 
-def test_a_table_made_anew_under_its_name_stops(prepaid: Prepaid) -> None:
+def test_a_table_created_again_under_its_name_stops(prepaid: Prepaid) -> None:
     """Another oid: what became of the former rows no change tells."""
     prepaid.execute("create table t (id int primary key, a text)")
     reading = prepaid.start("t")
@@ -107,7 +107,7 @@ def test_a_table_made_anew_under_its_name_stops(prepaid: Prepaid) -> None:
     assert "the name is that of another table now" in str(reading.batches[-1].stopped[name])
 
 
-def test_a_renamed_table_stops_and_the_others_go_on(prepaid: Prepaid) -> None:
+def test_a_renamed_table_stops_and_the_others_continue(prepaid: Prepaid) -> None:
     """Its changes would otherwise be dropped like those of any uncaptured table."""
     prepaid.execute("create table t (id int primary key)", "create table other (id int primary key)")
     reading = prepaid.start("t", "other")
@@ -172,11 +172,13 @@ def test_one_batch_tells_tables_apart(prepaid: Prepaid) -> None:
         *(f"insert into a values ({n}); insert into b values ({n}, 'x{n}')" for n in range(400))
     )
     found = reading.take(800)
-    assert [_told(event) for event in found] == [
-        told for n in range(400) for told in (("a", {"id": str(n)}), ("b", {"id": str(n), "x": f"x{n}"}))
+    assert [_reported(event) for event in found] == [
+        reported
+        for n in range(400)
+        for reported in (("a", {"id": str(n)}), ("b", {"id": str(n), "x": f"x{n}"}))
     ]
     assert [event.ordinal for event in found] == list(range(800))
 
 
-def _told(event: Event) -> tuple[str, object]:
+def _reported(event: Event) -> tuple[str, object]:
     return event.table, event.after

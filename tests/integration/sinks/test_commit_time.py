@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from sandbox.postgres import PostgresServer
-from tests.integration.sinks.upsert_target import CUSTOMER, Target, target_database, wanted
+from tests.integration.sinks.upsert_target import CUSTOMER, Target, desired, target_database
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,13 @@ def now(target: Target) -> datetime:
 
 
 def test_each_write_has_its_own_commit_time(target: Target) -> None:
-    """Whoever asks the target when a row came learns when it did, not when our session began."""
+    """Anyone who asks the target when a row came learns when it did, not when our session began."""
     sink = target.sink()
     limits = {}
     for key in ("1", "2", "3"):
         before = now(target)
         sink.write(
-            [(CUSTOMER, wanted(CUSTOMER, [key, "A", None, None]))], up_to=int(key), record=target.record
+            [(CUSTOMER, desired(CUSTOMER, [key, "A", None, None]))], up_to=int(key), record=target.record
         )
         limits[key] = (before, now(target))
     sink.close()

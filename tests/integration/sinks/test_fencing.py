@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from cdc.errors import LeaseLost, OperatorError, TransientError
-from tests.integration.sinks.upsert_target import CUSTOMER, Target, target_database, wanted
+from tests.integration.sinks.upsert_target import CUSTOMER, Target, desired, target_database
 
 ROOT = Path(__file__).parents[3]
-ROWS = [(CUSTOMER, wanted(CUSTOMER, ["1", "A", None, None], ["2", "B", None, None]))]
+ROWS = [(CUSTOMER, desired(CUSTOMER, ["1", "A", None, None], ["2", "B", None, None]))]
 
 # A writer that dies at the named point, as if the machine had stopped.
 DYING_WRITER = """
@@ -82,7 +82,7 @@ def test_process_that_lost_its_lease_writes_nothing(target: Target) -> None:
     target.recorded.clear()
     with pytest.raises(TransientError):
         former.write(ROWS, up_to=2, record=target.record)
-    other = [(CUSTOMER, wanted(CUSTOMER, ["1", "Z", None, None]))]
+    other = [(CUSTOMER, desired(CUSTOMER, ["1", "Z", None, None]))]
     with pytest.raises(LeaseLost, match=r"token 5, this process holds token 4"):
         former.write(other, up_to=2, record=target.record)
     assert target.recorded == []
@@ -96,12 +96,12 @@ def test_session_already_open_is_fenced_too(target: Target) -> None:
     sink.write(ROWS, up_to=1, record=target.record)
     target.run("update ccbridge.sink_mark set fencing_token = 5")
     with pytest.raises(LeaseLost):
-        sink.write([(CUSTOMER, wanted(CUSTOMER, ["1", "Z", None, None]))], up_to=2, record=target.record)
+        sink.write([(CUSTOMER, desired(CUSTOMER, ["1", "Z", None, None]))], up_to=2, record=target.record)
     assert target.rows("select name from customer where person_id = '1'") == [("A",)]
 
 
 def test_second_writer_waits_while_the_first_one_still_holds_the_origin(target: Target) -> None:
-    """Two sessions never write at the same time; the second one is told to try again."""
+    """Two sessions never write at the same time; the second one is asked to try again."""
     first, second = target.sink(token=1), target.sink(token=1)
     first.position()
     with pytest.raises(TransientError):
@@ -159,7 +159,7 @@ def test_each_write_has_its_own_commit_time(target: Target) -> None:
         connection.execute("select pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
         sink = target.sink()
         for name in ("A", "B", "C"):
-            rows = wanted(CUSTOMER, ["1", name, None, None])
+            rows = desired(CUSTOMER, ["1", name, None, None])
             sink.write([(CUSTOMER, rows)], up_to=1, record=target.record)
         sink.close()
         # a Begin message: one byte, the LSN in eight, the commit time in eight
@@ -177,7 +177,7 @@ def test_each_write_has_its_own_commit_time(target: Target) -> None:
 
 
 def test_write_without_mark_table_says_what_to_run(target: Target) -> None:
-    """A target nobody prepared is an operator's task, not a traceback."""
+    """A target no one prepared is an operator's task, not a traceback."""
     target.run("drop table ccbridge.sink_mark")
     with pytest.raises(OperatorError, match=r"no table ccbridge\.sink_mark") as caught:
         target.sink().position()

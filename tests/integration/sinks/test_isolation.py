@@ -14,7 +14,7 @@ import pytest
 from cdc.errors import NotGranted, OperatorError
 from cdc.ports import Written
 from sinks.upsert.sink import UpsertSink
-from tests.integration.sinks.upsert_target import Target, program, target_database, wanted
+from tests.integration.sinks.upsert_target import Target, desired, program, target_database
 
 ROW = program("t", ["id"], ["v"])
 NODE = program("node", ["id"], ["next_id"])
@@ -101,9 +101,9 @@ def test_whatever_refuses_one_row_the_others_are_written(target: Target, sink: U
 def refused_one(target: Target, sink: UpsertSink) -> tuple[dict[str, str], dict[str, str]]:
     """Write a bad row among good ones, and one alone; the good ones are there."""
     rows = [["1", "good"], ["2", "bad"], ["3", "fine"]]
-    written = sink.write([(ROW, wanted(ROW, *rows))], up_to=1, record=target.record)
+    written = sink.write([(ROW, desired(ROW, *rows))], up_to=1, record=target.record)
     assert target.rows("select id from t where id <> 'there' order by 1") == [("1",), ("3",)]
-    alone = sink.write([(ROW, wanted(ROW, ["4", "bad"]))], up_to=2, record=target.record)
+    alone = sink.write([(ROW, desired(ROW, ["4", "bad"]))], up_to=2, record=target.record)
     return reasons(written), reasons(alone)
 
 
@@ -111,7 +111,7 @@ def test_value_too_long_for_an_index_is_held(target: Target, sink: UpsertSink) -
     """A limit of an access method is a limit of the row."""
     target.run("create table t (id text primary key, v text); create index on t (v)")
     long = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(150))
-    written = sink.write([(ROW, wanted(ROW, ["1", "short"], ["2", long]))], up_to=1, record=target.record)
+    written = sink.write([(ROW, desired(ROW, ["1", "short"], ["2", long]))], up_to=1, record=target.record)
     assert reasons(written) == {"2": "program_limit_exceeded"}
     assert target.rows("select id from t") == [("1",)]
 
@@ -133,23 +133,23 @@ def test_row_level_policy_refuses_a_row(target: Target) -> None:
     sink = target.sink()
     try:
         written = sink.write(
-            [(ROW, wanted(ROW, ["1", "fine"], ["2", "forbidden"]))], up_to=1, record=target.record
+            [(ROW, desired(ROW, ["1", "fine"], ["2", "forbidden"]))], up_to=1, record=target.record
         )
         assert reasons(written) == {"2": "insufficient_privilege"}
         target.run("revoke insert on t from policy_writer")
         with pytest.raises(NotGranted):
-            sink.write([(ROW, wanted(ROW, ["3", "fine"], ["4", "fine"]))], up_to=2, record=target.record)
+            sink.write([(ROW, desired(ROW, ["3", "fine"], ["4", "fine"]))], up_to=2, record=target.record)
         target.run("grant insert on t to policy_writer")
-        assert sink.write([(ROW, wanted(ROW, ["3", "fine"]))], up_to=2, record=target.record).written == 1
+        assert sink.write([(ROW, desired(ROW, ["3", "fine"]))], up_to=2, record=target.record).written == 1
     finally:
         sink.close()
         target.run("drop owned by policy_writer; drop role policy_writer")
 
 
 def test_what_refuses_every_row_of_many_stops_the_target(target: Target, sink: UpsertSink) -> None:
-    """A trigger that fails for whatever row is a fault of the schema: nothing moves, nothing is held."""
+    """A trigger that fails for whatever row is a failure of the schema: nothing moves, nothing is held."""
     target.run("create table t (id text primary key, v text);" + raising("perform 1 from gone", when="true"))
-    rows = wanted(ROW, *([str(number), "x"] for number in range(1000)))
+    rows = desired(ROW, *([str(number), "x"] for number in range(1000)))
     with pytest.raises(OperatorError, match="gone"):
         sink.write([(ROW, rows)], up_to=5, record=target.record)
     assert sink.position() == 0
@@ -164,7 +164,7 @@ def test_deferrable_foreign_key_refuses_the_orphan_only(
         "create table node (id text primary key, "
         f"next_id text constraint next references node deferrable {deferrable})"
     )
-    rows = wanted(NODE, ["1", "77"], ["2", None], ["3", "2"])
+    rows = desired(NODE, ["1", "77"], ["2", None], ["3", "2"])
     written = sink.write([(NODE, rows)], up_to=1, record=target.record)
     assert reasons(written) == {"1": "foreign_key_violation"}
     assert target.rows("select id from node order by 1") == [("2",), ("3",)]
@@ -178,10 +178,10 @@ def test_rows_that_refer_to_each_other_are_written_where_checks_can_wait(
         "create table node (id text primary key, next_id text constraint next references node deferrable)"
     )
     ring = [["a", "b"], ["b", "c"], ["c", "a"]]
-    written = sink.write([(NODE, wanted(NODE, *ring))], up_to=1, record=target.record)
+    written = sink.write([(NODE, desired(NODE, *ring))], up_to=1, record=target.record)
     assert (written.written, written.held.height) == (3, 0)
     target.run("alter table node add constraint short check (id <> 'refused')")
-    other = wanted(NODE, ["d", "e"], ["refused", None], ["e", "d"])
+    other = desired(NODE, ["d", "e"], ["refused", None], ["e", "d"])
     written = sink.write([(NODE, other)], up_to=2, record=target.record)
     assert reasons(written) == {"refused": "check_violation"}
     assert target.rows("select count(*) from node") == [(5,)]
@@ -197,7 +197,7 @@ def test_ring_over_two_tables_beside_a_refused_row(target: Target, sink: UpsertS
     )
     a, b = program("a", ["id"], ["b_id"]), program("b", ["id"], ["a_id"])
     written = sink.write(
-        [(a, wanted(a, ["1", "10"], ["2", "20"])), (b, wanted(b, ["10", "1"], ["20", "2"], ["bad", "1"]))],
+        [(a, desired(a, ["1", "10"], ["2", "20"])), (b, desired(b, ["10", "1"], ["20", "2"], ["bad", "1"]))],
         up_to=1, record=target.record,
     )  # fmt: skip
     assert reasons(written) == {"bad": "check_violation"}
@@ -212,10 +212,10 @@ def test_required_unique_values_are_exchanged_where_the_check_can_wait(
         "create table t (id text primary key, v text not null constraint one_v unique deferrable, "
         "constraint no_bad check (v <> 'bad'))"
     )
-    sink.write([(ROW, wanted(ROW, ["1", "x"], ["2", "y"]))], up_to=1, record=target.record)
-    written = sink.write([(ROW, wanted(ROW, ["1", "y"], ["2", "x"]))], up_to=2, record=target.record)
+    sink.write([(ROW, desired(ROW, ["1", "x"], ["2", "y"]))], up_to=1, record=target.record)
+    written = sink.write([(ROW, desired(ROW, ["1", "y"], ["2", "x"]))], up_to=2, record=target.record)
     assert (written.written, written.held.height) == (2, 0)
-    back = wanted(ROW, ["1", "x"], ["2", "y"], ["3", "bad"])
+    back = desired(ROW, ["1", "x"], ["2", "y"], ["3", "bad"])
     written = sink.write([(ROW, back)], up_to=3, record=target.record)
     assert reasons(written) == {"3": "check_violation"}
     assert dict(target.rows("select id, v from t")) == {"1": "x", "2": "y"}
@@ -224,15 +224,15 @@ def test_required_unique_values_are_exchanged_where_the_check_can_wait(
 def test_constraint_made_while_the_sink_runs_is_met_at_the_next_try(target: Target, sink: UpsertSink) -> None:
     """What the commit refuses is tried again in a session that knows the constraint."""
     target.run("create table node (id text primary key, next_id text)")
-    sink.write([(NODE, wanted(NODE, ["0", None]))], up_to=1, record=target.record)
+    sink.write([(NODE, desired(NODE, ["0", None]))], up_to=1, record=target.record)
     target.run("alter table node add foreign key (next_id) references node deferrable initially deferred")
-    rows = [(NODE, wanted(NODE, ["1", "77"], ["2", None]))]
+    rows = [(NODE, desired(NODE, ["1", "77"], ["2", None]))]
     with pytest.raises(Exception, match="foreign_key_violation"):
         sink.write(rows, up_to=2, record=target.record)
     assert reasons(sink.write(rows, up_to=2, record=target.record)) == {"1": "foreign_key_violation"}
 
 
-def test_character_that_the_encoding_lacks_is_held(database: str) -> None:
+def test_character_that_the_encoding_has_not_is_held(database: str) -> None:
     """A LATIN1 target takes all it can write down."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(
@@ -242,7 +242,7 @@ def test_character_that_the_encoding_lacks_is_held(database: str) -> None:
         with target_database(psycopg.conninfo.make_conninfo(database, dbname="latin")) as target:
             target.run("create table t (id text primary key, v text)")
             sink = target.sink()
-            rows = wanted(ROW, ["1", "café"], ["2", "10 €"], ["3", "plain"], ["€", "x"])
+            rows = desired(ROW, ["1", "café"], ["2", "10 €"], ["3", "plain"], ["€", "x"])
             written = sink.write([(ROW, rows)], up_to=1, record=target.record)
             sink.close()
             assert reasons(written) == {"2": "untranslatable_character", "€": "untranslatable_character"}
@@ -279,24 +279,24 @@ def test_locked_row_delays_its_own_key_only(target: Target, sink: UpsertSink, lo
         application.execute(statement)
         for attempt in range(2):
             started = time.monotonic()
-            rows = wanted(ROW, row, *others, [f"extra{attempt}", others[0][1]])
+            rows = desired(ROW, row, *others, [f"extra{attempt}", others[0][1]])
             written = sink.write([(ROW, rows)], up_to=1 + attempt, record=target.record)
             assert reasons(written) == {row[0]: "locked"}
             assert time.monotonic() - started < 5
         application.rollback()
-    written = sink.write([(ROW, wanted(ROW, row))], up_to=3, record=target.record)
+    written = sink.write([(ROW, desired(ROW, row))], up_to=3, record=target.record)
     assert (written.written, written.held.height) == (1, 0)
     assert dict(target.rows("select id, v from t"))[row[0]] == row[1]
 
 
 def test_lock_of_the_whole_table_is_waited_for(target: Target, sink: UpsertSink) -> None:
-    """That is no matter of rows: thousands of them must not be held for an ALTER TABLE."""
+    """Rows are not the cause: thousands of them must not be held for an ALTER TABLE."""
     target.run("create table t (id text primary key, v text)")
-    sink.write([(ROW, wanted(ROW, ["0", "x"]))], up_to=1, record=target.record)
+    sink.write([(ROW, desired(ROW, ["0", "x"]))], up_to=1, record=target.record)
     with psycopg.connect(target.conninfo) as application:
         application.execute("lock table t in share mode")
         with pytest.raises(Exception, match="55P03"):
-            sink.write([(ROW, wanted(ROW, ["1", "x"], ["2", "x"]))], up_to=2, record=target.record)
+            sink.write([(ROW, desired(ROW, ["1", "x"], ["2", "x"]))], up_to=2, record=target.record)
 
 
 def test_delivery_shows_what_a_trigger_made_of_the_row(target: Target, sink: UpsertSink) -> None:
@@ -307,8 +307,8 @@ def test_delivery_shows_what_a_trigger_made_of_the_row(target: Target, sink: Ups
         "$$ begin new.v := upper(new.v); return new; end $$;"
         "create trigger up before insert or update on t for each row execute function up()"
     )
-    sink.write([(ROW, wanted(ROW, ["1", "abc"], ["2", "ÉÈ"]))], up_to=1, record=target.record)
-    sink.write([(ROW, wanted(ROW, ["1", "def"]))], up_to=2, record=target.record)
+    sink.write([(ROW, desired(ROW, ["1", "abc"], ["2", "ÉÈ"]))], up_to=1, record=target.record)
+    sink.write([(ROW, desired(ROW, ["1", "def"]))], up_to=2, record=target.record)
     assert [json.loads(one["after"])["v"] for one in target.recorded] == ["ABC", "ÉÈ", "DEF"]
     assert json.loads(target.recorded[2]["before"]) == {"v": "ABC"}
 
@@ -324,7 +324,7 @@ def test_delivery_shows_what_a_trigger_of_a_partition_made_of_the_row(
         "$$ begin new.v := upper(new.v); return new; end $$;"
         "create trigger up before insert or update on t1 for each row execute function up()"
     )
-    sink.write([(ROW, wanted(ROW, ["1", "abc"], ["2", "abc"]))], up_to=1, record=target.record)
+    sink.write([(ROW, desired(ROW, ["1", "abc"], ["2", "abc"]))], up_to=1, record=target.record)
     assert {one["key"]: json.loads(one["after"])["v"] for one in target.recorded} == {
         '{"id": "1"}': "ABC",
         '{"id": "2"}': "abc",
@@ -339,7 +339,7 @@ def test_trigger_that_alters_the_key_is_named(target: Target, sink: UpsertSink) 
         "$$ begin new.id := upper(new.id); return new; end $$;"
         "create trigger up before insert or update on t for each row execute function up()"
     )
-    written = sink.write([(ROW, wanted(ROW, ["a", "x"], ["B", "y"]))], up_to=1, record=target.record)
+    written = sink.write([(ROW, desired(ROW, ["a", "x"], ["B", "y"]))], up_to=1, record=target.record)
     assert reasons(written) == {"a": "key_altered"}
     assert target.rows("select id from t") == [("B",)]
 
@@ -351,15 +351,15 @@ def test_trigger_that_alters_the_key_is_named(target: Target, sink: UpsertSink) 
 def test_required_unique_values_are_exchanged_where_nothing_else_looks(
     target: Target, sink: UpsertSink, type_: str, x: str, y: str
 ) -> None:
-    """Not null and not deferrable: each row has a value of its own for a moment; nobody else is touched."""
+    """Not null and not deferrable: each row has a value of its own for a moment; no one else is touched."""
     target.run(f"create table t (id text primary key, v {type_} not null unique)")
     rule = program("t", ["id"], ["v"])
     first = [["1", x], ["2", y], ["3", x.replace("1", "9")]]
     if type_ == "uuid":
         first = [[key, str(uuid.UUID(value))] for key, value in first]
-    sink.write([(rule, wanted(rule, *first))], up_to=1, record=target.record)
+    sink.write([(rule, desired(rule, *first))], up_to=1, record=target.record)
     written = sink.write(
-        [(rule, wanted(rule, ["1", first[1][1]], ["2", first[0][1]]))], up_to=2, record=target.record
+        [(rule, desired(rule, ["1", first[1][1]], ["2", first[0][1]]))], up_to=2, record=target.record
     )
     assert (written.written, written.held.height) == (2, 0)
     now = dict(target.rows("select id, v::text from t"))
@@ -374,7 +374,7 @@ def test_required_unique_values_that_something_looks_at_stay_and_are_held(
 ) -> None:
     """A check constraint would see the value of the moment, so none is made up."""
     target.run("create table t (id text primary key, v text not null unique check (length(v) < 5))")
-    sink.write([(ROW, wanted(ROW, ["1", "x"], ["2", "y"]))], up_to=1, record=target.record)
-    written = sink.write([(ROW, wanted(ROW, ["1", "y"], ["2", "x"]))], up_to=2, record=target.record)
+    sink.write([(ROW, desired(ROW, ["1", "x"], ["2", "y"]))], up_to=1, record=target.record)
+    written = sink.write([(ROW, desired(ROW, ["1", "y"], ["2", "x"]))], up_to=2, record=target.record)
     assert set(reasons(written).values()) == {"unique_violation"}
     assert dict(target.rows("select id, v from t")) == {"1": "x", "2": "y"}

@@ -53,7 +53,7 @@ class Ccb:
         rows = [{"recharge_id": key, "amount": Decimal(amount), **row} for key, amount in receipts.items()]
         return pl.DataFrame(rows, schema=dict(RECEIPT_SCHEMA))
 
-    def fault(self, call: str) -> None:
+    def inject(self, call: str) -> None:
         self.run(f"begin sandbox_faults.{call}; end;", "SYSTEM")
 
     def held(self, number: str) -> list[str]:
@@ -156,7 +156,7 @@ def test_transmissions_sent_together_keep_totals_of_their_own(ccb: Ccb, sink: Cc
 
 
 def test_of_transmissions_sent_together_only_those_not_there_are_inserted(ccb: Ccb, sink: CcbUpload) -> None:
-    """After a crash the group is cut anew, so it may hold what was sent and what was not."""
+    """After a crash the group is cut again, so it may hold what was sent and what was not."""
     sent = ccb.transmission("T1", {"r1": "5"})
     sink.send(sent)
     together = pl.concat([sent, ccb.transmission("T2", {"r2": "6"})])
@@ -201,7 +201,7 @@ def test_receipt_there_under_another_transmission_is_not_sent_again(ccb: Ccb, si
 @pytest.mark.parametrize("moment", ["COMMIT", "COMMITTED"])
 def test_outcome_of_a_lost_commit_is_read_from_ccb(ccb: Ccb, sink: CcbUpload, moment: str) -> None:
     """The connection breaks before the COMMIT or its answer: the receipts are there exactly once."""
-    ccb.fault(f"add_disconnect(username => 'CCBRIDGE', moment => '{moment}')")
+    ccb.inject(f"add_disconnect(username => 'CCBRIDGE', moment => '{moment}')")
     outcome = sink.send(ccb.transmission("T1", {"r1": "5"}))
     assert outcome.already_there is (moment == "COMMITTED")
     assert ccb.held("T1") == ["r1"]
@@ -209,17 +209,17 @@ def test_outcome_of_a_lost_commit_is_read_from_ccb(ccb: Ccb, sink: CcbUpload, mo
 
 def test_send_gives_up_as_transient_when_ccb_stays_away(ccb: Ccb, sink: CcbUpload) -> None:
     """A database that is down is tried again by the flow, not for ever by the sink."""
-    ccb.fault("add_disconnect(username => 'CCBRIDGE', moment => 'COMMIT', times => 9)")
+    ccb.inject("add_disconnect(username => 'CCBRIDGE', moment => 'COMMIT', times => 9)")
     try:
         with pytest.raises(TransientError):
             sink.send(ccb.transmission("T1", {"r1": "5"}))
     finally:
-        ccb.fault("clear")
+        ccb.inject("clear")
     assert ccb.held("T1") == []
 
 
 def test_no_call_leaves_a_lock_behind(ccb: Ccb, sink: CcbUpload, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is frozen between two calls holds nobody up: no call ends inside a transaction."""
+    """A process that is frozen between two calls holds no one up: no call ends inside a transaction."""
     calls: list[str] = []
 
     def watched(name: str) -> None:
@@ -318,7 +318,7 @@ def test_precheck_asks_in_lists_that_oracle_takes(ccb: Ccb, sink: CcbUpload) -> 
 
 
 def test_precheck_without_tender_source_stops_the_flow(ccb: Ccb) -> None:
-    """Without the source no receipt can be posted: a person must set it up."""
+    """Without the source no receipt can be posted: an operator must set it up."""
     sink = CcbUpload("ccb", ccb.settings, PaymentUpload(external_source="NOWHERE"))
     with pytest.raises(OperatorError, match="NOWHERE"):
         sink.precheck(ccb.transmission("T1", {"r1": "5"}))
@@ -339,8 +339,8 @@ def test_what_is_sent_is_posted_by_ccbs_upload_batch(ccb: Ccb, sink: CcbUpload) 
     ) == [(Decimal("13.00"), ccb.account, "50")]
 
 
-def test_preflight_finds_missing_rights_and_settings_with_their_mending(ccb: Ccb) -> None:
-    """Each missing right comes with its grant; what CC&B lacks is named by the setting that asks for it."""
+def test_preflight_finds_missing_rights_and_settings_with_their_fixes(ccb: Ccb) -> None:
+    """Each missing right comes with its grant; what is missing in CC&B is named by its setting."""
     sink = CcbUpload("ccb", ccb.settings, PaymentUpload())
     assert sink.preflight() == []
     grants = ("insert on CISADM.CI_TNDR_CTL_ST", "select on CISADM.CI_TENDER_TYPE")
@@ -379,12 +379,12 @@ def test_refused_receipts_are_found_and_nothing_is_sent_meanwhile(ccb: Ccb) -> N
         whole = whole.with_columns(tender_type=too_long.otherwise("tender_type"))
         with pytest.raises(RowError):
             sink.send(whole)
-        faults = sink.refused(whole)
-        assert tuple(faults["recharge_id"]) == bad
-        assert set(faults["reason_code"]) == {"refused_by_ccb"}
-        assert "MUCH" not in "".join(faults["reason"])
+        rejections = sink.refused(whole)
+        assert tuple(rejections["recharge_id"]) == bad
+        assert set(rejections["reason_code"]) == {"refused_by_ccb"}
+        assert "MUCH" not in "".join(rejections["reason"])
         assert ccb.held("REF") == []
-        rest = whole.join(faults, on="recharge_id", how="anti")
+        rest = whole.join(rejections, on="recharge_id", how="anti")
         assert sink.refused(rest).is_empty()
         assert sink.send(rest).receipts.height == 7
         assert len(ccb.held("REF")) == 7

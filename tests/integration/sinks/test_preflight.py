@@ -1,4 +1,4 @@
-"""Findings of the upsert sink: complete at once, and mended by exactly the SQL they give."""
+"""Findings of the upsert sink: complete at once, and fixed by exactly the SQL they give."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.integration.sinks.upsert_target import (
     CUSTOMER,
     TABLES,
     Target,
+    desired,
     program,
-    wanted,
 )
 from tests.support.psql import run_psql
 
@@ -43,7 +43,7 @@ def target(database: str) -> Iterator[Target]:
     admin.run(f"drop owned by {user}; drop role {user}")
 
 
-def test_every_fix_given_mends_its_finding_and_then_the_sink_can_write(target: Target) -> None:
+def test_every_fix_given_fixes_its_finding_and_then_the_sink_can_write(target: Target) -> None:
     """An administrator runs the statements as printed; nothing is found any more and writing works."""
     programs = [CUSTOMER, ACCOUNT, ACKNOWLEDGEMENT]
     sink = target.sink()
@@ -62,7 +62,7 @@ def test_every_fix_given_mends_its_finding_and_then_the_sink_can_write(target: T
     assert sink.preflight(programs) == []
     sink.prepare()
     assert sink.preflight(programs) == []
-    rows = [(CUSTOMER, wanted(CUSTOMER, ["1", "A", None, None], gone=["0"]))]
+    rows = [(CUSTOMER, desired(CUSTOMER, ["1", "A", None, None], gone=["0"]))]
     assert sink.write(rows, up_to=1, record=target.record).written == 1
     sink.close()
 

@@ -144,14 +144,14 @@ def test_a_receipt_known_by_its_tender_alone_is_followed(staging: Staging) -> No
     assert staging.states() == {"r1": "posted", "r2": "sent"}
 
 
-def test_refused_receipt_is_set_aside_and_the_others_go_in_another_transmission(staging: Staging) -> None:
+def test_refused_receipt_is_rejected_and_the_others_go_in_another_transmission(staging: Staging) -> None:
     """What was frozen is thawed, as nothing of it was sent; the refused one is checked again later."""
     receipts = staging.receipts()
     receipts.build(PROGRAM, desired("r1", "r2", "r3"))
     [frozen] = [one for one in receipts.unsent() if "r2" in one["recharge_id"].to_list()]
     keys = frozen["recharge_id"].to_list()
-    faults = pl.DataFrame({"recharge_id": ["r2"], "reason": ["refused by CC&B: ORA-20001"]})
-    assert receipts.refused(frozen, faults) == 1
+    rejections = pl.DataFrame({"recharge_id": ["r2"], "reason": ["refused by CC&B: ORA-20001"]})
+    assert receipts.refused(frozen, rejections) == 1
     assert staging.rows("select state, state_reason from staging.receipt where recharge_id = 'r2'") == [
         ("error", "refused by CC&B: ORA-20001")
     ]
@@ -160,7 +160,7 @@ def test_refused_receipt_is_set_aside_and_the_others_go_in_another_transmission(
     assert all(one["transmission_id"][0] != frozen["transmission_id"][0] or len(keys) == 1 for one in left)
     again = receipts.waiting(rejected=True)
     assert again["recharge_id"].to_list() == ["r2"]
-    receipts.checked(again, faults.clear())
+    receipts.checked(again, rejections.clear())
     assert "r2" in [key for one in receipts.unsent() for key in one["recharge_id"]]
 
 
@@ -192,7 +192,7 @@ def test_transmissions_are_small_of_one_currency_and_named_alike_after_a_crash(s
 def test_recharge_that_cannot_be_sent_is_held_with_its_column(staging: Staging) -> None:
     """Nothing is cut or rounded into CC&B, and nothing incomplete is sent."""
     receipts = staging.receipts()
-    faults: list[tuple[str, str | None, str]] = [
+    rejections: list[tuple[str, str | None, str]] = [
         ("CUST_ID", None, "missing_value"),
         ("CUST_ID", "9" * 37, "value_too_long"),
         ("TENDER_AMT", "10.505", "value_not_representable"),
@@ -201,7 +201,7 @@ def test_recharge_that_cannot_be_sent_is_held_with_its_column(staging: Staging) 
         ("TENDER_TYPE_CD", "LONGER", "value_too_long"),
         ("ACCOUNTING_DT", "2026-02-30", "value_not_representable"),
     ]
-    for column, value, code in faults:
+    for column, value, code in rejections:
         given: dict[str, Any] = {column: value}
         built = receipts.build(PROGRAM, desired("bad", **given))
         assert built.built == 0
@@ -234,7 +234,7 @@ def test_recharge_changed_before_sending_changes_its_receipt_afterwards_it_is_re
 
 
 def test_recharge_withdrawn_before_sending_is_never_sent(staging: Staging) -> None:
-    """A cancelled recharge leaves its transmission; after sending a person must cancel the payment."""
+    """A cancelled recharge leaves its transmission; after sending an operator must cancel the payment."""
     receipts = staging.receipts()
     receipts.build(PROGRAM, desired("r1", "r2"))
     assert receipts.build(PROGRAM, desired(gone=("r1", "unknown"))).withdrawn == 1
@@ -246,12 +246,12 @@ def test_recharge_withdrawn_before_sending_is_never_sent(staging: Staging) -> No
     assert send(receipts) == [["r1"]]
 
 
-def test_receipt_that_fails_its_check_waits_and_holds_up_nobody(staging: Staging) -> None:
+def test_receipt_that_fails_its_check_waits_and_holds_up_no_one(staging: Staging) -> None:
     """An unknown account stays out of every transmission until it is known, then goes in a new one."""
     receipts = staging.receipts()
     receipts.build(PROGRAM, desired("r1", "r2"))
-    faults = pl.DataFrame({"recharge_id": ["r1"], "reason": ["account is not known in CC&B"]})
-    assert receipts.checked(receipts.waiting(), faults) == 1
+    rejections = pl.DataFrame({"recharge_id": ["r1"], "reason": ["account is not known in CC&B"]})
+    assert receipts.checked(receipts.waiting(), rejections) == 1
     [first] = receipts.unsent()
     receipts.mark_sent(first)
     assert first["recharge_id"].to_list() == ["r2"]
@@ -260,8 +260,8 @@ def test_receipt_that_fails_its_check_waits_and_holds_up_nobody(staging: Staging
     ]
     assert receipts.waiting().is_empty()
     waiting = receipts.waiting(rejected=True)
-    assert receipts.checked(waiting, faults) == 0
-    assert receipts.checked(waiting, faults.clear()) == 1
+    assert receipts.checked(waiting, rejections) == 0
+    assert receipts.checked(waiting, rejections.clear()) == 1
     [second] = receipts.unsent()
     assert second["recharge_id"].to_list() == ["r1"]
     assert second["transmission_id"][0] != first["transmission_id"][0]
@@ -288,7 +288,7 @@ def test_follow_moves_a_receipt_from_sent_to_posted_with_ccbs_ids(staging: Stagi
     assert receipts.follow() == 0
 
 
-def test_follow_finds_what_happened_while_nobody_looked(staging: Staging) -> None:
+def test_follow_finds_what_happened_while_no_one_looked(staging: Staging) -> None:
     """CC&B may be done before we have noted that we sent, and before a restart."""
     receipts = staging.receipts()
     receipts.build(PROGRAM, desired("r1"))
@@ -351,7 +351,7 @@ def test_refused_upload_row_is_an_error_until_ccb_takes_it_after_all(staging: St
 
 
 def test_cancelled_payment_reverses_its_receipt_and_old_news_do_not_undo_it(staging: Staging) -> None:
-    """States only move forward, except that a payment entered anew under the same event counts."""
+    """States only move forward, except that a payment entered again under the same event counts."""
     receipts = sent(staging, "r1")
     staging.accept("r1")
     staging.pay("p1", "r1", "50")

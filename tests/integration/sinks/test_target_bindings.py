@@ -211,7 +211,7 @@ def test_a_bound_target_is_brought_to_what_a_restored_staging_says(
     assert site.names()["0"] == "newest"
 
 
-def test_staging_older_than_a_target_that_got_no_write_since_goes_on_where_it_was(site: Site) -> None:
+def test_staging_older_than_a_target_that_got_no_write_since_continues_where_it_was(site: Site) -> None:
     """The mark moved beyond it, but no row did: what is staged now under those numbers is delivered."""
     site.back_up()
     site.target.run("update ccbridge.sink_mark set staged_seq = staged_seq + 500")
@@ -238,7 +238,7 @@ def test_a_target_older_than_staging_is_not_written(site: Site) -> None:
     assert site.refused() == "CDC-207"
 
 
-def test_a_write_that_never_committed_is_no_difference(site: Site) -> None:
+def test_a_write_that_never_committed_is_not_a_difference(site: Site) -> None:
     """Counted in staging, then the process died: written at the next start."""
     site.stage(customer("1"))
     site.world.execute("update staging.target_binding set writes = writes + 1, delivered_seq = 1000")
@@ -246,7 +246,7 @@ def test_a_write_that_never_committed_is_no_difference(site: Site) -> None:
 
 
 def test_another_writer_under_the_same_token_stops_a_running_flow(site: Site) -> None:
-    """A copy of staging that runs at the same time: whoever writes second finds out in that very write."""
+    """A copy of staging that runs too: the one that writes second finds out in that very write."""
     with site.running() as running:
         running.wait(lambda: running.figures["status"] == "running", "the flow")
         site.target.run("update ccbridge.sink_mark set writes = writes + 1")

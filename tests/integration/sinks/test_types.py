@@ -21,7 +21,7 @@ from sinks.upsert.checks import column_checks
 from sinks.upsert.sink import UpsertSink
 from sinks.upsert.statements.target_tables import TargetTable, describe
 from sinks.upsert.target_session import _SETTINGS
-from tests.integration.sinks.upsert_target import Target, program, target_database, wanted
+from tests.integration.sinks.upsert_target import Target, desired, program, target_database
 
 ZONE = "Europe/Paris"
 SAMPLES = {
@@ -162,7 +162,7 @@ def test_every_kind_into_every_type_comes_back_equal_or_is_refused_by_check(data
             )
             keyed = [[f"{kind}{number}", *row] for number, row in enumerate(rows)]
             for up_to in (1, 2):
-                written = sink.write([(rule, wanted(rule, *keyed))], up_to=up_to, record=target.record)
+                written = sink.write([(rule, desired(rule, *keyed))], up_to=up_to, record=target.record)
                 assert written.held.rows() == [], kind
                 assert written.written == (len(keyed) if up_to == 1 else 0), "an equal row is left alone"
             for key, *values in keyed:
@@ -232,7 +232,7 @@ def test_value_that_the_type_would_change_is_a_dead_letter(database: str) -> Non
         sink = target.sink()
         for number, (kind, type_, value) in enumerate(CHANGED):
             rule = of_kind(program("m", ["id"], [f"v{number}"]), kind)
-            written = sink.write([(rule, wanted(rule, ["1", value]))], up_to=1, record=target.record)
+            written = sink.write([(rule, desired(rule, ["1", value]))], up_to=1, record=target.record)
             [(reason, code)] = written.held.select("reason", "reason_code").rows()
             assert f"m.v{number}" in reason, (type_, value)
             assert value not in reason
@@ -251,7 +251,7 @@ def test_date_is_midnight_of_the_site_in_a_column_with_zone(database: str) -> No
         target.settings = target.settings.model_copy(update={"time_zone": ZONE})
         target.run("create table m (id text primary key, v timestamptz)")
         rule, sink = of_kind(program("m", ["id"], ["v"]), Kind.DATE), target.sink()
-        sink.write([(rule, wanted(rule, ["1", "2024-07-01"]))], up_to=1, record=target.record)
+        sink.write([(rule, desired(rule, ["1", "2024-07-01"]))], up_to=1, record=target.record)
         sink.close()
         assert in_utc(target, "select v::text from m") == "2024-06-30 22:00:00+00"
 
@@ -292,9 +292,9 @@ def test_key_spelt_in_another_way_is_the_same_row(target: Target, sink: UpsertSi
 
     def write(*rows: list[str], gone: tuple[str, ...] = ()) -> Written:
         def alive(_rule: object, keys: Any, _likeness: object) -> Any:
-            return wanted(rule, *([key, ""] for key in sorted(live))).select("id")
+            return desired(rule, *([key, ""] for key in sorted(live))).select("id")
 
-        frame = wanted(rule, *rows, gone=gone)
+        frame = desired(rule, *rows, gone=gone)
         return sink.write([(rule, frame)], up_to=1, record=target.record, live=alive)
 
     write([one, "a"])
@@ -323,7 +323,7 @@ def test_uncastable_key_among_loose_ones_is_held_alone(target: Target, sink: Ups
     target.run("create table k (id uuid primary key, v text)")
     rule = program("k", ["id"], ["v"])
     good = ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A12"]
-    rows = wanted(
+    rows = desired(
         rule, [good[0], "x"], ["no uuid", "y"], [good[1], "z"], ["A0eebc99-9C0B-4EF8-BB6D-6BB9BD380A13", "m"]
     )
     written = sink.write([(rule, rows)], up_to=1, record=target.record)
@@ -350,7 +350,7 @@ def test_identity_that_is_always_generated_takes_the_key_of_staging(target: Targ
     target.run("create table k (id bigint generated always as identity primary key, v text)")
     rule = program("k", ["id"], ["v"])
     assert sink.preflight([rule]) == []
-    written = sink.write([(rule, wanted(rule, ["7", "x"]))], up_to=1, record=target.record)
+    written = sink.write([(rule, desired(rule, ["7", "x"]))], up_to=1, record=target.record)
     assert (written.written, target.rows("select * from k")) == (1, [(7, "x")])
 
 

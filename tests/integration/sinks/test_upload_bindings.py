@@ -241,7 +241,7 @@ def test_a_new_staging_does_not_send_what_another_one_has_sent(site: Site) -> No
 
 
 def test_what_a_restored_ccb_lost_is_listed_and_sent_again_only_when_asked_for(site: Site) -> None:
-    """By a person; what CC&B holds after all is taken off the list, the rest goes once."""
+    """By an operator; what CC&B holds after all is taken off the list, the rest goes once."""
     for key in ("r2", "r3"):
         site.recharge(key)
     site.sent("r2", "r3")
@@ -357,11 +357,11 @@ def test_what_ccb_purged_after_the_backup_of_staging_is_not_paid_twice(site: Sit
     site.sent("r1", "r2")
     assert site.uploaded() == ["r2"]
     [(made,)] = site.oracle("select PAY_TENDER_ID from CISADM.CI_PAY_TNDR where EXT_REFERENCE_ID = 'r1'")
-    told = "select tender_id from staging.receipt where recharge_id = 'r1'"
-    assert site.observer.execute(told).fetchall() == [(str(made).rstrip(),)]
+    reported = "select tender_id from staging.receipt where recharge_id = 'r1'"
+    assert site.observer.execute(reported).fetchall() == [(str(made).rstrip(),)]
 
 
-def test_a_ccb_that_lacks_what_was_sent_last_gets_nothing(site: Site) -> None:
+def test_a_ccb_that_has_not_what_was_sent_last_gets_nothing(site: Site) -> None:
     """Restored, or a copy: unless the captured tables say that CC&B has purged it."""
     for table in UPLOADED:
         site.oracle(f"delete from CISADM.{table}")

@@ -22,9 +22,9 @@ from tests.integration.sinks.upsert_target import (
     ACKNOWLEDGEMENT,
     CUSTOMER,
     Target,
+    desired,
     program,
     target_database,
-    wanted,
 )
 
 
@@ -54,14 +54,14 @@ def test_write_updates_only_rows_that_differ_and_records_only_columns_that_diffe
 ) -> None:
     """Unchanged rows are not touched; a delivery shows exactly what was overwritten, and by what."""
     sink.write(
-        [(CUSTOMER, wanted(CUSTOMER, ["1", 'Ngo\'o "A"', "677", "10.50"], ["2", "😀 Bé", None, None]))],
+        [(CUSTOMER, desired(CUSTOMER, ["1", 'Ngo\'o "A"', "677", "10.50"], ["2", "😀 Bé", None, None]))],
         up_to=5,
         record=target.record,
     )
     versions = dict(target.rows("select person_id, xmin::text from customer"))
     target.recorded.clear()
     written = sink.write(
-        [(CUSTOMER, wanted(CUSTOMER, ["1", 'Ngo\'o "A"', None, "10.5"], ["2", "😀 Bé", None, None]))],
+        [(CUSTOMER, desired(CUSTOMER, ["1", 'Ngo\'o "A"', None, "10.5"], ["2", "😀 Bé", None, None]))],
         up_to=6,
         record=target.record,
     )
@@ -80,7 +80,7 @@ def test_write_of_what_is_there_already_records_nothing_and_moves_the_mark(
     target: Target, sink: UpsertSink
 ) -> None:
     """An echo costs no row version and no delivery, but the sink does not look at it again."""
-    rows = [(CUSTOMER, wanted(CUSTOMER, *([str(i), f"n{i}", None, None] for i in range(500))))]
+    rows = [(CUSTOMER, desired(CUSTOMER, *([str(i), f"n{i}", None, None] for i in range(500))))]
     sink.write(rows, up_to=5, record=target.record)
     versions = target.rows("select person_id, xmin::text, xmax::text from customer order by 1")
     target.recorded.clear()
@@ -100,9 +100,9 @@ def test_mark_never_moves_back(target: Target, sink: UpsertSink) -> None:
 
 def test_deactivated_row_is_active_again_when_its_root_returns(target: Target, sink: UpsertSink) -> None:
     """`on_delete: deactivate` keeps the row and clears its flag; the flag needs no rule to be set again."""
-    alive = wanted(CUSTOMER, ["1", "A", None, None])
+    alive = desired(CUSTOMER, ["1", "A", None, None])
     sink.write([(CUSTOMER, alive)], up_to=1, record=target.record)
-    sink.write([(CUSTOMER, wanted(CUSTOMER, gone=["1", "never seen"]))], up_to=2, record=target.record)
+    sink.write([(CUSTOMER, desired(CUSTOMER, gone=["1", "never seen"]))], up_to=2, record=target.record)
     assert target.rows("select name, active from customer") == [("A", False)]
     sink.write([(CUSTOMER, alive)], up_to=3, record=target.record)
     assert target.rows("select name, active from customer") == [("A", True)]
@@ -114,12 +114,15 @@ def test_parent_is_deleted_after_its_child_has_moved(target: Target, sink: Upser
     """One write may move an account to another customer and delete the former one."""
     deleting = program("customer", ["person_id"], ["name"])
     sink.write(
-        [(deleting, wanted(deleting, ["1", "A"])), (ACCOUNT, wanted(ACCOUNT, ["a", "1", None]))],
+        [(deleting, desired(deleting, ["1", "A"])), (ACCOUNT, desired(ACCOUNT, ["a", "1", None]))],
         up_to=1, record=target.record,
     )  # fmt: skip
     target.recorded.clear()
     written = sink.write(
-        [(deleting, wanted(deleting, ["2", "B"], gone=["1"])), (ACCOUNT, wanted(ACCOUNT, ["a", "2", None]))],
+        [
+            (deleting, desired(deleting, ["2", "B"], gone=["1"])),
+            (ACCOUNT, desired(ACCOUNT, ["a", "2", None])),
+        ],
         up_to=2, record=target.record,
     )  # fmt: skip
     assert written.held.is_empty()
@@ -133,12 +136,12 @@ def test_delete_of_a_parent_still_referred_to_is_held(target: Target, sink: Upse
     """The referring row survives, the delivery records do not claim a deletion."""
     deleting = program("customer", ["person_id"], ["name"])
     rows = [
-        (deleting, wanted(deleting, ["1", "A"], ["2", "B"])),
-        (ACCOUNT, wanted(ACCOUNT, ["a", "1", None])),
+        (deleting, desired(deleting, ["1", "A"], ["2", "B"])),
+        (ACCOUNT, desired(ACCOUNT, ["a", "1", None])),
     ]
     sink.write(rows, up_to=1, record=target.record)
     target.recorded.clear()
-    written = sink.write([(deleting, wanted(deleting, gone=["1", "2"]))], up_to=2, record=target.record)
+    written = sink.write([(deleting, desired(deleting, gone=["1", "2"]))], up_to=2, record=target.record)
     assert reasons(written) == {"1": "foreign_key_violation"}
     assert [json.loads(row["key"]) for row in target.recorded] == [{"person_id": "2"}]
     assert target.rows("select person_id from customer") == [("1",)]
@@ -167,7 +170,7 @@ def test_refused_rows_are_held_by_name_and_the_others_written(target: Target, si
     }
     good: list[list[str | None]] = [[f"good{i}", "x", "+23767712345", "999.99"] for i in range(100)]
     rows = [*good[:50], *bad.values(), *good[50:]]
-    written = sink.write([(CUSTOMER, wanted(CUSTOMER, *rows))], up_to=1, record=target.record)
+    written = sink.write([(CUSTOMER, desired(CUSTOMER, *rows))], up_to=1, record=target.record)
     assert reasons(written) == {
         "long": "value_too_long",
         "cent": "value_not_representable",
@@ -180,17 +183,17 @@ def test_refused_rows_are_held_by_name_and_the_others_written(target: Target, si
     }
     assert (written.written, len(target.recorded)) == (100, 100)
     assert target.rows("select count(*) from customer") == [(100,)]
-    told = dict(written.held.select("key", "reason").rows())
+    reported = dict(written.held.select("key", "reason").rows())
     named = {"long": ".phone", "cent": ".credit", "limit": "credit_limit", "text": ".credit", "null": ".name"}
     for key, name in named.items():
-        assert name in next(reason for place, reason in told.items() if f'"{key}"' in place)
+        assert name in next(reason for place, reason in reported.items() if f'"{key}"' in place)
     for value in ("6771234567890", "1.005", "ten", "12345678901", "secret"):
-        assert not any(value in reason for reason in told.values())
+        assert not any(value in reason for reason in reported.values())
 
 
 def test_too_long_counts_characters_not_bytes(target: Target, sink: UpsertSink) -> None:
     """Twelve emojis fit varchar(12); a thirteenth character is held, even if it is a blank."""
-    rows = wanted(CUSTOMER, ["1", "x", "😀" * 12, None], ["2", "x", "x" * 12 + " ", None])
+    rows = desired(CUSTOMER, ["1", "x", "😀" * 12, None], ["2", "x", "x" * 12 + " ", None])
     written = sink.write([(CUSTOMER, rows)], up_to=1, record=target.record)
     assert reasons(written) == {"2": "value_too_long"}
     assert target.rows("select phone from customer") == [("😀" * 12,)]
@@ -203,7 +206,7 @@ def test_children_of_a_held_parent_are_held_and_written_once_it_is_there(
     parents = [[str(i), "x" if i else None, None, None] for i in range(3)]
     children = [[f"{i}-{n}", str(i), None] for i in range(3) for n in range(2)]
     written = sink.write(
-        [(CUSTOMER, wanted(CUSTOMER, *parents)), (ACCOUNT, wanted(ACCOUNT, *children))],
+        [(CUSTOMER, desired(CUSTOMER, *parents)), (ACCOUNT, desired(ACCOUNT, *children))],
         up_to=1, record=target.record,
     )  # fmt: skip
     assert reasons(written) == {
@@ -213,7 +216,7 @@ def test_children_of_a_held_parent_are_held_and_written_once_it_is_there(
     }
     assert any("account_customer" in reason for reason in written.held["reason"])
     written = sink.write(
-        [(CUSTOMER, wanted(CUSTOMER, ["0", "now", None, None])), (ACCOUNT, wanted(ACCOUNT, *children[:2]))],
+        [(CUSTOMER, desired(CUSTOMER, ["0", "now", None, None])), (ACCOUNT, desired(ACCOUNT, *children[:2]))],
         up_to=1, record=target.record,
     )  # fmt: skip
     assert (written.written, written.held.height) == (3, 0)
@@ -233,7 +236,7 @@ def test_thousands_of_orphans_are_found_by_a_few_statements(
 
     sink.position()
     monkeypatch.setattr(psycopg.Connection, "execute", counting)
-    orphans = wanted(ACCOUNT, *([str(i), f"p{i}", None] for i in range(3000)))
+    orphans = desired(ACCOUNT, *([str(i), f"p{i}", None] for i in range(3000)))
     written = sink.write([(ACCOUNT, orphans)], up_to=1, record=target.record)
     assert written.held.height == 3000
     assert len(executed) < 30
@@ -254,7 +257,7 @@ def test_one_bad_row_among_many_costs_logarithmically_many_attempts(
     sink.position()
     monkeypatch.setattr(psycopg.Connection, "transaction", counting)
     rows = [[str(i), "x", None, "1000" if i == 777 else "1"] for i in range(4096)]
-    written = sink.write([(CUSTOMER, wanted(CUSTOMER, *rows))], up_to=1, record=target.record)
+    written = sink.write([(CUSTOMER, desired(CUSTOMER, *rows))], up_to=1, record=target.record)
     assert (written.written, reasons(written)) == (4095, {"777": "check_violation"})
     assert attempts <= 2 * math.log2(4096) + 4
 
@@ -264,18 +267,18 @@ def test_unique_value_freed_by_another_row_of_the_same_write_is_taken(
     target: Target, sink: UpsertSink, giver: str, taker: str
 ) -> None:
     """A meter that moves from one account to another arrives in one write, whatever the row order."""
-    parent = (CUSTOMER, wanted(CUSTOMER, ["1", "x", None, None]))
-    accounts = wanted(ACCOUNT, [giver, "1", "M1"], [taker, "1", None])
+    parent = (CUSTOMER, desired(CUSTOMER, ["1", "x", None, None]))
+    accounts = desired(ACCOUNT, [giver, "1", "M1"], [taker, "1", None])
     sink.write([parent, (ACCOUNT, accounts)], up_to=1, record=target.record)
-    moved = wanted(ACCOUNT, [taker, "1", "M1"], [giver, "1", None])
+    moved = desired(ACCOUNT, [taker, "1", "M1"], [giver, "1", None])
     written = sink.write([(ACCOUNT, moved)], up_to=2, record=target.record)
     assert written.held.is_empty()
     assert dict(target.rows("select account_id, meter from account")) == {giver: None, taker: "M1"}
 
 
-def test_one_key_wanted_with_two_values_is_held(target: Target, sink: UpsertSink) -> None:
+def test_one_key_desired_with_two_values_is_held(target: Target, sink: UpsertSink) -> None:
     """Which of the two would win would be chance, so neither does; exact copies are one row."""
-    rows = wanted(
+    rows = desired(
         CUSTOMER, ["1", "A", None, None], ["1", "B", None, None], ["2", "C", None, None],
         ["2", "C", None, None], ["3", "D", None, None], gone=["3"],
     )  # fmt: skip
@@ -290,7 +293,7 @@ def test_one_key_wanted_with_two_values_is_held(target: Target, sink: UpsertSink
 def test_update_only_never_inserts_and_says_what_is_missing(target: Target, sink: UpsertSink) -> None:
     """An acknowledgement for a recharge that is gone is held, not turned into a new recharge."""
     target.run("insert into recharge values ('r1', 100)")
-    rows = wanted(
+    rows = desired(
         ACKNOWLEDGEMENT, ["r1", "p1", "2026-01-02 03:04:05.678901+00"], ["r2", "p2", None], gone=["r3"]
     )
     written = sink.write([(ACKNOWLEDGEMENT, rows)], up_to=1, record=target.record)
@@ -304,12 +307,12 @@ def test_row_changed_behind_our_back_is_overwritten_and_its_value_kept_in_the_de
     target: Target, sink: UpsertSink
 ) -> None:
     """The write waits for the other transaction and compares with what that left, not with an old image."""
-    row = wanted(CUSTOMER, ["1", "ours", "1", None])
+    row = desired(CUSTOMER, ["1", "ours", "1", None])
     sink.write([(CUSTOMER, row)], up_to=1, record=target.record)
     target.recorded.clear()
     with psycopg.connect(target.conninfo) as other:
         other.execute("update customer set name = 'theirs' where person_id = '1'")
-        new = wanted(CUSTOMER, ["1", "newest", "1", None])
+        new = desired(CUSTOMER, ["1", "newest", "1", None])
         arguments = {"up_to": 2, "record": target.record}
         writer = threading.Thread(target=sink.write, args=([(CUSTOMER, new)],), kwargs=arguments)
         writer.start()
@@ -332,8 +335,8 @@ def test_target_means_times_without_zone_in_its_own_zone(database: str) -> None:
         rule = program("event", ["id"], ["at", "day"], instants=["at", "day"])
         late = "2026-01-31 23:30:00+00"
         sink = target.sink()
-        sink.write([(rule, wanted(rule, ["1", late, late]))], up_to=1, record=target.record)
-        odd = wanted(rule, ["2", "2026-01-31 23:30:00.5+00", late])
+        sink.write([(rule, desired(rule, ["1", late, late]))], up_to=1, record=target.record)
+        odd = desired(rule, ["2", "2026-01-31 23:30:00.5+00", late])
         assert reasons(sink.write([(rule, odd)], up_to=2, record=target.record)) == {
             "2": "value_not_representable"
         }
@@ -342,7 +345,7 @@ def test_target_means_times_without_zone_in_its_own_zone(database: str) -> None:
 
 
 def test_char_json_and_case_insensitive_columns_are_compared_by_content(database: str) -> None:
-    """Padding is no difference, letter case is one, and json is compared though it has no equality."""
+    """Padding is not a difference, letter case is one, and json is compared though it has no equality."""
     with target_database(database) as target:
         target.run(
             "create extension citext schema public;"
@@ -350,9 +353,9 @@ def test_char_json_and_case_insensitive_columns_are_compared_by_content(database
         )
         rule = program("Odd Table", ['Key "x"'], ["Select", "doc"])
         sink = target.sink()
-        sink.write([(rule, wanted(rule, ["ab", "Abc", '{"a": 1}']))], up_to=1, record=target.record)
-        same = sink.write([(rule, wanted(rule, ["ab", "Abc", '{"a": 1}']))], up_to=2, record=target.record)
-        other = sink.write([(rule, wanted(rule, ["ab", "ABC", '{"a": 1}']))], up_to=3, record=target.record)
+        sink.write([(rule, desired(rule, ["ab", "Abc", '{"a": 1}']))], up_to=1, record=target.record)
+        same = sink.write([(rule, desired(rule, ["ab", "Abc", '{"a": 1}']))], up_to=2, record=target.record)
+        other = sink.write([(rule, desired(rule, ["ab", "ABC", '{"a": 1}']))], up_to=3, record=target.record)
         sink.close()
         assert (same.written, other.written) == (0, 1)
         assert target.rows('select "Select" from "Odd Table"') == [("ABC",)]
@@ -360,7 +363,7 @@ def test_char_json_and_case_insensitive_columns_are_compared_by_content(database
 
 def test_column_widened_by_the_dba_takes_effect_without_restart(target: Target, sink: UpsertSink) -> None:
     """A held row goes through at its next try once the target can hold it."""
-    rows = wanted(CUSTOMER, ["1", "x", "1234567890123", None])
+    rows = desired(CUSTOMER, ["1", "x", "1234567890123", None])
     assert sink.write([(CUSTOMER, rows)], up_to=1, record=target.record).held.height == 1
     target.run("alter table customer alter column phone type varchar(20)")
     assert sink.write([(CUSTOMER, rows)], up_to=1, record=target.record).written == 1
@@ -373,7 +376,7 @@ def test_nothing_is_written_when_the_deliveries_cannot_be_recorded(target: Targe
         raise ConnectionError("staging is gone")
 
     with pytest.raises(ConnectionError):
-        sink.write([(CUSTOMER, wanted(CUSTOMER, ["1", "A", None, None]))], up_to=7, record=broken)
+        sink.write([(CUSTOMER, desired(CUSTOMER, ["1", "A", None, None]))], up_to=7, record=broken)
     assert target.rows("select count(*) from customer") == [(0,)]
     assert sink.position() == 0
 
@@ -390,7 +393,7 @@ STATES = st.dictionaries(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(states=st.lists(STATES, min_size=1, max_size=3))
-def test_target_equals_what_was_wanted(
+def test_target_equals_what_was_desired(
     target: Target, sink: UpsertSink, states: list[dict[str, tuple[str, str | None, str | None]]]
 ) -> None:
     """From any state to any state: the table ends equal, and the deliveries are exactly the differences."""
@@ -399,7 +402,7 @@ def test_target_equals_what_was_wanted(
     for state in states:
         before = {row[0]: row[1:] for row in target.rows(read)}
         gone = [key for key in before if key not in state]
-        frame = wanted(rule, *([key, *values] for key, values in state.items()), gone=gone)
+        frame = desired(rule, *([key, *values] for key, values in state.items()), gone=gone)
         target.recorded.clear()
         sink.write([(rule, frame)], up_to=1, record=target.record)
         after = {row[0]: row[1:] for row in target.rows(read)}
@@ -413,7 +416,7 @@ def test_target_equals_what_was_wanted(
 
 def test_held_rows_are_stored_before_the_mark_moves_past_them(target: Target, sink: UpsertSink) -> None:
     """A process that dies right after the commit has not forgotten what the target refused."""
-    rows = wanted(CUSTOMER, ["1", "a", "a phone number that is too long", None], ["2", "b", None, None])
+    rows = desired(CUSTOMER, ["1", "a", "a phone number that is too long", None], ["2", "b", None, None])
 
     def out_of_reach(_held: object) -> None:
         raise ConnectionError
@@ -439,13 +442,13 @@ def meters(target: Target) -> dict[str, str | None]:
 
 
 def test_accounts_exchange_their_meters_in_one_write(target: Target, sink: UpsertSink) -> None:
-    """A ring of unique values moves on, deliveries show only old and new, and nobody else is touched."""
-    sink.write([(CUSTOMER, wanted(CUSTOMER, ["1", "A", None, None]))], up_to=1, record=target.record)
+    """A ring of unique values moves on, deliveries show only old and new, and no one else is touched."""
+    sink.write([(CUSTOMER, desired(CUSTOMER, ["1", "A", None, None]))], up_to=1, record=target.record)
     first = [["a", "1", "m1"], ["b", "1", "m2"], ["c", "1", "m3"], ["d", "1", "m4"]]
-    sink.write([(ACCOUNT, wanted(ACCOUNT, *first))], up_to=2, record=target.record)
+    sink.write([(ACCOUNT, desired(ACCOUNT, *first))], up_to=2, record=target.record)
     target.recorded.clear()
     ring = [["a", "1", "m2"], ["b", "1", "m3"], ["c", "1", "m1"]]
-    written = sink.write([(ACCOUNT, wanted(ACCOUNT, *ring))], up_to=3, record=target.record)
+    written = sink.write([(ACCOUNT, desired(ACCOUNT, *ring))], up_to=3, record=target.record)
     assert written.held.is_empty()
     assert meters(target) == {"a": "m2", "b": "m3", "c": "m1", "d": "m4"}
     moves = {json.loads(d["key"])["account_id"]: (d["before"], d["after"]) for d in target.recorded}
@@ -460,25 +463,25 @@ def test_a_meter_that_another_account_keeps_is_refused_beside_an_exchange(
     target: Target, sink: UpsertSink
 ) -> None:
     """Giving up values never takes one from a row that is not part of the write."""
-    sink.write([(CUSTOMER, wanted(CUSTOMER, ["1", "A", None, None]))], up_to=1, record=target.record)
+    sink.write([(CUSTOMER, desired(CUSTOMER, ["1", "A", None, None]))], up_to=1, record=target.record)
     first = [["a", "1", "m1"], ["b", "1", "m2"], ["c", "1", "m3"], ["d", "1", "m4"]]
-    sink.write([(ACCOUNT, wanted(ACCOUNT, *first))], up_to=2, record=target.record)
-    changed = wanted(ACCOUNT, ["a", "1", "m2"], ["b", "1", "m1"], ["c", "1", "m4"])
+    sink.write([(ACCOUNT, desired(ACCOUNT, *first))], up_to=2, record=target.record)
+    changed = desired(ACCOUNT, ["a", "1", "m2"], ["b", "1", "m1"], ["c", "1", "m4"])
     written = sink.write([(ACCOUNT, changed)], up_to=3, record=target.record)
     assert reasons(written)["c"] == "unique_violation"
     assert {key: value for key, value in meters(target).items() if key in "cd"} == {"c": "m3", "d": "m4"}
-    again = wanted(ACCOUNT, ["a", "1", "m2"], ["b", "1", "m1"])
+    again = desired(ACCOUNT, ["a", "1", "m2"], ["b", "1", "m1"])
     assert sink.write([(ACCOUNT, again)], up_to=3, record=target.record).held.is_empty()
     assert meters(target) == {"a": "m2", "b": "m1", "c": "m3", "d": "m4"}
 
 
 def test_rows_of_earlier_writes_never_come_back_after_a_refusal(target: Target, sink: UpsertSink) -> None:
-    """A write that begins anew also undoes that the session's tables were emptied of former rows."""
+    """A write that starts again also undoes that the session's tables were emptied of former rows."""
     first = [[f"p{number:04}", "old", None, None] for number in range(1990)]
-    sink.write([(CUSTOMER, wanted(CUSTOMER, *first))], up_to=1, record=target.record)
+    sink.write([(CUSTOMER, desired(CUSTOMER, *first))], up_to=1, record=target.record)
     renamed = [[f"p{number:04}", "new", None, None] for number in range(20)]
-    sink.write([(CUSTOMER, wanted(CUSTOMER, *renamed))], up_to=2, record=target.record)
-    refused = wanted(CUSTOMER, ["q1", "A", None, None], ["q2", "B", None, "5000"], ["q3", "C", None, None])
+    sink.write([(CUSTOMER, desired(CUSTOMER, *renamed))], up_to=2, record=target.record)
+    refused = desired(CUSTOMER, ["q1", "A", None, None], ["q2", "B", None, "5000"], ["q3", "C", None, None])
     written = sink.write([(CUSTOMER, refused)], up_to=3, record=target.record)
     assert (written.written, reasons(written)) == (2, {"q2": "check_violation"})
     assert target.rows("select count(*) from customer where name = 'new'") == [(20,)]

@@ -73,7 +73,7 @@ ACKNOWLEDGEMENT = program(
 )
 
 
-def wanted(rule: OutboundProgram, *rows: Sequence[Any], gone: Sequence[Any] = ()) -> pl.DataFrame:
+def desired(rule: OutboundProgram, *rows: Sequence[Any], gone: Sequence[Any] = ()) -> pl.DataFrame:
     """Desired rows as staging gives them: values as text; `gone` are keys that should not be there."""
     names = [*rule.key, *rule.columns]
     dead = [[*(key if isinstance(key, tuple) else (key,)), *[None] * len(rule.columns)] for key in gone]

@@ -262,7 +262,7 @@ def test_rows_that_share_an_entity_key_do_not_take_each_others_values(capture: C
         assert rows == [("o", two if second == 2 else one)]
 
 
-def test_a_value_nobody_can_tell_is_a_dead_letter_and_is_settled_by_the_next_whole_row(
+def test_a_value_no_one_can_tell_is_a_dead_letter_and_is_settled_by_the_next_whole_row(
     capture: Capture,
 ) -> None:
     """Without the right to read the row again its key waits; everything else flows."""
@@ -279,7 +279,7 @@ def test_a_value_nobody_can_tell_is_a_dead_letter_and_is_settled_by_the_next_who
 
 
 LATER: dict[str, tuple[str, bool]] = {
-    # what comes behind a change whose values nobody can tell; is anything of it known in the end?
+    # what comes behind a change whose values no one can tell; is anything of it known in the end?
     "deleted": ("delete from doc", True),
     "does not match any more": ("update doc set status = 'new'", True),
     "whole": ("update doc set note = 'B', body = 'C'", True),

@@ -36,7 +36,7 @@ def stage_some(world: World) -> None:
 
 
 def test_desired_rows_are_those_touched_between_two_numbers(database: str) -> None:
-    """Through joins too: a purchase touches its customer; a gone root is wanted gone."""
+    """Through joins too: a purchase touches its customer; a gone root means a gone row."""
     with staging(database, RULES) as world, connect(world.settings, application="test sink") as session:
         stage_some(world)
         first = high_staged_seq(session)
@@ -148,13 +148,13 @@ def test_held_keys_wait_until_the_target_takes_them(database: str) -> None:
     """Refused again it counts a retry; taken it is settled; other keys are not touched."""
     with staging(database, RULES) as world, connect(world.settings, application="test sink") as session:
         letters = DeadLetters(session)
-        wanted = pl.DataFrame({"buyer_id": ["a", "b", "c"]})
+        expected = pl.DataFrame({"buyer_id": ["a", "b", "c"]})
         letters.hold_deliveries("till.upsert", held("a", "b"))
-        letters.settle_deliveries("till.upsert", [(BUYER, wanted)], held("a", "b"))
+        letters.settle_deliveries("till.upsert", [(BUYER, expected)], held("a", "b"))
         assert letters.open_keys("till.upsert")["buyer"].rows() == [("a",), ("b",)]
         again = held("b", reason="still unknown")
         letters.hold_deliveries("till.upsert", again)
-        letters.settle_deliveries("till.upsert", [(BUYER, wanted.head(2))], again)
+        letters.settle_deliveries("till.upsert", [(BUYER, expected.head(2))], again)
         assert letters.open_keys("till.upsert")["buyer"].rows() == [("b",)]
         (waiting,) = letters.waiting(stage="deliver")
         assert (waiting.key, waiting.retries, waiting.reason) == ({"buyer_id": "b"}, 1, "still unknown")

@@ -36,7 +36,7 @@ HELD = pl.DataFrame(
     orient="row",
 )
 RECEIPT = pl.DataFrame([{"recharge_id": "r", "transmission_id": "t", "batch_id": "1"}], schema=RECEIPT_SCHEMA)
-FAULT = pl.DataFrame([{"recharge_id": "r", "reason": "no"}])
+FAILURE = pl.DataFrame([{"recharge_id": "r", "reason": "no"}])
 
 
 def settle(letters: DeadLetters) -> None:
@@ -52,7 +52,7 @@ def nothing(*_: object) -> Any:
 
 
 def upload(staging: Connection, lease: Lease) -> PaymentUploadSink:
-    ccb = OracleSystem(kind="oracle", dsn="127.0.0.1:1/none", user="nobody", insecure=True)
+    ccb = OracleSystem(kind="oracle", dsn="127.0.0.1:1/none", user="absent", insecure=True)
     return PaymentUploadSink(CcbUpload("ccb", ccb, PaymentUpload()), staging, lease, Run())
 
 
@@ -78,9 +78,9 @@ WRITES: dict[str, Write] = {
         PROGRAM, pl.DataFrame(schema=dict.fromkeys([*PROGRAM.key, *PROGRAM.columns], pl.String)
                               | {"_deleted": pl.Boolean, "_staged_seq": pl.Int64})
     ),
-    "checked": lambda c, lease: Receipts(c, PaymentUpload(), lease).checked(RECEIPT, FAULT),
+    "checked": lambda c, lease: Receipts(c, PaymentUpload(), lease).checked(RECEIPT, FAILURE),
     "freeze": lambda c, lease: Receipts(c, PaymentUpload(), lease).unsent(),
-    "refused": lambda c, lease: Receipts(c, PaymentUpload(), lease).refused(RECEIPT, FAULT),
+    "refused": lambda c, lease: Receipts(c, PaymentUpload(), lease).refused(RECEIPT, FAILURE),
     "sent": lambda c, lease: Receipts(c, PaymentUpload(), lease).mark_sent(RECEIPT),
 }  # fmt: skip
 

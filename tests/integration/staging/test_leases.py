@@ -35,7 +35,7 @@ def expire(database: str) -> None:
 
 
 def test_lease_is_held_by_one(database: str) -> None:
-    """A second process waits as long as it was told to, and gets the lease once it is released."""
+    """A second process waits as long as it was asked to, and gets the lease once it is released."""
     with rivals(database) as (first, second):
         assert first.acquire() == 1
         assert second.acquire(wait_s=0) is None
@@ -44,7 +44,7 @@ def test_lease_is_held_by_one(database: str) -> None:
 
 
 def test_lease_wait_ends_when_asked_to_stop(database: str) -> None:
-    """A stand-by process can be ended while it waits."""
+    """A standby process can be ended while it waits."""
     with rivals(database) as (first, second):
         first.acquire()
         stop = threading.Event()
@@ -66,7 +66,7 @@ def test_lease_fences_a_holder_that_slept(database: str) -> None:
 
 
 def test_lease_that_expired_unnoticed_is_kept(database: str) -> None:
-    """Late is not lost: without a rival the holder goes on under the same token."""
+    """Late is not lost: without a rival the holder continues under the same token."""
     with rivals(database) as (first, second):
         first.acquire()
         expire(database)
@@ -96,7 +96,7 @@ def test_lease_cannot_be_taken_from_under_a_write(database: str) -> None:
 
 
 def test_a_long_transaction_keeps_its_lease(database: str) -> None:
-    """Its process lives and renews meanwhile, so that a stand-by neither takes over nor ends its sessions."""
+    """Its process lives and renews meanwhile, so that a standby neither takes over nor ends its sessions."""
     with (
         rivals(database) as (first, second),
         connect(settings_of(database), application="w", holder=first_holder(first)) as writer,
@@ -149,7 +149,7 @@ def test_lease_is_taken_from_a_holder_frozen_inside_a_transaction(database: str,
 
 
 def test_waiting_for_a_frozen_holder_ends_when_asked_to_stop(database: str) -> None:
-    """A stand-by hears SIGTERM although the lease's row is locked."""
+    """A standby hears SIGTERM although the lease's row is locked."""
     with rivals(database) as (first, second):
         first.acquire()
         expire(database)
@@ -161,7 +161,7 @@ def test_waiting_for_a_frozen_holder_ends_when_asked_to_stop(database: str) -> N
 
 
 def test_lease_of_a_dead_process_is_taken_before_it_expires(database: str) -> None:
-    """The holder's session carries its token; once it is gone nobody waits for the end of the lease."""
+    """The holder's session carries its token; once it is gone no one waits for the end of the lease."""
     with rivals(database, ttl_s=600) as (first, second):
         first.acquire()
         assert second.acquire(wait_s=3) is None

@@ -1,4 +1,4 @@
-"""Locks that order flows and migrations: nobody without rights on the schema can take one."""
+"""Locks that order flows and migrations: no one without rights on the schema can take one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def stranger(database: str) -> Iterator[psycopg.Connection]:
 
 
 def test_a_stranger_can_take_none_of_our_locks(database: str) -> None:
-    """CONNECT is no right to hold up replication or a migration."""
+    """CONNECT is not a right to hold up replication or a migration."""
     migrated(database, rule_set())
     for table in ("staged_order", "migration", "change", "lease"):
         with stranger(database) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -48,13 +48,13 @@ def differences(database: str, rules: RuleSet) -> list[Any]:
     for table in tables.metadata.tables.values():
         table.to_metadata(metadata)
 
-    def wanted(name: str | None, kind: str, parents: Any) -> bool:
+    def expected(name: str | None, kind: str, parents: Any) -> bool:
         return name == "staging" if kind == "schema" else not (kind == "table" and str(name)[-7:-5] == "20")
 
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database))
     with engine.connect() as connection:
         options = {
-            "include_schemas": True, "include_name": wanted, "compare_server_default": True,
+            "include_schemas": True, "include_name": expected, "compare_server_default": True,
             "version_table_schema": "staging",
         }  # fmt: skip
         found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
@@ -238,7 +238,7 @@ def test_migrate_gives_up_when_a_lock_is_held(database: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
-def test_a_database_that_lacks_characters_is_refused(database: str, encoding: str) -> None:
+def test_a_database_that_has_not_characters_is_refused(database: str, encoding: str) -> None:
     """Before anything is made in it, by migrate and by check alike."""
     name = f"e_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(database, autocommit=True) as admin:
@@ -256,20 +256,20 @@ def test_a_database_that_lacks_characters_is_refused(database: str, encoding: st
 def test_migrate_twice_at_once(database: str) -> None:
     """Two hosts started together: one migrates, the other waits and finds it done."""
     settings, rules = settings_of(database), rule_set()
-    faults: list[BaseException] = []
+    failures: list[BaseException] = []
 
     def run() -> None:
         try:
             migrate(settings, rules)
-        except BaseException as exc:  # noqa: BLE001 - told to the test
-            faults.append(exc)
+        except BaseException as exc:  # noqa: BLE001 - reported to the test
+            failures.append(exc)
 
     threads = [threading.Thread(target=run) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert faults == []
+    assert failures == []
     assert wrong(settings, rules) == []
 
 

@@ -98,11 +98,11 @@ def source(events: list[Event]) -> AskSource:
             rows[event.after["id"]] = {**old, **event.after}
 
     def ask(
-        _: SourceTable, columns: Sequence[str], wanted: Mapping[int, Sequence[SourceKey]]
+        _: SourceTable, columns: Sequence[str], expected: Mapping[int, Sequence[SourceKey]]
     ) -> RereadValues:
         return {
             (position, key): [rows[key[0]][name] for name in columns]
-            for position, keys in wanted.items() for key in keys if key[0] in rows
+            for position, keys in expected.items() for key in keys if key[0] in rows
         }  # fmt: skip
 
     return ask

@@ -188,7 +188,7 @@ def test_stage_shows_nothing_of_a_sliced_transaction_before_its_end(database: st
 
 
 def test_stage_of_a_broken_slice_leaves_nothing(database: str) -> None:
-    """When a slice cannot be staged, the earlier ones are gone too, and staging can go on."""
+    """When a slice cannot be staged, the earlier ones are gone too, and staging can continue."""
     with staging(database) as world:
         stager = world.stager()
         stager.stage(batch(Event("c", 5, 0, after=customer("a")), continues=True))
@@ -322,7 +322,7 @@ def test_staged_versions_carry_the_rules_that_made_them(database: str) -> None:
 
 
 def test_stage_survives_a_lost_connection(database: str) -> None:
-    """The batch is rolled back, the error says what to do next, and a new stager goes on."""
+    """The batch is rolled back, the error says what to do next, and a new stager continues."""
     with staging(database) as world:
         stager: Stager = world.stager()
         stager.stage(batch(Event("c", 1, after=customer("a"))))
@@ -406,7 +406,7 @@ def test_a_row_that_staging_refuses_is_found_and_left_out(database: str, table: 
 
 
 def test_what_staging_refuses_for_every_row_is_an_error_of_the_source(database: str) -> None:
-    """A fault of the schema makes no dead letters."""
+    """A failure of the schema makes no dead letters."""
     with staging(database) as world:
         world.stager().stage(batch(Event("c", 1, after=customer("old"))))
         world.execute("alter table staging.customer add constraint none check (name <> 'Ada') not valid")

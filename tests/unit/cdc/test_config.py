@@ -56,8 +56,8 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_every_fault_is_reported_at_once_with_its_place(tmp_path: Path) -> None:
-    """An operator mends the file in one go."""
+def test_every_error_is_reported_at_once_with_its_place(tmp_path: Path) -> None:
+    """An operator fixes the file in one go."""
     text = GOOD.replace('dsn = "tcps://o:2484/CCB"', 'dns = "x"\ntime_zone = "Mars/Olympus"')
     text += "[run]\nmax_chnages = 3\n"
     with pytest.raises(ConfigurationError) as caught:
@@ -133,7 +133,7 @@ def test_the_file_that_init_writes_is_valid() -> None:
     "dsn", ["u/canary@tcps://h:2484/CCB", "tcps://u:canary@h:2484/CCB", "canary", "(DESCRIPTION=canary"]
 )
 @pytest.mark.parametrize("insecure", ["", "insecure = true"])
-def test_a_dsn_that_is_no_address_is_refused_without_being_repeated(
+def test_a_dsn_that_is_not_a_address_is_refused_without_being_repeated(
     tmp_path: Path, dsn: str, insecure: str
 ) -> None:
     """A dsn goes into error texts and `status`, so it never holds a password."""
@@ -194,14 +194,14 @@ def test_a_pluggable_database_is_named_as_oracle_stores_it(
 
 
 @pytest.mark.parametrize("name", ["", "  ", '""', 'a"b'])
-def test_what_is_no_name_of_a_pluggable_database_is_refused(tmp_path: Path, name: str) -> None:
+def test_what_is_not_a_name_of_a_pluggable_database_is_refused(tmp_path: Path, name: str) -> None:
     """Before a session asks for it."""
     with pytest.raises(ConfigurationError, match="not a name"):
         load(written(tmp_path, f"{GOOD}pdb = '{name}'\n"), {})
 
 
 def test_the_password_of_a_wallet_is_a_secret_like_any_other(tmp_path: Path) -> None:
-    """From the environment or a file, never shown; a file that is not there is told of."""
+    """From the environment or a file, never shown; a missing file is reported."""
     named = {"CCBRIDGE_SYSTEMS__CCB__WALLET_PASSWORD": "s3cret-canary"}
     settings = load(written(tmp_path, GOOD), named)
     assert settings.oracle_systems()["ccb"].wallet_secret() == "s3cret-canary"
@@ -243,7 +243,7 @@ def test_relative_paths_are_meant_from_the_file(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_missing_password_is_asked_for_by_its_variable(tmp_path: Path) -> None:
-    """The name of the variable is that of the section, so nobody has to guess it."""
+    """The name of the variable is that of the section, so no one has to guess it."""
     settings = load(written(tmp_path, GOOD), {})
     assert "CCBRIDGE_STAGING__PASSWORD," in settings.staging.password_hint
     assert "CCBRIDGE_SYSTEMS__CCB__PASSWORD," in settings.systems["ccb"].password_hint

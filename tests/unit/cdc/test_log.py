@@ -56,7 +56,7 @@ def test_secrets_are_masked_by_key_and_by_form(event: dict[str, Any]) -> None:
 
 
 def test_a_configured_secret_is_masked_wherever_it_stands() -> None:
-    """A driver may repeat a password in a text whose form nobody foresaw."""
+    """A driver may repeat a password in a text whose form no one expected."""
     register_secret("h0rse-battery")
     assert masked("could not use <h0rse-battery> here") == "could not use <***> here"
 
@@ -129,7 +129,7 @@ def test_a_traceback_keeps_our_own_messages_and_the_cause() -> None:
 
 
 class Broken(io.StringIO):
-    """A log that cannot be written until it is mended."""
+    """A log that cannot be written until it is fixed."""
 
     broken = True
 
@@ -139,7 +139,7 @@ class Broken(io.StringIO):
         return super().write(text)
 
 
-def test_lines_that_cannot_be_written_are_counted_and_told_later() -> None:
+def test_lines_that_cannot_be_written_are_counted_and_reported_later() -> None:
     """A full disk loses lines, says how many, and reaches no flow."""
     stream, reported = Broken(), list[int]()
     writer = LogWriter(stream, reported.append)
@@ -153,7 +153,7 @@ def test_lines_that_cannot_be_written_are_counted_and_told_later() -> None:
 
 
 class Unread(io.StringIO):
-    """A pipe that nobody reads: the first write does not come back until it is released."""
+    """A pipe that no one reads: the first write does not come back until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,8 +164,8 @@ class Unread(io.StringIO):
         return super().write(text)
 
 
-def test_a_log_that_nobody_reads_holds_nobody_up() -> None:
-    """Lines wait up to a bound, then they are lost and counted; the writer's caller goes on at once."""
+def test_a_log_that_no_one_reads_holds_no_one_up() -> None:
+    """Lines wait up to a bound, then they are lost and counted; the writer's caller continues at once."""
     stream, reported = Unread(), list[int]()
     writer = LogWriter(stream, reported.append)
     for number in range(MAX_WAITING + 100):

@@ -39,7 +39,7 @@ def test_what_is_there_already_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/run.log", "link", "."])
-def test_a_file_that_cannot_be_opened_is_a_fault_of_usage(tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_be_opened_is_a_failure_of_usage(tmp_path: Path, name: str) -> None:
     """At once and by name, before anything is replicated without a log; no link leads elsewhere."""
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigurationError, match="--log-file"):

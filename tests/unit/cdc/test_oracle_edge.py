@@ -83,7 +83,7 @@ class Reading(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        """Whoever calls it with a cursor is inside of the edge."""
+        """Anyone who calls it with a cursor is inside of the edge."""
         is_given = any(one.arg == "cursor" for one in node.args.args)
         self._inside += is_given
         self.generic_visit(node)
@@ -118,7 +118,7 @@ def test_every_driver_call_lies_inside_the_edge() -> None:
 
 
 def is_given_cursor(function: Function) -> bool:
-    """Whether somebody hands it a cursor that he uses inside of the edge."""
+    """Whether someone hands it a cursor that he uses inside of the edge."""
     path, _, line = function.where.partition(":")
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     node = next(one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef) and one.lineno == int(line))

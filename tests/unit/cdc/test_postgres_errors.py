@@ -42,10 +42,10 @@ BY_STATE = {
     **dict.fromkeys(["25006", "25P03", "25P04", "3D000", "55000", "55006", "55P03"], RETRY),
     **dict.fromkeys(["57014", "57P01", "57P02", "57P03", "57P04", "57P05"], RETRY),
 }
-"""The rule a second time, as it can be read in ten lines; whatever is not named is for a person."""
+"""The rule a second time, as it can be read in ten lines; whatever is not named is for an operator."""
 
 
-def test_every_state_is_a_row_a_retry_or_a_person_by_the_rule() -> None:
+def test_every_state_is_a_row_a_retry_or_an_operator_by_the_rule() -> None:
     """Known to the driver or not: no state is left without an answer."""
     states = [*STATES, *(first + "ZZ9" for first in CLASSES)]
     assert len(states) > 500
@@ -93,8 +93,8 @@ def test_no_error_of_a_driver_ends_more_than_its_flow() -> None:
         assert figures.error_code is not None, error
 
 
-def test_a_fault_of_our_own_is_told_as_one() -> None:
-    """Lest the net catches what nobody foresaw."""
+def test_a_failure_of_our_own_is_reported_as_one() -> None:
+    """Lest the net catches what no one expected."""
     flow, _ = outcome(ValueError("canary"))
     assert isinstance(flow.crash, ValueError)
 
@@ -127,7 +127,7 @@ LIBPQ = {
         'failed: FATAL:  no pg_hba.conf entry for host "1.2.3.4"',
         LoginRefused, "pg_hba.conf",
     ),
-    "no such role": ('failed: FATAL:  role "nobody" does not exist', LoginRefused, "correct user"),
+    "no such role": ('failed: FATAL:  role "absent" does not exist', LoginRefused, "correct user"),
     "asked in clear": (
         'authentication method requirement "!password,!md5" failed: server requested a cleartext password',
         LoginRefused, "scram-sha-256",
@@ -147,7 +147,7 @@ LIBPQ = {
 
 @pytest.mark.parametrize("case", LIBPQ)
 def test_a_connection_that_is_not_made_has_its_cause_in_the_hint(case: str) -> None:
-    """Libpq gives no SQLSTATE; a person needs the setting, not a guess."""
+    """Libpq gives no SQLSTATE; an operator needs the setting, not a guess."""
     text, kind, hint = LIBPQ[case]
     found = translated(psycopg.OperationalError(text), "staging")
     assert type(found) is kind
@@ -173,7 +173,7 @@ LOST_IN_USE = [
 
 
 @pytest.mark.parametrize("text", LOST_IN_USE)
-def test_a_session_that_is_lost_is_no_wrong_setting(text: str) -> None:
+def test_a_session_that_is_lost_is_not_a_wrong_setting(text: str) -> None:
     """It is opened again at once; what a wrong setting stops is looked at once a minute."""
     found = translated(psycopg.OperationalError(text), "staging")
     assert type(found) is DatabaseUnreachable
@@ -198,8 +198,8 @@ def test_every_cause_says_what_to_do() -> None:
     assert translated(psycopg.OperationalError("nothing known"), "s").hint
 
 
-def test_what_a_wrong_setting_stops_is_told_at_once_and_looked_at_again() -> None:
-    """Nobody has to start ccbridge again once TLS is on."""
+def test_what_a_wrong_setting_stops_is_reported_at_once_and_looked_at_again() -> None:
+    """No one has to start ccbridge again once TLS is on."""
     assert ConnectionMisconfigured.tries == 1
     assert issubclass(ConnectionMisconfigured, TransientError)
     assert issubclass(ConnectionMisconfigured, CcbridgeError)

@@ -13,7 +13,7 @@ def no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(printable, "_secrets", set[str]())
 
 
-def test_the_shortest_values_only_are_no_secrets() -> None:
+def test_the_shortest_values_only_are_not_secrets() -> None:
     """Three letters would be hidden in half of all words; four are a password."""
     register_secret("ora")
     register_secret("or4c")

@@ -1,4 +1,4 @@
-"""Supervised flows: what is tried again by itself, and how a flow says that it waits for a person."""
+"""Supervised flows: what is tried again by itself, and how a flow says that it waits for an operator."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cdc.flows.supervision import Flow, Supervisor
 from cdc.oracle.errors import oracle_errors
 
 
-def test_flow_waits_for_redo_to_be_restored_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A DBA restores the logs; nobody has to start ccbridge again, and status said what was missing."""
+def test_flow_waits_for_redo_to_be_restored_and_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DBA restores the logs; no one has to start ccbridge again, and status said what was missing."""
     monkeypatch.setattr(supervision, "WAITING_PAUSE_S", 0.01)
     state, seen = FlowState(), []
 
@@ -51,8 +51,8 @@ def test_a_flow_that_waits_and_is_asked_to_stop_has_not_failed() -> None:
     assert (figures.status, figures.error_code) == ("stopped", "CDC-104")
 
 
-def test_an_error_that_may_pass_is_told_once_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried again without end, as nobody knows whether it passes; after some tries a person is told."""
+def test_an_error_that_may_pass_is_reported_once_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is retried without end, as it may pass; after some tries it is reported."""
     monkeypatch.setattr(supervision, "WAITING_PAUSE_S", 0.01)
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.001)
@@ -73,7 +73,7 @@ def test_an_error_that_may_pass_is_told_once_it_lasts(monkeypatch: pytest.Monkey
 def test_a_call_without_an_answer_is_named_and_does_not_hold_up_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While the thread hangs in it; once the answer comes the flow goes on as before."""
+    """While the thread hangs in it; once the answer comes the flow continues as before."""
     monkeypatch.setattr(supervision, "UNANSWERED_S", 0.0)
     monkeypatch.setattr(supervision, "ABANDONED_S", 0.0)
     state, calls, answers = FlowState(), threading.Semaphore(0), threading.Semaphore(0)
@@ -137,8 +137,8 @@ def _is_error(found: object, base: type[Exception]) -> bool:
     return isinstance(found, type) and issubclass(found, base)
 
 
-def test_other_errors_for_a_person_end_the_flow() -> None:
-    """What only a new configuration or a new start mends is not tried again."""
+def test_other_errors_for_an_operator_end_the_flow() -> None:
+    """What only a new configuration or a new start fixes is not tried again."""
     tries = []
 
     def work(flow: Flow) -> None:

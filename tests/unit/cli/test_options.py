@@ -33,7 +33,7 @@ def options() -> Iterator[Any]:
 
 @pytest.mark.parametrize("option", list(options()))
 def test_every_option_says_what_it_is_and_which_variable_sets_it(option: Any) -> None:
-    """Nobody has to read code to know an option, or to set it in a service file."""
+    """No one has to read code to know an option, or to set it in a service file."""
     assert option.help
     assert option.help.endswith((".", "json", "]"))
     if option.opts[0] in BY_HAND:

@@ -1,4 +1,4 @@
-"""Which rule set the verbs of `ccbridge rules` take, and how faults are shown."""
+"""Which rule set the verbs of `ccbridge rules` take, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mapping_rules.rule_files import SHIPPED
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a configuration whose rule set has a fault; the current one."""
+    """A folder with a configuration whose rule set has an error; the current one."""
     shutil.copytree(SHIPPED / "ccb_prepaid", tmp_path / "my_rules")
     (tmp_path / "my_rules/inbound/ci_per.yaml").write_text("no: [yaml")
     (tmp_path / "ccbridge.toml").write_text('[rules]\npath = "my_rules"\n')
@@ -43,7 +43,7 @@ def test_a_configuration_that_was_named_must_be_there(site: Path) -> None:
     assert "other.toml: no such file" in str(done.exception)
 
 
-def test_faults_for_machines_have_paths_that_an_editor_finds(site: Path) -> None:
+def test_errors_for_machines_have_paths_that_an_editor_finds(site: Path) -> None:
     """One object a line, or an annotation a line."""
     done = CliRunner().invoke(app, ["rules", "check", "--format", "json"])
     assert done.exit_code == 2

@@ -33,7 +33,7 @@ def test_each_statement_has_its_line_and_a_block_its_slash() -> None:
     ]  # fmt: skip
 
 
-def test_what_stops_the_database_or_is_no_sql_is_left_to_a_person() -> None:
+def test_what_stops_the_database_or_is_not_a_sql_is_left_to_an_operator() -> None:
     """A script that is run unread must not shut anything down."""
     stops = "shutdown immediate; startup mount; alter database archivelog; alter database open;"
     by_hand = (stops, "RMAN: restore archivelog from sequence 7 thread 1;", "set pdb")

@@ -31,7 +31,7 @@ def flow(**facts: Any) -> dict[str, Any]:
 
 
 def subjects(*flows: dict[str, Any], active: dict[str, Any] | None = ACTIVE, **more: Any) -> list[str]:
-    """What is told of, for flows and what else there is."""
+    """What is reported, for flows and for everything else."""
     given: dict[str, Any] = {"receipts": [], "letters": [], "echoes": [], **more}
     status = Status(active, list(flows), **given)
     return [problem.subject for problem in judged(status, SETTINGS)]
@@ -59,18 +59,18 @@ def receipt(state: str, age_s: float | None) -> dict[str, Any]:
         ({"status": SILENT}, True),
     ],
 )
-def test_which_flows_wait_for_a_person(facts: dict[str, Any], waits: bool) -> None:
+def test_which_flows_wait_for_an_operator(facts: dict[str, Any], waits: bool) -> None:
     """What passes by itself does not, until it lasts."""
     assert subjects(flow(**facts)) == (["capture:ccb"] if waits else [])
 
 
-def test_a_process_that_is_not_there_waits_for_a_person() -> None:
+def test_a_process_that_is_not_there_waits_for_an_operator() -> None:
     """Never started, or ended."""
     assert subjects(active=None) == ["ccbridge run"]
     assert subjects(flow(status="stopped"), active={**ACTIVE, "alive": False}) == ["ccbridge run"]
 
 
-def test_receipts_that_nobody_posts_wait_for_a_person() -> None:
+def test_receipts_that_no_one_posts_wait_for_an_operator() -> None:
     """Posted ones never, whatever their age."""
     assert subjects(flow(), receipts=[receipt("sent", 899.0), receipt("posted", None)]) == []
     assert subjects(flow(), receipts=[receipt("sent", 1_560.0)]) == ["receipts sent"]

@@ -54,7 +54,7 @@ def test_batches_without_a_truncate_pass_unchanged() -> None:
     assert list(without_truncated(batches, {"lsn": 1})) == batches
 
 
-def test_the_table_stands_still_from_its_truncate_on_and_the_others_go_on() -> None:
+def test_the_table_stands_still_from_its_truncate_on_and_the_others_continue() -> None:
     """A recharge committed before it in the same batch is not lost, and no later one is taken."""
     mixed = [
         ("recharge", 20, "c"), ("account", 21, "u"), ("recharge", 25, "t"), ("recharge", 25, "c"),
@@ -87,7 +87,7 @@ def test_a_table_stays_stopped_after_a_restart() -> None:
 
 
 def test_a_truncate_inside_a_sliced_transaction_leaves_its_other_tables_whole() -> None:
-    """Slices go on being slices of one transaction."""
+    """Slices stay slices of one transaction."""
     slices = [
         batch([("recharge", 7, "c")], upto=7, continues=True),
         batch([("recharge", 7, "t"), ("account", 7, "u")], upto=7),

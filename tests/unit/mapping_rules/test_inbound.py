@@ -106,7 +106,7 @@ def test_values_are_typed_and_freed_of_the_vendors_conventions() -> None:
     assert row["absent"] is None
 
 
-def test_one_blank_is_no_value_and_zero_only_where_declared() -> None:
+def test_one_blank_is_not_a_value_and_zero_only_where_declared() -> None:
     """CC&B writes a blank for missing text always, but 0 for a missing number only in some columns."""
     row = mapped(create(NOTE=" ", COUNT="0", AMOUNT="0")).rows.row(0, named=True)
     assert (row["note"], row["count"], row["amount"]) == ("none", None, Decimal(0))
@@ -131,7 +131,7 @@ def test_one_blank_is_no_value_and_zero_only_where_declared() -> None:
         ("ID", "    ", "null_key"),
     ],
 )
-def test_a_value_that_does_not_fit_sets_aside_its_row_alone(column: str, value: str, code: str) -> None:
+def test_a_value_that_does_not_fit_rejects_its_row_alone(column: str, value: str, code: str) -> None:
     """The rest of the batch flows; the reason names column and expectation, never the value."""
     out = mapped(create(ID="K0"), create(**{column: value}), create(ID="K2"))
     assert out.rows["thing_id"].to_list() == ["K0", "K2"]
@@ -173,7 +173,7 @@ def test_all_values_of_a_row_that_could_not_be_read_are_named() -> None:
     assert "column NOTE" in rejected["reason"]
 
 
-def test_a_value_that_could_not_be_read_does_not_matter_where_nobody_reads_it() -> None:
+def test_a_value_that_could_not_be_read_does_not_matter_where_no_one_reads_it() -> None:
     """An ignored column, a row that is not of the entity, a row that goes."""
     gone = {"operation": "d", "before": GOOD}
     out = unread(create(SECRET=UNREAD), create(NOTE=UNREAD, STATUS="99"), gone, columns="SECRET NOTE")
@@ -191,7 +191,7 @@ def test_a_key_that_can_be_read_again_has_no_row_under_the_former_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"),
+    ("value", "expected"),
     [
         ("1.500", "1.50"),
         ("-0.01", "-0.01"),
@@ -200,9 +200,9 @@ def test_a_key_that_can_be_read_again_has_no_row_under_the_former_one() -> None:
         ("99999.99", "99999.99"),
     ],
 )
-def test_numbers_that_fit_are_exact(value: str, wanted: str) -> None:
-    """Trailing zeros are no digits lost; nothing else is adapted."""
-    assert mapped(create(AMOUNT=value)).rows["amount"].to_list() == [Decimal(wanted)]
+def test_numbers_that_fit_are_exact(value: str, expected: str) -> None:
+    """Trailing zeros are not lost digits; nothing else is adapted."""
+    assert mapped(create(AMOUNT=value)).rows["amount"].to_list() == [Decimal(expected)]
 
 
 def test_a_row_with_several_errors_is_rejected_once_with_all_of_them() -> None:
@@ -262,7 +262,7 @@ def test_a_row_belongs_while_where_holds(before: str, after: str, tombstones: li
     assert mapped(given).rows["tombstone"].to_list() == tombstones
 
 
-def test_rows_that_do_not_match_are_no_errors_whatever_they_hold() -> None:
+def test_rows_that_do_not_match_are_not_errors_whatever_they_hold() -> None:
     """Rows outside `where` are not looked at further."""
     out = mapped(create(STATUS="90", AMOUNT="x"), {"operation": "d", "before": {**GOOD, "STATUS": "90"}})
     assert out.rows.is_empty()
@@ -292,7 +292,7 @@ def test_what_an_update_does_not_log_is_taken_from_before() -> None:
     assert (row["note"], row["absent"]) == ("x", None)
 
 
-def test_where_on_a_column_that_nobody_logged_sets_the_row_aside() -> None:
+def test_where_on_a_column_that_no_one_logged_sets_the_row_aside() -> None:
     """Neither keeping nor removing the row could be justified."""
     shapes = (PRESENT, frozenset({"STATUS"}), frozenset(REST))
     given = {"operation": "u", "before": {"ID": "K1"}, "after": {**GOOD, "STATUS": None},

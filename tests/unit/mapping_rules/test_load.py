@@ -43,7 +43,7 @@ def test_a_misspelt_transform_is_named_with_its_place_and_the_nearest_name() -> 
 
 
 def test_all_errors_of_all_files_come_at_once() -> None:
-    """One run of the check is enough to mend everything."""
+    """One run of the check is enough to fix everything."""
     found = errors(
         entities__account=ENTITY.replace("{type: text}\n", "{typ: text}\n", 1),
         inbound__ci_acct=INBOUND.replace("system: ccb", "system: cbb").replace("entity:", "entitty:"),
@@ -113,7 +113,7 @@ def test_entities_cannot_take_the_names_of_staging_columns(column: str) -> None:
     assert "a column that every staging table has" in errors(entities__account=wrong)[0]
 
 
-def test_an_entity_column_that_nothing_feeds_is_a_fault() -> None:
+def test_an_entity_column_that_nothing_feeds_is_an_error() -> None:
     """It would be empty for ever and look as if the source had no value."""
     wrong = INBOUND.replace(", currency: CURRENCY_CD", "")
     assert "column 'currency' of entity account is fed by nothing" in "".join(

@@ -79,8 +79,8 @@ def test_links_inside_the_folder_are_followed(tmp_path: Path) -> None:
     assert read_files(tmp_path) == (tmp_path.name, {"lookups/x.yaml": TEXT})
 
 
-def test_a_name_cannot_forge_a_second_fault(tmp_path: Path) -> None:
-    """Names of files come from whoever proposes the rules."""
+def test_a_name_cannot_forge_a_second_error(tmp_path: Path) -> None:
+    """Names of files come from the author of the rules."""
     shutil.copytree(SHIPPED / "ccb_prepaid", tmp_path / "rules")
     forged = tmp_path / "rules/inbound/a\x1b[31m\ninbound\u202e/ci_per.yaml:1:1: forged.yaml"
     forged.parent.mkdir(parents=True)

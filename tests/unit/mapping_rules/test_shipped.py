@@ -87,7 +87,7 @@ def test_a_new_column_of_the_source_is_reported() -> None:
 
 
 def test_a_large_column_need_be_neither_mapped_nor_ignored() -> None:
-    """A CLOB that nobody wants is no error, and no reader is told to read it."""
+    """A CLOB that no one wants is not an error, and no reader is asked to read it."""
     tables = dict(ccb_tables())
     name = TableName("CISADM", "CI_ACCT")
     extra = SourceColumn("ACCT_DATA_AREA", SourceType.TEXT, "CLOB", large=True)
@@ -136,7 +136,7 @@ def test_a_target_column_that_does_not_exist_is_reported() -> None:
 
 
 def test_golden_rows_come_out_as_written() -> None:
-    """What the rules mean, row by row, as a person wrote it down."""
+    """What the rules mean, row by row, as an operator wrote it down."""
     assert [result for result in run_golden(SHIPPED) if not result.passed] == []
 
 
@@ -145,7 +145,7 @@ def test_every_inbound_rule_has_golden_rows() -> None:
     assert {result.rule for result in run_golden(SHIPPED)} == {rule.name for rule in SHIPPED.inbound}
 
 
-def test_a_golden_row_that_comes_out_otherwise_is_told_column_by_column() -> None:
+def test_a_golden_row_that_comes_out_otherwise_is_reported_column_by_column() -> None:
     """Who changed a rule sees what it does."""
     files = dict(SHIPPED.files)
     files["lookups/agreement_may_vend.yaml"] = (

@@ -56,9 +56,9 @@ def test_exactly_the_bad_rows_are_refused_and_all_others_written_once(
     """Whatever rows are bad, the good ones are written in order and the bad ones named."""
     connection: Any = Savepoints()
     refused = bisect_until_written(connection, low, low + rows, connection.refusing(bad), refusal)
-    wanted = range(low, low + rows)
-    assert [one.row for one in refused] == [row for row in wanted if row in bad]
-    assert connection.written == [row for row in wanted if row not in bad]
+    desired = range(low, low + rows)
+    assert [one.row for one in refused] == [row for row in desired if row in bad]
+    assert connection.written == [row for row in desired if row not in bad]
 
 
 def test_a_range_without_bad_rows_is_one_attempt() -> None:
@@ -163,7 +163,7 @@ def test_an_error_of_the_server_that_is_doubted_follows_its_row(error: type[psyc
         bisect_until_written(connection, 5, 6, attempt, refusal, doubtful=True)
 
 
-def test_what_refuses_hundreds_of_rows_and_takes_none_is_no_matter_of_rows() -> None:
+def test_what_refuses_hundreds_of_rows_and_takes_none_is_not_a_matter_of_rows() -> None:
     """A trigger that is broken for every row stops the flow, in place of a dead letter a row."""
     connection: Any = Savepoints()
 
@@ -177,7 +177,7 @@ def test_what_refuses_hundreds_of_rows_and_takes_none_is_no_matter_of_rows() -> 
 
 
 def test_attempt_is_repeated_as_it_was_when_it_learned_from_the_error() -> None:
-    """Rows that the next attempt sets aside by itself need no halving."""
+    """Rows that the next attempt rejects by itself need no halving."""
     connection: Any = Savepoints()
     bad = {3, 5, 7}
 

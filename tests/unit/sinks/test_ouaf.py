@@ -82,4 +82,4 @@ def test_the_status_of_a_tender_control_has_either_name(name: str) -> None:
         if other != name:
             table.pop(other, None)
     assert tables.control_status(table) == name
-    assert not [lacking for lacking in tables.missing({tables.CONTROL: table}) if "STG_ST" in lacking]
+    assert not [missing for missing in tables.missing({tables.CONTROL: table}) if "STG_ST" in missing]

@@ -62,7 +62,7 @@ def test_stop_is_heard_between_groups() -> None:
 
 
 def test_transmission_with_a_refused_row_holds_no_other_back() -> None:
-    """Those before it and after it are sent, and it is told by itself."""
+    """Those before it and after it are sent, and it is reported alone."""
     ccb = Ccb()
     refused: list[pl.DataFrame] = []
 

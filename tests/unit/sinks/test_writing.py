@@ -40,7 +40,7 @@ def unqualified(statement: sql.Composed | sql.SQL) -> list[str]:
     text = re.sub(r'operator\((?:"?\w+"?)\.[^\s)]+\)', " ", text)
     text = re.sub(r"%\(\w+\)s", "0", text)
     found = re.findall(r"is (?:not )?distinct from", text)
-    # assignments of an update are no operators
+    # assignments of an update are not operators
     text = re.sub(r'(?<=set )"?\w+"? =|(?<=, )"?\w+"? = (?=d\.)', " ", text)
     found += [word for word in re.findall(r'(?<![\w."])([a-z_]\w*)\s*\(', text) if word not in _GRAMMAR]
     found += re.findall(r"::(?!pg_catalog\.)[\w. ]+", text)

@@ -27,7 +27,7 @@ def test_incoming_drops_what_the_checkpoint_covers() -> None:
 
 
 def test_incoming_counts_and_drops_echoes() -> None:
-    """Our own writes read back are no changes, but the position they reach counts."""
+    """Our own writes read back are not changes, but the position they reach counts."""
     found = incoming(batch(*events((1, 0)), *events((2, 0), ours=True)), None, SnapshotPlaces())
     assert len(found.tables[CUSTOMER.name]) == 1
     assert found.suppressed == {CUSTOMER.name: 1}
@@ -44,7 +44,7 @@ def test_incoming_takes_a_snapshot_read_again_for_new() -> None:
 
 
 def test_incoming_leaves_a_running_snapshot_alone() -> None:
-    """The ordinals of a snapshot that goes on are its own."""
+    """The ordinals of a snapshot that continues are its own."""
     places = SnapshotPlaces()
     incoming(batch(*events((9, 0), (9, 1), operation="r")), None, places)
     found = incoming(batch(*events((9, 2), operation="r")), stored(9, 1, complete=False), places)

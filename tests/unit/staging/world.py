@@ -45,7 +45,7 @@ class World:
         return self.observer.execute(statement, parameters).fetchall()
 
     def execute(self, statement: str) -> None:
-        """Change staging behind everybody's back."""
+        """Change staging behind everyone's back."""
         self.observer.execute(statement)
 
     def wait_for_blocked(self, application: str) -> None:

@@ -125,7 +125,7 @@ def test_a_changed_key_becomes_one_update() -> None:
 
 
 def test_values_the_log_does_not_hold_are_absent() -> None:
-    """Debezium's placeholder is no value, whatever the column's type; a full before image fills it in."""
+    """Debezium's placeholder is not a value, whatever the column's type; a full before image fills it in."""
     unknown = row(1, PLACEHOLDER, [PLACEHOLDER], PLACEHOLDER.encode().hex())
     first = decode([event("u", None, unknown)])
     assert image(first, AFTER, 0) == {"id": "1"}
@@ -149,7 +149,7 @@ def test_values_the_log_does_not_hold_are_absent() -> None:
     ],
 )
 def test_a_malformed_event_stops_the_reader_and_tells_no_value(line: str) -> None:
-    """Going on would lose a change."""
+    """In progress would lose a change."""
     with pytest.raises(OperatorError, match=r"public\.account: events of an unexpected form") as failed:
         decode([event("c", None, row(1)), line])
     assert "no list" not in str(failed.value)

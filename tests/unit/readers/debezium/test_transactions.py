@@ -85,7 +85,7 @@ def test_what_exceeds_the_memory_comes_back_from_disk_unchanged(buffer: Transact
     assert last.events == [event(99)]
 
 
-def test_ordinals_go_on_where_transactions_share_a_position(buffer: TransactionBuffer) -> None:
+def test_ordinals_continue_where_transactions_share_a_position(buffer: TransactionBuffer) -> None:
     """Two transactions with one commit SCN: places still grow strictly."""
     commit(buffer, 110, range(2))
     commit(buffer, 110, range(2, 4))

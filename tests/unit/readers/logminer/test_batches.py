@@ -50,7 +50,7 @@ def committed(
 
 
 def test_rows_keep_their_order_over_tables() -> None:
-    """Ordinals count over all tables of a commit SCN, so the order can be told from the frames."""
+    """Ordinals count over all tables of a commit SCN, so the order is known from the frames."""
     one = committed(row(PER, "a"), row(ACCT, "b"), row(PER, "c"))
     two = committed(row(ACCT, "d"))
     tables = maker().tables([Slice(one, tuple(one.rows), 0), Slice(two, tuple(two.rows), 3)])
@@ -123,7 +123,7 @@ def test_own_writes(user: str | None, client: str | None, *, ours: bool) -> None
 def test_with_an_apply_log_its_row_alone_decides(
     user: str | None, client: str | None, *, marked: bool, ours: bool
 ) -> None:
-    """A DBA who works under our name is not taken for us, and we are known where the redo names nobody."""
+    """A DBA who works under our name is not taken for us, and we are known where the redo names no one."""
     one = committed(row(PER, "a"), user=user, client=client, marked=marked)
     frame = maker(has_apply_log=True).tables([Slice(one, tuple(one.rows), 0)])[PER].frame
     assert frame["ours"].to_list() == [ours]

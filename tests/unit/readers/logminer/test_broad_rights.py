@@ -37,7 +37,7 @@ def test_each_right_through_each_chain(grantee: str, right: str, depth: int) -> 
     assert not held.is_allowed(["CREATE SESSION"])
 
 
-def test_what_a_broad_role_leads_to_is_not_told() -> None:
+def test_what_a_broad_role_leads_to_is_not_reported() -> None:
     """DBA has a dozen roles: allowing it by name is enough."""
     grants = Grants(
         roles=[("U", "TEAM", "NO")],

@@ -108,7 +108,7 @@ def test_hidden_and_unused_columns_count_and_virtual_ones_do_not() -> None:
     assert (row["after.ID"], row["after.NAME"]) == ("1", "new")
 
 
-def test_storage_of_other_columns_is_no_column_and_an_invisible_one_is_named() -> None:
+def test_storage_of_other_columns_is_not_a_column_and_an_invisible_one_is_named() -> None:
     """The redo names the visible column, not those in which Oracle keeps an XML text or an object."""
     captured = described(ID, ("DOC", 2, "XMLTYPE", 2, "NO"), TEXT, STORAGE, UNSEEN)
     assert captured.table.column_names == ("ID", "NAME")
@@ -116,7 +116,7 @@ def test_storage_of_other_columns_is_no_column_and_an_invisible_one_is_named() -
     assert captured.segment_columns[5] == ("SYS_NC00005$", "BLOB")
 
 
-def test_columns_added_since_are_known_and_those_with_a_default_told() -> None:
+def test_columns_added_since_are_known_and_those_with_a_default_reported() -> None:
     """Rows from before have the default, and no redo of their own."""
     then = shape(described(ID, TEXT))
     now = described(ID, TEXT, ("NEW_1", 4, "NUMBER", 5, "NO"), ("PLAIN", 5, "NUMBER", 6, "NO"))

@@ -29,7 +29,7 @@ from cdc.errors import (
 from cdc.oracle.errors import oracle_errors, translated
 
 
-class Fault:
+class Failure:
     """What the driver puts into its exceptions."""
 
     def __init__(self, code: int, text: str, full_code: str) -> None:
@@ -41,8 +41,8 @@ class Fault:
 
 
 def error(code: int, text: str = "", full_code: str = "") -> CcbridgeError:
-    fault = Fault(code, text or f"ORA-{code:05d}: text", full_code or f"ORA-{code:05d}")
-    return translated(oracledb.DatabaseError(fault), "ccb")
+    failure = Failure(code, text or f"ORA-{code:05d}: text", full_code or f"ORA-{code:05d}")
+    return translated(oracledb.DatabaseError(failure), "ccb")
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_numbers_have_their_class(codes: tuple[int, ...], kind: type[CcbridgeErr
 
 
 def test_passwords_are_never_retried() -> None:
-    """A refused or expired password is for a person: a retry can lock the account."""
+    """A refused or expired password is for an operator: a retry can lock the account."""
     assert not any(isinstance(error(code), TransientError) for code in (1017, 28000, 28001))
 
 
-def test_internal_error_is_no_network_fault() -> None:
+def test_internal_error_is_not_a_network_failure() -> None:
     """The driver calls ORA-00600 a closed connection; its number says what it is."""
     text = "DPY-4011: closed the connection\nORA-00600: internal error code, arguments: [x]"
     found = error(600, text, "DPY-4011")
@@ -145,7 +145,7 @@ def test_wrapper_is_classified_by_the_error_below() -> None:
      ("DPY-4027", OperatorError)],
 )  # fmt: skip
 def test_driver_codes(full_code: str, kind: type[CcbridgeError]) -> None:
-    """Errors without an ORA number are told by the driver's own code."""
+    """Errors without an ORA number are reported by the driver's own code."""
     found = error(0, f"{full_code}: text", full_code)
     assert type(found) is kind
     assert found.hint or isinstance(found, TransientError)
@@ -198,8 +198,8 @@ def of_driver(message: str, code: int = 0) -> tuple[oracledb.Error, Any]:
 
 
 @pytest.mark.parametrize("code", KNOWN)
-def test_every_number_the_driver_knows_is_a_row_a_retry_or_a_person(code: int) -> None:
-    """A session that is dead, or an error it takes for passing, is never for a person at once."""
+def test_every_number_the_driver_knows_is_a_row_a_retry_or_an_operator(code: int) -> None:
+    """A session that is dead, or an error it takes for passing, is never for an operator at once."""
     exc, inside = of_driver(f"ORA-{code:05d}: text", code)
     found = translated(exc, "ccb")
     assert isinstance(found, RowError | TransientError | OperatorError)
@@ -209,7 +209,7 @@ def test_every_number_the_driver_knows_is_a_row_a_retry_or_a_person(code: int) -
 
 
 @pytest.mark.parametrize("number", sorted(driver.ERR_MESSAGE_FORMATS))
-def test_every_error_of_the_driver_itself_is_a_row_a_retry_or_a_person(number: int) -> None:
+def test_every_error_of_the_driver_itself_is_a_row_a_retry_or_an_operator(number: int) -> None:
     """The driver's own table of messages, whatever release is installed."""
     exc, inside = of_driver(f"DPY-{number:04d}: text")
     found = translated(exc, "ccb")
@@ -218,15 +218,15 @@ def test_every_error_of_the_driver_itself_is_a_row_a_retry_or_a_person(number: i
         assert isinstance(found, TransientError)
 
 
-def test_errors_without_a_class_are_told_once_they_last() -> None:
-    """What the driver takes for passing is tried again; whether it passes nobody knows."""
+def test_errors_without_a_class_are_reported_once_they_last() -> None:
+    """What the driver takes for passing is tried again; whether it passes no one knows."""
     for code in (22, 31, 45, 378, 602, 603, 609, 1043, 3122, 16456, 27146, 28511, 56600):
         found = translated(of_driver(f"ORA-{code:05d}: text", code)[0], "ccb")
         assert isinstance(found, UnclassifiedError)
         assert found.tries
 
 
-def test_no_number_of_the_network_is_for_a_person() -> None:
+def test_no_number_of_the_network_is_for_an_operator() -> None:
     """Oracle Net and fail-over have hundreds; those of its security services are of a configuration."""
     network = (*range(3106, 3200), *range(12150, 12630), *range(25400, 25427))
     found = [translated(of_driver(f"ORA-{code:05d}: text", code)[0], "ccb") for code in network]
@@ -237,7 +237,7 @@ def test_no_number_of_the_network_is_for_a_person() -> None:
 
 @pytest.mark.parametrize("code", [1536, 1552, 1950, 16000])
 def test_what_a_dba_has_to_change_has_a_hint(code: int) -> None:
-    """No quota, no undo, a read-only database: the number alone helps nobody."""
+    """No quota, no undo, a read-only database: the number alone helps no one."""
     found = error(code)
     assert type(found) is OperatorError
     assert found.hint
@@ -260,7 +260,7 @@ def test_what_a_dba_has_to_change_has_a_hint(code: int) -> None:
 def test_what_python_raises_in_the_driver_does_not_get_out(
     raised: Exception, kind: type[CcbridgeError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told from our own errors by where it was raised; its text, which may hold a value, is not shown."""
+    """Reported from our own errors by where it was raised; its text, which may hold a value, is not shown."""
     monkeypatch.setattr(oracledb.ConnectParams, "set", raises_inside_of_the_driver(raised))
     with pytest.raises(kind) as caught, oracle_errors("ccb"):
         oracledb.ConnectParams().set()

@@ -45,7 +45,7 @@ def test_a_text_that_could_mean_something_else_is_refused(text: str) -> None:
 
 
 def test_relaxed_reading_leaves_the_arguments_of_conversions_alone() -> None:
-    """A date beside an unescaped apostrophe does not make a text ambiguous: its format is no free text."""
+    """A date beside an unescaped apostrophe does not make a text ambiguous: its format is not free text."""
     text = (
         """update "S"."T" set "V" = 'l'eau', "D" = TO_DATE('2024-02-29 00:00:00', 'YYYY-MM-DD HH24:MI:SS') """
         """where "K" = '1' and "R" = HEXTORAW('0a');"""
@@ -57,7 +57,7 @@ def test_relaxed_reading_leaves_the_arguments_of_conversions_alone() -> None:
     }
 
 
-def test_text_is_no_buffer_of_bytes() -> None:
+def test_text_is_not_a_buffer_of_bytes() -> None:
     """PL/SQL would take the letters for hexadecimal digits: a BLOB with them would be wrong."""
     with pytest.raises(RedoSyntaxError, match="buffer of bytes"):
         read_lob(" buf_b := 'face';\n  dbms_lob.write(loc_b, 2, 1, buf_b);")
@@ -173,7 +173,7 @@ def test_an_alter_tells_which_rows_it_took(text: str, lost: str | None) -> None:
     ],
 )
 def test_an_alter_tells_whether_it_takes_the_key(text: str, taken: bool) -> None:
-    """By name or by words; what else is dropped or disabled is no matter."""
+    """By name or by words; what else is dropped or disabled does not matter."""
     assert takes_key(text, "PK") is taken
 
 

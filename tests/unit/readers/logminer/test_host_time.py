@@ -65,7 +65,7 @@ def test_redo_read_across_a_turn(turn: datetime, zone: str, pause_s: float) -> N
 
 @pytest.mark.parametrize("turn", [SPRING, AUTUMN], ids=["spring", "autumn"])
 def test_redo_read_after_a_stop_over_a_turn(turn: datetime) -> None:
-    """By the site's zone; only the hour that comes twice cannot be told apart: taken for the second."""
+    """By the site's zone; only the hour that comes twice cannot be distinguished: taken for the second."""
     found = seen(turn, iter([timedelta(hours=-30), timedelta(hours=20)]), "Europe/Paris")
     for minutes in range(-29 * 60, 19 * 60, 7):
         instant = turn + timedelta(minutes=minutes)

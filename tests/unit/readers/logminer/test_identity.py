@@ -259,7 +259,7 @@ def test_a_change_has_the_same_place_in_every_reading(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(15))
 def test_nothing_is_lost_or_doubled_by_a_stop_between_any_two_batches(seed: int) -> None:
-    """Each attempt goes on from the checkpoint, sees other rows and cuts otherwise."""
+    """Each attempt continues from the checkpoint, sees other rows and cuts otherwise."""
     history, pick = Writer(seed).history(), random.Random(seed)  # noqa: S311 - reproducible, no secret
     staging = Staging()
     while staging.stored.position < history.last_scn:

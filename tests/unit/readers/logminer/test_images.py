@@ -122,7 +122,7 @@ def test_images_that_do_not_exist_are_wholly_absent() -> None:
 
 
 def test_unsupported_values_are_absent() -> None:
-    """`Unsupported Type` is a value nobody knows, not NULL."""
+    """`Unsupported Type` is a value no one knows, not NULL."""
     images = ImageReader(TABLE).read(
         ['insert into "CISADM"."CI_X"("ID","NAME") values (\'1\',Unsupported Type)']
     )

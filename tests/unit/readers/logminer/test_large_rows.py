@@ -151,7 +151,7 @@ def test_columns_not_chosen_are_read_again_and_their_data_is_not_kept() -> None:
     assert redo.assembly.counts["LOB rows left out"] == 2
 
 
-def test_lobs_that_no_rule_reads_are_no_change() -> None:
+def test_lobs_that_no_rule_reads_are_not_change() -> None:
     """Their rows neither make up an update nor write to the column before them."""
     given = rows((INSERT, EMPTY), locator("NOTE"), write("abc", 1), locator("ASIDE"), write("XYZ", 1))
     ((_, parts),) = Redo().join(*given)
@@ -256,8 +256,8 @@ OTHER = (UPDATE, """update "S"."T" set "NOTE" = 'inline' where "ID" = '1' and "N
         ([OTHER], False),
     ],
 )
-def test_writes_to_a_row_that_nothing_names_are_told(given: list[tuple[int, str]], *, lost: bool) -> None:
-    """The value of some row is another one than what is staged: the table says so until it is read anew."""
+def test_writes_to_a_row_that_nothing_names_are_reported(given: list[tuple[int, str]], *, lost: bool) -> None:
+    """The value of some row is another one than what is staged: the table says so until it is read again."""
     redo = Redo()
     redo.join(*rows(*given))
     assert redo.unplaced == [NAME] * lost
@@ -268,7 +268,7 @@ def test_writes_to_a_row_that_nothing_names_are_told(given: list[tuple[int, str]
     assert len(captured.resume().get("outdated", ())) == lost
 
 
-def test_writes_of_undone_work_are_no_loss() -> None:
+def test_writes_of_undone_work_are_not_loss() -> None:
     """Their row is gone from the transaction, and the writes are not."""
     redo = Redo()
     inserted = (INSERT, EMPTY), write("abc", 1), (INSERT, EMPTY), locator("ASIDE"), (2, "delete")
@@ -320,7 +320,7 @@ def test_lob_rows_outlive_spill_and_restart(tmp_path: Path) -> None:
 
 
 def test_locator_that_names_no_row_stops() -> None:
-    """A change of a captured LOB is never passed over because nobody knows whose it is."""
+    """A change of a captured LOB is never passed over because no one knows whose it is."""
     text = 'BEGIN select "NOTE" into loc_c from "S"."T" for update; END;'
     ((refused, _),) = Redo().join(*rows((LOCATOR, text)))
     assert "does not name the row's key" in (refused.sql_redo or "")

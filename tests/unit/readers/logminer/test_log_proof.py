@@ -86,7 +86,7 @@ def lived(pick: random.Random) -> tuple[list[Thread], int]:
 
 
 def open_first(thread: Thread, scn: int) -> None:
-    """Some instance is up, or nobody would ask."""
+    """Some instance is up, or no one would ask."""
     last = thread.logs[-1] if thread.logs else None
     if last is not None and last.end is None:
         last.end = scn
@@ -168,10 +168,10 @@ def shown(thread: Thread) -> RedoThread:
 
 def provable(thread: Thread, start: int, ended: int) -> bool:
     """Do the views prove that nothing lies before the first log that is needed?"""
-    wanted = needed(thread, start)
-    if not wanted:
+    expected = needed(thread, start)
+    if not expected:
         return bool(not thread.is_open and (thread.checkpoint or thread.last_redo or not thread.logs))
-    head = wanted[0]
+    head = expected[0]
     return head.first <= start + 1 or head.number == 1 or ended == head.number - 1
 
 
@@ -184,9 +184,9 @@ def judged(seed: int) -> Iterator[tuple[Thread, LogList, list[Written], bool, in
     for thread in threads:
         logs, ended = views(pick, thread, start)
         found = logs_to_mine(start, logs, [shown(thread)], destinations, ended={thread.number: ended})
-        wanted = needed(thread, start)
-        whole = all(readable(log, destinations) for log in wanted)
-        yield thread, found, wanted, whole, ended if provable(thread, start, ended) else -1
+        expected = needed(thread, start)
+        whole = all(readable(log, destinations) for log in expected)
+        yield thread, found, expected, whole, ended if provable(thread, start, ended) else -1
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -194,16 +194,16 @@ def test_missing_redo_is_found_and_complete_redo_is_not_waited_for(part: int) ->
     """Every log that may hold redo behind the start is given or missed, and nothing else is missed."""
     complete = incomplete = 0
     for seed in range(part * CASES // 4, (part + 1) * CASES // 4):
-        for thread, found, wanted, whole, proved in judged(seed):
-            told = f"seed {seed} thread {thread}: {found} wanted {wanted}"
+        for thread, found, expected, whole, proved in judged(seed):
+            reported = f"seed {seed} thread {thread}: {found} expected {expected}"
             if not whole:
                 incomplete += 1
-                assert found.gaps, told
+                assert found.gaps, reported
             elif not found.gaps:
                 complete += 1
                 given = {log.sequence: log for log in found.logs}
-                assert all(log.number in given for log in wanted), told
-                assert all(given[log.number].next_scn == log.end for log in wanted), told
+                assert all(log.number in given for log in expected), reported
+                assert all(given[log.number].next_scn == log.end for log in expected), reported
             else:
-                assert proved < 0, told
+                assert proved < 0, reported
     assert min(complete, incomplete) > CASES // 16

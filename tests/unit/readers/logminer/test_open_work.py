@@ -125,7 +125,9 @@ def begun(tmp_path: Path, rows: Iterable[LogRow], position: int) -> tuple[Mappin
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("again", [0, 3_000])
-def test_restart_goes_on_behind_the_start_of_open_transactions(seed: int, again: int, tmp_path: Path) -> None:
+def test_restart_continues_behind_the_start_of_open_transactions(
+    seed: int, again: int, tmp_path: Path
+) -> None:
     """Rows read before come from disk, rows read again are not taken twice, undone ones stay undone."""
     rows = history(seed)
     expected = contents(Assembly("ccb", lambda _row: TABLE), rows)
@@ -230,7 +232,7 @@ def test_temporary_directory_goes_with_the_reader() -> None:
 
 
 def test_directory_that_refuses_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Full, read only, no directory: told at once with the setting, and gone on with when corrected."""
+    """Full, read only, no directory: reported at once with the setting, and continued when corrected."""
     (tmp_path / "ccb").write_text("a file")
     work = OpenWork("ccb", tmp_path, every_s=0)
     assembly = new_assembly(work, max_bytes=1)

@@ -54,7 +54,7 @@ def test_every_assumption_has_a_name_of_its_own_and_a_source() -> None:
 
 
 def test_every_assumption_about_oracle_names_modules_that_exist() -> None:
-    """Whoever changes a module finds what it relies on."""
+    """Anyone who changes a module finds what it relies on."""
     rooms = (READERS, ROOT / "cdc/oracle", ROOT / "sinks")
     modules = {path.stem for room in rooms for path in room.rglob("*.py")}
     for one in ASSUMPTIONS:

@@ -215,11 +215,11 @@ def images(reader: ImageReader, case: Case, texts: Sequence[str]) -> list[tuple[
 @given(statements())
 def test_generated_statements_are_read_back_exactly(case: Case) -> None:
     """Every form of value and statement gives its values, by templates and by the scanner alike."""
-    wanted = [(case.before, case.after)]
-    assert images(ByScanner(case.table), case, [case.redo]) == wanted
-    assert images(ImageReader(case.table), case, [case.redo]) == wanted
+    expected = [(case.before, case.after)]
+    assert images(ByScanner(case.table), case, [case.redo]) == expected
+    assert images(ImageReader(case.table), case, [case.redo]) == expected
     many = images(ImageReader(case.table), case, [case.redo] * COLUMNAR_ROWS)
-    assert many == wanted * COLUMNAR_ROWS
+    assert many == expected * COLUMNAR_ROWS
 
 
 @settings(max_examples=30, deadline=None)
@@ -364,7 +364,7 @@ def test_texts_round_trip_in_their_character_set(text: str, charset: str, codec:
 
 @given(st.binary(min_size=1, max_size=14), st.sampled_from([*DECLARED.values(), "DATE", "BINARY_FLOAT"]))
 def test_any_bytes_are_a_value_or_refused(raw: bytes, declared: str) -> None:
-    """Bytes that are no value of the type are refused with an error of ours, never a crash."""
+    """Bytes that are not a value of the type are refused with an error of ours, never a crash."""
     with suppress(RedoSyntaxError):
         assert decode(declared, raw.hex()) is not None
 
@@ -391,6 +391,6 @@ def test_bytes_of_no_value_are_refused(declared: str, digits: str) -> None:
 
 
 @pytest.mark.parametrize(("declared", "digits"), [("NVARCHAR2", "d83d"), ("VARCHAR2", "ff")])
-def test_bytes_that_are_no_text_are_marked(declared: str, digits: str) -> None:
-    """Half a character, a byte of no encoding: who reads the column rejects the row, nobody else."""
+def test_bytes_that_are_not_text_are_marked(declared: str, digits: str) -> None:
+    """Half a character, a byte of no encoding: who reads the column rejects the row, no one else."""
     assert UNREADABLE in (decode(declared, digits) or "")

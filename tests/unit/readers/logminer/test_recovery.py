@@ -38,7 +38,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def test_sessions_are_replaced_a_few_times(
     error: TransientError, tries: int, instead: type[Exception]
 ) -> None:
-    """Pauses grow; then a person must know, or the flow goes on more slowly."""
+    """Pauses grow; then an operator must know, or the flow continues more slowly."""
     recovery = Recovery()
     pauses = [recovery.pause_s(error) for _ in range(tries)]
     assert pauses == sorted(set(pauses))
@@ -46,8 +46,8 @@ def test_sessions_are_replaced_a_few_times(
         recovery.pause_s(error)
 
 
-def test_count_begins_anew_after_a_window() -> None:
-    """Failures far apart are no sign that something stays broken."""
+def test_count_starts_again_after_a_window() -> None:
+    """Failures far apart are not a sign that something stays broken."""
     recovery = Recovery()
     for _ in range(20):
         assert recovery.pause_s(ServerFailure("ccb: ORA-00600")) == 0.2
@@ -61,8 +61,8 @@ def open_since(hours: float, xid: str = "0a00010057030000") -> Transaction:
     return transaction
 
 
-def test_old_transaction_is_told_of_once() -> None:
-    """Before the logs of its start are deleted somebody hears its id, user, age and rows."""
+def test_old_transaction_is_reported_of_once() -> None:
+    """Before the logs of its start are deleted someone hears its id, user, age and rows."""
     oldest = OldestOpen("ccb", alarm_share=0.5)
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
@@ -77,7 +77,7 @@ def test_old_transaction_is_told_of_once() -> None:
 
 
 @pytest.mark.parametrize("retained", [timedelta(hours=27), None])
-def test_transaction_within_its_share_is_not_told_of(retained: timedelta | None) -> None:
+def test_transaction_within_its_share_is_not_reported_of(retained: timedelta | None) -> None:
     """No alarm below the share, nor where no log is archived yet."""
     with structlog.testing.capture_logs() as logs:
         oldest = OldestOpen("ccb", alarm_share=0.5)

@@ -169,7 +169,7 @@ def test_an_unsupported_row_that_is_undone_does_not_matter(compensation: int) ->
 
 
 def test_a_compensation_needs_no_text() -> None:
-    """What it undoes is told by its place; LogMiner may give it no SQL_REDO, or not know it at all."""
+    """What it undoes is reported by its place; LogMiner may give it no SQL_REDO, or not know it at all."""
     for code in (2, 255):
         undo = {**FORWARD, "SCN": 3, "OPERATION_CODE": code, "ROLLBACK": 1, "SQL_REDO": None}
         other = {**FORWARD, "SCN": 4, "ROW_ID": "AAD"}
@@ -188,7 +188,7 @@ def test_direct_inserts_are_inserts() -> None:
 
 
 def test_unknown_operations_on_other_tables_are_counted() -> None:
-    """A code of a later release may be a change, of a table that nobody captures."""
+    """A code of a later release may be a change, of a table that no one captures."""
     row = {
         "SCN": 7,
         "OPERATION_CODE": 99,
@@ -211,7 +211,7 @@ def test_corrupted_blocks_stop_whatever_their_status() -> None:
 
 @pytest.mark.parametrize("code", [0, 25])
 def test_rows_without_change_are_passed_over(code: int) -> None:
-    """Index maintenance and locks on captured tables are no changes."""
+    """Index maintenance and locks on captured tables are not changes."""
     assert Assembly("ccb", everything).add(log_row({"SCN": 7, "OPERATION_CODE": code, "XID": "aa"})) is None
 
 
@@ -233,7 +233,7 @@ def test_a_replication_marker_ends_no_transaction_with_changes() -> None:
     [(["CCBRIDGE", None], "CCBRIDGE"), (["UNKNOWN", "CISUSER"], "CISUSER"), ([None], None)],
 )
 def test_user_is_decided_at_commit(usernames: list[str | None], expected: str | None) -> None:
-    """The user may be known from any row of the transaction; UNKNOWN is nobody."""
+    """The user may be known from any row of the transaction; UNKNOWN is none."""
     rows: list[dict[str, Any]] = [
         {"SCN": 1, "OPERATION_CODE": 1, "XID": "aa", "USERNAME": name} for name in usernames
     ]

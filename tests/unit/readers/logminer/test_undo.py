@@ -167,8 +167,8 @@ def _read(
     return []
 
 
-def test_tables_are_told_apart() -> None:
-    """A statement that goes on in one table is not ended by rows of another, as a trigger writes them."""
+def test_tables_are_distinguished() -> None:
+    """A statement that continues in one table is not ended by rows of another, as a trigger writes them."""
     writer = Writer(random.Random(1))  # noqa: S311 - no secret
     place = "AAASMqAAMAAA000001"
     for table, code, row_id, rollback in (

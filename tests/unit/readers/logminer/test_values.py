@@ -51,7 +51,7 @@ def test_numbers(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1_000", "sNaN", "", ".", "1e", "1,5", "0x10", "١", "1E+9999"])
-def test_what_is_no_number_is_refused(text: str) -> None:
+def test_what_is_not_a_number_is_refused(text: str) -> None:
     """Only digits as Oracle writes them: a decimal comma or another notation is not guessed at."""
     with pytest.raises(RedoSyntaxError):
         number_text(text)
@@ -124,7 +124,7 @@ def test_zones_become_utc(text: str, expected: str) -> None:
     ],
 )
 def test_intervals_have_one_text(texts: tuple[str, ...], expected: str) -> None:
-    """Whoever writes them, whatever the precision of the column; another form is left alone."""
+    """Anyone who writes them, whatever the precision of the column; another form is left alone."""
     interval = column(SourceType.OTHER)
     assert canonical(pl.Series([*texts, expected, None]), interval).to_list() == [
         *[expected] * (len(texts) + 1), None,
@@ -139,8 +139,8 @@ def test_pairs_cut_between_two_pieces() -> None:
         text_of(halves[0])
 
 
-def test_what_is_not_told_is_absent() -> None:
-    """Unsupported values and empty LOB locators are no NULL."""
+def test_what_is_not_reported_is_absent() -> None:
+    """Unsupported values and empty LOB locators are not NULL."""
     text = column(SourceType.TEXT)
     assert cell_text(Unsupported(), text) is ABSENT
     assert cell_text(Call("EMPTY_CLOB", ()), text) is ABSENT
@@ -163,5 +163,5 @@ def test_character_sets() -> None:
     assert "é".encode().decode(codec("AL32UTF8")) == "é"
     for unknown in ("WE8DEC", "WE8EBCDIC1047", "WE8MSWIN9999"):
         assert decode("NUMBER", "C102", charset=codec(unknown)) == "1"
-        with pytest.raises(RedoSyntaxError, match="bytes are no CHAR"):
+        with pytest.raises(RedoSyntaxError, match="bytes are not CHAR"):
             decode("CHAR", "41", charset=codec(unknown))

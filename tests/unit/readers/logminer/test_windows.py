@@ -58,13 +58,13 @@ def test_last_flushed_scn_is_read_once_it_stands_still() -> None:
     assert window_end(479, later, first, scns=1_000, still_s=0.5) == 480
 
 
-def test_window_is_no_larger_than_asked() -> None:
+def test_window_is_not_a_larger_than_asked() -> None:
     """A long backlog is read in pieces."""
     assert window_end(100, state(5_000, 4_000), None, scns=50, still_s=1) == 150
 
 
 def test_window_never_goes_back() -> None:
-    """Nothing new is no window, not one that ends before it starts."""
+    """Nothing new is not a window, not one that ends before it starts."""
     assert window_end(400, state(300, 200), None, scns=50, still_s=1) == 400
 
 
@@ -144,7 +144,7 @@ def nudged(asked: Asked, *looks: tuple[float, int, int], read_to: int = 0) -> tu
 
 
 def test_a_thread_is_nudged_when_others_wait_for_it() -> None:
-    """Standing still alone is no reason, nor is what was read; only one with an address is nudged."""
+    """Standing still alone is not a reason, nor is what was read; only one with an address is nudged."""
     assert nudged(Asked(), (0, 10, 10), (60, 10, 10)) == ([], [])
     assert nudged(Asked(), (0, 10, 10), (60, 20, 10), read_to=20) == ([], [])
     assert nudged(Asked(True), (0, 10, 10), (60, 20, 10)) == ([2], [])
@@ -152,7 +152,7 @@ def test_a_thread_is_nudged_when_others_wait_for_it() -> None:
 
 
 def test_a_thread_that_only_our_own_commits_wait_for_is_left_alone() -> None:
-    """Until somebody moves; then it is asked again, once it has stood still."""
+    """Until someone moves; then it is asked again, once it has stood still."""
     idle = [(at, 20, 10) for at in range(0, 60, 5)]
     assert nudged(Asked(False), *idle) == ([], [])
 
@@ -185,7 +185,7 @@ def test_a_question_that_fails_stops_nothing() -> None:
     assert [one["event"] for one in logs] == ["redo_thread_nudge_failed", "redo_thread_idle"]
 
 
-def test_commits_of_our_own_are_told_by_the_heartbeat_table() -> None:
+def test_commits_of_our_own_are_reported_by_the_heartbeat_table() -> None:
     """Where the container has undo of its own none of them is in it."""
     own = TableName("U", "CCBRIDGE_HEARTBEAT")
     named = "(seg_owner = 'U' and table_name = 'CCBRIDGE_HEARTBEAT')"
@@ -235,7 +235,7 @@ def test_archived_copy_is_preferred() -> None:
 
 
 def test_a_copy_made_while_the_log_was_written_is_not_taken_for_the_whole() -> None:
-    """Of archived copies only those that go on to the log's end are mined, preferred destination or not."""
+    """Of archived copies only those that reach to the log's end are mined, preferred destination or not."""
     copies = [
         LogFile(name, 1, 4, 100, end, archived=True, destination=destination)
         for name, end, destination in (("early", 150, 1), ("whole", 200, 2), ("restored early", 150, 0))
@@ -247,7 +247,7 @@ def test_a_copy_made_while_the_log_was_written_is_not_taken_for_the_whole() -> N
         assert [one.name for one in found.logs] == ["whole", "log5False"]
 
 
-def test_deleted_archive_whose_online_log_is_left_is_no_gap() -> None:
+def test_deleted_archive_whose_online_log_is_left_is_not_a_gap() -> None:
     """What the archive lost may still be in an online log."""
     logs = [
         log(4, 100, 200, usable=False),
@@ -271,7 +271,7 @@ def test_deleted_archive_whose_online_log_is_left_is_no_gap() -> None:
     ],
 )
 def test_gaps_are_named(logs: list[LogFile], message: str) -> None:
-    """A DBA is told the thread and the sequences, and whether they were deleted or never there."""
+    """A DBA sees the thread and the sequences, and whether they were deleted or never there."""
     found = logs_to_mine(95, logs, [RedoThread(1, True, 300, enabled_scn=1)])
     assert message in "; ".join(map(str, found.gaps))
 

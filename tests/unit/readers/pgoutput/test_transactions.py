@@ -70,7 +70,7 @@ def test_a_keepalive_moves_an_idle_stream_on() -> None:
 
 
 def test_a_large_transaction_leaves_in_slices_that_resume_before_it() -> None:
-    """Whoever restarts between two slices reads the whole transaction again."""
+    """Anyone who restarts between two slices reads the whole transaction again."""
     made = buffer(max_rows=3)
     found = portions(
         made, begin(150), insert(0), commit(150, 160),

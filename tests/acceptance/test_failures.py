@@ -46,7 +46,7 @@ def stopped(site: Site, running: Running, flow: str, code: str) -> str:
 
 
 def test_a_slot_dropped_behind_our_back_stops_that_flow_only(migrated: Site) -> None:
-    """It is never made anew in silence; after the operator's word a new snapshot closes the gap."""
+    """It is never created again in silence; after the operator's word a new snapshot closes the gap."""
     site = migrated
     running = site.start()
     site.wait_until_delivered(running)
@@ -67,7 +67,7 @@ def test_a_slot_dropped_behind_our_back_stops_that_flow_only(migrated: Site) -> 
     assert remedy in said
     person = first_person(site)
     rename(site, person, "Other,Flow")
-    eventually(lambda: named(site, person, "Other,Flow"), "the other flow goes on", hint=running.text)
+    eventually(lambda: named(site, person, "Other,Flow"), "the other flow continues", hint=running.text)
     assert site.slots() == []
     assert running.end() == 4
     assert "error CDC-102: " in running.text()
@@ -78,11 +78,11 @@ def test_a_slot_dropped_behind_our_back_stops_that_flow_only(migrated: Site) -> 
         eventually(lambda: site.staging(gone) == [("gone",)], "the deleted recharge", hint=again.text)
     assert [key for key, _ in site.receipts()] == ["gone", "in-the-gap", "kept"]
     sent = "select count(*) from CISADM.CI_PAY_TNDR_ST where EXT_REFERENCE_ID = 'kept'"
-    assert site.oracle(sent) == [(1,)], "read anew, not sent anew"
+    assert site.oracle(sent) == [(1,)], "read again, not sent again"
 
 
-def test_a_truncated_table_of_prepaid_stops_alone_until_it_is_read_anew(migrated: Site) -> None:
-    """No row says what went, so a person decides; all other tables flow, also after a restart."""
+def test_a_truncated_table_of_prepaid_stops_alone_until_it_is_read_again(migrated: Site) -> None:
+    """No row says what went, so an operator decides; all other tables flow, also after a restart."""
     site = migrated
     with site.running() as running:
         site.app("insert into counter_payment values ('p1', 'a1', 5, 'XAF', '2026-01-01', 'CASH')")
@@ -122,9 +122,9 @@ def apart(world: World, tmp_path: Path) -> Iterator[Site]:
 
 def all_arrived(site: Site, person: str, number: int) -> bool:
     """True once the last name and the recharges around each restart so far have arrived."""
-    wanted = {f"{word}-{n}" for n in range(number + 1) for word in ("before", "after")}
+    desired = {f"{word}-{n}" for n in range(number + 1) for word in ("before", "after")}
     sent = {key for key, state in site.receipts() if state == "sent"}
-    return named(site, person, f"After,{number}") and sent == wanted
+    return named(site, person, f"After,{number}") and sent == desired
 
 
 def test_restarted_servers_are_waited_for_and_nothing_is_lost(apart: Site) -> None:

@@ -1,7 +1,7 @@
 """Each class of Oracle error against the running reader: what is tried again and what stops; nothing is lost.
 
-The faults are those of `sandbox.oracle.faults`. A `Follower` does what the supervising flow does: it makes
-a new reader after an error that is to be tried again, and goes on from the last batch.
+The failures are those of the stand-in's `sandbox_faults`. A `Follower` does what the supervising flow does:
+it makes a new reader after an error that is to be tried again, and continues from the last batch.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def source(oracle: str) -> Iterator[OracleSource]:
-    """A schema whose faults are gone after the test."""
+    """A schema whose failures are gone after the test."""
     made = OracleSource(oracle)
     yield made
     for call in ("clear", "restore_logs", "flush", "delay_archiving(looks => 0)"):
-        fault(made, call)
+        inject(made, call)
 
 
 @pytest.fixture(autouse=True)
@@ -85,8 +85,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "ARCHIVER_PAUSES_S", (0.01, 0.01, 0.01))
 
 
-def fault(source: OracleSource, call: str) -> None:
-    """Set a fault."""
+def inject(source: OracleSource, call: str) -> None:
+    """Set a failure."""
     with system_session(source.settings.dsn) as cursor:
         cursor.execute(f"begin sandbox_faults.{call}; end;")
 
@@ -95,7 +95,7 @@ def error(
     source: OracleSource, code: int, statement: str = CONTENTS, *, times: int = 1, more: str = ""
 ) -> None:
     """An ORA error for the reader's statements."""
-    fault(
+    inject(
         source,
         f"add_error(code => {code}, statement => '{statement}', username => 'CCBRIDGE', "
         f"times => {times}{more})",
@@ -103,7 +103,7 @@ def error(
 
 
 def fired(source: OracleSource) -> int:
-    """How often faults happened."""
+    """How often failures happened."""
     with system_session(source.settings.dsn) as cursor:
         cursor.execute("select nvl(sum(fired), 0) from v$sandbox_faults")
         return int(cursor.fetchone()[0])
@@ -185,7 +185,7 @@ def test_a_cut_connection_in_the_middle_of_a_fetch(
 ) -> None:
     """The server's process dies without a word after some rows: the window is read again, once."""
     write(source, 1, 2, 3)
-    fault(source, f"add_disconnect(statement => '{CONTENTS}', username => 'CCBRIDGE', after_rows => {rows})")
+    inject(source, f"add_disconnect(statement => '{CONTENTS}', username => 'CCBRIDGE', after_rows => {rows})")
     assert follower.keys(3) == ["1", "2", "3"]
     assert [type(exc) for exc in follower.errors] == [DatabaseUnreachable]
 
@@ -215,10 +215,12 @@ def test_what_the_driver_takes_for_passing_is_tried_again(
 def test_a_mining_call_that_takes_too_long_is_cancelled(
     source: OracleSource, follower: Follower, statement: str
 ) -> None:
-    """DPY-4024, by the driver itself: the reader goes on with a new session, and loses nothing."""
+    """DPY-4024, by the driver itself: the reader continues with a new session, and loses nothing."""
     source.settings = source.settings.model_copy(update={"query_timeout_s": 3})
     write(source, 1, 2, 3)
-    fault(source, f"add_delay(seconds => 60, statement => '{statement}', username => 'CCBRIDGE', times => 1)")
+    inject(
+        source, f"add_delay(seconds => 60, statement => '{statement}', username => 'CCBRIDGE', times => 1)"
+    )
     assert follower.keys(3) == ["1", "2", "3"]
     assert follower.errors == []
     assert fired(source) == 1
@@ -234,10 +236,10 @@ def test_a_busy_dictionary_is_waited_for(source: OracleSource, follower: Followe
 
 
 @pytest.mark.parametrize(("code", "kind"), FATAL.items())
-def test_what_only_a_person_can_mend_stops_at_once(
+def test_what_only_an_operator_can_fix_stops_at_once(
     source: OracleSource, follower: Follower, code: int, kind: type[OperatorError]
 ) -> None:
-    """Rights, configuration and lost supplemental logging are told with their number, after one try."""
+    """Rights, configuration and lost supplemental logging are reported with their number, after one try."""
     write(source, 1)
     error(source, code, START, times=9)
     with pytest.raises(kind, match=f"ORA-{code:05d}") as caught:
@@ -246,14 +248,14 @@ def test_what_only_a_person_can_mend_stops_at_once(
     assert not caught.value.retried_when_fixed
     if code != 3049:
         assert caught.value.hint
-    fault(source, "clear")
+    inject(source, "clear")
     assert follower.keys(1) == ["1"]
 
 
 @pytest.mark.parametrize("code", [1017, 28000, 28001])
 def test_a_password_is_never_tried_twice(source: OracleSource, follower: Follower, code: int) -> None:
     """A refused login stops the source: every further try may lock the account."""
-    fault(source, f"add_error(code => {code}, moment => 'LOGIN', username => 'CCBRIDGE', times => 9)")
+    inject(source, f"add_error(code => {code}, moment => 'LOGIN', username => 'CCBRIDGE', times => 9)")
     with pytest.raises(LoginRefused, match=f"ORA-{code:05d}"):
         follower.keys(1)
     assert fired(source) == 1
@@ -263,7 +265,7 @@ def test_an_account_locked_while_reading(source: OracleSource, follower: Followe
     """The connection breaks, the new login is refused: that stops, after one login."""
     write(source, 1)
     error(source, 3113)
-    fault(
+    inject(
         source, "add_error(code => 28000, moment => 'LOGIN', username => 'CCBRIDGE', skip => 1, times => 9)"
     )
     with pytest.raises(LoginRefused):
@@ -280,8 +282,8 @@ def test_internal_errors_of_a_ddl_race_pass(source: OracleSource, follower: Foll
     assert fired(source) == 3
 
 
-def test_another_internal_error_is_not_a_network_fault(source: OracleSource, follower: Follower) -> None:
-    """ORA-00600 is tried once more and then told to a person with its argument, not retried for ever."""
+def test_another_internal_error_is_not_a_network_failure(source: OracleSource, follower: Follower) -> None:
+    """ORA-00600 is retried once, then reported with its argument, not retried for ever."""
     write(source, 1)
     error(source, 600, times=99, more=", argument => 'kdli_iread'")
     with pytest.raises(OperatorError, match=r"ORA-00600: .*\[kdli_iread\].*2 times running"):
@@ -291,8 +293,8 @@ def test_another_internal_error_is_not_a_network_fault(source: OracleSource, fol
 
 
 @pytest.mark.parametrize("code", RANGE)
-def test_a_refused_range_is_computed_anew_once(source: OracleSource, follower: Follower, code: int) -> None:
-    """A window that LogMiner refuses again is a fault of ours: it is told, not tried for ever."""
+def test_a_refused_range_is_computed_again_once(source: OracleSource, follower: Follower, code: int) -> None:
+    """A window that LogMiner refuses again is a failure of ours: it is reported, not tried for ever."""
     write(source, 1)
     error(source, code, START)
     assert follower.keys(1) == ["1"]
@@ -336,13 +338,13 @@ def test_supplemental_logging_that_was_dropped(source: OracleSource, follower: F
 
 @pytest.mark.parametrize("code", [1291, 308, 1284, 353])
 def test_a_log_that_stays_unreadable_stops(source: OracleSource, follower: Follower, code: int) -> None:
-    """A few new log lists, then a person; and when it is readable again reading goes on without loss."""
+    """A few new log lists, then an operator; and when it is readable again reading continues without loss."""
     write(source, 1, 2)
     error(source, code, times=99)
     with pytest.raises(RedoNotAvailable, match=rf"ORA-{code:05d}.*5 times running") as caught:
         follower.keys(2)
     assert caught.value.retried_when_fixed
-    fault(source, "clear")
+    inject(source, "clear")
     assert follower.keys(2) == ["1", "2"]
 
 
@@ -351,7 +353,7 @@ def switched(source: OracleSource, count: int) -> None:
 
 
 def test_deleted_logs_stop_and_name_thread_and_sequences(source: OracleSource, follower: Follower) -> None:
-    """RMAN deleted what was not yet read: thread and sequences are told; restored, nothing is missing."""
+    """RMAN deleted what was not yet read: thread and sequences are reported; restored, nothing is missing."""
     write(source, 1)
     switched(source, 1)
     write(source, 2)
@@ -359,7 +361,7 @@ def test_deleted_logs_stop_and_name_thread_and_sequences(source: OracleSource, f
     with system_session(source.settings.dsn) as cursor:
         cursor.execute("select max(sequence#) from v$log")
         last = int(cursor.fetchone()[0])
-    fault(source, f"purge_logs(up_to => {last - 3})")
+    inject(source, f"purge_logs(up_to => {last - 3})")
     with pytest.raises(RedoNotAvailable, match=rf"thread 1 sequence .*{last - 3}\b.*deleted") as caught:
         follower.keys(2)
     assert "restore" in caught.value.hint
@@ -367,25 +369,25 @@ def test_deleted_logs_stop_and_name_thread_and_sequences(source: OracleSource, f
     with pytest.raises(RedoNotAvailable):
         follower.keys(2)
     write(source, 3)
-    fault(source, "restore_logs")
+    inject(source, "restore_logs")
     assert follower.keys(3) == ["1", "2", "3"]
     assert follower.errors == []
 
 
-def test_files_that_somebody_removed(source: OracleSource, follower: Follower) -> None:
-    """The control file still lists the log, the file is gone: that is found out, told, and mended."""
+def test_files_that_someone_removed(source: OracleSource, follower: Follower) -> None:
+    """The control file still lists the log, the file is gone: that is found out, reported, and fixed."""
     write(source, 1)
     switched(source, 5)
-    fault(source, "purge_logs(how => 'LOST')")
+    inject(source, "purge_logs(how => 'LOST')")
     with pytest.raises(RedoNotAvailable, match="ORA-01284"):
         follower.keys(1)
-    fault(source, "restore_logs")
+    inject(source, "restore_logs")
     assert follower.keys(1) == ["1"]
 
 
 def test_a_late_archiver_is_waited_for(source: OracleSource, follower: Follower) -> None:
     """A log that is neither online any more nor archived yet: the next look finds it."""
-    fault(source, "delay_archiving(looks => 2)")
+    inject(source, "delay_archiving(looks => 2)")
     write(source, 1)
     switched(source, 5)
     write(source, 2)
@@ -395,7 +397,7 @@ def test_a_late_archiver_is_waited_for(source: OracleSource, follower: Follower)
 
 def test_two_threads_come_in_commit_order(source: OracleSource, follower: Follower) -> None:
     """Work of two instances on the same row arrives in the order of its commits."""
-    fault(source, "open_thread(thread => 2)")
+    inject(source, "open_thread(thread => 2)")
     try:
         with source.session() as one, source.session() as two:
             two.execute("begin sandbox_faults.use_thread(thread => 2); end;")
@@ -407,35 +409,35 @@ def test_two_threads_come_in_commit_order(source: OracleSource, follower: Follow
                     switched(source, 1)
         assert follower.keys(8) == [str(number) for number in range(1, 9)]
     finally:
-        fault(source, "close_thread(thread => 2)")
+        inject(source, "close_thread(thread => 2)")
 
 
 def test_a_deleted_log_of_the_second_thread(source: OracleSource, follower: Follower) -> None:
     """What is missing is named by its thread, whose sequences are its own."""
-    fault(source, "open_thread(thread => 2)")
+    inject(source, "open_thread(thread => 2)")
     try:
         with source.session() as two:
             two.execute("begin sandbox_faults.use_thread(thread => 2); end;")
             two.execute(insert(1))
             two.commit()
         administer(source, *["alter system archive log current"] * 5)
-        fault(source, "purge_logs(thread => 2)")
+        inject(source, "purge_logs(thread => 2)")
         with pytest.raises(RedoNotAvailable, match=r"thread 2 sequence \d+.*deleted"):
             follower.keys(1)
-        fault(source, "restore_logs")
+        inject(source, "restore_logs")
         assert follower.keys(1) == ["1"]
     finally:
-        fault(source, "close_thread(thread => 2)")
+        inject(source, "close_thread(thread => 2)")
 
 
 def test_redo_that_reaches_the_disk_late(source: OracleSource, follower: Follower) -> None:
     """Nothing beyond the flushed SCN is taken for read: rows that show later are still seen."""
     write(source, 1)
-    fault(source, "hold_flush(thread => 1)")
+    inject(source, "hold_flush(thread => 1)")
     write(source, 2)
     first = follower.keys(1)
     waited = follower.resume
-    fault(source, "flush")
+    inject(source, "flush")
     assert first == ["1"]
     assert int(waited["committed"]) > 0
     assert follower.keys(2) == ["1", "2"]
@@ -446,16 +448,16 @@ def test_a_commit_on_the_very_scn_of_the_flush(source: OracleSource, follower: F
     with source.session() as one, source.session() as two:
         one.execute(insert(1))
         two.execute(insert(2))
-        fault(source, "share_commits(times => 1)")
+        inject(source, "share_commits(times => 1)")
         one.commit()
-        fault(source, "hold_flush(thread => 1)")
+        inject(source, "hold_flush(thread => 1)")
         two.commit()
         with closing(follower.reader()) as reader:
             until = time.monotonic() + 0.5
             for batch in reader.read(follower.resume, max_changes=10, stop=lambda: time.monotonic() > until):
                 follower.events += events(batch)
                 follower.resume = batch.resume
-        fault(source, "flush")
+        inject(source, "flush")
     write(source, 3)
     assert follower.keys(3) == ["1", "2", "3"]
     assert follower.events[0].position == follower.events[1].position
@@ -465,7 +467,7 @@ def test_a_new_incarnation_is_another_source(source: OracleSource, follower: Fol
     """After OPEN RESETLOGS the reader names another identity, so the old position is refused."""
     with closing(follower.reader()) as reader:
         before = dict(reader.identity())
-        fault(source, "new_incarnation")
+        inject(source, "new_incarnation")
         assert dict(reader.identity()) != before
 
 
@@ -478,7 +480,7 @@ def test_a_new_incarnation_while_reading_is_found_at_the_next_session(
         reading = reader.read(follower.resume, max_changes=10, stop=lambda: False)
         batch = next(one for one in reading if one.tables)
         assert len(events(batch)) == 1
-        fault(source, "new_incarnation")
+        inject(source, "new_incarnation")
         error(source, 1306, START)
         with pytest.raises(SourceChanged, match="became another one"):
             for _ in reading:
@@ -572,7 +574,7 @@ def test_an_open_transaction_of_the_container_is_seen_from_the_root(pluggable: O
 def test_a_wrong_container_is_a_finding(
     pluggable: OracleSource, service: str, pdb: str | None, subject: str
 ) -> None:
-    """The settings that do not fit a multitenant database are told apart, each with what to set."""
+    """The settings that do not fit a multitenant database are distinguished, each with what to set."""
     user, dsn = pluggable.settings.user, inside(pluggable.settings.dsn, service)
     with system_session(inside(pluggable.settings.dsn, "CCBPDB")) as cursor:
         cursor.execute(f"grant create session, select any dictionary to {user}")
