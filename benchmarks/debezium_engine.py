@@ -90,7 +90,7 @@ def latency(
             ).fetchone() or (0,)
         held: list[tuple[float, str]] = []
         warm, done = threading.Event(), threading.Event()
-        wanted = changes_per_s + rows
+        changes_expected = changes_per_s + rows
 
         def take(records: Any) -> None:
             for record in records:
@@ -98,20 +98,20 @@ def latency(
                 held.append((time.time(), text))
             if len(held) >= changes_per_s // 10:
                 warm.set()
-            if len(held) >= wanted:
+            if len(held) >= changes_expected:
                 done.set()
 
         with _running(_properties(server, "tick", "ours", poll_interval_ms), int(str(lsn)), take):
-            writer = [sys.executable, "-c", _WRITER, info, str(wanted), str(changes_per_s)]
+            writer = [sys.executable, "-c", _WRITER, info, str(changes_expected), str(changes_per_s)]
             begun = time.perf_counter()
             subprocess.run(writer, check=True)
             writing = time.perf_counter() - begun
-            _wait(done, f"{wanted} events")
+            _wait(done, f"{changes_expected} events")
     steady = held[changes_per_s:]  # the first second warms the engine up
     waits = sorted((at - json.loads(text)["source"]["ts_us"] / 1e6) * 1000 for at, text in steady)
     yield {
         "bench": "debezium_engine_latency", "changes": len(waits), "poll_interval_ms": poll_interval_ms,
-        "changes_per_s": round(wanted / writing), "p50_ms": round(waits[len(waits) // 2], 1),
+        "changes_per_s": round(changes_expected / writing), "p50_ms": round(waits[len(waits) // 2], 1),
         "p99_ms": round(waits[int(len(waits) * 0.99)], 1), "max_ms": round(waits[-1], 1),
     }  # fmt: skip
 

@@ -152,7 +152,7 @@ def _reader(made: Site, changes: int) -> Iterator[dict[str, Any]]:
     finally:
         reader.close()
     if seen != changes:
-        raise RuntimeError(f"{seen} changes read, {changes} made: the figure would be worth nothing")
+        raise RuntimeError(f"{seen} changes read, {changes} made: the figure would be useless")
     yield {
         "bench": "oracle_reader", "changes": changes, "seconds": round(elapsed, 2),
         "changes_per_s": round(changes / elapsed), "cpu_s": {"reader": round(cpu, 2), **stand_in},
@@ -238,9 +238,9 @@ def _require_equal(made: Site) -> None:
         written.itersize = 5_000
         expected = map(_meant, cursor.execute(f"select {names} from {TABLE} order by PER_ID"))
         written.execute(f'select {names} from person order by per_id collate "C"'.encode())
-        for wanted, found in zip_longest(expected, written):
-            if wanted != found:
-                raise RuntimeError("source and target differ: the figure would be worth nothing")
+        for due, found in zip_longest(expected, written):
+            if due != found:
+                raise RuntimeError("source and target differ: the figure would be useless")
 
 
 def _meant(row: tuple[object, ...]) -> tuple[object, ...]:

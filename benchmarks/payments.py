@@ -34,7 +34,7 @@ select (select count(*) from staging.receipt where state <> 'built'),
 """
 _AT_ONCE = 100
 _TIMEOUT_S = 1_800
-_LOOK_S = 1.0  # counting a large table costs the server what the product then lacks
+_LOOK_S = 1.0  # counting a large table costs the server what the product then misses
 
 
 def rate(recharges: int) -> Iterator[dict[str, Any]]:
@@ -92,4 +92,4 @@ def _require_equal(world: World, prepaid: str) -> None:
     with psycopg.connect(prepaid) as application:
         expected = application.execute("select count(*), count(*), sum(amount) from recharge").fetchone()
     if found != expected:
-        raise RuntimeError(f"CC&B holds {found}, prepaid {expected}: the figure would be worth nothing")
+        raise RuntimeError(f"CC&B holds {found}, prepaid {expected}: the figure would be useless")

@@ -14,7 +14,7 @@ Figure = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two measured values and the ratio wanted of them.
+    """Two measured values and the ratio required of them.
 
     Args:
         what: name of the ratio.

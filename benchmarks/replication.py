@@ -130,7 +130,7 @@ def _require_equal(made: Bridge) -> None:
     query = "select count(*), sum(amount), md5(string_agg(item::text, ',' order by item_id)) from item"
     with made.connected("source") as source, made.connected("target") as target:
         if _one(source, query) != _one(target, query):
-            raise RuntimeError("source and target differ: the figure would be worth nothing")
+            raise RuntimeError("source and target differ: the figure would be useless")
 
 
 def _one(connection: psycopg.Connection[tuple[object, ...]], query: str) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""Values that a change does not hold: from where they can be taken, and where nobody knows them.
+"""Values that a change does not hold: from where they can be taken, and which are unknown.
 
 An update leaves a large column out of the log when it left it alone, so the value is that of the same
 source row before. Within a batch a row is followed through its changes of key; where its line begins
@@ -84,7 +84,7 @@ class AbsentValues:
         Returns:
             The rows, without those that are gone and lack a value. A column that is still absent keeps the
             value of the staged row with the same key. And the places of the other changes with a value
-            that nobody knows: true where the batch itself brings what takes the row's place, or its end.
+            that are unknown: true where the batch itself brings what takes the row's place, or its end.
         """
         if rows["absent"].null_count() == rows.height:
             return rows, {}
@@ -192,9 +192,11 @@ class AbsentValues:
         found: Told = {}
         for number, usable, *columns in cursor.fetchall():
             place = int(str(number))
-            root, wanted = traced.roots[place]
-            told = dict(zip(names, columns, strict=True)) if root != keys[place] else {}
-            found[place] = {name: told[name] for name in wanted if name in told} if usable else None
+            root, columns_of_root = traced.roots[place]
+            staged = dict(zip(names, columns, strict=True)) if root != keys[place] else {}
+            found[place] = (
+                {name: staged[name] for name in columns_of_root if name in staged} if usable else None
+            )
         return found
 
     def _parameters(self, entity: Entity) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Stages batches of changes: one transaction each, all of it or nothing.
 
 `Stager.stage` puts a batch into the change log, maps it, merges the entity rows and their history,
-sets aside what cannot be mapped, and moves the checkpoint. Staging a batch again changes nothing.
+rejects what cannot be mapped, and moves the checkpoint. Staging a batch again changes nothing.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Stager:
         self._identity = dict(identity)
 
     def resume(self) -> StoredCheckpoint | None:
-        """Where reading goes on, None before the first batch of this system."""
+        """Where reading continues, None before the first batch of this system."""
         with postgres_errors(f"staging of {self.system}"), self._connection.transaction():
             return self._checkpoints.load(self.system)
 
@@ -208,7 +208,7 @@ class Stager:
         Raises:
             LeaseLost: another process is active.
             TransientError: staging is not reachable, a lock was not to be had, or rows that staging
-                refuses were found and set aside.
+                rejects were found and recorded.
             TableChanged: a rule needs a column that the source table lost.
         """
         return self._guarded(batch, beside=False)
@@ -246,8 +246,8 @@ class Stager:
         if found:
             self._letters.record(letters(self.system, tables, found, self._rules))
             raise TransientError(
-                f"staging of {self.system}: {len(found)} rows are refused and set aside as dead letters",
-                hint="see staging.dead_letter; the source is read again from its checkpoint",
+                f"staging of {self.system}: {len(found)} rows are rejected and recorded as dead letters",
+                hint="query staging.dead_letter; the source is read again from its checkpoint",
             )
 
     def _attempt(self, batch: ChangeBatch, some: Incoming) -> psycopg.Error | None:
@@ -360,7 +360,7 @@ class Stager:
     def _complete(
         self, cursor: Cursor, tables: Mapping[TableName, TableChanges]
     ) -> tuple[list[tuple[TableName, Mapped]], dict[str, pl.DataFrame]]:
-        """Map changes until no row lacks a value: from the batch, staging or the source, or rejected."""
+        """Map changes until no value is missing: from the batch, staging or the source, or rejected."""
         again = Reread(dict(tables))
         asked = False
         while True:
@@ -401,8 +401,8 @@ class Stager:
                 for one in of_entity
                 for position, ordinal, key in one.rejected.select(*_REJECTED).drop_nulls().iter_rows()
             ]
-            rows, lacking = self._absent.complete(cursor, self._merges[name].spool, rows, rejected, gone)
-            for place, is_replaced in lacking.items():  # where several rules read the change, all of them
+            rows, incomplete = self._absent.complete(cursor, self._merges[name].spool, rows, rejected, gone)
+            for place, is_replaced in incomplete.items():  # where several rules read the change, all of them
                 missing[place] = is_replaced and missing.get(place, True)
             if not asked:
                 missing |= dict.fromkeys((place for one in of_entity for place in _undecided(one)), False)

@@ -75,7 +75,7 @@ class EntityMerge:
         }
 
     def prepare(self, cursor: Cursor) -> None:
-        """Make the session's temporary tables anew."""
+        """Create the session's temporary tables again."""
         columns = {name: column.type.sql for name, column in self.entity.columns.items()} | MERGE_SCHEMA
         cursor.execute(sql.SQL("drop table if exists {}").format(self._incoming))
         cursor.execute(
