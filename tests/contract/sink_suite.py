@@ -19,7 +19,7 @@ from cdc.errors import LeaseLost, TransientError
 from cdc.ports import DELIVERY_SCHEMA, REJECTION_SCHEMA, Desired, Polled, Record, Sink, Written
 
 GONE = None
-"""Wanted in place of an amount: there should be no such row."""
+"""Instead of an amount: there should be no such row."""
 
 
 class Target(Protocol):
@@ -33,11 +33,11 @@ class Target(Protocol):
     def open(self) -> Sink:
         """A sink as a new process would have it, with a newer lease; former ones are as good as frozen."""
 
-    def wanted(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
+    def desired_rows(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
         """Desired rows: amount by key."""
 
     def held(self) -> dict[str, Decimal]:
-        """What the target holds, as whoever uses it sees it: amount by key."""
+        """What the target holds, as its users see it: amount by key."""
 
 
 class Broken(Exception):
@@ -81,7 +81,7 @@ def test_rows_arrive_to_the_cent_and_the_position_with_them(target: Target) -> N
     with closing(target.open()) as sink:
         sink.prepare()
         assert sink.position() == 0
-        written(sink, target.wanted({"a": "0.10", "b": "9999999999.99"}, staged_seq=7), 9)
+        written(sink, target.desired_rows({"a": "0.10", "b": "9999999999.99"}, staged_seq=7), 9)
     assert target.held() == {"a": Decimal("0.10"), "b": Decimal("9999999999.99")}
     with closing(target.open()) as later:
         later.prepare()
@@ -95,7 +95,7 @@ def test_rows_that_come_again_change_nothing(target: Target) -> None:
             sink.prepare()
             sink.position()
             for _ in range(2):
-                written(sink, target.wanted({"a": "5", "b": "6"}, staged_seq=1), 2)
+                written(sink, target.desired_rows({"a": "5", "b": "6"}, staged_seq=1), 2)
     assert target.held() == {"a": Decimal(5), "b": Decimal(6)}
 
 
@@ -106,13 +106,13 @@ def test_the_position_moves_without_rows_and_never_back(target: Target) -> None:
         sink.position()
         written(sink, [], 5)
         assert sink.position() == 5
-        written(sink, target.wanted({"a": "1"}, staged_seq=3), 3)
+        written(sink, target.desired_rows({"a": "1"}, staged_seq=3), 3)
         assert sink.position() == 5
     assert target.held() == {"a": Decimal(1)}
 
 
 def test_a_row_that_is_rejected_keeps_nothing_else_back(target: Target) -> None:
-    """It is told with its rule, key and reason, and stored before the position passes it."""
+    """It is reported with its rule, key and reason, and stored before the position passes it."""
     if target.rejected is None:
         pytest.skip("this target takes every row")
     frames: list[pl.DataFrame] = []
@@ -120,7 +120,7 @@ def test_a_row_that_is_rejected_keeps_nothing_else_back(target: Target) -> None:
     with closing(target.open()) as sink:
         sink.prepare()
         sink.position()
-        desired = target.wanted({"a": "5", **bad, "b": "6"}, staged_seq=1)
+        desired = target.desired_rows({"a": "5", **bad, "b": "6"}, staged_seq=1)
         done = written(sink, desired, 2, hold=keeps(frames, REJECTION_SCHEMA))
         assert sink.position() == 2
     assert target.held() == {"a": Decimal(5), "b": Decimal(6)}
@@ -133,7 +133,7 @@ def test_a_row_that_is_rejected_keeps_nothing_else_back(target: Target) -> None:
 
 
 def test_nothing_is_taken_when_what_is_held_cannot_be_stored(target: Target) -> None:
-    """Else the position would be past a row that nobody knows of."""
+    """Else the position would be past a row without a record."""
     if target.rejected is None:
         pytest.skip("this target takes every row")
     bad: dict[str | None, str | None] = {"bad": target.rejected} if target.rejected else {None: "1"}
@@ -141,10 +141,10 @@ def test_nothing_is_taken_when_what_is_held_cannot_be_stored(target: Target) -> 
         sink.prepare()
         sink.position()
         with pytest.raises(Broken):
-            written(sink, target.wanted({"a": "5", **bad}, staged_seq=1), 2, hold=breaks)
+            written(sink, target.desired_rows({"a": "5", **bad}, staged_seq=1), 2, hold=breaks)
         assert sink.position() == 0
         assert target.held() == {}
-        written(sink, target.wanted({"a": "5"}, staged_seq=1), 2)
+        written(sink, target.desired_rows({"a": "5"}, staged_seq=1), 2)
     assert target.held() == {"a": Decimal(5)}
 
 
@@ -160,13 +160,13 @@ def test_a_write_that_was_recorded_is_known_to_have_happened_or_not(target: Targ
         sink.prepare()
         sink.position()
         try:
-            written(sink, target.wanted({"a": "5"}, staged_seq=1), 2, record=lost)
+            written(sink, target.desired_rows({"a": "5"}, staged_seq=1), 2, record=lost)
         except Broken:
             assert sink.position() == 0
             assert target.held() == {}
             assert sink.committed(frames[0]["target_transaction"][0]) is not True
             number = sink.next_write
-            written(sink, target.wanted({"a": "5"}, staged_seq=1), 2, record=frames.append)
+            written(sink, target.desired_rows({"a": "5"}, staged_seq=1), 2, record=frames.append)
             assert sink.next_write == number + 1
             assert sink.committed(frames[1]["target_transaction"][0]) is True
             assert dict(frames[1].schema) == dict(DELIVERY_SCHEMA)
@@ -181,17 +181,17 @@ def test_of_two_processes_the_later_one_writes(target: Target) -> None:
     with closing(target.open()) as former:
         former.prepare()
         former.position()
-        written(former, target.wanted({"a": "5"}, staged_seq=1), 2)
+        written(former, target.desired_rows({"a": "5"}, staged_seq=1), 2)
         with closing(target.open()) as later:
             later.prepare()
             assert later.position() == 2
-            late = target.wanted({"a": "6", "b": "7"}, staged_seq=3)
+            late = target.desired_rows({"a": "6", "b": "7"}, staged_seq=3)
             with pytest.raises((LeaseLost, TransientError)):  # its session may have been ended
                 written(former, late, 4)
             with pytest.raises(LeaseLost):
                 written(former, late, 4)
             assert later.position() == 2
-            written(later, target.wanted({"c": "8"}, staged_seq=4), 4)
+            written(later, target.desired_rows({"c": "8"}, staged_seq=4), 4)
     assert target.held() == {"a": Decimal(5), "c": Decimal(8)}
 
 
@@ -200,8 +200,8 @@ def test_a_row_that_is_gone_leaves_the_target(target: Target) -> None:
     with closing(target.open()) as sink:
         sink.prepare()
         sink.position()
-        written(sink, target.wanted({"a": "5", "b": "6"}, staged_seq=1), 1)
-        gone = written(sink, target.wanted({"a": GONE, "z": GONE}, staged_seq=2), 2)
+        written(sink, target.desired_rows({"a": "5", "b": "6"}, staged_seq=1), 1)
+        gone = written(sink, target.desired_rows({"a": GONE, "z": GONE}, staged_seq=2), 2)
     assert target.held() == ({"b": Decimal(6)} if target.forgets else {"a": Decimal(5), "b": Decimal(6)})
     assert gone.held.height == (0 if target.forgets else 1)
 
@@ -211,10 +211,10 @@ def test_a_closed_sink_opens_again_by_itself(target: Target) -> None:
     sink = target.open()
     sink.prepare()
     sink.position()
-    written(sink, target.wanted({"a": "5"}, staged_seq=1), 1)
+    written(sink, target.desired_rows({"a": "5"}, staged_seq=1), 1)
     sink.close()
     sink.close()
-    written(sink, target.wanted({"b": "6"}, staged_seq=2), 2)
+    written(sink, target.desired_rows({"b": "6"}, staged_seq=2), 2)
     sink.close()
     assert target.held() == {"a": Decimal(5), "b": Decimal(6)}
 
@@ -235,5 +235,5 @@ def test_hostile_texts_are_values_and_nothing_else(target: Target) -> None:
     with closing(target.open()) as sink:
         sink.prepare()
         sink.position()
-        written(sink, target.wanted(dict.fromkeys(keys, "1"), staged_seq=1), 1)
+        written(sink, target.desired_rows(dict.fromkeys(keys, "1"), staged_seq=1), 1)
     assert set(target.held()) == set(keys)

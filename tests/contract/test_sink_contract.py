@@ -68,7 +68,7 @@ class UpsertTarget:
         self.token += 1
         return self.database.sink(self.token)
 
-    def wanted(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
+    def desired_rows(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
         return desired(RECHARGES, rows, "amount", staged_seq)
 
     def held(self) -> dict[str, Decimal]:
@@ -97,7 +97,7 @@ class PaymentTarget:
         upload = CcbUpload("ccb", ccb, PaymentUpload())
         return PaymentUploadSink(upload, self.staging, lease, Run())
 
-    def wanted(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
+    def desired_rows(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
         others = {
             "CUST_ID": self.account, "CURRENCY_CD": "XAF", "TENDER_TYPE_CD": "CASH",
             "ACCOUNTING_DT": "2026-02-03",
@@ -129,7 +129,7 @@ class JsonlTarget:
         self.token += 1
         return JsonlSink("files", self.directory, rotate_bytes=200, fencing_token=self.token)
 
-    def wanted(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
+    def desired_rows(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
         return desired(RECHARGES, rows, "amount", staged_seq)
 
     def held(self) -> dict[str, Decimal]:

@@ -22,7 +22,7 @@ from cdc.errors import ConfigurationError, OperatorError, TransientError
 from sinks.jsonl.folder import POSITION, Position, look
 from sinks.jsonl.kind import JSONL
 from sinks.jsonl.sink import JsonlSink
-from tests.integration.sinks.upsert_target import CUSTOMER, program, wanted
+from tests.integration.sinks.upsert_target import CUSTOMER, desired, program
 
 RULE = program("recharge", ["recharge_id"], ["amount"])
 STEPS = ("os.pwrite", "os.fsync", "os.replace", "os.ftruncate")
@@ -40,7 +40,7 @@ def sink_of(directory: Path, rotate_bytes: int = 0) -> JsonlSink:
 
 def write(sink: JsonlSink, seq: int, *rows: tuple[str, str], record: Callable[[Any], None] = ignored) -> None:
     sink.write(
-        [(RULE, wanted(RULE, *rows))], up_to=seq, record=record, hold=ignored, live=lambda *_: pl.DataFrame()
+        [(RULE, desired(RULE, *rows))], up_to=seq, record=record, hold=ignored, live=lambda *_: pl.DataFrame()
     )
 
 
@@ -59,7 +59,7 @@ def lines(directory: Path) -> list[dict[str, Any]]:
 def test_a_line_says_what_the_row_is_and_money_is_text(tmp_path: Path) -> None:
     """Decimal places are kept, NULL is null, and the empty text is neither."""
     with closing(sink_of(tmp_path / "files")) as sink:
-        rows = wanted(CUSTOMER, ["p1", "Ada", "", "12.50"], ["p2", "Grace", None, "0.00"], gone=["p3"])
+        rows = desired(CUSTOMER, ["p1", "Ada", "", "12.50"], ["p2", "Grace", None, "0.00"], gone=["p3"])
         sink.write([(CUSTOMER, rows)], up_to=4, record=ignored, hold=ignored, live=lambda *_: pl.DataFrame())
     assert lines(tmp_path / "files") == [
         {
@@ -168,7 +168,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path: Path) 
 
 
 def test_lines_that_were_lost_stop_the_sink(tmp_path: Path) -> None:
-    """A file that is shorter than it was is never written on; the way out is told, and leads out."""
+    """A file that is shorter than it was is never written on; the hint names the way out, and it works."""
     folder = tmp_path / "files"
     with closing(sink_of(folder)) as sink:
         write(sink, 1, ("a", "1.00"), ("b", "2.00"))
@@ -217,7 +217,7 @@ def test_what_the_check_finds(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path / "ccbridge.toml", {})
-    assert [fault.partition(": ")[2] for fault in caught.value.errors] == [
+    assert [error.partition(": ")[2] for error in caught.value.errors] == [
         "systems.files.reader: systems of this kind are not captured",
         "systems.x.kind: expected 'jsonl', 'oracle' or 'postgres'",
     ]
