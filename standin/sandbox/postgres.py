@@ -35,7 +35,7 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "log_min_messages": "warning",
 }
-_UNPRIVILEGED = 65534  # nobody
+_UNPRIVILEGED = 65534  # Linux's unprivileged user
 _PUBLIC_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - where every uid may look
 
 

@@ -9,7 +9,7 @@ class Keys:
     """Makes random ids, different from all it made before; the same seed makes the same ids.
 
     Ids already in the database are not known here: a primary key refuses the rare collision, and
-    whoever inserts rolls back and tries again with other ids.
+    the caller rolls back and tries again with other ids.
     """
 
     def __init__(self, source: random.Random) -> None:

@@ -117,9 +117,9 @@ class PaymentUpload:
             self._open_tender_controls(cursor, deposit, deposit_id, decision, control_ids)
             self._post(cursor, deposit, decision, control_ids)
         if decision.errors:
-            faults = [(*place, t.batch, t.reference, int(message)) for t, message in decision.errors]
-            cursor.executemany(_FORGET_EXCEPTION, [fault[:4] for fault in faults])
-            cursor.executemany(_NOTE_EXCEPTION, faults)
+            exceptions = [(*place, t.batch, t.reference, int(message)) for t, message in decision.errors]
+            cursor.executemany(_FORGET_EXCEPTION, [row[:4] for row in exceptions])
+            cursor.executemany(_NOTE_EXCEPTION, exceptions)
             cursor.executemany(
                 _SET_TENDER,
                 [(TenderState.ERROR, " ", *place, t.batch, t.reference) for t, _ in decision.errors],

@@ -150,7 +150,7 @@ def decide(
         deposit: its deposit control.
         controls: all its tender controls, complete ones too.
         tenders: its pending tenders.
-        in_error: batch -> tenders that an earlier run put in error and nobody corrected yet.
+        in_error: batch -> tenders that an earlier run put in error and that are not corrected yet.
         site: what the tenders refer to.
         today: the site's date; later accounting dates wait.
 
@@ -183,7 +183,7 @@ def _decide_tenders(tenders: Sequence[StagedTender], site: Site, today: date, de
     """Decide about the pending tenders of one control; returns how many stay open."""
     left = 0
     for tender in tenders:
-        message = _fault(tender, site)
+        message = _error_of(tender, site)
         if message is not None:
             decision.errors.append((tender, message))
             left += 1
@@ -195,7 +195,7 @@ def _decide_tenders(tenders: Sequence[StagedTender], site: Site, today: date, de
     return left
 
 
-def _fault(tender: StagedTender, site: Site) -> Message | None:
+def _error_of(tender: StagedTender, site: Site) -> Message | None:
     if tender.tender_type not in site.tender_types:
         return Message.TENDER_TYPE_UNKNOWN
     if tender.amount <= 0:

@@ -78,10 +78,10 @@ def site(cursor: oracledb.Cursor, deposit: Deposit, tenders: Sequence[StagedTend
 
 def _select_in(cursor: oracledb.Cursor, select: str, values: Iterable[str]) -> list[Any]:
     """Rows of `select ... in (values)`, in lists of _IN_LIST binds."""
-    wanted = sorted(values)
+    ordered = sorted(values)
     rows: list[Any] = []
-    for start in range(0, len(wanted), _IN_LIST):
-        part = wanted[start : start + _IN_LIST]
+    for start in range(0, len(ordered), _IN_LIST):
+        part = ordered[start : start + _IN_LIST]
         part += part[-1:] * (_IN_LIST - len(part))  # one statement text, whatever the number
         binds = ", ".join(f":{place}" for place in range(1, _IN_LIST + 1))
         rows += cursor.execute(f"{select}({binds})", part).fetchall()

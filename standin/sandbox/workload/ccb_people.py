@@ -110,7 +110,7 @@ class CcbPeople:
         )
 
     def _give_name(self, cursor: oracledb.Cursor) -> str | None:
-        """Somebody known under an alias only gets a primary name."""
+        """Persons known under an alias only get a primary name."""
         row = cursor.execute(
             "select PER_ID from CISADM.CI_PER p where not exists (select 1 from CISADM.CI_PER_NAME n"
             " where n.PER_ID = p.PER_ID and n.NAME_TYPE_FLG = 'PRIM') and rownum = 1"
@@ -234,7 +234,7 @@ class CcbPeople:
         )
 
     def _remove_person(self, cursor: oracledb.Cursor) -> None:
-        """A person entered by mistake, without account, is deleted with everything below."""
+        """Persons entered by mistake, without account, are deleted with everything below."""
         person = self._person()
         linked = cursor.execute(
             "select count(*) from CISADM.CI_ACCT_PER where PER_ID = :1", (person,)

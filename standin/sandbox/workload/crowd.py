@@ -1,7 +1,7 @@
-"""Everybody at work at once: clerks, cash desk, prepaid customers and the upload batch.
+"""All workers at once: clerks, cash desk, prepaid customers and the upload batch.
 
-The demo and the crash tests let a crowd work, send the people home (`rest`) while the upload batch goes
-on until all is posted, then `stop` and compare.
+The demo and the crash tests let a crowd work, stop the workers (`rest`) while the upload batch
+continues until all is posted, then `stop` and compare.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Crowd:
         ccb: the CC&B database.
         prepaid: the prepaid database.
         seed: of all choices; give another one after a restart, or ids collide.
-        pace: how busy everybody is.
+        pace: how busy each worker is.
     """
 
     def __init__(
@@ -71,28 +71,28 @@ class Crowd:
 
     @property
     def failed(self) -> bool:
-        """True if somebody gave up; `rest` or `stop` raises why."""
+        """True if a worker failed; `rest` or `stop` raises why."""
         return any(traffic.failed for traffic in (*self._people.values(), self._batch))
 
     def start(self) -> Crowd:
-        """Everybody begins."""
+        """Start all workers."""
         for traffic in (self._batch, *self._people.values()):
             self._working.append(traffic.start())
         return self
 
     def rest(self) -> None:
-        """People go home, the upload batch goes on.
+        """Stop the workers; the upload batch continues.
 
         Raises:
-            Exception: what ended somebody before.
+            Exception: what ended a worker before.
         """
         self._stop([traffic for traffic in self._working if traffic is not self._batch])
 
     def stop(self) -> None:
-        """Everybody ends.
+        """Stop all workers and the upload batch.
 
         Raises:
-            Exception: what ended somebody before.
+            Exception: what ended a worker before.
         """
         self._stop(list(self._working))
 

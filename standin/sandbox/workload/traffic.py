@@ -14,7 +14,7 @@ from typing import Protocol
 
 
 class Player(Protocol):
-    """Somebody who works on a system; used by one thread, opened and closed in it."""
+    """A worker on a system; used by one thread, opened and closed in it."""
 
     def open(self) -> None:
         """Connect and look around."""
@@ -85,7 +85,7 @@ class Traffic:
                 self.counts[self._player.step()] += 1
                 due = max(due + self._interval_s, time.monotonic() - 1)  # catch up one second at most
                 self._stopping.wait(max(0.0, due - time.monotonic()))
-        except Exception as exc:  # noqa: BLE001 - handed to whoever stops the traffic
+        except Exception as exc:  # noqa: BLE001 - raised where the traffic is stopped
             self._failure = exc
         finally:
             self._player.close()

@@ -119,12 +119,12 @@ def expected_customers(rows: CcbRows) -> dict[str, Customer]:
             place = c["PER_ID"], c["COMM_RTE_TYPE_CD"]
             rank = c["CND_PRIMARY_FLG"] != "C1YS", c["C1_CONTACT_ID"], c["CONTACT_VALUE"]
             contacts[place] = min(contacts.get(place, rank), rank, key=lambda r: r[:2])
-    nobody = (False, "", None)
+    no_contact = (False, "", None)
     return {
         person: Customer(
             full_name=names[person],
-            phone=contacts.get((person, "CELLPHONE"), nobody)[2],
-            email=contacts.get((person, "PRIMARYEMAIL"), nobody)[2],
+            phone=contacts.get((person, "CELLPHONE"), no_contact)[2],
+            email=contacts.get((person, "PRIMARYEMAIL"), no_contact)[2],
             language=_LANGUAGES.get(p["LANGUAGE_CD"]),
             national_id=numbers.get(person),
         )
@@ -203,9 +203,9 @@ def _masters(
             differences.append(Difference(table, k, "active", True, None))
         elif found[k] != tuple(row):
             differences += [
-                Difference(table, k, column, wanted, has)
-                for column, wanted, has in zip(columns, row, found[k], strict=True)
-                if wanted != has
+                Difference(table, k, column, due, has)
+                for column, due, has in zip(columns, row, found[k], strict=True)
+                if due != has
             ]
     return differences
 
@@ -266,9 +266,9 @@ def _recharges(rows: CcbRows, target: psycopg.Connection[tuple[Any, ...]], resul
         posted = [
             (p["ACCT_ID"], p["PAY_AMT"], p["CURRENCY_CD"], p["PAY_STATUS_FLG"], p["PAY_ID"]) for p in there
         ]
-        wanted = [(account, amount, currency, "50", payment_id)]
-        if posted != wanted or not acknowledged:
-            result.found.append(Difference("recharge", recharge_id, "payment", wanted, posted))
+        expected = [(account, amount, currency, "50", payment_id)]
+        if posted != expected or not acknowledged:
+            result.found.append(Difference("recharge", recharge_id, "payment", expected, posted))
         tendered = mine[0]["TENDER_AMT"], mine[0]["TENDER_TYPE_CD"]
         if tendered != (amount, kind.upper()):
             result.found.append(Difference("recharge", recharge_id, "tender", (amount, kind), tendered))
