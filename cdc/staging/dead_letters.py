@@ -266,7 +266,7 @@ def _refused_deliveries(sink: str, held: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def map_refusals(system: str, table: TableName, mapped: Mapped) -> pl.DataFrame:
+def map_rejections(system: str, table: TableName, mapped: Mapped) -> pl.DataFrame:
     """What an inbound rule could not map, as DEAD_LETTER_SCHEMA."""
     given = {
         "stage": pl.lit("map"),

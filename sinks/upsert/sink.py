@@ -213,7 +213,7 @@ class UpsertSink:
     ) -> tuple[list[TableWrite], str]:
         """Everything but the records, in a transaction that stays open; returns its id too.
 
-        Rows are refused rarely, so the first try goes without savepoints; a refusal begins the
+        Rows are refused rarely, so the first try goes without savepoints; a rejection begins the
         transaction again with them. While rows are known to be locked there is no first try: it would
         wait for them each time. Constraints that can wait are checked once all rows are in, so rows
         may refer to each other and exchange their values.

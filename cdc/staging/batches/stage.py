@@ -32,7 +32,7 @@ from cdc.staging.batches.refused_rows import RefusedRows, find, letters, may_con
 from cdc.staging.batches.replay_filter import Incoming, SnapshotPlaces, incoming
 from cdc.staging.batches.reread import AskSource, Reread, read_again
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
-from cdc.staging.dead_letters import DeadLetters, map_refusals
+from cdc.staging.dead_letters import DeadLetters, map_rejections
 from cdc.staging.entity_rows.merge import FOLLOW_KEYS, EntityMerge
 from cdc.staging.entity_rows.snapshot_deletes import sweep
 from cdc.staging.entity_rows.versions import versions
@@ -343,9 +343,9 @@ class Stager:
 
     def _map(self, cursor: Cursor, work: Unfinished, new: Incoming, *, sliced: bool) -> None:
         mapped, by_entity = self._complete(cursor, new.tables)
-        refused = [map_refusals(self.system, name, one) for name, one in mapped if one.rejected.height]
-        if refused:
-            frame = pl.concat(refused)
+        rejected = [map_rejections(self.system, name, one) for name, one in mapped if one.rejected.height]
+        if rejected:
+            frame = pl.concat(rejected)
             work.rejected += frame.height
             self._letters.record(frame)
         for name, rows in by_entity.items():

@@ -57,7 +57,7 @@ def recharges(program: OutboundProgram, desired: pl.DataFrame, upload: PaymentUp
     )
 
 
-def unsendable(program: OutboundProgram, rows: pl.DataFrame) -> pl.DataFrame:
+def rejected_recharges(program: OutboundProgram, rows: pl.DataFrame) -> pl.DataFrame:
     """The rejected rows, by REJECTION_SCHEMA and recharge_id."""
     parts = rows.filter(pl.col("_rejection").is_not_null())
     parts = parts.with_columns(pl.col("_rejection").str.split_exact(": ", 1).struct.rename_fields(["c", "t"]))

@@ -26,7 +26,7 @@ from cdc.postgres.errors import postgres_errors
 from cdc.staging.leases import Lease
 from cdc.staging.receipts.lost import PLACE_SCHEMA
 from cdc.staging.receipts.progress import ReceiptProgress
-from cdc.staging.receipts.recharges import recharges, rejection, unsendable
+from cdc.staging.receipts.recharges import recharges, rejected_recharges, rejection
 from cdc.staging.receipts.versions import adding, execute, replacing
 from mapping_rules import OutboundProgram
 
@@ -162,7 +162,7 @@ class Receipts:
             desired: its desired rows.
         """
         rows = recharges(program, desired, self._upload)
-        current, rejected = rows.filter(~pl.col("_deleted")), unsendable(program, rows)
+        current, rejected = rows.filter(~pl.col("_deleted")), rejected_recharges(program, rows)
         current = current.join(rejected, on="recharge_id", how="anti")
         gone = rows.filter("_deleted")
         with postgres_errors("staging.receipt"), self._connection.transaction():

@@ -67,8 +67,8 @@ def cast_rows(layout: Layout) -> sql.Composed:
     if_kept = sql.SQL("case when not w._deleted then {} end")
     values = [layout.cast(c, c.base) for c in layout.key]
     values += [if_kept.format(layout.cast(c, c.base)) for c in layout.columns]
-    whens = [when for c in layout.key for when in _misfits(layout, c, is_key=True)]
-    whens += [when for c in layout.columns for when in _misfits(layout, c, is_key=False)]
+    whens = [when for c in layout.key for when in _rejected_when(layout, c, is_key=True)]
+    whens += [when for c in layout.columns for when in _rejected_when(layout, c, is_key=False)]
     rejection = sql.SQL("case {} end").format(sql.SQL(" ").join(whens))
     return sql.SQL(
         "with cast_rows as ("
@@ -86,7 +86,7 @@ def cast_rows(layout: Layout) -> sql.Composed:
     )
 
 
-def _misfits(layout: Layout, column: TargetColumn, *, is_key: bool) -> list[sql.Composed]:
+def _rejected_when(layout: Layout, column: TargetColumn, *, is_key: bool) -> list[sql.Composed]:
     value = sql.SQL("w.{}").format(named(column))
     found: list[tuple[str, sql.Composed]] = []
     if column.length is not None:

@@ -45,7 +45,7 @@ class Savepoints:
         return attempt
 
 
-def refusal(row: int, exc: Exception) -> Rejection:
+def explained(row: int, exc: Exception) -> Rejection:
     return Rejection(row, type(exc).__name__, "")
 
 
@@ -55,7 +55,7 @@ def test_exactly_the_bad_rows_are_refused_and_all_others_written_once(
 ) -> None:
     """Whatever rows are bad, the good ones are written in order and the bad ones named."""
     connection: Any = Savepoints()
-    refused = bisect_until_written(connection, low, low + rows, connection.refusing(bad), refusal)
+    refused = bisect_until_written(connection, low, low + rows, connection.refusing(bad), explained)
     desired = range(low, low + rows)
     assert [one.row for one in refused] == [row for row in desired if row in bad]
     assert connection.written == [row for row in desired if row not in bad]
@@ -64,14 +64,14 @@ def test_exactly_the_bad_rows_are_refused_and_all_others_written_once(
 def test_a_range_without_bad_rows_is_one_attempt() -> None:
     """The ordinary case costs one savepoint."""
     connection: Any = Savepoints()
-    bisect_until_written(connection, 0, 20_000, connection.refusing(set()), refusal)
+    bisect_until_written(connection, 0, 20_000, connection.refusing(set()), explained)
     assert connection.attempts == 1
 
 
 def test_one_bad_row_costs_two_attempts_a_halving() -> None:
     """20,000 rows with one bad one: some 30 attempts, not 20,000."""
     connection: Any = Savepoints()
-    bisect_until_written(connection, 0, 20_000, connection.refusing({12_345}), refusal)
+    bisect_until_written(connection, 0, 20_000, connection.refusing({12_345}), explained)
     assert connection.attempts <= 2 * math.ceil(math.log2(20_000)) + 1
 
 
@@ -83,7 +83,7 @@ def test_an_error_that_concerns_no_row_passes_through() -> None:
         raise psycopg.errors.InsufficientPrivilege
 
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        bisect_until_written(connection, 0, 8, attempt, refusal)
+        bisect_until_written(connection, 0, 8, attempt, explained)
     assert connection.attempts == 2
 
 
@@ -107,7 +107,7 @@ def test_an_error_of_the_server_passes_through_at_once(error: type[psycopg.Error
             raise error
 
     with pytest.raises(error):
-        bisect_until_written(connection, 0, 8, attempt, refusal)
+        bisect_until_written(connection, 0, 8, attempt, explained)
     assert connection.attempts == 1
 
 
@@ -130,7 +130,7 @@ def test_any_error_that_follows_a_row_isolates_the_row(error: type[psycopg.Error
         if low <= 5 < high:
             raise error
 
-    refused = bisect_until_written(connection, 0, 8, attempt, refusal)
+    refused = bisect_until_written(connection, 0, 8, attempt, explained)
     assert [one.row for one in refused] == [5]
     assert connection.written == [0, 1, 2, 3, 4, 6, 7]
 
@@ -153,14 +153,14 @@ def test_an_error_of_the_server_that_is_doubted_follows_its_row(error: type[psyc
         if bad & set(range(low, high)):
             raise error
 
-    refused = bisect_until_written(connection, 0, 8, attempt, refusal, doubtful=True)
+    refused = bisect_until_written(connection, 0, 8, attempt, explained, doubtful=True)
     assert [one.row for one in refused] == [5]
     bad |= set(range(50))
     with pytest.raises(error):
-        bisect_until_written(connection, 0, 50, attempt, refusal, doubtful=True)
+        bisect_until_written(connection, 0, 50, attempt, explained, doubtful=True)
     connection.closed = True
     with pytest.raises(error):
-        bisect_until_written(connection, 5, 6, attempt, refusal, doubtful=True)
+        bisect_until_written(connection, 5, 6, attempt, explained, doubtful=True)
 
 
 def test_what_refuses_hundreds_of_rows_and_takes_none_is_not_a_matter_of_rows() -> None:
@@ -172,7 +172,7 @@ def test_what_refuses_hundreds_of_rows_and_takes_none_is_not_a_matter_of_rows() 
             raise psycopg.errors.UndefinedTable
 
     with pytest.raises(psycopg.errors.UndefinedTable):
-        bisect_until_written(connection, 0, 10_000, attempt, refusal)
+        bisect_until_written(connection, 0, 10_000, attempt, explained)
     assert connection.attempts < 400
 
 
@@ -188,7 +188,7 @@ def test_attempt_is_repeated_as_it_was_when_it_learned_from_the_error() -> None:
     def attempt(low: int, high: int) -> None:
         connection.refusing(bad)(low, high)
 
-    assert bisect_until_written(connection, 0, 1000, attempt, refusal, adapt) == []
+    assert bisect_until_written(connection, 0, 1000, attempt, explained, adapt) == []
     assert connection.attempts == 2
 
 
@@ -202,4 +202,4 @@ def test_another_error_without_rows_does_not_excuse_the_row() -> None:
         if low <= 5 < high:
             raise psycopg.errors.UndefinedTable
 
-    assert [one.row for one in bisect_until_written(connection, 0, 8, attempt, refusal)] == [5]
+    assert [one.row for one in bisect_until_written(connection, 0, 8, attempt, explained)] == [5]

@@ -93,7 +93,7 @@ def read_relaxed(
     try:
         return read_statement(text, unquoted_tables=unquoted_tables)
     except RedoSyntaxError as exc:
-        refusal = exc
+        error = exc
     clean: list[Statement] = []
     swallowing: list[Statement] = []
     choices: list[int] = []
@@ -116,12 +116,12 @@ def read_relaxed(
             if len(readings) == 1:
                 return readings[0]
             if not readings:
-                raise refusal
+                raise error
             break
         choices = following
     else:
-        raise RedoSyntaxError("too many possible readings of unescaped apostrophes", refusal.offset)
-    raise RedoSyntaxError("ambiguous apostrophes", refusal.offset)
+        raise RedoSyntaxError("too many possible readings of unescaped apostrophes", error.offset)
+    raise RedoSyntaxError("ambiguous apostrophes", error.offset)
 
 
 def _differs_only(statement: Statement, found: list[Statement], unsure: frozenset[str]) -> bool:

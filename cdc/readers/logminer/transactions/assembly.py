@@ -351,7 +351,7 @@ class Assembly:
         text = healed("".join(piece.sql_redo or "" for piece in (*pieces, row)))
         return pieces[0]._replace(sql_redo=text, csf=0)
 
-    # -- refusals ------------------------------------------------------------------------------
+    # -- errors ------------------------------------------------------------------------------
 
     def _refuse(self, row: LogRow, table: TableName, reason: str) -> None:
         """Keep a row that cannot be read with its transaction."""
