@@ -122,7 +122,7 @@ def judge(ours: Ours, bound: Bound | None, identity: Mapping[str, str], mark: Ma
     if mark.staging not in (None, ours.staging):
         raise TargetTaken(
             f"{ours.system}: written from staging {mark.staging}, this is staging {ours.staging}",
-            hint="look at [staging] and [systems] of the configuration, and for another installation; to "
+            hint="check [staging] and [systems] of the configuration, and for another installation; to "
             "write the target from this staging from now on, " + bind_hint(ours.system),
         )
     if bound is None:

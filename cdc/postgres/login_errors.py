@@ -102,7 +102,7 @@ CAUSES = (
 )  # fmt: skip
 GENERAL = Cause((), DatabaseUnreachable, "check that the server is up and that host and port are right")
 LOST = Cause(
-    (), DatabaseUnreachable, "the connection was lost while in use: check server and network if it stays"
+    (), DatabaseUnreachable, "the connection was lost while in use: check server and network if it persists"
 )
 _IN_USE = (
     "consuming input", "flushing", "sending", "receiving", "executing", "preparing", "describe", "close",

@@ -213,7 +213,7 @@ class OutboundColumn:
 
 
 class OnDelete(StrEnum):
-    """What becomes of a target row whose root row is gone."""
+    """What happens to a target row whose root row was deleted."""
 
     DELETE = "delete"
     IGNORE = "ignore"

@@ -145,7 +145,7 @@ OUTBOUND: Grammar = {
     ),
     "require": Key("target columns (or `alias.column`) without which the row counts as deleted", TEXTS),
     "on_delete": Key(
-        "what becomes of a target row whose root is gone",
+        "what happens to a target row whose root row was deleted",
         {"enum": [choice.value for choice in OnDelete]},
         required=True,
     ),

@@ -203,7 +203,7 @@ class PaymentUploadSink:
         if rejections.is_empty():
             raise OperatorError(
                 f"transmission {transmission['transmission_id'][0]}: refused, but none of its receipts is",
-                hint="look at the triggers of the payment upload tables, then start again",
+                hint="check the triggers of the payment upload tables, then start again",
             )
         rows = self._receipts.refused(transmission, rejections)
         log.warning("receipts_refused", flow=f"deliver:{self.system}", rows=rows)

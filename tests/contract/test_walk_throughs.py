@@ -39,7 +39,7 @@ class SqliteTarget:
         made: Sink = self.sink("books", self.path, fencing_token=self.token)
         return made
 
-    def wanted(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
+    def desired_rows(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
         return desired(RECHARGES, rows, "amount", staged_seq)
 
     def held(self) -> dict[str, Decimal]:

@@ -53,7 +53,7 @@ class Recovery:
             ) from exc
         if isinstance(exc, ServerFailure) and self._failures >= FAILURE_TRIES:
             raise OperatorError(
-                f"{exc}, {self._failures} times running", hint="look for the trace file, ask the vendor"
+                f"{exc}, {self._failures} times running", hint="search the trace file, contact the vendor"
             ) from exc
         if self._failures > SESSION_TRIES:
             raise exc

@@ -61,7 +61,7 @@ def type_findings(captured: CapturedTable, release: int) -> Iterator[Finding]:
             else:
                 yield Finding(
                     str(name), f"column {column} of type {why}: rows may come as UNSUPPORTED",
-                    "no such column; else look at V$LOGMNR_CONTENTS after a change", advice=True,
+                    "no such column; else check V$LOGMNR_CONTENTS after a change", advice=True,
                 )  # fmt: skip
 
 

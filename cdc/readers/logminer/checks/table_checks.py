@@ -107,7 +107,7 @@ class TableChecks:
             if identity == "YES":
                 yield Finding(
                     str(name), "identity column: not all releases show rows of such tables",
-                    "a column filled from a sequence; else look at V$LOGMNR_CONTENTS after a change",
+                    "a column filled from a sequence; else check V$LOGMNR_CONTENTS after a change",
                     advice=True,
                 )  # fmt: skip
 

@@ -159,7 +159,7 @@ class CapturedTables:
         }
         for name in self._tables:
             if name not in self._captured and name not in self.stopped:
-                self._stop(name, f"{name} is gone, or may not be seen any more", int(resume["committed"]))
+                self._stop(name, f"{name} was dropped, or may no longer be seen", int(resume["committed"]))
 
     def resume(self) -> dict[str, Any]:
         """What a checkpoint must hold about the tables; JSON types."""
@@ -308,7 +308,7 @@ class CapturedTables:
     def _error(self, message: str, code: str = TableChanged.code) -> OperatorError:
         """The error of a stopped table by its code, as a checkpoint keeps it."""
         if code == RedoUnreadable.code:
-            hint = f"look at the row in V$LOGMNR_CONTENTS; {snapshot_hint(self._system)}"
+            hint = f"check the row in V$LOGMNR_CONTENTS; {snapshot_hint(self._system)}"
             return RedoUnreadable(message, hint=hint)
         return TableChanged(message, hint=self._hint)
 

@@ -262,7 +262,7 @@ class OpenWork:
             raise SpillFailed(
                 f"{self._system}: open transactions cannot be written to {exc.filename or self._folder}: "
                 f"{exc.strerror}",
-                hint="make room, and let the ccbridge user write there: it is looked at once a minute; "
+                hint="free space, and let the ccbridge user write there: it is checked once a minute; "
                 "or set spill_directory of the system to another one and start again",
             ) from exc
 

@@ -151,5 +151,5 @@ def _check_cell_count(table: SourceTable, variants: set[bytes]) -> None:
     if found - {len(table.columns)}:
         raise OperatorError(
             f"{table.name}: the stream holds rows of {sorted(found)} columns, expected {len(table.columns)}",
-            hint="start the reader again; if it stays, report it with the table's definition",
+            hint="start the reader again; if it persists, report it with the table's definition",
         )
