@@ -50,7 +50,7 @@ select from staging.dead_letter
 where resolved_at is null and stage = 'map' and system = %(system)s and entity = %(entity)s limit 1
 """
 
-Told = dict[int, dict[str, object] | None]
+Known = dict[int, dict[str, object] | None]
 """By number of a row the values that were found for it; None where its former state is not known."""
 
 
@@ -127,7 +127,7 @@ class AbsentValues:
             pl.Series("absent", absent, dtype=rows.schema["absent"]),
         )
 
-    def _spooled(self, cursor: Cursor, spool: Spool, rows: pl.DataFrame, traced: Traced) -> Told:
+    def _spooled(self, cursor: Cursor, spool: Spool, rows: pl.DataFrame, traced: Traced) -> Known:
         """For each row with a root that an earlier slice changed the values that are known there.
 
         None where that row ended, or a later change of it was rejected. A column that no slice holds is left
@@ -136,10 +136,12 @@ class AbsentValues:
         if spool.is_empty or not traced.roots:
             return {}
         roots = list({root for root, _ in traced.roots.values()})
-        wanted = {name for _, columns in traced.roots.values() for name in columns}
-        newest = {roots[number]: version for number, version in spool.newest(cursor, roots, wanted).items()}
+        names_asked = {name for _, columns in traced.roots.values() for name in columns}
+        newest = {
+            roots[number]: version for number, version in spool.newest(cursor, roots, names_asked).items()
+        }
         unsure = self._rejected_later(cursor, spool.entity, newest)
-        found: Told = {}
+        found: Known = {}
         for number, (root, columns) in list(traced.roots.items()):
             version = newest.get(root)
             if version is None:
@@ -172,7 +174,7 @@ class AbsentValues:
             keys[int(str(n))] for (n,) in cursor.execute(statement, {**parameters, "versions": Jsonb(asked)})
         }
 
-    def _staged(self, cursor: Cursor, spool: Spool, rows: pl.DataFrame, traced: Traced) -> Told:
+    def _staged(self, cursor: Cursor, spool: Spool, rows: pl.DataFrame, traced: Traced) -> Known:
         """For each row with a root the values to take over; none for a row that keeps its own key.
 
         None where staging has no such row, or one that may be older than the change.
@@ -189,7 +191,7 @@ class AbsentValues:
         parameters = {"roots": Jsonb(asked), **self._parameters(entity)}
         has_letters = cursor.execute(_ANY_LETTER, parameters).fetchone() is not None
         cursor.execute(_roots_statement(entity, names, has_letters=has_letters), parameters)
-        found: Told = {}
+        found: Known = {}
         for number, usable, *columns in cursor.fetchall():
             place = int(str(number))
             root, columns_of_root = traced.roots[place]

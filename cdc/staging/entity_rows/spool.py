@@ -36,7 +36,7 @@ class Version:
     Args:
         tombstone: the row ended.
         place: position and ordinal of the change.
-        known: those of the wanted values that the slices hold.
+        known: those of the requested values that the slices hold.
     """
 
     tombstone: bool
@@ -62,7 +62,7 @@ class Spool:
         self.is_empty, self._is_indexed = True, False
 
     def prepare(self, cursor: Cursor) -> None:
-        """Make the session's table anew."""
+        """Create the session's table again."""
         cursor.execute(sql.SQL("drop table if exists {}").format(self._table))
         columns = [sql.SQL("{} {}").format(_name(n), sql.SQL(t)) for n, t in self._columns.items()]
         cursor.execute(
@@ -92,7 +92,7 @@ class Spool:
         Args:
             cursor: to the session.
             keys: entity keys as texts.
-            columns: which values are wanted.
+            columns: which values are requested.
 
         Returns:
             By number of the key.
@@ -114,8 +114,8 @@ class Spool:
         for number, tombstone, position, ordinal, absent, *values in cursor.execute(
             statement, [Jsonb(asked)]
         ):
-            lacking = frozenset(map(str, absent if isinstance(absent, list) else ()))
-            known = {name: value for name, value in zip(names, values, strict=True) if name not in lacking}
+            unknown = frozenset(map(str, absent if isinstance(absent, list) else ()))
+            known = {name: value for name, value in zip(names, values, strict=True) if name not in unknown}
             place = int(str(position)), int(str(ordinal))
             found[int(str(number))] = Version(bool(tombstone), place, known)
         return found

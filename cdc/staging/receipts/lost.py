@@ -133,7 +133,7 @@ class LostReceipts:
         return again
 
     def _still_lost(self, keys: Sequence[str]) -> list[str]:
-        """Those of the receipts that nobody has decided on; nobody else can until the transaction ends."""
+        """Those of the receipts without a decision; no other session decides until the transaction ends."""
         with self._connection.cursor() as cursor:
             lock_order(cursor)
             return [str(key) for (key,) in cursor.execute(_STILL_LOST, [list(keys)])]

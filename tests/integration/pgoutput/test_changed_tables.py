@@ -187,7 +187,7 @@ def test_an_operation_that_is_no_longer_published_stops_every_table(prepaid: Pre
 
 
 def test_an_operation_that_was_not_published_for_a_while_stops_every_table(prepaid: Prepaid) -> None:
-    """Nobody read meanwhile, and the publication is as it was before: the deletes are missed all the same."""
+    """No one read meanwhile, and the publication is as it was before: the deletes are missed all the same."""
     reading = started(prepaid)
     prepaid.execute("insert into t values (3, 'c', 300, 3, 3)")
     reading.take(1)

@@ -470,7 +470,7 @@ def test_history_of_a_receipt_has_no_gap_and_no_overlap(staging: Staging) -> Non
     assert [valid_from for valid_from, _ in spans[1:]] + [current] == ends
 
 
-def test_the_search_for_lost_receipts_goes_on_where_it_was_whatever_leaves_meanwhile(
+def test_the_search_for_lost_receipts_continues_where_it_was_whatever_leaves_meanwhile(
     staging: Staging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None is passed over because one that was looked at before is reversed, or decided on."""
