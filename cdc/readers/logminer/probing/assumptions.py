@@ -85,8 +85,8 @@ ASSUMPTIONS = (
     ),
     Assumption(
         "source-container",
-        "SRC_CON_NAME of START, COMMIT and data rows is the pluggable database, or empty where there "
-        "are not containers",
+        "SRC_CON_NAME of START, COMMIT and data rows is the pluggable database, or empty in a database "
+        "without containers",
         "Oracle Database Reference 19c: filled when mining with a dictionary",
         "contents",
     ),

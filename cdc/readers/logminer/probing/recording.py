@@ -164,6 +164,7 @@ def _lines(recording: Recording, outcomes: Iterable[Outcome]) -> Iterator[dict[s
             "captured": table.table.column_names, "excluded": dict(table.excluded),
             "segment_columns": [[number, *column] for number, column in table.segment_columns.items()],
             "object_ids": sorted(table.object_ids), "defaulted": sorted(table.defaulted),
+            "key_constraint": table.key_constraint,
         }  # fmt: skip
     for step in recording.steps.values():
         yield {"kind": "transaction", **asdict(step)}
@@ -216,7 +217,7 @@ def _table(line: Mapping[str, Any]) -> CapturedTable:
     return CapturedTable(
         SourceTable(name, captured, key), SourceTable(name, columns, key), line["excluded"],
         {number: (column, kind) for number, column, kind in line["segment_columns"]},
-        frozenset(line["object_ids"]), frozenset(line["defaulted"]),
+        frozenset(line["object_ids"]), frozenset(line["defaulted"]), line.get("key_constraint"),
     )  # fmt: skip
 
 

@@ -186,7 +186,7 @@ def decode(data_type: str, digits: str, *, charset: str = "utf-8") -> str | None
     except (ValueError, IndexError, OverflowError, struct.error) as exc:
         if isinstance(exc, RedoSyntaxError):
             raise
-        raise RedoSyntaxError(f"bytes are no {kind}", 0) from exc
+        raise RedoSyntaxError(f"bytes are not {kind}", 0) from exc
 
 
 def _split(data_type: str) -> list[str]:

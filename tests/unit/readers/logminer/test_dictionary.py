@@ -71,7 +71,7 @@ class Dictionary:
                 for name, number, kind, segment, virtual in self._columns
             ]
         elif "all_constraints" in statement:
-            self._rows = [("CI_X", "ID")]
+            self._rows = [("CI_X", "ID", "XC001P0")]
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self._rows)
