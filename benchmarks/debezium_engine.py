@@ -69,10 +69,14 @@ def throughput(*, rows: int = 100_000, rows_per_transaction: int = 100) -> Itera
             _wait(done, f"{rows} events")
     elapsed = arrived[rows - 1] - arrived[0]
     yield {
-        "bench": "debezium_engine_throughput", "rows": rows, "rows_per_transaction": rows_per_transaction,
-        "elapsed_s": round(elapsed, 3), "rows_per_s": round(rows / elapsed),
-        "start_s": round(arrived[0] - started, 3), "text_bytes": sum(map(len, held)) // rows,
-    }  # fmt: skip
+        "bench": "debezium_engine_throughput",
+        "rows": rows,
+        "rows_per_transaction": rows_per_transaction,
+        "elapsed_s": round(elapsed, 3),
+        "rows_per_s": round(rows / elapsed),
+        "start_s": round(arrived[0] - started, 3),
+        "text_bytes": sum(map(len, held)) // rows,
+    }
 
 
 def latency(
@@ -110,10 +114,14 @@ def latency(
     steady = held[changes_per_s:]  # the first second warms the engine up
     waits = sorted((at - json.loads(text)["source"]["ts_us"] / 1e6) * 1000 for at, text in steady)
     yield {
-        "bench": "debezium_engine_latency", "changes": len(waits), "poll_interval_ms": poll_interval_ms,
-        "changes_per_s": round(changes_expected / writing), "p50_ms": round(waits[len(waits) // 2], 1),
-        "p99_ms": round(waits[int(len(waits) * 0.99)], 1), "max_ms": round(waits[-1], 1),
-    }  # fmt: skip
+        "bench": "debezium_engine_latency",
+        "changes": len(waits),
+        "poll_interval_ms": poll_interval_ms,
+        "changes_per_s": round(changes_expected / writing),
+        "p50_ms": round(waits[len(waits) // 2], 1),
+        "p99_ms": round(waits[int(len(waits) * 0.99)], 1),
+        "max_ms": round(waits[-1], 1),
+    }
 
 
 def redo_parser(*, rows: int = 200_000) -> Iterator[dict[str, object]]:
@@ -154,10 +162,11 @@ def redo_parser(*, rows: int = 200_000) -> Iterator[dict[str, object]]:
             parser.parse(text, table)
         in_python = time.process_time() - started
         yield {
-            "bench": f"debezium_redo_parse_{operation}", "rows": rounds * redo_parse.BATCH,
+            "bench": f"debezium_redo_parse_{operation}",
+            "rows": rounds * redo_parse.BATCH,
             "rows_per_s": round(rounds * redo_parse.BATCH / in_java),
             "rows_per_s_called_from_python": round(len(few) / in_python),
-        }  # fmt: skip
+        }
 
 
 def _parser(redo_parse: Any) -> tuple[Any, Any]:
@@ -184,17 +193,27 @@ def _parser(redo_parse: Any) -> tuple[Any, Any]:
 def _properties(server: PostgresServer, table: str, slot: str, poll_interval_ms: int) -> dict[str, str]:
     """Debezium's settings as its users have them: JSON without schemas, no transaction metadata."""
     return {
-        "name": NAME, "topic.prefix": NAME, "plugin.name": "pgoutput", "slot.name": slot,
+        "name": NAME,
+        "topic.prefix": NAME,
+        "plugin.name": "pgoutput",
+        "slot.name": slot,
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "database.hostname": "127.0.0.1", "database.port": str(server.port), "database.dbname": "prepaid",
-        "database.user": server.user, "database.password": server.password,
-        "publication.name": "ccbridge", "publication.autocreate.mode": "disabled",
-        "table.include.list": f"public.{table}", "poll.interval.ms": str(poll_interval_ms),
-        "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
-        "decimal.handling.mode": "string", "snapshot.mode": "no_data",
+        "database.hostname": "127.0.0.1",
+        "database.port": str(server.port),
+        "database.dbname": "prepaid",
+        "database.user": server.user,
+        "database.password": server.password,
+        "publication.name": "ccbridge",
+        "publication.autocreate.mode": "disabled",
+        "table.include.list": f"public.{table}",
+        "poll.interval.ms": str(poll_interval_ms),
+        "key.converter.schemas.enable": "false",
+        "value.converter.schemas.enable": "false",
+        "decimal.handling.mode": "string",
+        "snapshot.mode": "no_data",
         "offset.storage": "org.apache.kafka.connect.storage.FileOffsetBackingStore",
         "offset.flush.interval.ms": "1000",
-    }  # fmt: skip
+    }
 
 
 @contextmanager

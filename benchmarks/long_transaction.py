@@ -59,10 +59,19 @@ def _insert(number: int, *, undo: bool) -> LogRow:
         f"'Energy charge, tariff {number % 7}','1');"
     )
     return LogRow(
-        number + 2, 2 if undo else 1, XID, text, rollback=int(undo), row_id=row_id, data_obj=74_858,
-        owner=TABLE.schema, table=TABLE.name, rs_id=f" 0x{number >> 9:06x}.{number & 511:08x}.0010 ",
-        username="CISUSER", operation="INSERT",
-    )  # fmt: skip
+        number + 2,
+        2 if undo else 1,
+        XID,
+        text,
+        rollback=int(undo),
+        row_id=row_id,
+        data_obj=74_858,
+        owner=TABLE.schema,
+        table=TABLE.name,
+        rs_id=f" 0x{number >> 9:06x}.{number & 511:08x}.0010 ",
+        username="CISUSER",
+        operation="INSERT",
+    )
 
 
 def resident_bytes() -> int:
@@ -80,10 +89,15 @@ def main(rows: int = ROWS) -> None:
     assembly = Assembly("bench", lambda _row: TABLE, spill=work.spill)
     maker = BatchMaker("bench", {TABLE: ImageReader(table())}, "CCBRIDGE")
     output = Output(
-        "bench", maker, assembly,
+        "bench",
+        maker,
+        assembly,
         lambda transactions, position, all_read: work.resume(transactions, position, all_read=all_read),
-        {}, 0, MAX_CHANGES, {"read_from": 0, "committed": 0},
-    )  # fmt: skip
+        {},
+        0,
+        MAX_CHANGES,
+        {"read_from": 0, "committed": 0},
+    )
     started, changes, slices, spilled_bytes = time.monotonic(), 0, 0, 0
     try:
         for row in log_rows(rows):

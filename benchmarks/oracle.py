@@ -36,9 +36,18 @@ UPDATES_OF_A_ROW = 4
 ROWS_PER_TRANSACTION = 100
 _COLUMNS = [name for name in tables()["CI_PER"].columns if name != "PER_DATA_AREA"]
 _GIVEN = (
-    "PER_ID", "LANGUAGE_CD", "PER_OR_BUS_FLG", "EMAILID", "ADDRESS1", "ADDRESS2", "CITY", "NUM1", "POSTAL",
-    "COUNTRY", "OVRD_MAIL_NAME1",
-)  # fmt: skip
+    "PER_ID",
+    "LANGUAGE_CD",
+    "PER_OR_BUS_FLG",
+    "EMAILID",
+    "ADDRESS1",
+    "ADDRESS2",
+    "CITY",
+    "NUM1",
+    "POSTAL",
+    "COUNTRY",
+    "OVRD_MAIL_NAME1",
+)
 _UPDATE = (
     f"update {OWNER}.CI_PER set ADDRESS1 = 'Rue ' || VERSION || ' d''Église', EMAILID = :mail, "
     "VERSION = VERSION + 1 where PER_ID between :low and :high"
@@ -135,9 +144,13 @@ def _reader(made: Site, changes: int) -> Iterator[dict[str, Any]]:
     with psycopg.connect(made.staging.conninfo("staging")) as connection:
         [resume] = connection.execute("select resume from staging.checkpoint").fetchone() or [{}]
     settings = OracleSystem(
-        kind="oracle", dsn=made.ccb.dsn, user="CCBRIDGE", password=made.ccb.passwords["CCBRIDGE"],
-        poll_interval_ms=25, insecure=True,
-    )  # fmt: skip
+        kind="oracle",
+        dsn=made.ccb.dsn,
+        user="CCBRIDGE",
+        password=made.ccb.passwords["CCBRIDGE"],
+        poll_interval_ms=25,
+        insecure=True,
+    )
     reader = LogMinerReader("ccb", settings, [TABLE])
     seen = 0
     rest_collector()  # as `ccbridge run` does
@@ -154,10 +167,14 @@ def _reader(made: Site, changes: int) -> Iterator[dict[str, Any]]:
     if seen != changes:
         raise RuntimeError(f"{seen} changes read, {changes} made: the figure would be useless")
     yield {
-        "bench": "oracle_reader", "changes": changes, "seconds": round(elapsed, 2),
-        "changes_per_s": round(changes / elapsed), "cpu_s": {"reader": round(cpu, 2), **stand_in},
-        "changes_per_cpu_s": round(changes / cpu), "bar_changes_per_cpu_s": 30_000,
-    }  # fmt: skip
+        "bench": "oracle_reader",
+        "changes": changes,
+        "seconds": round(elapsed, 2),
+        "changes_per_s": round(changes / elapsed),
+        "cpu_s": {"reader": round(cpu, 2), **stand_in},
+        "changes_per_cpu_s": round(changes / cpu),
+        "bar_changes_per_cpu_s": 30_000,
+    }
 
 
 def _end_to_end(made: Site, rows: int, changes: int) -> Iterator[dict[str, Any]]:
@@ -185,11 +202,16 @@ def _end_to_end(made: Site, rows: int, changes: int) -> Iterator[dict[str, Any]]
         memory = bridge.peak_memory_mb(process.pid)
     _require_equal(made)
     yield {
-        "bench": "oracle_to_postgres", "changes": changes, "columns": len(_COLUMNS),
-        "seconds": round(elapsed, 2), "changes_per_s": round(changes / elapsed), "cpu_s": cpu,
+        "bench": "oracle_to_postgres",
+        "changes": changes,
+        "columns": len(_COLUMNS),
+        "seconds": round(elapsed, 2),
+        "changes_per_s": round(changes / elapsed),
+        "cpu_s": cpu,
         "stand_in_cpu_share": round(cpu["oracle_stand_in"] / sum(cpu.values()), 2),
-        "changes_per_cpu_s": round(changes / cpu["ccbridge"]), "peak_memory_mb": round(memory),
-    }  # fmt: skip
+        "changes_per_cpu_s": round(changes / cpu["ccbridge"]),
+        "peak_memory_mb": round(memory),
+    }
 
 
 def _write(ccb: CcbDatabase, rows: int) -> None:
@@ -212,10 +234,18 @@ def _write(ccb: CcbDatabase, rows: int) -> None:
 
 def _person(number: int) -> tuple[str, ...]:
     return (
-        f"{number:010d}", "FRA", "P", f"person{number}@example.org", f"{number % 300} rue de la Liberté",
-        f"Bloc {number % 40}", "Douala", str(number % 1000), f"{number % 100_000:05d}", "CMR",
+        f"{number:010d}",
+        "FRA",
+        "P",
+        f"person{number}@example.org",
+        f"{number % 300} rue de la Liberté",
+        f"Bloc {number % 40}",
+        "Douala",
+        str(number % 1000),
+        f"{number % 100_000:05d}",
+        "CMR",
         f"O'Brien {number}",
-    )  # fmt: skip
+    )
 
 
 def _wait(made: Site, true: Any, what: str) -> None:

@@ -76,10 +76,15 @@ def rate(recharges: int) -> Iterator[dict[str, Any]]:
             memory = peak_memory_mb(product.process.pid) if product.process else 0.0
         _require_equal(world, prepaid)
     yield {
-        "bench": "prepaid_to_ccb_upload", "recharges": recharges, "sent_s": round(sent_s, 2),
-        "seconds": round(elapsed, 2), "recharges_per_s": round(recharges / elapsed), "cpu_s": cpu,
-        "recharges_per_cpu_s": round(recharges / cpu["ccbridge"]), "peak_memory_mb": round(memory),
-    }  # fmt: skip
+        "bench": "prepaid_to_ccb_upload",
+        "recharges": recharges,
+        "sent_s": round(sent_s, 2),
+        "seconds": round(elapsed, 2),
+        "recharges_per_s": round(recharges / elapsed),
+        "cpu_s": cpu,
+        "recharges_per_cpu_s": round(recharges / cpu["ccbridge"]),
+        "peak_memory_mb": round(memory),
+    }
 
 
 def _require_equal(world: World, prepaid: str) -> None:

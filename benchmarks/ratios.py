@@ -61,8 +61,13 @@ def ratios(figures: Iterable[Figure]) -> Iterator[dict[str, object]]:
             continue
         ratio = round(ours / peer, 2)
         made: dict[str, object] = {
-            "bench": "ratio", "what": one.what, "ours": ours, "peer": peer, "of": one.peer, "ratio": ratio,
-        }  # fmt: skip
+            "bench": "ratio",
+            "what": one.what,
+            "ours": ours,
+            "peer": peer,
+            "of": one.peer,
+            "ratio": ratio,
+        }
         if one.at_least is not None:
             made |= {"bar_at_least": one.at_least, "met": ratio >= one.at_least}
         if one.at_most is not None:

@@ -33,20 +33,26 @@ def rate(changes: int) -> Iterator[dict[str, Any]]:
             meter = _meter(made, process.pid)
             wait_until(
                 lambda: _one(target, "select 1 from item where item_id = 0") == (1,),
-                timeout_s=1_800, what="the last change in the target",
-            )  # fmt: skip
+                timeout_s=1_800,
+                what="the last change in the target",
+            )
             wait_until(
                 lambda: _one(target, "select staged_seq from ccbridge.sink_mark") == _staged(made),
-                timeout_s=60, what="the sink's mark to reach the last staged row",
-            )  # fmt: skip
+                timeout_s=60,
+                what="the sink's mark to reach the last staged row",
+            )
             elapsed, cpu = time.perf_counter() - started, meter.seconds()
             memory = peak_memory_mb(process.pid)
             _require_equal(made)
         yield {
-            "bench": "postgres_to_postgres", "changes": changes, "seconds": round(elapsed, 2),
-            "changes_per_s": round(changes / elapsed), "cpu_s": cpu,
-            "changes_per_cpu_s": round(changes / cpu["ccbridge"]), "peak_memory_mb": round(memory),
-        }  # fmt: skip
+            "bench": "postgres_to_postgres",
+            "changes": changes,
+            "seconds": round(elapsed, 2),
+            "changes_per_s": round(changes / elapsed),
+            "cpu_s": cpu,
+            "changes_per_cpu_s": round(changes / cpu["ccbridge"]),
+            "peak_memory_mb": round(memory),
+        }
 
 
 def latency(changes_per_s: int, seconds: int) -> Iterator[dict[str, Any]]:
@@ -63,18 +69,24 @@ def latency(changes_per_s: int, seconds: int) -> Iterator[dict[str, Any]]:
         with made.connected("target") as target, made.connected("source") as source:
             wait_until(
                 lambda: _one(target, "select count(*) from item") == (rows,),
-                timeout_s=120, what="the target to hold every row",
-            )  # fmt: skip
+                timeout_s=120,
+                what="the target to hold every row",
+            )
             cpu = meter.seconds()
             query = "select item_id, extract(epoch from pg_xact_commit_timestamp(xmin))::float8 from item"
             sent, arrived = _commit_times(source, query), _commit_times(target, query)
         memory = peak_memory_mb(process.pid)
     waits = sorted((arrived[key] - at) * 1000 for key, at in sent.items())
     yield {
-        "bench": "commit_to_commit_latency", "changes": rows, "changes_per_s": round(rows / writing),
-        "p50_ms": round(waits[len(waits) // 2], 1), "p99_ms": round(waits[int(len(waits) * 0.99)], 1),
-        "max_ms": round(waits[-1], 1), "cpu_s": cpu, "peak_memory_mb": round(memory),
-    }  # fmt: skip
+        "bench": "commit_to_commit_latency",
+        "changes": rows,
+        "changes_per_s": round(rows / writing),
+        "p50_ms": round(waits[len(waits) // 2], 1),
+        "p99_ms": round(waits[int(len(waits) * 0.99)], 1),
+        "max_ms": round(waits[-1], 1),
+        "cpu_s": cpu,
+        "peak_memory_mb": round(memory),
+    }
 
 
 def _meter(made: Bridge, process_id: int) -> CpuMeter:
@@ -113,8 +125,9 @@ def _snapshot_done(made: Bridge) -> None:
     with made.connected("staging") as staging:
         wait_until(
             lambda: _one(staging, "select count(*) from staging.checkpoint where snapshot_complete") == (1,),
-            timeout_s=60, what=f"the first snapshot; log:\n{log_tail(made.config)}",
-        )  # fmt: skip
+            timeout_s=60,
+            what=f"the first snapshot; log:\n{log_tail(made.config)}",
+        )
 
 
 def _commit_times(connection: psycopg.Connection[tuple[object, ...]], query: str) -> dict[object, float]:

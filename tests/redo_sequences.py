@@ -245,9 +245,16 @@ def _changes(expect: Mapping[str, Any], committed: list[Committed]) -> list[str]
 
 
 _SHOWN = {
-    "OPERATION_CODE": "operation_code", "ROW_ID": "row_id", "RS_ID": "rs_id", "SSN": "ssn", "SCN": "scn",
-    "XID": "xid", "SQL_REDO": "sql_redo", "TABLE_NAME": "table", "SEG_OWNER": "owner",
-}  # fmt: skip
+    "OPERATION_CODE": "operation_code",
+    "ROW_ID": "row_id",
+    "RS_ID": "rs_id",
+    "SSN": "ssn",
+    "SCN": "scn",
+    "XID": "xid",
+    "SQL_REDO": "sql_redo",
+    "TABLE_NAME": "table",
+    "SEG_OWNER": "owner",
+}
 
 
 def _recorded(row: LogRow, name: str) -> Any:
@@ -274,11 +281,15 @@ def _log_files(case: Case) -> list[str]:
     ]
     logs = [
         LogFile(
-            one["name"], one["thread"], one["sequence"], one["first_scn"], one["next_scn"],
+            one["name"],
+            one["thread"],
+            one["sequence"],
+            one["first_scn"],
+            one["next_scn"],
             one["type"] == "archive",
         )
         for one in case["rows"]
-    ]  # fmt: skip
+    ]
     found = logs_to_mine(expect["start_scn"], logs, threads)
     return _differs("complete", not found.gaps, expect["complete"])
 

@@ -20,17 +20,20 @@ Format = Annotated[
 LogFormat = Annotated[
     Literal["auto", "console", "json"],
     typer.Option(
-        "--log-format", help="Log lines to standard error; auto: console on a terminal, else json.",
+        "--log-format",
+        help="Log lines to standard error; auto: console on a terminal, else json.",
         envvar="CCBRIDGE_LOG_FORMAT",
     ),
-]  # fmt: skip
+]
 LogFile = Annotated[
     Path | None,
     typer.Option(
-        "--log-file", help="Append log lines to this file, which may be rotated. [default: standard error]",
-        envvar="CCBRIDGE_LOG_FILE", show_default=False,
+        "--log-file",
+        help="Append log lines to this file, which may be rotated. [default: standard error]",
+        envvar="CCBRIDGE_LOG_FILE",
+        show_default=False,
     ),
-]  # fmt: skip
+]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log debug events too.", envvar="CCBRIDGE_VERBOSE")
 ]

@@ -145,12 +145,16 @@ def postgres(
 def _show(report: Report, form: str) -> None:
     rows = [
         {
-            "assumption": one.assumption.name, "verdict": str(one.verdict), "reason": one.reason,
-            "hint": one.hint, "belief": one.assumption.belief, "source": one.assumption.source,
+            "assumption": one.assumption.name,
+            "verdict": str(one.verdict),
+            "reason": one.reason,
+            "hint": one.hint,
+            "belief": one.assumption.belief,
+            "source": one.assumption.source,
             "used_by": one.assumption.used_by,
         }
         for one in report.outcomes
-    ]  # fmt: skip
+    ]
     show(rows, COLUMNS, form=form)
     if form != "json":
         for hint in dict.fromkeys(one.hint for one in report.outcomes if one.hint):

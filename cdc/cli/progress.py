@@ -24,9 +24,13 @@ def progress_shown(state: FlowState) -> Iterator[None]:
     done = threading.Event()
     console = Console(stderr=True)
     progress = Progress(
-        TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.completed:,} rows"),
-        TimeElapsedColumn(), console=console, transient=True,
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:,} rows"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
 
     def refresh() -> None:
         tasks: dict[str, TaskID] = {}
@@ -38,9 +42,11 @@ def progress_shown(state: FlowState) -> Iterator[None]:
                         if task is None:
                             task = tasks[figures.flow] = progress.add_task("", total=None)
                         progress.update(
-                            task, completed=figures.rows, total=figures.expected,
+                            task,
+                            completed=figures.rows,
+                            total=figures.expected,
                             description=f"snapshot {figures.detail[:40]}",
-                        )  # fmt: skip
+                        )
                     elif figures.flow in tasks:
                         progress.remove_task(tasks.pop(figures.flow))
 

@@ -30,10 +30,11 @@ RulesPath = Annotated[
 CheckFormat = Annotated[
     Literal["table", "json", "github"],
     typer.Option(
-        "--format", help="table; errors as json: one object a line; github: as annotations of a workflow.",
+        "--format",
+        help="table; errors as json: one object a line; github: as annotations of a workflow.",
         envvar="CCBRIDGE_FORMAT",
     ),
-]  # fmt: skip
+]
 DEFAULT_RULES = "ccb_prepaid"
 _ERROR = re.compile(r"(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+): (?P<text>.*)", re.DOTALL)
 

@@ -157,21 +157,28 @@ class Capture:
                 self.wake.set(staged.staged_seq)
             flow.progressed()
             self.state.progress(
-                flow.name, rows=batch.rows, position=int(batch.position), staged_seq=staged.staged_seq,
+                flow.name,
+                rows=batch.rows,
+                position=int(batch.position),
+                staged_seq=staged.staged_seq,
                 detail=", ".join(str(t) for t in batch.tables) if status == "snapshot" else "",
-                changed_at=batch.changed_at, current_to=current_to(batch, datetime.now(UTC)),
+                changed_at=batch.changed_at,
+                current_to=current_to(batch, datetime.now(UTC)),
                 status="snapshot" if status == "snapshot" else "running",
                 error=_stopped(batch, tables.open_errors if tables is not None else {}) or batch.held_back,
-            )  # fmt: skip
+            )
             if staged.rejected:
                 log.warning(
                     "rows_rejected", flow=flow.name, rows=staged.rejected, position=str(batch.position)
                 )
             if batch.rows:
                 log.debug(
-                    "batch_staged", flow=flow.name, rows=batch.rows, rejected=staged.rejected,
+                    "batch_staged",
+                    flow=flow.name,
+                    rows=batch.rows,
+                    rejected=staged.rejected,
                     position=str(batch.position),
-                )  # fmt: skip
+                )
             for read in tables.turn(flow.stop.is_set) if tables is not None else ():
                 if read.staged_seq is not None:
                     self.wake.set(read.staged_seq)

@@ -191,9 +191,12 @@ class Deliver:
             self._held.hold(letters.open_keys_with_reason(sink.name))
             if self._held.number > before:
                 log.warning(
-                    "rows_held", flow=flow.name, held=self._held.number, staged_seq=up_to,
+                    "rows_held",
+                    flow=flow.name,
+                    held=self._held.number,
+                    staged_seq=up_to,
                     reasons=_counted(written.held),
-                )  # fmt: skip
+                )
         self._report(flow, written, up_to, started)
         self._poll(flow, staging, sink, up_to)
         return written
@@ -233,9 +236,14 @@ class Deliver:
         held = self._held.number
         self.state.progress(flow.name, rows=written.written, staged_seq=low, held=held)
         log.debug(
-            "batch_delivered", flow=flow.name, rows=written.written, unchanged=written.unchanged,
-            held=held, staged_seq=low, elapsed_ms=round((time.monotonic() - started) * 1000, 1),
-        )  # fmt: skip
+            "batch_delivered",
+            flow=flow.name,
+            rows=written.written,
+            unchanged=written.unchanged,
+            held=held,
+            staged_seq=low,
+            elapsed_ms=round((time.monotonic() - started) * 1000, 1),
+        )
 
 
 def _counted(held: pl.DataFrame) -> dict[str, int]:

@@ -56,9 +56,13 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
     run_id = uuid.uuid4()
     logger = log.bind(run_id=str(run_id))
     lease = Lease(
-        settings.staging, LEASE, f"{socket.gethostname()}:{os.getpid()}", settings.run.lease_ttl_s,
-        version=__version__, rule_set=rule_set.digest,
-    )  # fmt: skip
+        settings.staging,
+        LEASE,
+        f"{socket.gethostname()}:{os.getpid()}",
+        settings.run.lease_ttl_s,
+        version=__version__,
+        rule_set=rule_set.digest,
+    )
     try:
         if not _became_active(lease, stop):
             return

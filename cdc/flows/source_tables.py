@@ -122,9 +122,12 @@ class SourceTables:
             batch = next(self._batches, None)
         except TransientError as exc:
             log.warning(
-                "table_snapshot_retried", system=self.system, tables=_list(self._names),
-                error_code=exc.code, reason=str(exc),
-            )  # fmt: skip
+                "table_snapshot_retried",
+                system=self.system,
+                tables=_list(self._names),
+                error_code=exc.code,
+                reason=str(exc),
+            )
             self._give_up()
             self._not_before = time.monotonic() + PAUSE_S
             return
@@ -132,9 +135,13 @@ class SourceTables:
             for name in self._names:
                 self._stopped[name] = exc
             log.error(
-                "table_snapshot_failed", system=self.system, tables=_list(self._names),
-                error_code=exc.code, reason=str(exc), hint=exc.hint,
-            )  # fmt: skip
+                "table_snapshot_failed",
+                system=self.system,
+                tables=_list(self._names),
+                error_code=exc.code,
+                reason=str(exc),
+                hint=exc.hint,
+            )
             self._give_up()
             return
         if batch is None:
@@ -152,9 +159,13 @@ class SourceTables:
             return StoredTable("reading", columns=columns)
         error = TableNotRead.of(self.system, name)
         log.error(
-            "table_stopped", system=self.system, table=str(name), position=None, error_code=error.code,
+            "table_stopped",
+            system=self.system,
+            table=str(name),
+            position=None,
+            error_code=error.code,
             reason=str(error),
-        )  # fmt: skip
+        )
         return StoredTable("stopped", columns=columns, error_code=error.code, reason=str(error))
 
     def _resume(self, resume: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -77,10 +77,13 @@ def read_status(settings: Settings) -> Status:
     """
     with connect(settings.staging, application="ccbridge status", autocommit=True) as connection:
         found = Status(
-            overview.active(connection, LEASE), flows_with_lag(connection), overview.receipts(connection),
-            overview.dead_letters(connection), overview.echoes(connection),
+            overview.active(connection, LEASE),
+            flows_with_lag(connection),
+            overview.receipts(connection),
+            overview.dead_letters(connection),
+            overview.echoes(connection),
             lost=overview.lost_receipts(connection),
-        )  # fmt: skip
+        )
     for flow in found.flows:
         if flow["status"] in WORKING and flow["reported_s"] > settings.run.lease_ttl_s:
             flow["status"] = SILENT

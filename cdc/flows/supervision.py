@@ -82,15 +82,22 @@ class Flow:
         exc = retry.outcome.exception() if retry.outcome else None
         if self._waits(exc):
             log.error(
-                "flow_waiting", flow=self.name, error_code=getattr(exc, "code", None), reason=str(exc),
-                hint=getattr(exc, "hint", ""), failures=self.failures,
-            )  # fmt: skip
+                "flow_waiting",
+                flow=self.name,
+                error_code=getattr(exc, "code", None),
+                reason=str(exc),
+                hint=getattr(exc, "hint", ""),
+                failures=self.failures,
+            )
             self.state.report(self.name, "waiting", error=exc if isinstance(exc, CcbridgeError) else None)
             return
         log.warning(
-            "flow_retried", flow=self.name, error_code=getattr(exc, "code", None), reason=str(exc),
+            "flow_retried",
+            flow=self.name,
+            error_code=getattr(exc, "code", None),
+            reason=str(exc),
             failures=self.failures,
-        )  # fmt: skip
+        )
         self.state.report(self.name, "retrying", error=exc if isinstance(exc, CcbridgeError) else None)
 
     def _pause_s(self, retry: tenacity.RetryCallState) -> float:

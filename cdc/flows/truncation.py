@@ -58,9 +58,11 @@ def without_truncated(
             [batch.system, name.schema, name.name, str(error)] for name, error in sorted(stopped.items())
         ]
         yield replace(
-            batch, tables=tables, stopped={**batch.stopped, **stopped},
+            batch,
+            tables=tables,
+            stopped={**batch.stopped, **stopped},
             resume={**batch.resume, TRUNCATED: noted},
-        )  # fmt: skip
+        )
 
 
 def _first_truncate(changes: TableChanges) -> int | None:
@@ -72,7 +74,11 @@ def _first_truncate(changes: TableChanges) -> int | None:
 def _stop(system: str, name: TableName, position: Position) -> TableTruncated:
     error = TableTruncated.of(system, name, at=position)
     log.error(
-        "table_stopped", system=system, table=str(name), position=str(position), error_code=error.code,
+        "table_stopped",
+        system=system,
+        table=str(name),
+        position=str(position),
+        error_code=error.code,
         reason=str(error),
-    )  # fmt: skip
+    )
     return error

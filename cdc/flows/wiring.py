@@ -71,9 +71,12 @@ def open_reader(
     """
     source = settings.systems[system]
     opening = ReaderOpening(
-        system, source, mapping_rules.captured_tables(rule_set, system),
-        mapping_rules.columns_read(rule_set, system), holder,
-    )  # fmt: skip
+        system,
+        source,
+        mapping_rules.captured_tables(rule_set, system),
+        mapping_rules.columns_read(rule_set, system),
+        holder,
+    )
     return reader_of(source, opening)
 
 
@@ -160,10 +163,15 @@ def _capture(context: Context, system: str) -> Work:
 
     def open_stager() -> Stager:
         return Stager(
-            context.staging(f"capture {system}"), rule_set, system,
-            kind=KINDS[source.kind].texts, time_zone=source.time_zone,
-            run_id=context.run_id, lease=context.lease, reader=source.reader,
-        )  # fmt: skip
+            context.staging(f"capture {system}"),
+            rule_set,
+            system,
+            kind=KINDS[source.kind].texts,
+            time_zone=source.time_zone,
+            run_id=context.run_id,
+            lease=context.lease,
+            reader=source.reader,
+        )
 
     return Capture(
         system=system,

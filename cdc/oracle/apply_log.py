@@ -77,9 +77,11 @@ class ApplyLog:
         except oracledb.DatabaseError as exc:
             if ora_code(exc) == UNKNOWN:
                 yield Finding(
-                    f"apply log {self.table}", "no such table, or not visible", "the table of apply_log",
+                    f"apply log {self.table}",
+                    "no such table, or not visible",
+                    "the table of apply_log",
                     "\n".join(self.ddl()),
-                )  # fmt: skip
+                )
             elif ora_code(exc) == INSUFFICIENT:
                 yield Finding(f"apply log {self.table}", "may not be written", "select, insert", self.grant())
             else:

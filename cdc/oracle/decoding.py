@@ -21,10 +21,14 @@ ESCAPED = "ccbridge-escape"
 """Name of the error handler, for `bytes.decode`."""
 _TEXTS = frozenset(
     (
-        oracledb.DB_TYPE_VARCHAR, oracledb.DB_TYPE_CHAR, oracledb.DB_TYPE_LONG, oracledb.DB_TYPE_NVARCHAR,
-        oracledb.DB_TYPE_NCHAR, oracledb.DB_TYPE_LONG_NVARCHAR,
+        oracledb.DB_TYPE_VARCHAR,
+        oracledb.DB_TYPE_CHAR,
+        oracledb.DB_TYPE_LONG,
+        oracledb.DB_TYPE_NVARCHAR,
+        oracledb.DB_TYPE_NCHAR,
+        oracledb.DB_TYPE_LONG_NVARCHAR,
     )
-)  # fmt: skip
+)
 _FETCHED_WHOLE = {
     oracledb.DB_TYPE_CLOB: oracledb.DB_TYPE_LONG,
     oracledb.DB_TYPE_NCLOB: oracledb.DB_TYPE_LONG_NVARCHAR,

@@ -42,60 +42,188 @@ from cdc.errors import (
 from cdc.oracle.calls import in_progress
 
 _UNREACHABLE = (
-    28, 376, 1012, 1033, 1034, 1041, 1089, 1090, 1092, 1115, 2396, 2399, 3113, 3114, 3135, 12170, 12505,
-    12514, 12528, 12537, 12541, 12543, 12547, 12570, 12571, 12583, 12757,
+    28,
+    376,
+    1012,
+    1033,
+    1034,
+    1041,
+    1089,
+    1090,
+    1092,
+    1115,
+    2396,
+    2399,
+    3113,
+    3114,
+    3135,
+    12170,
+    12505,
+    12514,
+    12528,
+    12537,
+    12541,
+    12543,
+    12547,
+    12570,
+    12571,
+    12583,
+    12757,
     # starting, closing, or not yet open
-    1014, 1109, 1219, 1507, 27101,
+    1014,
+    1109,
+    1219,
+    1507,
+    27101,
     # restricted, for maintenance
     1035,
     # for now no session more, or no handler; archiver without room
-    18, 20, 257, 12516, 12518, 12519, 12520, 12526, 12527,
+    18,
+    20,
+    257,
+    12516,
+    12518,
+    12519,
+    12520,
+    12526,
+    12527,
     # limits of the user's profile that end the session, or let none begin
-    2391, 2392, 2394, 2397,
+    2391,
+    2392,
+    2394,
+    2397,
     # archiver or recovery area without room; evicted from the cluster
-    16014, 16038, 19809, 29740,
+    16014,
+    16038,
+    19809,
+    29740,
     # network below the listener
-    3136, 12150, 12152, 12153, 12535, 12545, 12560, 12606, 12609,
-)  # fmt: skip
+    3136,
+    12150,
+    12152,
+    12153,
+    12535,
+    12545,
+    12560,
+    12606,
+    12609,
+)
 _SESSION = (
     # cancelled; no LogMiner session
-    1001, 1002, 1013, 1306, 1307,
+    1001,
+    1002,
+    1013,
+    1306,
+    1307,
     # by the profile or the resource manager, which end calls that take too much
-    40, 2393, 2395, 56720, 56735,
+    40,
+    2393,
+    2395,
+    56720,
+    56735,
     # what a session has gathered: open cursors, packages that were compiled since
-    1000, 4061, 4065, 4068,
-)  # fmt: skip
+    1000,
+    4061,
+    4065,
+    4068,
+)
 # SCN or time range refused, LogMiner's fatal error: it is computed once more, then it is reported
 _SERVER = (600, 1280, 1281, 1282)
 _MEMORY = (4030, 4031, 4036)
 _LOGS = (
     # not opened, listed twice, missing, removed, overwritten while read, corrupt
-    1284, 1289, 1291, 1292, 308, 334, 27037, 310, 1368, 353, 368, 1343,
+    1284,
+    1289,
+    1291,
+    1292,
+    308,
+    334,
+    27037,
+    310,
+    1368,
+    353,
+    368,
+    1343,
     # no member opened, not the current copy, not read, another log or incarnation than was named
-    313, 322, 340, 341, 342, 27041, 27048, 27072,
-)  # fmt: skip
+    313,
+    322,
+    340,
+    341,
+    342,
+    27041,
+    27048,
+    27072,
+)
 # read too old, changed since, cut under the reader, LOB version gone, SCN not mapped
 _SNAPSHOT = (1555, 1466, 8103, 1410, 8176, 22924, 8181)
 _TRANSIENT = (
     # locks and busy objects
-    51, 54, 60, 1591, 2049, 4020, 4021, 8177, 30006,
+    51,
+    54,
+    60,
+    1591,
+    2049,
+    4020,
+    4021,
+    8177,
+    30006,
     # control file written while it was read; dictionary mode of LogMiner; instance moves
-    235, 1327, 1333, 1371, 25303, 26653,
+    235,
+    1327,
+    1333,
+    1371,
+    25303,
+    26653,
     # a tablespace is full
-    1628, 1652, 1653, 1654, 30036,
+    1628,
+    1652,
+    1653,
+    1654,
+    30036,
     # parallel servers; a wrapper alone
-    604, 12801, 12805, 12829, 12850, 12853,
-)  # fmt: skip
+    604,
+    12801,
+    12805,
+    12829,
+    12850,
+    12853,
+)
 _LOGIN = (1017, 28000, 28001)
 _RIGHTS = (942, 1031)
 _ROW = (
     # a constraint, a policy, a view's condition, a partition that is not there
-    1, 1400, 1402, 1407, 2290, 2291, 2292, 14400, 14402, 28115,
+    1,
+    1400,
+    1402,
+    1407,
+    2290,
+    2291,
+    2292,
+    14400,
+    14402,
+    28115,
     # a value that is too long or not of its type
-    1401, 1438, 1461, 1426, 1476, 1722, 1830, 1839, 1840, 1841, 1843, 1847, 1850, 1851, 1852, 1858, 1861,
-    6502, 12899,
+    1401,
+    1438,
+    1461,
+    1426,
+    1476,
+    1722,
+    1830,
+    1839,
+    1840,
+    1841,
+    1843,
+    1847,
+    1850,
+    1851,
+    1852,
+    1858,
+    1861,
+    6502,
+    12899,
     4088,  # a trigger fails for it
-)  # fmt: skip
+)
 _APPLICATION = range(20000, 21000)
 _NETWORK = frozenset((*range(3106, 3200), *range(12150, 12630), *range(25400, 25427)))
 """Oracle Net, without its security services, whose errors are of a configuration; fail-over of a session."""

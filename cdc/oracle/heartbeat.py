@@ -72,9 +72,11 @@ class Heartbeat:
             if ora_code(exc) not in _UNFIT:
                 raise
             yield Finding(
-                f"heartbeat table {self.table}", str(exc).splitlines()[0],
-                "the table whose row is written on an idle instance", self.ddl(),
-            )  # fmt: skip
+                f"heartbeat table {self.table}",
+                str(exc).splitlines()[0],
+                "the table whose row is written on an idle instance",
+                self.ddl(),
+            )
 
 
 def heartbeat(user: str) -> Heartbeat:

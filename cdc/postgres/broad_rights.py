@@ -20,10 +20,16 @@ from cdc.postgres.errors import postgres_errors
 
 ATTRIBUTES = ("superuser", "createrole", "createdb")
 ROLES = (
-    "pg_execute_server_program", "pg_read_server_files", "pg_write_server_files",
-    "pg_read_all_data", "pg_write_all_data",
-    "rds_superuser", "cloudsqlsuperuser", "alloydbsuperuser", "azure_pg_admin",
-)  # fmt: skip
+    "pg_execute_server_program",
+    "pg_read_server_files",
+    "pg_write_server_files",
+    "pg_read_all_data",
+    "pg_write_all_data",
+    "rds_superuser",
+    "cloudsqlsuperuser",
+    "alloydbsuperuser",
+    "azure_pg_admin",
+)
 
 _RIGHTS = """
 -- attributes of our role; broad roles it may become, each with the role granted to us that leads there
@@ -61,7 +67,9 @@ def _findings(settings: PostgresConnection, held: list[tuple[str, str]]) -> Iter
         role = sql.Identifier(granted).as_string()
         fix = f"alter role {user} no{right};" if right in ATTRIBUTES else f"revoke {role} from {user};"
         yield Finding(
-            f"rights of {settings.user}", right if right == granted else f"{right}, through {granted}",
-            f"a role of its own without it, or allowed_rights = [\"{right}\"]", fix,
+            f"rights of {settings.user}",
+            right if right == granted else f"{right}, through {granted}",
+            f'a role of its own without it, or allowed_rights = ["{right}"]',
+            fix,
             advice=right in settings.allowed_rights,
-        )  # fmt: skip
+        )

@@ -57,8 +57,11 @@ class Holder:
             How many sessions were ended.
         """
         parameters = {
-            "patience": _PATIENCE_MS, "site": self.site, "token": self.token, "name": self.name(application),
-        }  # fmt: skip
+            "patience": _PATIENCE_MS,
+            "site": self.site,
+            "token": self.token,
+            "name": self.name(application),
+        }
         with postgres_errors(application):
             return len(connection.execute(_END, parameters).fetchall())
 

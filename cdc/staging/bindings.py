@@ -235,9 +235,14 @@ def bind(connection: Connection, system: str, sink: str, bound: Bound, reason: s
     """Bind a sink to a target, and put it on record; the caller commits."""
     former = load(connection, sink)
     values = {
-        "sink": sink, "system": system, "identity": Jsonb(dict(bound.identity)), "writes": bound.writes,
-        "delivered_seq": bound.delivered_seq, "seen_at": bound.seen_at, "reason": reason,
-    }  # fmt: skip
+        "sink": sink,
+        "system": system,
+        "identity": Jsonb(dict(bound.identity)),
+        "writes": bound.writes,
+        "delivered_seq": bound.delivered_seq,
+        "seen_at": bound.seen_at,
+        "reason": reason,
+    }
     connection.execute(_BIND, values)
     detail = {
         "reason": reason,

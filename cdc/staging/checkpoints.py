@@ -73,11 +73,16 @@ class Checkpoints:
         self._connection.execute(
             _SAVE,
             [
-                checkpoint.system, checkpoint.reader, Jsonb(dict(checkpoint.identity)), checkpoint.position,
-                checkpoint.ordinal, Jsonb(dict(checkpoint.resume)), checkpoint.snapshot_complete,
+                checkpoint.system,
+                checkpoint.reader,
+                Jsonb(dict(checkpoint.identity)),
+                checkpoint.position,
+                checkpoint.ordinal,
+                Jsonb(dict(checkpoint.resume)),
+                checkpoint.snapshot_complete,
                 checkpoint.batch_id,
             ],
-        )  # fmt: skip
+        )
 
     def _select(self, where: str, parameters: list[object]) -> list[StoredCheckpoint]:
         statement = f"select {_COLUMNS} from staging.checkpoint {where}"  # noqa: S608 - our own text

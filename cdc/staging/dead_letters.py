@@ -25,11 +25,19 @@ from cdc.staging.leases import Lease
 from mapping_rules import Mapped
 
 DEAD_LETTER_SCHEMA = {
-    "stage": pl.String, "system": pl.String, "table_name": pl.String, "rule": pl.String,
-    "key": pl.String, "entity": pl.String, "entity_key": pl.String, "raw": pl.String,
-    "reason_code": pl.String, "reason": pl.String, "source_position": pl.Int64,
+    "stage": pl.String,
+    "system": pl.String,
+    "table_name": pl.String,
+    "rule": pl.String,
+    "key": pl.String,
+    "entity": pl.String,
+    "entity_key": pl.String,
+    "raw": pl.String,
+    "reason_code": pl.String,
+    "reason": pl.String,
+    "source_position": pl.Int64,
     "source_ordinal": pl.Int64,
-}  # fmt: skip
+}
 """Columns of the frame that `record` takes; key, entity_key and raw are json texts."""
 
 _STORED_KEY = """

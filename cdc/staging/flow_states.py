@@ -10,9 +10,21 @@ from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 
 _COLUMNS = (
-    "flow", "status", "position", "staged_seq", "rows", "held", "detail",
-    "error_code", "error_text", "hint", "changed_at", "current_to", "status_since", "run_id",
-)  # fmt: skip
+    "flow",
+    "status",
+    "position",
+    "staged_seq",
+    "rows",
+    "held",
+    "detail",
+    "error_code",
+    "error_text",
+    "hint",
+    "changed_at",
+    "current_to",
+    "status_since",
+    "run_id",
+)
 _PUBLISH = f"""
 insert into staging.flow_state ({", ".join(_COLUMNS)}, reported_at)
 values ({", ".join(f"%({name})s" for name in _COLUMNS)}, now())

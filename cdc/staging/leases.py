@@ -202,9 +202,14 @@ class Lease:
         with self._lock, postgres_errors(self._subject):
             session = self._session()
             parameters = {
-                "name": self.name, "holder": self.holder, "ttl": _interval(self.ttl_s), "site": self._site,
-                "application": _APPLICATION, "missed": _interval(_MISSED_S), **self._runs,
-            }  # fmt: skip
+                "name": self.name,
+                "holder": self.holder,
+                "ttl": _interval(self.ttl_s),
+                "site": self._site,
+                "application": _APPLICATION,
+                "missed": _interval(_MISSED_S),
+                **self._runs,
+            }
             try:
                 left = session.execute(_LEFT_BY, parameters).fetchone()
                 if left is not None:

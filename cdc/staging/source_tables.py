@@ -90,12 +90,19 @@ class SourceTables:
             self._connection.execute(
                 _SAVE,
                 [
-                    self._system, name.schema, name.name, one.state,
+                    self._system,
+                    name.schema,
+                    name.name,
+                    one.state,
                     None if one.definition is None else Jsonb(dict(one.definition)),
                     None if one.columns is None else Jsonb(sorted(one.columns)),
-                    one.read_position, one.error_code, one.reason, keeps, keeps,
+                    one.read_position,
+                    one.error_code,
+                    one.reason,
+                    keeps,
+                    keeps,
                 ],
-            )  # fmt: skip
+            )
 
     def forget(self, names: Iterable[TableName]) -> None:
         """Tables that no rule reads any more: their changes are lost from here on."""

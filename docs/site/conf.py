@@ -8,9 +8,17 @@ project = "ccbridge"
 release = __version__
 root_doc = "docs/site/contents"
 include_patterns = [
-    "docs/**.md", "docs/site/**.rst", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md",
-    "requirements/README.md", "standin/**.md", "examples/**.md", "deploy/**.md",
-]  # fmt: skip
+    "docs/**.md",
+    "docs/site/**.rst",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "requirements/README.md",
+    "standin/**.md",
+    "examples/**.md",
+    "deploy/**.md",
+]
 exclude_patterns = [".venv*", "build"]
 extensions = [
     "myst_parser",

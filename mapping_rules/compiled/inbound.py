@@ -164,9 +164,13 @@ class InboundProgram:
     def _live(self, rows: pl.DataFrame, plan: Plan, rejections: Rejections) -> pl.DataFrame:
         absent = _absent_list(plan)
         texts = rows.select_seq(
-            INDEX, *_META, *plan.raw.values(), absent.alias("absent"),
-            former=pl.lit(None, dtype=pl.List(pl.String)), reread=pl.lit(None, dtype=pl.Boolean),
-        )  # fmt: skip
+            INDEX,
+            *_META,
+            *plan.raw.values(),
+            absent.alias("absent"),
+            former=pl.lit(None, dtype=pl.List(pl.String)),
+            reread=pl.lit(None, dtype=pl.Boolean),
+        )
         if plan.absent and texts["absent"].null_count() < texts.height:
             is_incomplete = pl.col("absent").is_not_null()
             texts = texts.with_columns_seq(
@@ -215,10 +219,11 @@ class InboundProgram:
             reason = f"found no key {names} of the deleted row, expected the source to log it"
             rejections.add_rows(without[INDEX], Reason.NULL_KEY, reason)
         empty = [
-            pl.lit(None, dtype=column.type.polars).alias(name) if name not in self.entity.key
+            pl.lit(None, dtype=column.type.polars).alias(name)
+            if name not in self.entity.key
             else pl.col(VALUE + name).alias(name)
             for name, column in self.entity.columns.items()
-        ]  # fmt: skip
+        ]
         no_list = pl.lit(None, dtype=pl.List(pl.String))
         return (
             keys.filter(~unknown)

@@ -162,8 +162,11 @@ def _holds(condition: Condition, text: pl.Expr, images: Images) -> pl.Expr:
     column = condition.column.column
     normal = images.normal(text, column)
     yes, no = switch_texts(images.source_type(column), images.site)
-    texts = [(yes if value else no) if isinstance(value, bool) else str(value) for value in condition.values
-             if value is not None]  # fmt: skip
+    texts = [
+        (yes if value else no) if isinstance(value, bool) else str(value)
+        for value in condition.values
+        if value is not None
+    ]
     holds = normal.is_in(pl.Series(texts, dtype=pl.String).implode()).fill_null(False)
     if None in condition.values:
         holds = holds | normal.is_null()

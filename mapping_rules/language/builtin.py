@@ -39,17 +39,41 @@ BUILT_IN = {RECEIPT.name: RECEIPT}
 
 RESERVED_TABLES = frozenset(
     {
-        "receipt", "change", "batch", "delivery", "dead_letter", "checkpoint", "lease", "rule_set",
-        "operator_action", "conflict", "resync_run", "resync_difference", "control_total",
-        "alembic_version", "target_binding", "installation",
+        "receipt",
+        "change",
+        "batch",
+        "delivery",
+        "dead_letter",
+        "checkpoint",
+        "lease",
+        "rule_set",
+        "operator_action",
+        "conflict",
+        "resync_run",
+        "resync_difference",
+        "control_total",
+        "alembic_version",
+        "target_binding",
+        "installation",
     }
-)  # fmt: skip
+)
 """Names of ccbridge's own staging tables; no entity may take one."""
 
 RESERVED_COLUMNS = frozenset(
     {
-        "source_system", "source_position", "source_ordinal", "operation", "committed_at", "staged_at",
-        "rule_set_id", "staged_seq", "tombstone", "superseded_seq", "valid_from", "valid_to", "absent",
+        "source_system",
+        "source_position",
+        "source_ordinal",
+        "operation",
+        "committed_at",
+        "staged_at",
+        "rule_set_id",
+        "staged_seq",
+        "tombstone",
+        "superseded_seq",
+        "valid_from",
+        "valid_to",
+        "absent",
     }
-)  # fmt: skip
+)
 """Columns every staged row carries besides those of its entity."""

@@ -19,9 +19,18 @@ revision = "0001"
 down_revision = None
 
 TABLES = (
-    "receipt_history", "receipt", "flow_state", "operator_action", "rule_set", "lease", "checkpoint",
-    "dead_letter", "delivery", "batch", "change",
-)  # fmt: skip
+    "receipt_history",
+    "receipt",
+    "flow_state",
+    "operator_action",
+    "rule_set",
+    "lease",
+    "checkpoint",
+    "dead_letter",
+    "delivery",
+    "batch",
+    "change",
+)
 
 
 def upgrade() -> None:

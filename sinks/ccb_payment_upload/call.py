@@ -85,12 +85,15 @@ _WRITES = {
         _RECEIPTS,
         _BATCH
         | {
-            "EXT_REFERENCE_ID": "recharge_id", "TENDER_AMT": "amount", "ACCOUNTING_DT": "accounting_date",
-            "TENDER_TYPE_CD": "tender_type", "CUST_ID": "account_id",
+            "EXT_REFERENCE_ID": "recharge_id",
+            "TENDER_AMT": "amount",
+            "ACCOUNTING_DT": "accounting_date",
+            "TENDER_TYPE_CD": "tender_type",
+            "CUST_ID": "account_id",
         },
         {"VERSION": _FIRST_VERSION, "PAY_TND_STG_ST_FLG": _TENDER_PENDING},
     ),
-}  # fmt: skip
+}
 _NOT_TEXT = {"total": "numbers", "tenders": "numbers", "amount": "numbers", "accounting_date": "dates"}
 
 

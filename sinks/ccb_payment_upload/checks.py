@@ -25,17 +25,24 @@ def findings(cursor: oracledb.Cursor, settings: OracleSystem, upload: PaymentUpl
     tables = ouaf.describe(cursor, settings.owner, list(NEEDED))
     found = list(_right_findings(cursor, settings))
     found += [
-        Finding(f"column {settings.owner}.{name}", "missing", "a column of the payment upload",
-                "this release of CC&B is not known to ccbridge: report its ALL_TAB_COLUMNS")
+        Finding(
+            f"column {settings.owner}.{name}",
+            "missing",
+            "a column of the payment upload",
+            "this release of CC&B is not known to ccbridge: report its ALL_TAB_COLUMNS",
+        )
         for name in missing(tables)
         if "." in name
-    ]  # fmt: skip
+    ]
     found += [
-        Finding(f"column {settings.owner}.{name}", "NOT NULL, and no value is known for a missing one",
-                "a column that may be NULL, or has a default",
-                "give it a default in the database, or report its ALL_TAB_COLUMNS")
+        Finding(
+            f"column {settings.owner}.{name}",
+            "NOT NULL, and no value is known for a missing one",
+            "a column that may be NULL, or has a default",
+            "give it a default in the database, or report its ALL_TAB_COLUMNS",
+        )
         for name in unfillable(tables)
-    ]  # fmt: skip
+    ]
     for table, column, value, setting in (
         (SOURCES, "EXT_SOURCE_ID", upload.external_source, "external_source"),
         (TYPES, "TENDER_TYPE_CD", upload.tender_type, "tender_type"),
@@ -46,10 +53,12 @@ def findings(cursor: oracledb.Cursor, settings: OracleSystem, upload: PaymentUpl
         if described and not ouaf.found_among(cursor, settings.owner, table, described, [value]):
             found.append(
                 Finding(
-                    f"{table}.{column}", f"no row with {value!r}", f"the value of payment_upload.{setting}",
+                    f"{table}.{column}",
+                    f"no row with {value!r}",
+                    f"the value of payment_upload.{setting}",
                     f"create it in CC&B, or set {setting} in [payment_upload]",
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -63,9 +72,11 @@ def _right_findings(cursor: oracledb.Cursor, settings: OracleSystem) -> Iterator
         if missing:
             names, place = ", ".join(missing).lower(), f"{settings.owner}.{table}"
             yield Finding(
-                f"table {place}", f"{settings.user} may not {names}", " and ".join(rights).lower(),
+                f"table {place}",
+                f"{settings.user} may not {names}",
+                " and ".join(rights).lower(),
                 f"grant {names} on {place} to {settings.user};",
-            )  # fmt: skip
+            )
 
 
 def _rights(cursor: oracledb.Cursor, owner: str) -> dict[str, set[str]]:

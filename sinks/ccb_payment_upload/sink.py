@@ -187,9 +187,13 @@ class PaymentUploadSink:
         outcome = self._ccb.send(pl.concat(transmissions))
         sent = self._receipts.mark_sent(outcome.receipts, outcome.tenders)
         log.debug(
-            "transmissions_sent", flow=f"deliver:{self.system}", transmissions=len(transmissions), rows=sent,
-            already_there=outcome.already_there, elapsed_ms=round((time.monotonic() - started) * 1000, 1),
-        )  # fmt: skip
+            "transmissions_sent",
+            flow=f"deliver:{self.system}",
+            transmissions=len(transmissions),
+            rows=sent,
+            already_there=outcome.already_there,
+            elapsed_ms=round((time.monotonic() - started) * 1000, 1),
+        )
         return sent
 
     def _reject(self, transmission: pl.DataFrame) -> None:

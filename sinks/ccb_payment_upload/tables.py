@@ -28,23 +28,42 @@ CONTROL_STATUS = ("TND_CTL_STG_ST_FLG", "TNDR_CTL_STG_ST_FLG")
 """Names of the tender control's status: of the databases that were seen, and in Oracle's help."""
 NEEDED: Mapping[str, Sequence[str]] = {
     DEPOSIT: (
-        "EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "DEP_CTL_STG_ST_FLG", "TRANSMIT_DTTM", "CURRENCY_CD",
-        "TOT_TNDR_CTL_AMT", "TOT_TNDR_CTL_CNT", "VERSION",
+        "EXT_SOURCE_ID",
+        "EXT_TRANSMIT_ID",
+        "DEP_CTL_STG_ST_FLG",
+        "TRANSMIT_DTTM",
+        "CURRENCY_CD",
+        "TOT_TNDR_CTL_AMT",
+        "TOT_TNDR_CTL_CNT",
+        "VERSION",
     ),
     CONTROL: (
-        "EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "EXT_BATCH_ID", CONTROL_STATUS[0], "TOT_TNDR_AMT", "TOT_TNDR_CNT",
+        "EXT_SOURCE_ID",
+        "EXT_TRANSMIT_ID",
+        "EXT_BATCH_ID",
+        CONTROL_STATUS[0],
+        "TOT_TNDR_AMT",
+        "TOT_TNDR_CNT",
         "VERSION",
     ),
     TENDER: (
-        "EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "EXT_BATCH_ID", "EXT_REFERENCE_ID", "PAY_TND_STG_ST_FLG",
-        "TENDER_AMT", "ACCOUNTING_DT", "TENDER_TYPE_CD", "CUST_ID", "VERSION",
+        "EXT_SOURCE_ID",
+        "EXT_TRANSMIT_ID",
+        "EXT_BATCH_ID",
+        "EXT_REFERENCE_ID",
+        "PAY_TND_STG_ST_FLG",
+        "TENDER_AMT",
+        "ACCOUNTING_DT",
+        "TENDER_TYPE_CD",
+        "CUST_ID",
+        "VERSION",
     ),
     SOURCES: ("EXT_SOURCE_ID",),
     TYPES: ("TENDER_TYPE_CD",),
     ACCOUNTS: ("ACCT_ID",),
     AGREEMENTS: ("OLD_ACCT_ID",),
     PAID: ("PAY_TENDER_ID", "EXT_REFERENCE_ID", "PAYOR_ACCT_ID", "TENDER_AMT"),
-}  # fmt: skip
+}
 """Tables and columns used; the first three are written."""
 WRITTEN = (DEPOSIT, CONTROL, TENDER)
 

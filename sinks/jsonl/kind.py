@@ -27,10 +27,12 @@ def _findings(settings: Settings, system: str, programs: Sequence[OutboundProgra
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return [
             Finding(
-                f"directory {directory}", f"{place} cannot be written", "a directory of the service's user",
+                f"directory {directory}",
+                f"{place} cannot be written",
+                "a directory of the service's user",
                 f"make {directory}, writable for the user that runs ccbridge",
             )
-        ]  # fmt: skip
+        ]
     look(directory)
     return []
 

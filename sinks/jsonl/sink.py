@@ -134,10 +134,14 @@ class JsonlSink:
             store(Bound(_identity(before), before.writes, 0))
             folder.commit(
                 replace(
-                    before, staging=staging, fencing_token=0, staged_seq=min(before.staged_seq, newest_seq),
-                    file=free_number(self._directory), size=0,
+                    before,
+                    staging=staging,
+                    fencing_token=0,
+                    staged_seq=min(before.staged_seq, newest_seq),
+                    file=free_number(self._directory),
+                    size=0,
                 )
-            )  # fmt: skip
+            )
         return 0
 
     def close(self) -> None:

@@ -108,11 +108,13 @@ def _rivalled(layout: Layout) -> sql.Composed:
     """Rows of a range whose key a rival in %(rivals)s has in another spelling, marked as rejected."""
     as_typed = sql.SQL(", ").join(
         sql.SQL("(r ->> {})::{}{} as {}").format(
-            sql.Literal(column.name), sql.SQL(column.base),
-            sql.SQL(f" collate {column.collation}" if column.collation else ""), named(column),
+            sql.Literal(column.name),
+            sql.SQL(column.base),
+            sql.SQL(f" collate {column.collation}" if column.collation else ""),
+            named(column),
         )
         for column in layout.key
-    )  # fmt: skip
+    )
     other = sql.SQL(" or ").join(
         sql.SQL("r.rival ->> {} <> w.{}").format(sql.Literal(column.name), named(column))
         for column in layout.key

@@ -43,9 +43,14 @@ _SMALLEST = (
     "(select pg_catalog.min({column}) from {target}) operator(pg_catalog.-) 1 operator(pg_catalog.-) x._row"
 )
 _STAND_INS = {
-    "text": _UNIQUE_TEXT, "character varying": _UNIQUE_TEXT, "uuid": "pg_catalog.gen_random_uuid()",
-    "smallint": _SMALLEST, "integer": _SMALLEST, "bigint": _SMALLEST, "numeric": _SMALLEST,
-}  # fmt: skip
+    "text": _UNIQUE_TEXT,
+    "character varying": _UNIQUE_TEXT,
+    "uuid": "pg_catalog.gen_random_uuid()",
+    "smallint": _SMALLEST,
+    "integer": _SMALLEST,
+    "bigint": _SMALLEST,
+    "numeric": _SMALLEST,
+}
 """By type: a value that no other row has, for a column without length or scale."""
 
 

@@ -76,8 +76,11 @@ class OracleProcess:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, fixed arguments
                 [sys.executable, "-m", "sandbox.oracle_process", *self._arguments],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
         line = self._first_line()
         if not line:
             self.stop()

@@ -103,9 +103,15 @@ class PostgresServer:
             arguments += ["-c", f"{name}={value}"]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary, fixed arguments
-                arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                start_new_session=True, user=_other_uid(), group=_other_uid(), extra_groups=_no_groups(),
-            )  # fmt: skip
+                arguments,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                user=_other_uid(),
+                group=_other_uid(),
+                extra_groups=_no_groups(),
+            )
         self._wait_until_ready()
         return self
 
@@ -125,9 +131,14 @@ class PostgresServer:
     def conninfo(self, database: str = "postgres", **options: str | int) -> str:
         """Connection string of the superuser."""
         return psycopg.conninfo.make_conninfo(
-            "", host="127.0.0.1", port=self.port, user=self.user, password=self.password,
-            dbname=database, **options,
-        )  # fmt: skip
+            "",
+            host="127.0.0.1",
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            dbname=database,
+            **options,
+        )
 
     def create_database(self, name: str) -> str:
         """Create an empty database; returns its connection string."""
@@ -154,12 +165,24 @@ class PostgresServer:
                 os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
         subprocess.run(  # noqa: S603 - our own binary, fixed arguments
             [
-                _tool("initdb"), "-D", str(data), "-U", self.user, "-A", "scram-sha-256",
-                f"--pwfile={secret}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
+                _tool("initdb"),
+                "-D",
+                str(data),
+                "-U",
+                self.user,
+                "-A",
+                "scram-sha-256",
+                f"--pwfile={secret}",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
             ],
-            check=True, capture_output=True,
-            user=_other_uid(), group=_other_uid(), extra_groups=_no_groups(),
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+            user=_other_uid(),
+            group=_other_uid(),
+            extra_groups=_no_groups(),
+        )
         secret.unlink()
         with (data / "pg_hba.conf").open("a", encoding="utf-8") as hba:
             hba.write("host replication all 127.0.0.1/32 scram-sha-256\n")

@@ -103,9 +103,10 @@ class Authority:
             if password is not None:
                 loaded = serialization.load_pem_private_key(key, password=None)
                 key = loaded.private_bytes(
-                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                    serialization.Encoding.PEM,
+                    serialization.PrivateFormat.PKCS8,
                     serialization.BestAvailableEncryption(password.encode()),
-                )  # fmt: skip
+                )
             parts = [key, client.certificate.read_bytes(), *parts]
         _write_private(folder / "ewallet.pem", b"".join(parts))
         return folder

@@ -39,9 +39,14 @@ class StagingDatabase:
     def conninfo(self, **options: str | int) -> str:
         """Connection string of the owner."""
         return psycopg.conninfo.make_conninfo(
-            "", host=self.host, port=self.port, dbname=self.name, user=self.user, password=self.password,
+            "",
+            host=self.host,
+            port=self.port,
+            dbname=self.name,
+            user=self.user,
+            password=self.password,
             **options,
-        )  # fmt: skip
+        )
 
 
 class World:

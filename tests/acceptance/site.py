@@ -295,8 +295,9 @@ class Site:
             "insert into recharge (recharge_id, ccb_account_id, amount, currency, channel, tender_type, "
             "status, recharged_at) select %s, min(ccb_account_id), 1500, 'XAF', 'ussd', %s, 'completed', "
             "now() from account where may_vend and active",
-            key, tender_type,
-        )  # fmt: skip
+            key,
+            tender_type,
+        )
 
     def receipts(self) -> list[tuple[Any, ...]]:
         """Recharge and state of every receipt, in order."""

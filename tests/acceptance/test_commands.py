@@ -82,16 +82,18 @@ def test_status_before_during_and_after_a_run(migrated: Site) -> None:
     site = migrated
     before = site.call("status")
     assert (before.code, before.out) == (
-        1, "\nccbridge run: nothing has run yet\n    start it: ccbridge run\n"
-    )  # fmt: skip
+        1,
+        "\nccbridge run: nothing has run yet\n    start it: ccbridge run\n",
+    )
     flows = ["capture:ccb", "capture:prepaid", "deliver:ccb", "deliver:prepaid"]
     with site.running() as running:
         site.recharge("status-1")
         eventually(site.receipts, "receipt", hint=running.text)
         eventually(
-            lambda: site.call("status").out.count(" running ") == len(flows), "state of all flows",
+            lambda: site.call("status").out.count(" running ") == len(flows),
+            "state of all flows",
             hint=running.text,
-        )  # fmt: skip
+        )
         table, rows = site.call("status"), site.call("status", "--format", "json").rows()
         assert table.code == 0
         lines = table.out.splitlines()

@@ -148,11 +148,17 @@ def test_every_error_of_the_rules_is_named_with_its_place(
     assert done.code == 2
     lines = done.err.partition("error CDC-301: ")[2].splitlines()
     assert [line.partition(":")[0] for line in lines[:4]] == [
-        "entities/account.yaml", "inbound/ci_per.yaml", "outbound/ccb_payment.yaml", "outbound/customer.yaml",
-    ]  # fmt: skip
+        "entities/account.yaml",
+        "inbound/ci_per.yaml",
+        "outbound/ccb_payment.yaml",
+        "outbound/customer.yaml",
+    ]
     for wrong, right in (
-        ("txt", "text"), ("persn", "person"), ("locl_date", "local_date"), ("ful_name", "full_name"),
-    ):  # fmt: skip
+        ("txt", "text"),
+        ("persn", "person"),
+        ("locl_date", "local_date"),
+        ("ful_name", "full_name"),
+    ):
         assert any(f"{wrong!r}, did you mean {right!r}?" in line for line in lines), done.err
 
 

@@ -120,9 +120,10 @@ def test_a_row_that_the_target_refuses_is_held_and_delivered_when_the_cause_is_g
         assert max(map(len, status.out.splitlines())) <= 80
         eventually(lambda: held_in_status(site) == ["2"], "the flow tells of both", hint=running.text)
         eventually(
-            lambda: site.staging("select min(retries) from staging.dead_letter") > [(0,)], "retries",
+            lambda: site.staging("select min(retries) from staging.dead_letter") > [(0,)],
+            "retries",
             hint=running.text,
-        )  # fmt: skip
+        )
         site.prepaid_admin("drop trigger refuse on customer")
         site.prepaid_admin("alter table customer drop constraint short")
         eventually(lambda: open_letters(site) == [], "all delivered", hint=running.text)

@@ -44,9 +44,11 @@ def test_the_example_does_what_its_readme_says(server: PostgresServer, tmp_path:
         assert change is not None
         _ask(server, "shop", change[1])
         _wait_for(
-            server, "select display_name, credit from client where client_no = 1",
-            ("Ama Ndiaye", Decimal("10.25")), log,
-        )  # fmt: skip
+            server,
+            "select display_name, credit from client where client_no = 1",
+            ("Ama Ndiaye", Decimal("10.25")),
+            log,
+        )
     finally:
         running.kill()
 

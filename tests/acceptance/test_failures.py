@@ -17,8 +17,9 @@ def rename(site: Site, person: str, name: str) -> None:
     """A clerk at CC&B changes a name."""
     site.oracle(
         "update CISADM.CI_PER_NAME set ENTITY_NAME = :name where PER_ID = :person and NAME_TYPE_FLG = 'PRIM'",
-        name=name, person=person,
-    )  # fmt: skip
+        name=name,
+        person=person,
+    )
 
 
 def named(site: Site, person: str, name: str) -> bool:

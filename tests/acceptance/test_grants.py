@@ -22,8 +22,9 @@ def test_printed_grants_suffice_for_check_capture_and_upload(migrated: Site) -> 
     for statement in statements(script):
         migrated.oracle(statement, user="SYSTEM")
     migrated.environment |= {
-        "CCBRIDGE_SYSTEMS__CCB__USER": user, "CCBRIDGE_SYSTEMS__CCB__PASSWORD": SECRET,
-    }  # fmt: skip
+        "CCBRIDGE_SYSTEMS__CCB__USER": user,
+        "CCBRIDGE_SYSTEMS__CCB__PASSWORD": SECRET,
+    }
     checked = migrated.call("check")
     assert (checked.code, checked.out) == (0, "check ok\n")
     with migrated.running():

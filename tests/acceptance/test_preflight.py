@@ -46,8 +46,11 @@ def test_databases_that_cannot_be_reached_are_all_named(site: Site) -> None:
     done = site.call("check", **wrong)
     assert done.code == 3
     assert [line.partition(":")[0] for line in done.out.splitlines() if line[0] != " "] == [
-        "staging", "ccb", "prepaid", "3 finding(s)",
-    ]  # fmt: skip
+        "staging",
+        "ccb",
+        "prepaid",
+        "3 finding(s)",
+    ]
     assert all(f":{port}" in line for line in done.out.splitlines()[:-1] if line[0] != " ")
     run = site.call("run", **wrong)
     assert run.code == 3
@@ -118,11 +121,14 @@ def test_everything_missing_in_prepaid_is_found_and_fixed_by_what_check_prints(m
         done = site.call("check", "--format", "json")
         assert done.code == 4
         assert subjects(done, "prepaid") >= {
-            "role ccbridge", "publication ccbridge", "schema ccbridge", "schema public",
+            "role ccbridge",
+            "publication ccbridge",
+            "schema ccbridge",
+            "schema public",
             *(f"table {table}" for table in TABLES),
             f"replication origin {site.slot}",
             "function pg_catalog.pg_replication_origin_session_setup(text)",
-        }  # fmt: skip
+        }
         run = site.call("run")
         assert run.code == 4
         assert "publication ccbridge: found does not exist" in run.err
@@ -212,9 +218,14 @@ def test_everything_missing_in_ccb_is_found_and_fixed_by_what_check_prints(migra
     try:
         assert done.code == 4
         assert subjects(done, "ccb") >= {
-            "V$LOG", "DBMS_LOGMNR", "CISADM.CI_PER", "CISADM.CI_PREM",
-            "table CISADM.CI_PAY_TNDR_ST", "table CISADM.CI_TNDR_SRCE", "minimal supplemental logging",
-        }  # fmt: skip
+            "V$LOG",
+            "DBMS_LOGMNR",
+            "CISADM.CI_PER",
+            "CISADM.CI_PREM",
+            "table CISADM.CI_PAY_TNDR_ST",
+            "table CISADM.CI_TNDR_SRCE",
+            "minimal supplemental logging",
+        }
         run = site.call("run")
         assert run.code == 4
         assert "ccb: CISADM.CI_PREM: found not all columns logged" in run.err

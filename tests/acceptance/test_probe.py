@@ -67,8 +67,9 @@ def test_a_database_that_does_otherwise_is_exit_code_1(site: Site) -> None:
     """An error where the probe expects none is a difference, with the error as reason."""
     site.oracle(
         "begin sandbox_faults.add_error(code => 1291, statement => 'start_logmnr', username => 'CCBRIDGE', "
-        "skip => 4, times => 1000); end;", "SYSTEM",
-    )  # fmt: skip
+        "skip => 4, times => 1000); end;",
+        "SYSTEM",
+    )
     try:
         done = site.call(*ORACLE, "--format", "json")
     finally:
@@ -115,14 +116,14 @@ def test_a_wrong_password_of_the_schema_is_its_own_reason(site: Site) -> None:
     [
         ("select on sys.v_$thread", "grant select on sys.V_$THREAD to CCBRIDGE;", "V$THREAD"),
         pytest.param(
-            "execute on sys.dbms_logmnr", "grant execute on sys.DBMS_LOGMNR to CCBRIDGE;", "DBMS_LOGMNR",
+            "execute on sys.dbms_logmnr",
+            "grant execute on sys.DBMS_LOGMNR to CCBRIDGE;",
+            "DBMS_LOGMNR",
             marks=pytest.mark.slow,
         ),
-        pytest.param(
-            "create table", f"grant create table to {SCHEMA};", "ORA-01031", marks=pytest.mark.slow
-        ),
+        pytest.param("create table", f"grant create table to {SCHEMA};", "ORA-01031", marks=pytest.mark.slow),
     ],
-)  # fmt: skip
+)
 def test_a_missing_right_is_reported_with_its_grant(
     site: Site, revoked: str, granted: str, reason: str
 ) -> None:
@@ -145,8 +146,10 @@ def test_an_interrupted_probe_drops_its_tables(site: Site, number: signal.Signal
     process = subprocess.Popen(
         [sys.executable, "-m", "cdc.cli", *ORACLE, "--format", "json"],
         env={**os.environ, **site.environment, "CCBRIDGE_CONFIG": str(site.config)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     eventually(lambda: "CCBP_LOB" in tables(site), "the tables are there")
     process.send_signal(number)
     out, err = process.communicate(timeout=30)

@@ -217,8 +217,9 @@ def dump(place: Place) -> Callable[[], None]:
 
     def restore() -> None:
         _create(place.server)
-        _tool("pg_restore", "--exit-on-error", f"--dbname={place.server.conninfo('staging')}",
-              str(place.backup))  # fmt: skip
+        _tool(
+            "pg_restore", "--exit-on-error", f"--dbname={place.server.conninfo('staging')}", str(place.backup)
+        )
 
     return restore
 

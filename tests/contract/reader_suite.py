@@ -113,9 +113,14 @@ def _table_events(changes: TableChanges) -> Iterator[Event]:
         }
         assert row["committed_at"] is not None
         yield Event(
-            changes.table.name.name.lower(), row["operation"], row["position"], row["ordinal"], row["ours"],
-            sides[BEFORE], sides[AFTER],
-        )  # fmt: skip
+            changes.table.name.name.lower(),
+            row["operation"],
+            row["position"],
+            row["ordinal"],
+            row["ours"],
+            sides[BEFORE],
+            sides[AFTER],
+        )
 
 
 class Reading:
@@ -258,8 +263,10 @@ class ReaderSuite:
             first.commit()
         found = reading.take(3)
         assert [(event.table, event.after["id"]) for event in found] == [
-            ("account", "2"), ("account", "1"), ("recharge", "3"),
-        ]  # fmt: skip
+            ("account", "2"),
+            ("account", "1"),
+            ("recharge", "3"),
+        ]
         assert found[0].position < found[1].position == found[2].position
         assert found[1].ordinal < found[2].ordinal
 
@@ -362,8 +369,9 @@ class ReaderSuite:
             session.commit()
         found = reading.until(lambda events_: events_[-1].after["id"] == "4")
         assert [(event.operation, event.after["id"], event.after["name"]) for event in found] == [
-            ("c", "2", "a"), ("c", "4", "a"),
-        ]  # fmt: skip
+            ("c", "2", "a"),
+            ("c", "4", "a"),
+        ]
 
     def test_an_idle_source_moves_the_position_on(self, source: Source, reader: ChangeReader) -> None:
         """Otherwise the source would keep its log for ever; and once a second is often enough."""

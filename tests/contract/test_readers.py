@@ -66,16 +66,22 @@ class PostgresSource:
         TypeCase("json_c", """'{"a": [1, null]}'""", '{"a": [1, null]}'),
         TypeCase("array_c", "array['a', null, 'b,c']", '{a,NULL,"b,c"}'),
         TypeCase("uuid_c", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
-    )  # fmt: skip
+    )
 
     def __init__(self, database: str) -> None:
         self._info = database
         parts = conninfo_to_dict(database)
         self.settings = PostgresSystem(
-            kind="postgres", host=str(parts["host"]), port=int(str(parts["port"])),
-            database=str(parts["dbname"]), user=str(parts["user"]), password=str(parts["password"]),
-            sslmode="disable", insecure=True, slot=f"slot_{parts['dbname']}",
-        )  # fmt: skip
+            kind="postgres",
+            host=str(parts["host"]),
+            port=int(str(parts["port"])),
+            database=str(parts["dbname"]),
+            user=str(parts["user"]),
+            password=str(parts["password"]),
+            sslmode="disable",
+            insecure=True,
+            slot=f"slot_{parts['dbname']}",
+        )
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("set time zone 'Africa/Douala'")
             connection.execute(_SCHEMA)

@@ -91,17 +91,22 @@ class PaymentTarget:
         assert lease.acquire() is not None
         self.leases.append(lease)
         ccb = OracleSystem(
-            kind="oracle", dsn=self.world.ccb.dsn, user="CCBRIDGE", insecure=True,
+            kind="oracle",
+            dsn=self.world.ccb.dsn,
+            user="CCBRIDGE",
+            insecure=True,
             password=self.world.ccb.passwords["CCBRIDGE"],
-        )  # fmt: skip
+        )
         upload = CcbUpload("ccb", ccb, PaymentUpload())
         return PaymentUploadSink(upload, self.staging, lease, Run())
 
     def desired_rows(self, rows: Mapping[str | None, str | None], *, staged_seq: int) -> Desired:
         others = {
-            "CUST_ID": self.account, "CURRENCY_CD": "XAF", "TENDER_TYPE_CD": "CASH",
+            "CUST_ID": self.account,
+            "CURRENCY_CD": "XAF",
+            "TENDER_TYPE_CD": "CASH",
             "ACCOUNTING_DT": "2026-02-03",
-        }  # fmt: skip
+        }
         return desired(PAYMENTS, rows, "TENDER_AMT", staged_seq, others)
 
     def held(self) -> dict[str, Decimal]:

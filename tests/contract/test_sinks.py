@@ -95,16 +95,24 @@ class PaymentUploadTarget:
     def __init__(self, world: World) -> None:
         self.world = world
         self.settings = OracleSystem(
-            kind="oracle", dsn=world.ccb.dsn, user="CCBRIDGE", insecure=True,
+            kind="oracle",
+            dsn=world.ccb.dsn,
+            user="CCBRIDGE",
+            insecure=True,
             password=world.ccb.passwords["CCBRIDGE"],
-        )  # fmt: skip
+        )
         self.sink = CcbUpload("ccb", self.settings, PaymentUpload())
 
     def write(self, rows: Mapping[str, str]) -> None:
         place = {
-            "account_id": "1", "currency": "XAF", "tender_type": "CASH", "external_source": "PREPAID",
-            "accounting_date": date(2026, 2, 3), "transmission_id": "-".join(sorted(rows)), "batch_id": "1",
-        }  # fmt: skip
+            "account_id": "1",
+            "currency": "XAF",
+            "tender_type": "CASH",
+            "external_source": "PREPAID",
+            "accounting_date": date(2026, 2, 3),
+            "transmission_id": "-".join(sorted(rows)),
+            "batch_id": "1",
+        }
         receipts = [{"recharge_id": key, "amount": Decimal(amount), **place} for key, amount in rows.items()]
         self.sink.send(pl.DataFrame(receipts, schema=dict(RECEIPT_SCHEMA)))
 

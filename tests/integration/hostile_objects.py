@@ -18,9 +18,26 @@ import cdc
 import sinks
 
 TYPES = (
-    "varchar", "bpchar", "text", "name", "uuid", "date", "timestamptz", "timestamp", "numeric", "int2",
-    "int4", "int8", "bool", "json", "jsonb", "tid", "oid", "mood", "citext",
-)  # fmt: skip
+    "varchar",
+    "bpchar",
+    "text",
+    "name",
+    "uuid",
+    "date",
+    "timestamptz",
+    "timestamp",
+    "numeric",
+    "int2",
+    "int4",
+    "int8",
+    "bool",
+    "json",
+    "jsonb",
+    "tid",
+    "oid",
+    "mood",
+    "citext",
+)
 OPERATORS = ("=", "<>", "<", ">", "<=", ">=", "||", "-", "+", "|", "&", "~", "->>")
 _RUN = """
 create or replace function pg_temp.run(texts text[]) returns void language plpgsql as $$
@@ -90,9 +107,14 @@ def called() -> set[str]:
 
 def _objects(functions: list[str]) -> Iterator[str]:
     arguments = [
-        *((t,) for t in TYPES), *((t, t) for t in TYPES), *((t, "text") for t in TYPES if t != "text"),
-        ("text[]", "text"), ("varchar[]", "text"), ("text", "varchar"), ("text", "numeric"),
-    ]  # fmt: skip
+        *((t,) for t in TYPES),
+        *((t, t) for t in TYPES),
+        *((t, "text") for t in TYPES if t != "text"),
+        ("text[]", "text"),
+        ("varchar[]", "text"),
+        ("text", "varchar"),
+        ("text", "numeric"),
+    ]
     statements = [
         f"create function %schema%.{name}({', '.join(types)}) returns text language sql "
         "as 'select pg_catalog.nextval(''bait.taken''::regclass)::text'"

@@ -70,9 +70,15 @@ def capture(world: World, reader: ListReader) -> None:
     """Run the flow to the end of the reader's stream."""
     columns = ColumnsRead(frozenset(CUSTOMER.column_names), frozenset({"id"}))
     work = Capture(
-        system="shop", read={CUSTOMER.name: columns}, open_reader=lambda: reader,  # type: ignore[arg-type,return-value]
-        open_stager=world.stager, sizes=Run(), wake=Wake(), state=FlowState(), run_id=uuid.uuid4(),
-    )  # fmt: skip
+        system="shop",
+        read={CUSTOMER.name: columns},
+        open_reader=lambda: reader,  # type: ignore[arg-type,return-value]
+        open_stager=world.stager,
+        sizes=Run(),
+        wake=Wake(),
+        state=FlowState(),
+        run_id=uuid.uuid4(),
+    )
     work(Flow("capture:shop", work, threading.Event(), FlowState()))
 
 

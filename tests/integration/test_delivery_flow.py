@@ -40,12 +40,16 @@ class Delivery:
         """Start the flow, as a new process would."""
         self.supervisor = Supervisor(threading.Event(), FlowState())
         deliver = Deliver(
-            system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
+            system="till",
+            programs=mapping_rules.compile_outbound(RULES, "till"),
+            sources=["shop"],
             open_sink=lambda _: self.target.sink(),
             open_staging=lambda: connect(self.world.settings, application="test deliver"),
-            sizes=Run(retry_held_s=1, idle_poll_ms=50), wake=Wake(), state=self.supervisor.state,
+            sizes=Run(retry_held_s=1, idle_poll_ms=50),
+            wake=Wake(),
+            state=self.supervisor.state,
             lease=self.world.lease,
-        )  # fmt: skip
+        )
         self.supervisor.start("deliver:till", deliver)
 
     def stop(self) -> None:
@@ -228,8 +232,10 @@ def test_an_error_about_the_server_that_follows_a_row_holds_that_row(delivery: D
         assert bad not in delivery.buyers()
     held = "select reason_code from staging.dead_letter where resolved_at is null order by dead_letter_id"
     assert [code for (code,) in delivery.world.query(held)] == [
-        "serialization_failure", "query_canceled", "connection_failure"
-    ]  # fmt: skip
+        "serialization_failure",
+        "query_canceled",
+        "connection_failure",
+    ]
     (figures,) = delivery.supervisor.state.rows()
     assert (figures["status"], figures["held"]) == ("running", 3)
     delivery.target.run("drop trigger stop on buyer")

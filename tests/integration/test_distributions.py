@@ -29,9 +29,13 @@ class Environment:
         self, command: str, *arguments: str | Path, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.folder / "bin" / command, *arguments], cwd=cwd or self.folder, env=os.environ | OURS,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [self.folder / "bin" / command, *arguments],
+            cwd=cwd or self.folder,
+            env=os.environ | OURS,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def install(self, *arguments: str | Path) -> None:
         done = self.run("python", "-m", "pip", "install", "--no-deps", *arguments)
@@ -71,8 +75,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = tmp_path_factory.mktemp("tree")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (result / name).parent.mkdir(parents=True, exist_ok=True)

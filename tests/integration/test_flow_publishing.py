@@ -28,8 +28,9 @@ def test_flow_publishing_is_quiet_without_news(database: str) -> None:
 
         first = written()
         assert {flow: row[:2] for flow, row in first.items()} == {
-            "capture:a": (1, None), "deliver:b": (None, 1),
-        }  # fmt: skip
+            "capture:a": (1, None),
+            "deliver:b": (None, 1),
+        }
         state.progress("capture:a", position=2)
         assert written() == first
         state.progress("deliver:b", staged_seq=2)

@@ -30,9 +30,11 @@ create function public.note() returns trigger language plpgsql as
 create trigger note before insert or update on public.shop for each row execute function public.note();
 """
 SHOPS = program(
-    "shop", ["id"], ["owner", "tag", "note", "mood", "price", "opened", "seen", "facts"],
+    "shop",
+    ["id"],
+    ["owner", "tag", "note", "mood", "price", "opened", "seen", "facts"],
     on_delete="deactivate",
-)  # fmt: skip
+)
 TILLS = program("till", ["id"], ["shop", "code"])
 
 
@@ -86,8 +88,11 @@ def test_nothing_of_a_stranger_is_called_by_a_sink(database: str) -> None:
         assert target.rows("select count(*) from till") == [(0,)]
         assert target.rows("select count(*) > 4 from noted") == [(True,)], "its triggers find its tables"
         assert {delivery["decision"] for delivery in target.recorded} == {
-            "insert", "update", "deactivate", "delete",
-        }  # fmt: skip
+            "insert",
+            "update",
+            "deactivate",
+            "delete",
+        }
         assert not taken(database)
 
 

@@ -56,8 +56,9 @@ def test_a_schema_that_was_there_first_is_refused(site: tuple[PostgresConnection
             migrate(settings, rule_set())
         found = [finding for finding in check_revision(settings, rule_set()) if not finding.advice]
         assert [finding.subject for finding in found[:2]] == [
-            'schema "staging"', 'table "staging"."migration"'
-        ]  # fmt: skip
+            'schema "staging"',
+            'table "staging"."migration"',
+        ]
         for finding in found[:2]:
             superuser.execute(finding.fix.encode())
     assert migrate(settings, rule_set()).created

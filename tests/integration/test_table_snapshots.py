@@ -59,18 +59,27 @@ class Running:
         self.supervisor.start(
             "capture",
             Capture(
-                system="shop", read=read,
+                system="shop",
+                read=read,
                 open_reader=lambda: PgoutputReader("shop", prepaid.settings, tuple(read), read),
-                open_stager=self._stager, sizes=Run(snapshot_rows=rows), wake=Wake(), state=self.state,
+                open_stager=self._stager,
+                sizes=Run(snapshot_rows=rows),
+                wake=Wake(),
+                state=self.state,
                 run_id=uuid.uuid4(),
             ),
-        )  # fmt: skip
+        )
 
     def _stager(self) -> Stager:
         return Stager(
-            connect(self.world.settings, application="capture"), self.world.rule_set, "shop", kind="postgres",
-            time_zone="UTC", run_id=uuid.uuid4(), lease=self.world.lease,
-        )  # fmt: skip
+            connect(self.world.settings, application="capture"),
+            self.world.rule_set,
+            "shop",
+            kind="postgres",
+            time_zone="UTC",
+            run_id=uuid.uuid4(),
+            lease=self.world.lease,
+        )
 
     @property
     def figures(self) -> Figures:
@@ -108,8 +117,9 @@ def prepaid(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prepaid]
     made.execute(
         "create table t (id int primary key, v text, more text default 'm')",
         "create table ok (id int primary key)",
-        "insert into t select n, 'v' || n from generate_series(1, 500) n", "insert into ok values (1)",
-    )  # fmt: skip
+        "insert into t select n, 'v' || n from generate_series(1, 500) n",
+        "insert into ok values (1)",
+    )
     made.publish("t", "ok")
     yield made
     made.close()

@@ -87,8 +87,11 @@ def _copy(tree: Path) -> Path:
     """A copy of what git knows of the working tree, changes that are not committed included."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -157,11 +160,24 @@ def _broken(guard: Guard, tree: Path) -> Iterator[None]:
 
 def _pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "-p", "no:cacheprovider",
-         f"--timeout={TEST_TIMEOUT_S}", *tests],
-        cwd=tree, env={**os.environ, "PYTHONPATH": str(tree), "COLUMNS": "200"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "--tb=short",
+            "-p",
+            "no:cacheprovider",
+            f"--timeout={TEST_TIMEOUT_S}",
+            *tests,
+        ],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _summary(outcomes: Sequence[Outcome]) -> int:

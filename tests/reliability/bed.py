@@ -56,8 +56,10 @@ class Host:
         world = bed.world
         assert world.ccb.tls_port is not None
         ports = {
-            "staging": world.postgres.port, "prepaid": world.postgres.port, "ccb": world.ccb.tls_port,
-        }  # fmt: skip
+            "staging": world.postgres.port,
+            "prepaid": world.postgres.port,
+            "ccb": world.ccb.tls_port,
+        }
         self.proxies = {database: bed.open(Proxy(port)) for database, port in ports.items()}
         self.config = self.folder / "ccbridge.toml"
         self.config.write_text(self._configuration(), encoding="utf-8")
@@ -208,8 +210,9 @@ class Bed:
         with self.world.ccb.connect() as connection, connection.cursor() as cursor:
             cursor.execute(
                 "update CISADM.CI_PER_NAME set ENTITY_NAME = :1, VERSION = VERSION + 1"
-                " where PER_ID = :2 and NAME_TYPE_FLG = 'PRIM'", (name, self._person),
-            )  # fmt: skip
+                " where PER_ID = :2 and NAME_TYPE_FLG = 'PRIM'",
+                (name, self._person),
+            )
             assert cursor.rowcount == 1
             connection.commit()
         return self._person
@@ -231,8 +234,9 @@ class Bed:
         self.prepaid(
             "insert into recharge (recharge_id, ccb_account_id, amount, currency, channel, tender_type,"
             " status, recharged_at) select %s, min(ccb_account_id), 1500, 'XAF', 'ussd', 'cash', 'completed',"
-            " now() from account where may_vend and active", key,
-        )  # fmt: skip
+            " now() from account where may_vend and active",
+            key,
+        )
 
     # looks
 

@@ -110,5 +110,6 @@ def _insert_recharges(bed: Bed) -> None:
     bed.prepaid(
         "insert into recharge (recharge_id, ccb_account_id, amount, currency, channel, tender_type, status,"
         " recharged_at) select 'large-' || n, (select min(ccb_account_id) from account), 100, 'XAF', 'web',"
-        " 'cash', 'cancelled', now() from generate_series(1, %s) as n", LARGE,
-    )  # fmt: skip
+        " 'cash', 'cancelled', now() from generate_series(1, %s) as n",
+        LARGE,
+    )

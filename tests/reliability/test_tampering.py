@@ -93,19 +93,24 @@ SPOILT_LOG = {
         "C1_PER_CONTDET .* in the log only",
     ),
     "a row of the snapshot is lost": (
-        f"delete from staging.change where {change('r', 'CI_ACCT', '1')}", "CI_ACCT .* in the source only",
+        f"delete from staging.change where {change('r', 'CI_ACCT', '1')}",
+        "CI_ACCT .* in the source only",
     ),
     "a creation is there again, later": (
-        COPY.format("1000000", LATER, change("c", "CI_PAY")), "CI_PAY .* created though it was there",
+        COPY.format("1000000", LATER, change("c", "CI_PAY")),
+        "CI_PAY .* created though it was there",
     ),
     "an update is there again, later": (
-        COPY.format("1000000", LATER, change("u", "CI_PER_NAME", "n")), "CI_PER_NAME .* the change says",
+        COPY.format("1000000", LATER, change("u", "CI_PER_NAME", "n")),
+        "CI_PER_NAME .* the change says",
     ),
     "a deletion is there again, later": (
-        COPY.format("1000000", LATER, change("d", "C1_PER_CONTDET")), "C1_PER_CONTDET .* on a row never seen",
+        COPY.format("1000000", LATER, change("d", "C1_PER_CONTDET")),
+        "C1_PER_CONTDET .* on a row never seen",
     ),
     "a place of the stream is there twice": (
-        COPY.format("0", LATER, change("u", "CI_PER_NAME")), "2 changes at",
+        COPY.format("0", LATER, change("u", "CI_PER_NAME")),
+        "2 changes at",
     ),
     "a wrong cent": (
         "update staging.change set after = after || jsonb_build_object('amount',"
@@ -114,9 +119,10 @@ SPOILT_LOG = {
     ),
     "two changes out of order": (
         "update staging.change as c set source_position = -c.source_position where c.table_name ="
-        " 'CI_PER_NAME' and c.operation = 'u'", "CI_PER_NAME",
+        " 'CI_PER_NAME' and c.operation = 'u'",
+        "CI_PER_NAME",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("spoilt", SPOILT_LOG)
@@ -129,21 +135,25 @@ def test_a_change_log_that_was_spoilt_is_found(sessions: Sessions, spoilt: str) 
 SPOILT_VERSIONS = {
     "a version is lost": (
         "delete from staging.person_name_history where staged_seq ="
-        " (select max(staged_seq) from staging.person_name_history)", "person_name .* does not follow",
+        " (select max(staged_seq) from staging.person_name_history)",
+        "person_name .* does not follow",
     ),
     "a version ends too early": (
         "update staging.person_name_history set valid_to = valid_to - interval '1 second' where staged_seq ="
-        " (select max(staged_seq) from staging.person_name_history)", "person_name .* does not follow",
+        " (select max(staged_seq) from staging.person_name_history)",
+        "person_name .* does not follow",
     ),
     "versions are out of order": (
         "update staging.person_name_history set valid_from = valid_to, valid_to = valid_from where valid_from"
-        " < valid_to", "person_name .* does not follow",
+        " < valid_to",
+        "person_name .* does not follow",
     ),
     "a version names another one as the next": (
         "update staging.agreement_history set superseded_seq = superseded_seq + 1 where staged_seq ="
-        " (select max(staged_seq) from staging.agreement_history)", "agreement .* does not follow",
+        " (select max(staged_seq) from staging.agreement_history)",
+        "agreement .* does not follow",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("spoilt", SPOILT_VERSIONS)
@@ -159,7 +169,8 @@ SPOILT_CCB = {
     "a recharge is posted twice": (
         f"update CISADM.CI_PAY_TNDR set EXT_REFERENCE_ID = (select EXT_REFERENCE_ID from CISADM.CI_PAY_TNDR"
         f" where PAY_TENDER_ID = {A_TENDER}) where PAY_TENDER_ID = (select min(PAY_TENDER_ID) from"
-        f" CISADM.CI_PAY_TNDR where EXT_REFERENCE_ID is not null)", "column='tenders', expected=1, found=2",
+        f" CISADM.CI_PAY_TNDR where EXT_REFERENCE_ID is not null)",
+        "column='tenders', expected=1, found=2",
     ),
     "a recharge is not posted": (
         f"delete from CISADM.CI_PAY_TNDR where PAY_TENDER_ID = {A_TENDER}",
@@ -179,7 +190,8 @@ SPOILT_CCB = {
     ),
     "a payment is on another account": (
         f"update CISADM.CI_PAY set ACCT_ID = (select min(ACCT_ID) from CISADM.CI_ACCT) where PAY_EVENT_ID ="
-        f" {ITS_EVENT}", "column='payment'",
+        f" {ITS_EVENT}",
+        "column='payment'",
     ),
     "a payment is not frozen": (
         f"update CISADM.CI_PAY set PAY_STATUS_FLG = '30' where PAY_EVENT_ID = {ITS_EVENT}",
@@ -190,7 +202,7 @@ SPOILT_CCB = {
         " (select max(PER_ID) from CISADM.CI_PER_NAME where NAME_TYPE_FLG = 'PRIM')",
         "CI_PER_NAME .*'Other,Name'",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("spoilt", SPOILT_CCB)
@@ -205,25 +217,30 @@ def test_what_is_wrong_in_ccb_is_found(sessions: Sessions, spoilt: str) -> None:
 ONE = "ctid = (select max(ctid) from {} where active)"
 SPOILT_PREPAID = {
     "a recharge is not acknowledged": (
-        "update recharge set posted_at = null where status = 'completed'", "column='payment'",
+        "update recharge set posted_at = null where status = 'completed'",
+        "column='payment'",
     ),
     "a recharge is acknowledged as another payment": (
-        "update recharge set ccb_payment_id = 'another' where status = 'completed'", "column='payment'",
+        "update recharge set ccb_payment_id = 'another' where status = 'completed'",
+        "column='payment'",
     ),
     "a customer has another name": (
-        "update customer set full_name = 'x' where " + ONE.format("customer"), "column='full_name'",
+        "update customer set full_name = 'x' where " + ONE.format("customer"),
+        "column='full_name'",
     ),
     "a customer was not removed": (
-        "insert into customer (ccb_person_id, full_name) values ('stranger', 'x')", "key='stranger'",
+        "insert into customer (ccb_person_id, full_name) values ('stranger', 'x')",
+        "key='stranger'",
     ),
     "an account is not there": (
-        "update account set active = false where " + ONE.format("account"), "table='account'",
+        "update account set active = false where " + ONE.format("account"),
+        "table='account'",
     ),
     "a counter payment is a cent too much": (
         "update counter_payment set amount = amount + 0.01 where " + ONE.format("counter_payment"),
         "table='counter_payment'",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("spoilt", SPOILT_PREPAID)

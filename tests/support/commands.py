@@ -21,9 +21,16 @@ from pathlib import Path
 _FORK_SERVER = multiprocessing.get_context("forkserver")
 # what a process imports anyway: that of pytest, because each child reads it as its main module
 _FORK_SERVER.set_forkserver_preload(
-    ["pytest", "cdc.cli.main", "cdc.flows.replicate", "cdc.flows.checks.preflight",
-     "cdc.staging.schema.migrate", "alembic.command", "tests.support.commands"]
-)  # fmt: skip
+    [
+        "pytest",
+        "cdc.cli.main",
+        "cdc.flows.replicate",
+        "cdc.flows.checks.preflight",
+        "cdc.staging.schema.migrate",
+        "alembic.command",
+        "tests.support.commands",
+    ]
+)
 
 
 class CommandProcess:

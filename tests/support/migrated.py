@@ -15,9 +15,14 @@ def settings_of(conninfo: str) -> PostgresConnection:
     """The configuration section for a server of the tests."""
     found = conninfo_to_dict(conninfo)
     return PostgresConnection(
-        host=str(found["host"]), port=int(str(found["port"])), database=str(found["dbname"]),
-        user=str(found["user"]), password=found["password"], sslmode="disable", insecure=True,
-    )  # fmt: skip
+        host=str(found["host"]),
+        port=int(str(found["port"])),
+        database=str(found["dbname"]),
+        user=str(found["user"]),
+        password=found["password"],
+        sslmode="disable",
+        insecure=True,
+    )
 
 
 def migrated(conninfo: str, rules: RuleSet) -> PostgresConnection:

@@ -15,10 +15,12 @@ EVENT = re.compile(r"\.(?:debug|info|warning|error|exception)\(\s*\"([a-z_]+)\""
 def test_every_error_code_is_in_the_manual_once() -> None:
     """An operator who sees a code finds it; a code is never given twice."""
     kinds = [
-        kind for kind in vars(errors).values()
-        if isinstance(kind, type) and issubclass(kind, errors.CcbridgeError)
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type)
+        and issubclass(kind, errors.CcbridgeError)
         and kind is not errors.CcbridgeError
-    ]  # fmt: skip
+    ]
     codes = [kind.code for kind in kinds]
     manual = re.findall(r"^\| (CDC-\d+) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
     assert len(codes) == len(set(codes))

@@ -26,9 +26,10 @@ COMMAND = re.compile(r"\bccbridge (?P<words>[a-z]+(?: [a-z-]+)?)(?P<rest>[^;,\n]
 Reported = re.compile(r"\b(?:run|then run|start|prints?|by|with|shows?)[: ]+(?=ccbridge [a-z])")
 SECTION = re.compile(r'see "([^"]+)" in (docs/[a-z]+\.md)|\b(docs/[a-z]+\.md)(?:#([\w-]+))?')
 KINDS = {
-    name: kind for name, kind in vars(errors).items()
+    name: kind
+    for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, errors.CcbridgeError)
-}  # fmt: skip
+}
 SAY_SO_THEMSELVES = {
     *(name for name, kind in KINDS.items() if issubclass(kind, errors.RowError)),  # a reason beside the row
     "ConfigurationError",  # each failure says what is expected

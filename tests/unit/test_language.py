@@ -14,9 +14,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 READ = {".py", ".md", ".sql", ".toml", ".yaml"}
 TOPS = (
-    "cdc", "sinks", "mapping_rules", "migrations", "standin", "tests", "benchmarks", "docs", "deploy",
-    "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md",
-)  # fmt: skip
+    "cdc",
+    "sinks",
+    "mapping_rules",
+    "migrations",
+    "standin",
+    "tests",
+    "benchmarks",
+    "docs",
+    "deploy",
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+)
 KEPT = {
     "migrations/versions": "released migrations are not edited",
     "cdc/staging/schema/tables.py": "its comments are those that released migrations made",

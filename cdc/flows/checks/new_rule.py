@@ -48,9 +48,12 @@ def new_rule(settings: Settings, table: str, *, system: str | None, entity: str 
     name, described = found[0]
     try:
         files = rule_for(
-            name, described, entity=entity or snake(described.name.name),
-            schema=rule_set.systems[name].schema, taken=rule_set.files,
-        )  # fmt: skip
+            name,
+            described,
+            entity=entity or snake(described.name.name),
+            schema=rule_set.systems[name].schema,
+            taken=rule_set.files,
+        )
     except ValueError as exc:
         raise ConfigurationError([str(exc)], hint="give another --entity, or write the rule by hand") from exc
     folder = settings.rules.folder

@@ -128,15 +128,20 @@ def _insecure(settings: Settings) -> Iterator[Finding]:
             (needed if any(one.transport_errors(name, insecure=False)) else idle).append(name)
     if needed:
         yield Finding(
-            ", ".join(needed), "insecure = true, not protected by verified TLS",
+            ", ".join(needed),
+            "insecure = true, not protected by verified TLS",
             "TLS with a verified certificate",
-            "remove insecure, and give a dsn with tcps or sslmode verify-full", advice=True,
-        )  # fmt: skip
+            "remove insecure, and give a dsn with tcps or sslmode verify-full",
+            advice=True,
+        )
     if idle:
         yield Finding(
-            ", ".join(idle), "insecure = true, which the connection does not need", "no such key",
-            "remove insecure: then less than verified TLS is refused", advice=True,
-        )  # fmt: skip
+            ", ".join(idle),
+            "insecure = true, which the connection does not need",
+            "no such key",
+            "remove insecure: then less than verified TLS is refused",
+            advice=True,
+        )
 
 
 def missing_log(settings: Settings, rule_set: RuleSet, report: Report) -> None:
@@ -266,12 +271,15 @@ def _stopped(
     """Tables that `run` no longer reads, even if nothing is wrong with them now."""
     return [
         Finding(
-            f"table {name}", f"no longer read: {one.reason}", "a table that is read",
-            again(system, name) if again is not None else snapshot_hint(system), table=name,
+            f"table {name}",
+            f"no longer read: {one.reason}",
+            "a table that is read",
+            again(system, name) if again is not None else snapshot_hint(system),
+            table=name,
         )
         for name, one in known.items()
         if one.state == "stopped" and not one.requested
-    ]  # fmt: skip
+    ]
 
 
 def _unmapped(error: str) -> Finding:

@@ -63,9 +63,14 @@ FILLED: Mapping[str, tuple[str, ...]] = {
 """What stands in braces in constants; `view` is filled by `statements`."""
 
 _IN_TABLES = (
-    "apply_log", "captured", "dictionary", "table_checks", "support_checks", "unseen_rows",
+    "apply_log",
+    "captured",
+    "dictionary",
+    "table_checks",
+    "support_checks",
+    "unseen_rows",
     "payment_upload",
-)  # fmt: skip
+)
 _NO_SESSION, _NOT_SEEN = 1306, frozenset((942, 1031))
 
 

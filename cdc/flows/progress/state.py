@@ -61,7 +61,7 @@ class FlowState:
                 error_code=error.code if error else None,
                 error_text=str(error) if error else None,
                 hint=error.hint if error else None,
-            )  # fmt: skip
+            )
 
     def answered(self, flow: str) -> None:
         """The call that the flow waited for has returned."""
@@ -91,8 +91,10 @@ class FlowState:
         with self._lock:
             figures = self._figures.get(flow, Figures(flow))
             self._figures[flow] = figures.now(
-                status, rows=figures.rows + rows,
-                changed_at=changed_at or figures.changed_at, current_to=current_to or figures.current_to,
+                status,
+                rows=figures.rows + rows,
+                changed_at=changed_at or figures.changed_at,
+                current_to=current_to or figures.current_to,
                 position=figures.position if position is None else position,
                 staged_seq=figures.staged_seq if staged_seq is None else staged_seq,
                 held=figures.held if held is None else held,
@@ -100,7 +102,7 @@ class FlowState:
                 error_code=error.code if error else None,
                 error_text=str(error) if error else None,
                 hint=error.hint if error else None,
-            )  # fmt: skip
+            )
 
     def expect(self, flow: str, rows: int) -> None:
         """A snapshot of about so many rows begins; 0 if the source has no estimate."""

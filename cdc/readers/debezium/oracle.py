@@ -54,9 +54,14 @@ select min(first_change#) from (
 _OPEN_THREADS = "select count(*) from v$thread where status = 'OPEN'"
 _CURRENT = "select current_scn from v$database"
 _SOURCE = {
-    "ts_us": pl.Int64, "commit_ts_ms": pl.Int64, "txId": pl.String, "scn": pl.String, "rs_id": pl.String,
-    "ssn": pl.Int64, "user_name": pl.String,
-}  # fmt: skip
+    "ts_us": pl.Int64,
+    "commit_ts_ms": pl.Int64,
+    "txId": pl.String,
+    "scn": pl.String,
+    "rs_id": pl.String,
+    "ssn": pl.Int64,
+    "user_name": pl.String,
+}
 _SUBJECT = "reader debezium"
 _ONE_THREAD = "one: transactions of other instances that are open at the snapshot would be lost"
 _KEPT = ("scn", "commit_scn", "snapshot_scn", "snapshot_pending_tx")

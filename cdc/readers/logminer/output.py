@@ -173,9 +173,14 @@ class Output:
 
     def _batch(self, position: int, tables: dict[TableName, TableChanges], *, continues: bool) -> ChangeBatch:
         return ChangeBatch(
-            self._system, Scn(position), tables, self._resume, continues=continues,
-            stopped=dict(self._stopped), outdated=dict(self._outdated),
-        )  # fmt: skip
+            self._system,
+            Scn(position),
+            tables,
+            self._resume,
+            continues=continues,
+            stopped=dict(self._stopped),
+            outdated=dict(self._outdated),
+        )
 
 
 def _redo_place(transaction: Committed) -> tuple[str, str]:

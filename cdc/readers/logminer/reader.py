@@ -158,9 +158,12 @@ class LogMinerReader:
                     if isinstance(exc, RedoLogFailure):
                         self._session.use_other_copies()
                     log.warning(
-                        "mining_session_failed", system=self.system, error_code=exc.code, reason=str(exc),
+                        "mining_session_failed",
+                        system=self.system,
+                        error_code=exc.code,
+                        reason=str(exc),
                         window_scn=self._window.scns,
-                    )  # fmt: skip
+                    )
                     wait(pause_s, stop)
         except BaseException:
             self._session.close()
@@ -231,10 +234,17 @@ class LogMinerReader:
 
     def _new_stream(self) -> Stream:
         self._stream = Stream(
-            self.system, self._settings, self._session, self._captured, self._open_work,
-            window=self._window, recovery=self._recovery, oldest_open=self._oldest_open,
-            large=LargeValues(self._reselect, from_redo(self._settings), self._read), idle=self._idle,
-        )  # fmt: skip
+            self.system,
+            self._settings,
+            self._session,
+            self._captured,
+            self._open_work,
+            window=self._window,
+            recovery=self._recovery,
+            oldest_open=self._oldest_open,
+            large=LargeValues(self._reselect, from_redo(self._settings), self._read),
+            idle=self._idle,
+        )
         return self._stream
 
 

@@ -78,9 +78,11 @@ def take_point(connection: oracledb.Connection, system: str) -> Point:
     host_time = HostTime()
     host_time.look(int(scn), when, parsed_offset(str(offset)))
     return Point(
-        int(scn), min(first, int(oldest) if oldest else first) - 1, host_time.utc(int(scn), when),
+        int(scn),
+        min(first, int(oldest) if oldest else first) - 1,
+        host_time.utc(int(scn), when),
         host_time.resume(),
-    )  # fmt: skip
+    )
 
 
 class Snapshot:

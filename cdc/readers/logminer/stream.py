@@ -90,20 +90,34 @@ class Stream:
         state = since = self._session.look()
         assembly = self._assembly(restored)
         maker = BatchMaker(
-            self._system, self._captured.readers, self._settings.user.upper(),
-            stop=self._captured.refuse, stopped=self._captured.stopped_at,
-            has_apply_log=self._settings.apply_log is not None, large=self._large,
+            self._system,
+            self._captured.readers,
+            self._settings.user.upper(),
+            stop=self._captured.refuse,
+            stopped=self._captured.stopped_at,
+            has_apply_log=self._settings.apply_log is not None,
+            large=self._large,
             host_time=self._session.host_time,
-        )  # fmt: skip
+        )
         output = Output(
-            self._system, maker, assembly, partial(self._checkpoint, assembly), self._captured.stopped,
-            committed, max_changes, dict(resume),
+            self._system,
+            maker,
+            assembly,
+            partial(self._checkpoint, assembly),
+            self._captured.stopped,
+            committed,
+            max_changes,
+            dict(resume),
             LargeRows(
-                self._system, self._captured.readers, self._captured.large, self._large.from_redo,
+                self._system,
+                self._captured.readers,
+                self._captured.large,
+                self._large.from_redo,
                 unplaced=self._captured.lob_unplaced,
             ),
-            outdated=self._captured.outdated, handed_out=self._handed_out,
-        )  # fmt: skip
+            outdated=self._captured.outdated,
+            handed_out=self._handed_out,
+        )
         missed = MissedEnds(self._system, self._session)
         yielded_at = time.monotonic()
         windows = 0

@@ -58,17 +58,25 @@ class Relations:
     def nothing(self, resume: Lsn) -> ChangeBatch:
         """All before `resume` is read, and there was no change."""
         return ChangeBatch(
-            self._system, Lsn(resume - 1), {}, {"lsn": resume.text}, stopped=dict(self._captured.stopped),
+            self._system,
+            Lsn(resume - 1),
+            {},
+            {"lsn": resume.text},
+            stopped=dict(self._captured.stopped),
             definitions=self._captured.take_news(),
-        )  # fmt: skip
+        )
 
     def batch(self, portion: Portion) -> ChangeBatch:
         """Decode a portion; tables without a change are left out."""
         return ChangeBatch(
-            self._system, portion.position, self._changes(portion), {"lsn": portion.resume.text},
-            continues=portion.continues, stopped=dict(self._captured.stopped),
+            self._system,
+            portion.position,
+            self._changes(portion),
+            {"lsn": portion.resume.text},
+            continues=portion.continues,
+            stopped=dict(self._captured.stopped),
             definitions=self._captured.take_news(),
-        )  # fmt: skip
+        )
 
     def _changes(self, portion: Portion) -> dict[TableName, TableChanges]:
         """Sort the rows by table; those of uncaptured tables are dropped."""

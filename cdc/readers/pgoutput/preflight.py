@@ -83,30 +83,39 @@ def _server(server: dict[str, object], slot: Slot | None) -> Iterator[Finding]:
         )
     if server["wal_level"] != "logical":
         yield Finding(
-            "wal_level", str(server["wal_level"]), "logical",
+            "wal_level",
+            str(server["wal_level"]),
+            "logical",
             f"alter system set wal_level = 'logical'; {restart}",
-        )  # fmt: skip
+        )
     if server["encoding"] == "SQL_ASCII":
         yield Finding(
-            "server_encoding", "SQL_ASCII, in which any bytes may be stored as text", "a known encoding",
+            "server_encoding",
+            "SQL_ASCII, in which any bytes may be stored as text",
+            "a known encoding",
             "create a database with encoding UTF8 and move the data; a value that is not valid UTF-8 "
             "would end the stream",
-        )  # fmt: skip
+        )
     if not server["may_replicate"]:
         yield Finding(
-            f"role {server['role']}", "no REPLICATION attribute", "REPLICATION",
+            f"role {server['role']}",
+            "no REPLICATION attribute",
+            "REPLICATION",
             f"alter role {quoted(str(server['role']))} replication;",
-        )  # fmt: skip
+        )
     if slot is None:
         for setting, used, limit in (
-            ("max_replication_slots", "slots", "max_slots"), ("max_wal_senders", "senders", "max_senders"),
-        ):  # fmt: skip
+            ("max_replication_slots", "slots", "max_slots"),
+            ("max_wal_senders", "senders", "max_senders"),
+        ):
             in_use, most = int(str(server[used])), int(str(server[limit]))
             if in_use >= most:
                 yield Finding(
-                    setting, f"all {most} in use", f"at least {in_use + 1}",
+                    setting,
+                    f"all {most} in use",
+                    f"at least {in_use + 1}",
                     f"alter system set {setting} = {in_use + 5}; {restart}",
-                )  # fmt: skip
+                )
 
 
 def _slot(slot: Slot | None, settings: PostgresSystem, system: str) -> Iterator[Finding]:
@@ -115,20 +124,25 @@ def _slot(slot: Slot | None, settings: PostgresSystem, system: str) -> Iterator[
     subject = f"replication slot {slot.name}"
     if slot.plugin != "pgoutput" or slot.database != settings.database:
         yield Finding(
-            subject, f"plugin {slot.plugin} on database {slot.database}", f"pgoutput on {settings.database}",
+            subject,
+            f"plugin {slot.plugin} on database {slot.database}",
+            f"pgoutput on {settings.database}",
             "configure another slot name for this system",
-        )  # fmt: skip
+        )
     elif slot.lost:
         yield Finding(
-            subject, slot.lost, "a slot that still holds our WAL",
-            f"select pg_drop_replication_slot({literal(slot.name)}); "
-            f"-- {snapshot_hint(system)}",
-        )  # fmt: skip
+            subject,
+            slot.lost,
+            "a slot that still holds our WAL",
+            f"select pg_drop_replication_slot({literal(slot.name)}); -- {snapshot_hint(system)}",
+        )
     elif slot.holder is not None and "ccbridge read" not in slot.holder:
         yield Finding(
-            subject, f"in use by {slot.holder}", "free",
+            subject,
+            f"in use by {slot.holder}",
+            "free",
             "stop that consumer, or configure another slot name for this system",
-        )  # fmt: skip
+        )
 
 
 def _publication(publication: object, settings: PostgresSystem) -> Iterator[Finding]:
@@ -139,10 +153,12 @@ def _publication(publication: object, settings: PostgresSystem) -> Iterator[Find
     ]
     if missing:
         yield Finding(
-            f"publication {settings.publication}", f"does not publish {', '.join(missing)}", "all operations",
+            f"publication {settings.publication}",
+            f"does not publish {', '.join(missing)}",
+            "all operations",
             f"alter publication {quoted(settings.publication)} "
             "set (publish = 'insert, update, delete, truncate');",
-        )  # fmt: skip
+        )
 
 
 def _published(fact: TableFacts, published: Published | None, settings: PostgresSystem) -> Iterator[Finding]:
@@ -150,16 +166,20 @@ def _published(fact: TableFacts, published: Published | None, settings: Postgres
     publication, table = quoted(settings.publication), _name(fact.name)
     if published is None:
         yield Finding(
-            subject, f"not in publication {settings.publication}", "published",
+            subject,
+            f"not in publication {settings.publication}",
+            "published",
             f"alter publication {publication} add table {table};",
-        )  # fmt: skip
+        )
         return
     if published.row_filter is not None:
         yield Finding(
-            subject, "published with a row filter", "all rows published",
+            subject,
+            "published with a row filter",
+            "all rows published",
             f"alter publication {publication} drop table {table}; "
             f"alter publication {publication} add table {table};",
-        )  # fmt: skip
+        )
 
 
 def _table(fact: TableFacts, role: str) -> Iterator[Finding]:
@@ -170,23 +190,29 @@ def _table(fact: TableFacts, role: str) -> Iterator[Finding]:
         return
     if fact.kind != "r":
         yield Finding(
-            subject, f"relation of kind {fact.kind}", "an ordinary table",
+            subject,
+            f"relation of kind {fact.kind}",
+            "an ordinary table",
             "capture the tables or partitions under it",
-        )  # fmt: skip
+        )
         return
     if fact.persistence != "p":
         yield Finding(subject, "unlogged or temporary", "logged", f"alter table {table} set logged;")
     if not fact.may_select:
         yield Finding(
-            subject, f"role {role} may not select", "select for the snapshot",
+            subject,
+            f"role {role} may not select",
+            "select for the snapshot",
             f"grant usage on schema {quoted(fact.name.schema)} to {quoted(role)}; "
             f"grant select on {table} to {quoted(role)};",
-        )  # fmt: skip
+        )
     if fact.row_security:
         yield Finding(
-            subject, f"row security hides rows from role {role}", "a role that sees every row",
+            subject,
+            f"row security hides rows from role {role}",
+            "a role that sees every row",
             f"alter role {quoted(role)} bypassrls;",
-        )  # fmt: skip
+        )
     if not fact.key:
         yield Finding(
             subject,
@@ -195,13 +221,18 @@ def _table(fact: TableFacts, role: str) -> Iterator[Finding]:
             f"alter table {table} add primary key (<key columns>);",
         )
     identity_is_enough = {
-        "d": True, "f": True, "n": False, "i": set(fact.key) <= set(fact.identity_index),
-    }.get(fact.replica_identity, False)  # fmt: skip
+        "d": True,
+        "f": True,
+        "n": False,
+        "i": set(fact.key) <= set(fact.identity_index),
+    }.get(fact.replica_identity, False)
     if fact.key and not identity_is_enough:
         yield Finding(
-            subject, "replica identity without the primary key", "replica identity default or full",
+            subject,
+            "replica identity without the primary key",
+            "replica identity default or full",
             f"alter table {table} replica identity default;",
-        )  # fmt: skip
+        )
 
 
 def _children(fact: TableFacts, captured: set[str]) -> Iterator[Finding]:
@@ -209,10 +240,11 @@ def _children(fact: TableFacts, captured: set[str]) -> Iterator[Finding]:
     others = [child for child in fact.children if child not in captured]
     if others:
         yield Finding(
-            f"table {fact.name}", f"inherited by {', '.join(others)}, which no rule reads",
+            f"table {fact.name}",
+            f"inherited by {', '.join(others)}, which no rule reads",
             "rules for each table that inherits from it",
             f"write rules for {', '.join(others)}; the rows of {fact.name} itself are read alone",
-        )  # fmt: skip
+        )
 
 
 def _name(name: TableName) -> str:

@@ -268,9 +268,12 @@ class PgoutputReader:
     ) -> Iterator[ChangeBatch]:
         relations = self._relations = Relations(self._catalog, self.system, self._captured)
         buffer = TransactionBuffer(
-            start, origin=self._settings.origin, max_rows=max_changes, max_bytes=MAX_BATCH_BYTES,
+            start,
+            origin=self._settings.origin,
+            max_rows=max_changes,
+            max_bytes=MAX_BATCH_BYTES,
             known=relations.known,
-        )  # fmt: skip
+        )
         idle_since = time.monotonic()
         while not stop():
             self._captured.watch()

@@ -67,13 +67,14 @@ class Reread:
         self, table: SourceTable, columns: Sequence[str], keys: Sequence[SourceKey]
     ) -> dict[SourceKey, tuple[str | None, ...]]:
         names = [*table.key, *columns]
-        statement = sql.SQL("copy (select {} from only {} where ({}) in ({})) to stdout "
-                            "(format csv, force_quote *)").format(
+        statement = sql.SQL(
+            "copy (select {} from only {} where ({}) in ({})) to stdout (format csv, force_quote *)"
+        ).format(
             sql.SQL(", ").join(map(sql.Identifier, names)),
             sql.Identifier(table.name.schema, table.name.name),
             sql.SQL(", ").join(map(sql.Identifier, table.key)),
             sql.SQL(", ").join(_row(table, key) for key in keys),
-        )  # fmt: skip
+        )
         with postgres_errors(f"{self._system}: {table.name}"):
             session = self._session()
             try:

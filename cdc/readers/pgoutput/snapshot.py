@@ -152,9 +152,12 @@ class Snapshot:
             for changes, last in self._chunks(table, max_rows, stop):
                 done = (table.name,) if last else ()
                 yield ChangeBatch(
-                    self._system, self._position, {table.name: changes} if len(changes) else {},
-                    self._resume, snapshot_done=done,
-                )  # fmt: skip
+                    self._system,
+                    self._position,
+                    {table.name: changes} if len(changes) else {},
+                    self._resume,
+                    snapshot_done=done,
+                )
             if stop():
                 return
 

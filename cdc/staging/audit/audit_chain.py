@@ -56,10 +56,16 @@ def broken_batches(connection: Connection, system: str) -> Iterator[tuple[int, s
     before: bytes | None = None
     for batch_id, low, high, count, counts, rule_set_id, run_id, reader, rows, previous, digest in batches:
         facts = {
-            "batch_id": batch_id, "system": system, "from_position": low, "to_position": high,
-            "change_count": count, "counts": counts, "rule_set_id": rule_set_id, "run_id": run_id,
+            "batch_id": batch_id,
+            "system": system,
+            "from_position": low,
+            "to_position": high,
+            "change_count": count,
+            "counts": counts,
+            "rule_set_id": rule_set_id,
+            "run_id": run_id,
             "reader": reader,
-        }  # fmt: skip
+        }
         if previous != before:
             yield int(str(batch_id)), "the batch before it is missing or was altered"
         if rows not in _stored_rows_digests(connection, system, int(str(batch_id))):

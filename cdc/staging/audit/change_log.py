@@ -14,9 +14,19 @@ import polars as pl
 from cdc.changes import AFTER, BEFORE, WHO, Operation, TableChanges
 
 COLUMNS = (
-    "system", "schema_name", "table_name", "operation", "key", "before", "after", "source_position",
-    "source_ordinal", "transaction_id", "committed_at", "batch_id",
-)  # fmt: skip
+    "system",
+    "schema_name",
+    "table_name",
+    "operation",
+    "key",
+    "before",
+    "after",
+    "source_position",
+    "source_ordinal",
+    "transaction_id",
+    "committed_at",
+    "batch_id",
+)
 _HAS_BEFORE = [Operation.UPDATE, Operation.DELETE]
 _HAS_NO_AFTER = [Operation.DELETE, Operation.TRUNCATE]
 SYMBOL_FOR_NULL = "\u2400"

@@ -59,8 +59,13 @@ def trace(entity: Entity, rows: pl.DataFrame, rejected: Iterable[tuple[Place, Ke
     moving: dict[tuple[Key, Place], Line] = {}
     steps = rows.select(
         pl.concat_list(pl.col(entity.key).cast(pl.String)).alias("key"),
-        "former", "absent", "reread", "tombstone", "source_position", "source_ordinal",
-    )  # fmt: skip
+        "former",
+        "absent",
+        "reread",
+        "tombstone",
+        "source_position",
+        "source_ordinal",
+    )
     for number, (texts, former, absent, reread, tombstone, *at) in enumerate(steps.iter_rows()):
         key, place = tuple(texts), (at[0], at[1])
         while broken and broken[-1][0] <= place:

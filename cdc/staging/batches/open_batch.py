@@ -113,10 +113,15 @@ class Unfinished:
         if identity is None:
             identity = stored.identity if stored is not None else {}
         return StoredCheckpoint(
-            self.system, reader, identity, position, ordinal, batch.resume,
+            self.system,
+            reader,
+            identity,
+            position,
+            ordinal,
+            batch.resume,
             snapshot_complete=stored is not None and stored.snapshot_complete,
             batch_id=self.batch_id if self.is_recorded else stored.batch_id if stored is not None else None,
-        )  # fmt: skip
+        )
 
     @property
     def is_recorded(self) -> bool:
@@ -133,20 +138,35 @@ class Unfinished:
         """Write the batch's row, chained to the one before it; returns its digest."""
         low = self.stored.position if self.stored is not None else None
         facts: dict[str, object] = {
-            "batch_id": self.batch_id, "system": self.system, "from_position": low,
-            "to_position": checkpoint.position, "change_count": self.change_count, "counts": self.counts,
-            "rule_set_id": rule_set_id, "run_id": str(run_id), "reader": checkpoint.reader,
-        }  # fmt: skip
+            "batch_id": self.batch_id,
+            "system": self.system,
+            "from_position": low,
+            "to_position": checkpoint.position,
+            "change_count": self.change_count,
+            "counts": self.counts,
+            "rule_set_id": rule_set_id,
+            "run_id": str(run_id),
+            "reader": checkpoint.reader,
+        }
         rows_digest = self.rows_hash.digest()
         digest = batch_digest(self.previous_digest, facts, rows_digest)
         cursor.execute(
             _WRITE,
             [
-                self.batch_id, self.system, checkpoint.reader, run_id, low, checkpoint.position,
-                self.change_count, Jsonb(self.counts), rule_set_id, rows_digest, self.previous_digest,
+                self.batch_id,
+                self.system,
+                checkpoint.reader,
+                run_id,
+                low,
+                checkpoint.position,
+                self.change_count,
+                Jsonb(self.counts),
+                rule_set_id,
+                rows_digest,
+                self.previous_digest,
                 digest,
             ],
-        )  # fmt: skip
+        )
         return digest
 
     def staged(self, batch_id: int | None) -> Staged:

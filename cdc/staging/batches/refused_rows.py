@@ -140,13 +140,17 @@ def letters(
         states = [refused[place].sqlstate or "" for place in places_of(changes)]
         for rule in rules.get(name, []):
             given = {
-                "stage": pl.lit("map"), "system": pl.lit(system), "table_name": pl.lit(str(name)),
-                "rule": pl.lit(rule), "key": pl.col("key").fill_null("{}"),
+                "stage": pl.lit("map"),
+                "system": pl.lit(system),
+                "table_name": pl.lit(str(name)),
+                "rule": pl.lit(rule),
+                "key": pl.col("key").fill_null("{}"),
                 "raw": pl.when(image.str.len_bytes() <= _MAX_RAW_BYTES).then(image),
                 "reason_code": pl.lit(REASON_CODE),
                 "reason": pl.format(f"{name}: staging refuses the row, SQLSTATE {{}}", pl.Series(states)),
-                "source_position": pl.col("source_position"), "source_ordinal": pl.col("source_ordinal"),
-            }  # fmt: skip
+                "source_position": pl.col("source_position"),
+                "source_ordinal": pl.col("source_ordinal"),
+            }
             frames.append(
                 rows.select(
                     given.get(column, pl.lit(None)).cast(kind).alias(column)

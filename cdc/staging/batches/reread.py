@@ -79,9 +79,13 @@ def read_again(
                 found = ask(changes.table, columns, asked)
             except OperatorError as exc:  # one table's rights do not stop the others
                 log.warning(
-                    "reread_failed", system=system, table=str(name), rows=len(numbers),
-                    error_code=exc.code, reason=str(exc),
-                )  # fmt: skip
+                    "reread_failed",
+                    system=system,
+                    table=str(name),
+                    rows=len(numbers),
+                    error_code=exc.code,
+                    reason=str(exc),
+                )
         found_texts: dict[int, Sequence[str | None]] = {}
         for number, key in keys.items():
             values = None if found is None or key is None else found.get((places[number][0], key))

@@ -194,9 +194,13 @@ class Stager:
     def has_news(self, batch: ChangeBatch) -> bool:
         """Whether staging the batch would do more than move the checkpoint."""
         return bool(
-            batch.tables or batch.suppressed or batch.snapshot_done or batch.continues
-            or self._unfinished is not None or self._noted
-        )  # fmt: skip
+            batch.tables
+            or batch.suppressed
+            or batch.snapshot_done
+            or batch.continues
+            or self._unfinished is not None
+            or self._noted
+        )
 
     def stage(self, batch: ChangeBatch) -> Staged:
         """Stage one batch and commit, or keep a slice until the one that ends its transaction.
@@ -332,11 +336,13 @@ class Stager:
         if new.tables:
             rows = in_stream_order(
                 change_rows(
-                    self.system, changes, batch_id=work.batch_id,
+                    self.system,
+                    changes,
+                    batch_id=work.batch_id,
                     left_out=self._ignored.get(name, frozenset()),
                 )
                 for name, changes in new.tables.items()
-            )  # fmt: skip
+            )
             payload = csv_bytes(rows)
             work.rows_hash.update(payload)
             copy_frame(cursor, sql.Identifier("staging", "change"), rows, payload)
@@ -429,9 +435,13 @@ class Stager:
             base += load.versions
         for name in swept:
             gone = sweep(
-                cursor, self._merges[name].entity, position=int(batch.position), at=work.newest,
-                system=self.system, rule_set_id=self._rule_set_id,
-            )  # fmt: skip
+                cursor,
+                self._merges[name].entity,
+                position=int(batch.position),
+                at=work.newest,
+                system=self.system,
+                rule_set_id=self._rule_set_id,
+            )
             work.merged(gone)
         if sliced:
             for name in {load.entity for load in work.loads}:

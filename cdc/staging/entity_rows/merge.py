@@ -25,9 +25,16 @@ from mapping_rules import Entity
 Cursor = psycopg.Cursor[tuple[object, ...]]
 
 TRAILING = (
-    "source_system", "source_position", "source_ordinal", "operation", "committed_at", "staged_at",
-    "rule_set_id", "staged_seq", "tombstone",
-)  # fmt: skip
+    "source_system",
+    "source_position",
+    "source_ordinal",
+    "operation",
+    "committed_at",
+    "staged_at",
+    "rule_set_id",
+    "staged_seq",
+    "tombstone",
+)
 
 _TRUNCATE_FROM = 2_000
 """Rows loaded since the session's table was last truncated."""

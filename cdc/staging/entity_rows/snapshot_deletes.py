@@ -81,8 +81,12 @@ def sweep(
         "gone": sql.SQL(_GONE).format(entity=sql.Identifier(SCHEMA, entity.name), same_key=same_key),
     }
     parameters = {
-        "system": system, "entity": entity.name, "rule_set_id": rule_set_id, "position": position, "at": at,
-    }  # fmt: skip
+        "system": system,
+        "entity": entity.name,
+        "rule_set_id": rule_set_id,
+        "position": position,
+        "at": at,
+    }
     cursor.execute("set local enable_hashjoin = on")  # whole tables are compared here, not a batch
     cursor.execute(sql.SQL("select count(*) {gone}").format(gone=names["gone"]), parameters)
     count = int(str((cursor.fetchone() or (0,))[0]))

@@ -65,11 +65,13 @@ _CLOSE = replacing(
 _SEND_AGAIN = replacing(
     f"staging.receipt r where r.recharge_id = any(%(keys)s) and {_IS_LOST}",
     {
-        "state": "'built'", "state_reason": "null::text", "transmission_id": "%(transmission_id)s::text",
+        "state": "'built'",
+        "state_reason": "null::text",
+        "transmission_id": "%(transmission_id)s::text",
         **dict.fromkeys(("tender_id", "payment_event_id", "payment_id"), "null::text"),
         **dict.fromkeys(("sent_at", "accepted_at", "posted_at"), "null::timestamptz"),
     },
-)  # fmt: skip
+)
 _NOTE = """
 insert into staging.operator_action (who, action, object, detail) values (session_user, %s, 'receipts', %s)
 """

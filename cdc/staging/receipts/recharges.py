@@ -13,8 +13,14 @@ from mapping_rules import OutboundProgram
 
 KEY = "EXT_REFERENCE_ID"
 _LENGTHS = {"recharge_id": 36, "account_id": 36, "tender_type": 4, "currency": 3}
-_SOURCES = {"recharge_id": KEY, "account_id": "CUST_ID", "amount": "TENDER_AMT", "currency": "CURRENCY_CD",
-            "accounting_date": "ACCOUNTING_DT", "tender_type": "TENDER_TYPE_CD"}  # fmt: skip
+_SOURCES = {
+    "recharge_id": KEY,
+    "account_id": "CUST_ID",
+    "amount": "TENDER_AMT",
+    "currency": "CURRENCY_CD",
+    "accounting_date": "ACCOUNTING_DT",
+    "tender_type": "TENDER_TYPE_CD",
+}
 _PLAIN = r"^-?\d{1,13}(\.\d{1,2}0*)?$"
 
 

@@ -50,10 +50,16 @@ _WITHDRAWN = "the recharge was withdrawn before it was sent"
 _UNSENT = f"""(r.state = 'built' and r.state_reason is distinct from '{_SENDING}'
     or r.state = 'error' and r.sent_at is null)"""
 _TYPES = {
-    "recharge_id": "text", "account_id": "text", "amount": "numeric(15,2)", "currency": "text",
-    "tender_type": "text", "accounting_date": "date", "external_source": "text",
-    "transmission_id": "text", "batch_id": "text",
-}  # fmt: skip
+    "recharge_id": "text",
+    "account_id": "text",
+    "amount": "numeric(15,2)",
+    "currency": "text",
+    "tender_type": "text",
+    "accounting_date": "date",
+    "external_source": "text",
+    "transmission_id": "text",
+    "batch_id": "text",
+}
 _RECORDS = "jsonb_to_recordset(%(rows)s::jsonb) as w ({})"
 _GIVEN = _RECORDS.format(", ".join(f"{name} {kind}" for name, kind in _TYPES.items()))
 _CONTENT = [name for name in _TYPES if name != "recharge_id"]
@@ -183,10 +189,12 @@ class Receipts:
                 program, late, "changed_after_sending", "the recharge changed after it was sent to CC&B"
             ),
             rejection(
-                program, lost, "withdrawn_after_sending",
+                program,
+                lost,
+                "withdrawn_after_sending",
                 "the recharge was withdrawn after it was sent, cancel its payment in CC&B",
             ),
-        ]  # fmt: skip
+        ]
         return Built(built, withdrawn, pl.concat(rejections).select(*REJECTION_SCHEMA))
 
     def waiting(self, *, rejected: bool = False) -> pl.DataFrame:

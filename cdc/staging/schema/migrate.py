@@ -100,10 +100,12 @@ def check_revision(settings: PostgresConnection, rule_set: RuleSet) -> list[Find
             return [
                 *found,
                 Finding(
-                    subject, f"revision {revision}, unknown to this release", f"revision {_head(script)}",
+                    subject,
+                    f"revision {revision}, unknown to this release",
+                    f"revision {_head(script)}",
                     "install the release that made it, or a later one",
-                )
-            ]  # fmt: skip
+                ),
+            ]
         if revision != _head(script):
             return [*found, Finding(subject, f"revision {revision}", f"revision {_head(script)}", _FIX)]
         compared = entity_ddl.compare(connection, rule_set.entities.values())

@@ -46,10 +46,12 @@ def ensure_partitions(connection: Connection, months: Iterable[Month]) -> None:
                 "comment on table {name} is {comment}; "
                 "alter table staging.change attach partition {name} for values from ({low}) to ({high})"
             ).format(
-                name=name, low=low, high=high,
+                name=name,
+                low=low,
+                high=high,
                 comment=sql.Literal(f"Changes committed in {month[0]:04d}-{month[1]:02d}, UTC"),
             )
-        )  # fmt: skip
+        )
 
 
 def _exists(connection: Connection, month: Month) -> bool:

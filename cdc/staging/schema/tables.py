@@ -190,11 +190,16 @@ dead_letter = Table(
     PrimaryKeyConstraint("dead_letter_id"),
     CheckConstraint("stage in ('map', 'deliver')", name="stage"),
     Index(
-        "uq_dead_letter_open", "stage", "system", "rule", "key",
-        unique=True, postgresql_where=text("resolved_at is null"),
+        "uq_dead_letter_open",
+        "stage",
+        "system",
+        "rule",
+        "key",
+        unique=True,
+        postgresql_where=text("resolved_at is null"),
     ),
     comment="Rows set aside with their reason; a row without resolved_at waits",
-)  # fmt: skip
+)
 
 checkpoint = Table(
     "checkpoint",

@@ -93,32 +93,40 @@ def _mark_findings(connection: Connection, settings: PostgresSystem) -> Iterator
         may = _holds(connection, "select has_database_privilege(current_database(), 'create')")
         if not may:
             yield Finding(
-                f"schema {schema}", "missing", "a schema of its own for the sink's mark",
+                f"schema {schema}",
+                "missing",
+                "a schema of its own for the sink's mark",
                 _rendered(connection, "create schema {} authorization {};", schema, user),
-            )  # fmt: skip
+            )
         return
     table = sql.Identifier(schema, TABLE).as_string(connection)
     if not _holds(connection, "select to_regclass(%s) is not null", table):
         if not _holds(connection, "select has_schema_privilege(%s, 'create, usage')", schema):
             yield Finding(
-                f"schema {schema}", f"{user} may not create tables in it", "create and usage",
+                f"schema {schema}",
+                f"{user} may not create tables in it",
+                "create and usage",
                 _rendered(connection, "grant create, usage on schema {} to {};", schema, user),
-            )  # fmt: skip
+            )
         return
     owned = "select pg_has_role(relowner, 'usage') from pg_class where oid = %s::regclass"
     missing = [name for name in ADDED if not _has_column(connection, table, name)]
     if missing and not _holds(connection, owned, table):
         added = ", ".join(f"add column if not exists {name} {ADDED[name]}" for name in missing)
         yield Finding(
-            f"table {schema}.{TABLE}", f"no column {', '.join(missing)}, and {user} is not its owner",
-            "the columns of this release", f"alter table {table} {added};",
-        )  # fmt: skip
+            f"table {schema}.{TABLE}",
+            f"no column {', '.join(missing)}, and {user} is not its owner",
+            "the columns of this release",
+            f"alter table {table} {added};",
+        )
     for right in ("select", "insert", "update"):
         if not _holds(connection, "select has_table_privilege(%s, %s)", table, right):
             yield Finding(
-                f"table {schema}.{TABLE}", f"{user} may not {right}", "select, insert, update",
+                f"table {schema}.{TABLE}",
+                f"{user} may not {right}",
+                "select, insert, update",
                 f"grant select, insert, update on {table} to {_rendered(connection, '{}', user)};",
-            )  # fmt: skip
+            )
 
 
 def _origin_findings(connection: Connection, settings: PostgresSystem) -> Iterator[Finding]:
@@ -128,25 +136,31 @@ def _origin_findings(connection: Connection, settings: PostgresSystem) -> Iterat
         connection, "select has_function_privilege(%s, 'execute')", create
     ):
         yield Finding(
-            f"replication origin {settings.origin}", "missing", "one that marks the sink's writes",
+            f"replication origin {settings.origin}",
+            "missing",
+            "one that marks the sink's writes",
             sql.SQL("select pg_replication_origin_create({});")
             .format(sql.Literal(settings.origin))
             .as_string(connection),
-        )  # fmt: skip
+        )
     for function in _ORIGIN_FUNCTIONS:
         if not _holds(connection, "select has_function_privilege(%s, 'execute')", function):
             yield Finding(
-                f"function {function}", f"{settings.user} may not execute it", "execute",
+                f"function {function}",
+                f"{settings.user} may not execute it",
+                "execute",
                 f"grant execute on function {function} to {user};",
-            )  # fmt: skip
+            )
 
 
 def _temporary_findings(connection: Connection, settings: PostgresSystem) -> Iterator[Finding]:
     if not _holds(connection, "select has_database_privilege(current_database(), 'temporary')"):
         yield Finding(
-            f"database {settings.database}", f"{settings.user} may not create temporary tables", "temporary",
+            f"database {settings.database}",
+            f"{settings.user} may not create temporary tables",
+            "temporary",
             _rendered(connection, "grant temporary on database {} to {};", settings.database, settings.user),
-        )  # fmt: skip
+        )
 
 
 def _path_findings(connection: Connection) -> list[Finding]:
@@ -165,32 +179,43 @@ def _table_findings(
     subject = f"table {program.table}"
     if table is None:
         yield Finding(
-            subject, "missing", f"the target of outbound rule {program.name}",
+            subject,
+            "missing",
+            f"the target of outbound rule {program.name}",
             "create the table, or take the rule out of the rule set",
-        )  # fmt: skip
+        )
         return
     names = _written(program)
     for name in dict.fromkeys([*program.key, *names]):
         column = table.column(name)
         if column is None:
             yield Finding(
-                f"column {program.table}.{name}", "missing", f"written by outbound rule {program.name}",
+                f"column {program.table}.{name}",
+                "missing",
+                f"written by outbound rule {program.name}",
                 "add the column, or take it out of the rule",
-            )  # fmt: skip
+            )
         elif column.generated:
             yield Finding(
-                f"column {program.table}.{name}", "generated by the server", "a column that can be written",
+                f"column {program.table}.{name}",
+                "generated by the server",
+                "a column that can be written",
                 f"take it out of outbound rule {program.name}",
-            )  # fmt: skip
+            )
     if not table.is_unique(program.key) and all(table.column(name) for name in program.key):
         yield Finding(
-            subject, f"no unique constraint on {', '.join(program.key)}", "the rule's key is unique",
+            subject,
+            f"no unique constraint on {', '.join(program.key)}",
+            "the rule's key is unique",
             _rendered(
-                connection, "alter table {}.{} add constraint {} unique ",
-                table.name.schema, table.name.name, f"{table.name.name}_ccbridge_key",
+                connection,
+                "alter table {}.{} add constraint {} unique ",
+                table.name.schema,
+                table.name.name,
+                f"{table.name.name}_ccbridge_key",
             )
             + f"({', '.join(_rendered(connection, '{}', name) for name in program.key)});",
-        )  # fmt: skip
+        )
     yield from column_checks.pair_findings(table, program)
     yield from _unfilled(table, program)
     yield from _privilege_findings(connection, settings, table, program)
@@ -203,10 +228,11 @@ def _unfilled(table: TargetTable, program: OutboundProgram) -> Iterator[Finding]
     for column in table.columns:
         if column.not_null and not column.filled and not column.generated and column.name not in names:
             yield Finding(
-                f"column {table.name}.{column.name}", "not null without default, and no rule fills it",
+                f"column {table.name}.{column.name}",
+                "not null without default, and no rule fills it",
                 "a value for every new row",
                 f"map it in outbound rule {program.name}, or give it a default",
-            )  # fmt: skip
+            )
 
 
 def _privilege_findings(
@@ -221,9 +247,11 @@ def _privilege_findings(
     user = _rendered(connection, "{}", settings.user)
     if not _holds(connection, "select has_schema_privilege(%s, 'usage')", table.name.schema):
         yield Finding(
-            f"schema {table.name.schema}", f"{settings.user} may not use it", "usage",
+            f"schema {table.name.schema}",
+            f"{settings.user} may not use it",
+            "usage",
             f"grant usage on schema {_rendered(connection, '{}', table.name.schema)} to {user};",
-        )  # fmt: skip
+        )
         return
     for right, names in needed.items():
         missing = [
@@ -234,16 +262,20 @@ def _privilege_findings(
         if missing:
             columns = ", ".join(_rendered(connection, "{}", name) for name in missing)
             yield Finding(
-                f"table {table.name}", f"{settings.user} may not {right} {', '.join(missing)}", right,
+                f"table {table.name}",
+                f"{settings.user} may not {right} {', '.join(missing)}",
+                right,
                 f"grant {right} ({columns}) on {target} to {user};",
-            )  # fmt: skip
+            )
     if program.on_delete == "delete" and not _holds(
         connection, "select has_table_privilege(%s, 'delete')", target
     ):
         yield Finding(
-            f"table {table.name}", f"{settings.user} may not delete", "delete",
+            f"table {table.name}",
+            f"{settings.user} may not delete",
+            "delete",
             f"grant delete on {target} to {user};",
-        )  # fmt: skip
+        )
 
 
 def _written(program: OutboundProgram) -> list[str]:

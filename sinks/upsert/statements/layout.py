@@ -185,11 +185,12 @@ def same_key(columns: tuple[TargetColumn, ...], one: str, other: str) -> sql.Com
     """Condition that two aliases have the same key, by the operator of the type, wherever it lies."""
     return sql.SQL(" and ").join(
         sql.SQL("{} operator({}.=) {}").format(
-            sql.Identifier(one, column.name), sql.Identifier(column.operators),
+            sql.Identifier(one, column.name),
+            sql.Identifier(column.operators),
             sql.Identifier(other, column.name),
         )
         for column in columns
-    )  # fmt: skip
+    )
 
 
 def is_loose(column: TargetColumn) -> bool:

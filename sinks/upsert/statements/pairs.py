@@ -98,21 +98,59 @@ _TEXT_PAIRS: Mapping[str, Pair] = {
 }
 """Kind text into types that have more than one text for a value; into all others by their own text."""
 
-_NOT_BY_TEXT = frozenset((
-    # names and numbers of the target's own catalog
-    "aclitem", "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper",
-    "regoperator", "regproc", "regprocedure", "regrole", "regtype",
-    # types without input, of access methods and statistics
-    "ghstore", "gtrgm", "ltree_gist",
-    "gtsvector", "pg_brin_bloom_summary", "pg_brin_minmax_multi_summary", "pg_dependencies", "pg_mcv_list",
-    "pg_ndistinct", "pg_node_tree",
-))  # fmt: skip
+_NOT_BY_TEXT = frozenset(
+    (
+        # names and numbers of the target's own catalog
+        "aclitem",
+        "regclass",
+        "regcollation",
+        "regconfig",
+        "regdictionary",
+        "regnamespace",
+        "regoper",
+        "regoperator",
+        "regproc",
+        "regprocedure",
+        "regrole",
+        "regtype",
+        # types without input, of access methods and statistics
+        "ghstore",
+        "gtrgm",
+        "ltree_gist",
+        "gtsvector",
+        "pg_brin_bloom_summary",
+        "pg_brin_minmax_multi_summary",
+        "pg_dependencies",
+        "pg_mcv_list",
+        "pg_ndistinct",
+        "pg_node_tree",
+    )
+)
 
-_KEYS_BY_TEXT = frozenset((
-    *_TEXTS, *_INTEGERS, '"char"', "name", "uuid", "bytea", "numeric", "oid", "date",
-    "timestamp without time zone", "timestamp with time zone", "time without time zone", "inet", "cidr",
-    "macaddr", "macaddr8", "pg_lsn", '"bit"', "bit varying", "boolean",
-))  # fmt: skip
+_KEYS_BY_TEXT = frozenset(
+    (
+        *_TEXTS,
+        *_INTEGERS,
+        '"char"',
+        "name",
+        "uuid",
+        "bytea",
+        "numeric",
+        "oid",
+        "date",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "time without time zone",
+        "inet",
+        "cidr",
+        "macaddr",
+        "macaddr8",
+        "pg_lsn",
+        '"bit"',
+        "bit varying",
+        "boolean",
+    )
+)
 """Types in which a key of kind text is either one text a value or compared by `sinks.upsert.rivals`."""
 
 

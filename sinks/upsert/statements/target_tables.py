@@ -13,10 +13,23 @@ from cdc.postgres.connect import Connection
 from mapping_rules import OutboundProgram
 
 _TEXT_CATEGORY = "S"  # pg_type.typcategory of text, varchar, bpchar, citext
-_EQUAL_IF_SAME = frozenset((
-    "smallint", "integer", "bigint", "numeric", "money", "boolean", "date", "uuid", "bytea", "jsonb",
-    "timestamp without time zone", "timestamp with time zone", "time without time zone",
-))  # fmt: skip
+_EQUAL_IF_SAME = frozenset(
+    (
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "money",
+        "boolean",
+        "date",
+        "uuid",
+        "bytea",
+        "jsonb",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "time without time zone",
+    )
+)
 """Types of which `is distinct from` sees every difference. Others have no equality (json), or one that
 compares sizes (box) or hides a difference (interval), or one outside the search path: those are compared by
 their text."""

@@ -22,11 +22,23 @@ SUSPENSE_ACCOUNT, SUSPENSE_AGREEMENT = "0000000001", "0000000002"
 UPLOAD_SOURCE, COUNTER_SOURCE = "PREPAID", "CASHDESK"
 TENDER_TYPES = ("CASH", "CARD", "MOMO", "CHEC")
 DICTIONARY_VIEWS = (
-    "V_$DATABASE", "V_$INSTANCE", "V_$THREAD", "V_$LOG", "V_$LOGFILE", "V_$LOG_HISTORY",
-    "V_$ARCHIVED_LOG", "V_$ARCHIVE_DEST_STATUS", "V_$LOGMNR_LOGS", "V_$LOGMNR_CONTENTS",
-    "V_$LOGMNR_PARAMETERS", "V_$TRANSACTION", "GV_$TRANSACTION", "V_$PARAMETER", "V_$NLS_PARAMETERS",
+    "V_$DATABASE",
+    "V_$INSTANCE",
+    "V_$THREAD",
+    "V_$LOG",
+    "V_$LOGFILE",
+    "V_$LOG_HISTORY",
+    "V_$ARCHIVED_LOG",
+    "V_$ARCHIVE_DEST_STATUS",
+    "V_$LOGMNR_LOGS",
+    "V_$LOGMNR_CONTENTS",
+    "V_$LOGMNR_PARAMETERS",
+    "V_$TRANSACTION",
+    "GV_$TRANSACTION",
+    "V_$PARAMETER",
+    "V_$NLS_PARAMETERS",
     "DBA_OBJECTS",
-)  # fmt: skip
+)
 """What a LogMiner session and its start-up checks look at."""
 
 
@@ -39,9 +51,12 @@ class CcbDatabase:
     service: str = "CCB"
     passwords: Mapping[str, str] = field(
         default_factory=lambda: {
-            "SYSTEM": "system", OWNER: "cisadm", APPLICATION_USER: "cisuser", BRIDGE_USER: "bridge-sandbox",
+            "SYSTEM": "system",
+            OWNER: "cisadm",
+            APPLICATION_USER: "cisuser",
+            BRIDGE_USER: "bridge-sandbox",
         }
-    )  # fmt: skip
+    )
     tls_port: int | None = None
 
     @property
@@ -154,10 +169,13 @@ def _configure(cursor: oracledb.Cursor) -> None:
     cursor.executemany(
         tables()["CI_TENDER_TYPE"].insert_statement(
             ("TENDER_TYPE_CD", "LIKE_CASH_SW"),
-            GENERATE_APAY_SW="N", REQ_EXT_SRC_ID_SW="N", REQ_EXPIRE_DT_SW="N", ALLOW_CASH_BACK_SW="N",
+            GENERATE_APAY_SW="N",
+            REQ_EXT_SRC_ID_SW="N",
+            REQ_EXPIRE_DT_SW="N",
+            ALLOW_CASH_BACK_SW="N",
         ),
         [(code, "Y" if code == "CASH" else "N") for code in TENDER_TYPES],
-    )  # fmt: skip
+    )
     opened = date(2019, 1, 1)
     insert_rows(cursor, "CI_ACCT", [(SUSPENSE_ACCOUNT, opened, "SUSP", " ")])
     suspense = (SUSPENSE_AGREEMENT, SUSPENSE_ACCOUNT, "SUSP", "20", opened, None, " ", " ")

@@ -93,20 +93,36 @@ def insert(cursor: oracledb.Cursor, events: Sequence[PaymentEvent]) -> None:
     cursor.executemany(
         _TENDER,
         [
-            (e.tender_id, e.event_id, e.payer_account_id, e.tender_type, e.control_id, e.amount, e.currency,
-             e.customer, e.payer_name, e.reference)
+            (
+                e.tender_id,
+                e.event_id,
+                e.payer_account_id,
+                e.tender_type,
+                e.control_id,
+                e.amount,
+                e.currency,
+                e.customer,
+                e.payer_name,
+                e.reference,
+            )
             for e in events
         ],
-    )  # fmt: skip
+    )
     shares = [(e, s) for e in events for s in e.shares]
     cursor.executemany(
         _PAYMENT,
         [
-            (s.payment_id, e.event_id, s.account_id, s.amount, e.currency,
-             FREEZABLE if s.agreement_id else IN_ERROR)
+            (
+                s.payment_id,
+                e.event_id,
+                s.account_id,
+                s.amount,
+                e.currency,
+                FREEZABLE if s.agreement_id else IN_ERROR,
+            )
             for e, s in shares
         ],
-    )  # fmt: skip
+    )
     distributed = [(e, s) for e, s in shares if s.agreement_id]
     if not distributed:
         return
@@ -117,11 +133,20 @@ def insert(cursor: oracledb.Cursor, events: Sequence[PaymentEvent]) -> None:
     cursor.executemany(
         _TRANSACTION,
         [
-            (s.transaction_id, s.segment_id, s.payment_id, s.agreement_id, e.currency, "PS", -s.amount,
-             e.created_at, e.paid_on)
+            (
+                s.transaction_id,
+                s.segment_id,
+                s.payment_id,
+                s.agreement_id,
+                e.currency,
+                "PS",
+                -s.amount,
+                e.created_at,
+                e.paid_on,
+            )
             for e, s in distributed
         ],
-    )  # fmt: skip
+    )
 
 
 def freeze(cursor: oracledb.Cursor, shares: Sequence[Share], at: datetime) -> None:
@@ -141,9 +166,18 @@ def cancel(cursor: oracledb.Cursor, event: PaymentEvent, keys: Keys, at: datetim
             reversal = keys.make(12)
             cursor.execute(
                 _TRANSACTION,
-                (reversal, one.segment_id, one.payment_id, one.agreement_id, event.currency, "PX",
-                 one.amount, at, at.date()),
-            )  # fmt: skip
+                (
+                    reversal,
+                    one.segment_id,
+                    one.payment_id,
+                    one.agreement_id,
+                    event.currency,
+                    "PX",
+                    one.amount,
+                    at,
+                    at.date(),
+                ),
+            )
             cursor.execute(_FREEZE_TRANSACTION, (at, reversal))
 
 
@@ -160,11 +194,20 @@ def remove(cursor: oracledb.Cursor, event: PaymentEvent) -> None:
 _EVENT = tables()["CI_PAY_EVENT"].insert_statement(("PAY_EVENT_ID", "PAY_DT", "CRE_DTTM"))
 _TENDER = tables()["CI_PAY_TNDR"].insert_statement(
     (
-        "PAY_TENDER_ID", "PAY_EVENT_ID", "PAYOR_ACCT_ID", "TENDER_TYPE_CD", "TNDR_CTL_ID", "TENDER_AMT",
-        "CURRENCY_CD", "CUST_ID", "NAME1", "EXT_REFERENCE_ID",
+        "PAY_TENDER_ID",
+        "PAY_EVENT_ID",
+        "PAYOR_ACCT_ID",
+        "TENDER_TYPE_CD",
+        "TNDR_CTL_ID",
+        "TENDER_AMT",
+        "CURRENCY_CD",
+        "CUST_ID",
+        "NAME1",
+        "EXT_REFERENCE_ID",
     ),
-    TNDR_STATUS_FLG="25", IN_TNDR_CTL_BAL_SW="Y",
-)  # fmt: skip
+    TNDR_STATUS_FLG="25",
+    IN_TNDR_CTL_BAL_SW="Y",
+)
 _PAYMENT = tables()["CI_PAY"].insert_statement(
     ("PAY_ID", "PAY_EVENT_ID", "ACCT_ID", "PAY_AMT", "CURRENCY_CD", "PAY_STATUS_FLG")
 )
@@ -174,12 +217,27 @@ _SEGMENT = tables()["CI_PAY_SEG"].insert_statement(
 # a prepaid agreement's payment leaves the current amount alone: CUR_AMT stays 0, TOT_AMT is the credit
 _TRANSACTION = tables()["CI_FT"].insert_statement(
     (
-        "FT_ID", "SIBLING_ID", "PARENT_ID", "SA_ID", "CURRENCY_CD", "FT_TYPE_FLG", "TOT_AMT", "CRE_DTTM",
+        "FT_ID",
+        "SIBLING_ID",
+        "PARENT_ID",
+        "SA_ID",
+        "CURRENCY_CD",
+        "FT_TYPE_FLG",
+        "TOT_AMT",
+        "CRE_DTTM",
         "ACCOUNTING_DT",
     ),
-    GL_DIVISION="CM", CIS_DIVISION="CM", FREEZE_SW="N", CORRECTION_SW="N", REDUNDANT_SW="N",
-    NEW_DEBIT_SW="N", SHOW_ON_BILL_SW="Y", NOT_IN_ARS_SW="N", XFERRED_OUT_SW="N", GL_DISTRIB_STATUS="N",
-)  # fmt: skip
+    GL_DIVISION="CM",
+    CIS_DIVISION="CM",
+    FREEZE_SW="N",
+    CORRECTION_SW="N",
+    REDUNDANT_SW="N",
+    NEW_DEBIT_SW="N",
+    SHOW_ON_BILL_SW="Y",
+    NOT_IN_ARS_SW="N",
+    XFERRED_OUT_SW="N",
+    GL_DISTRIB_STATUS="N",
+)
 _FREEZE_TRANSACTION = (
     "update CISADM.CI_FT set FREEZE_SW = 'Y', FREEZE_USER_ID = 'BATCH', FREEZE_DTTM = :1,"
     " VERSION = VERSION + 1 where FT_ID = :2"

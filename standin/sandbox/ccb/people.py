@@ -23,37 +23,73 @@ Rows = dict[str, list[tuple[Any, ...]]]
 COLUMNS: dict[str, tuple[str, ...]] = {
     "CI_PER": ("PER_ID", "LANGUAGE_CD", "PER_OR_BUS_FLG", "CITY", "COUNTRY"),
     "CI_PER_NAME": (
-        "PER_ID", "SEQ_NUM", "ENTITY_NAME", "NAME_TYPE_FLG", "PRIM_NAME_SW", "ENTITY_NAME_UPR",
+        "PER_ID",
+        "SEQ_NUM",
+        "ENTITY_NAME",
+        "NAME_TYPE_FLG",
+        "PRIM_NAME_SW",
+        "ENTITY_NAME_UPR",
     ),
     "CI_PER_ID": ("PER_ID", "ID_TYPE_CD", "PER_ID_NBR", "PRIM_SW"),
     "C1_PER_CONTDET": (
-        "C1_CONTACT_ID", "PER_ID", "COMM_RTE_TYPE_CD", "CONTACT_VALUE", "CND_PRIMARY_FLG", "CND_ACTINACT_FLG",
+        "C1_CONTACT_ID",
+        "PER_ID",
+        "COMM_RTE_TYPE_CD",
+        "CONTACT_VALUE",
+        "CND_PRIMARY_FLG",
+        "CND_ACTINACT_FLG",
     ),
     "CI_PREM": ("PREM_ID", "PREM_TYPE_CD", "ADDRESS1", "CITY", "ADDRESS1_UPR", "CITY_UPR"),
     "CI_SP": ("SP_ID", "SP_TYPE_CD", "PREM_ID", "INSTALL_DT"),
     "CI_ACCT": ("ACCT_ID", "SETUP_DT", "CUST_CL_CD", "MAILING_PREM_ID"),
     "CI_ACCT_PER": ("ACCT_ID", "PER_ID", "ACCT_REL_TYPE_CD", "MAIN_CUST_SW", "FIN_RESP_SW"),
     "CI_SA": (
-        "SA_ID", "ACCT_ID", "SA_TYPE_CD", "SA_STATUS_FLG", "START_DT", "END_DT", "CHAR_PREM_ID",
+        "SA_ID",
+        "ACCT_ID",
+        "SA_TYPE_CD",
+        "SA_STATUS_FLG",
+        "START_DT",
+        "END_DT",
+        "CHAR_PREM_ID",
         "OLD_ACCT_ID",
     ),
     "CI_SA_SP": ("SA_SP_ID", "SA_ID", "SP_ID", "START_DTTM", "STOP_DTTM"),
-}  # fmt: skip
+}
 """What a generated tuple holds, by table, parents first."""
 
 FIXED: dict[str, dict[str, str]] = {
     "CI_PER": {"LS_SL_FLG": "N", "IN_CITY_LIMIT": "Y", "RECV_MKTG_INFO_FLG": "C1NO"},
     "C1_PER_CONTDET": {"CND_VERIF_STATUS_FLG": "C1NV"},
-    "CI_PREM": {"CIS_DIVISION": "CM", "KEY_SW": "N", "OK_TO_ENTER_SW": "N", "MAIL_ADDR_SW": "Y",
-                "IN_CITY_LIMIT": "Y", "COUNTRY": "CMR", "LS_SL_FLG": "N"},
+    "CI_PREM": {
+        "CIS_DIVISION": "CM",
+        "KEY_SW": "N",
+        "OK_TO_ENTER_SW": "N",
+        "MAIL_ADDR_SW": "Y",
+        "IN_CITY_LIMIT": "Y",
+        "COUNTRY": "CMR",
+        "LS_SL_FLG": "N",
+    },
     "CI_SP": {"SP_STATUS_FLG": "R", "SP_SRC_STATUS_FLG": "C", "KEY_SW": "N", "OK_TO_ENTER_SW": "N"},
-    "CI_ACCT": {"CURRENCY_CD": "XAF", "CIS_DIVISION": "CM", "PROTECT_CYC_SW": "N", "PROTECT_PREM_SW": "N",
-                "INT_CR_REVIEW_SW": "N", "NO_DEP_RVW_SW": "N", "PROTECT_DIV_SW": "N"},
-    "CI_ACCT_PER": {"BILL_ADDR_SRCE_FLG": "PREM", "THRD_PTY_SW": "N", "RECEIVE_COPY_SW": "N",
-                    "NOTIFY_SW": "N", "RECV_QTE_SW": "N", "WEB_ACCESS_FLG": "NALW"},
+    "CI_ACCT": {
+        "CURRENCY_CD": "XAF",
+        "CIS_DIVISION": "CM",
+        "PROTECT_CYC_SW": "N",
+        "PROTECT_PREM_SW": "N",
+        "INT_CR_REVIEW_SW": "N",
+        "NO_DEP_RVW_SW": "N",
+        "PROTECT_DIV_SW": "N",
+    },
+    "CI_ACCT_PER": {
+        "BILL_ADDR_SRCE_FLG": "PREM",
+        "THRD_PTY_SW": "N",
+        "RECEIVE_COPY_SW": "N",
+        "NOTIFY_SW": "N",
+        "RECV_QTE_SW": "N",
+        "WEB_ACCESS_FLG": "NALW",
+    },
     "CI_SA": {"CIS_DIVISION": "CM", "ALLOW_EST_SW": "N", "CURRENCY_CD": "XAF"},
     "CI_SA_SP": {"USAGE_FLG": "+"},
-}  # fmt: skip
+}
 """Columns with one value for all generated rows."""
 
 PREPAID_TYPE = "PPD"

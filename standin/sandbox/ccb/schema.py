@@ -18,9 +18,21 @@ from ruamel.yaml import YAML
 
 OWNER = "CISADM"
 CAPTURED = (
-    "CI_PER", "CI_PER_NAME", "CI_PER_ID", "C1_PER_CONTDET", "CI_ACCT", "CI_ACCT_PER", "CI_SA", "CI_SA_SP",
-    "CI_SP", "CI_PREM", "CI_PAY_EVENT", "CI_PAY", "CI_PAY_TNDR", "CI_PAY_TNDR_ST",
-)  # fmt: skip
+    "CI_PER",
+    "CI_PER_NAME",
+    "CI_PER_ID",
+    "C1_PER_CONTDET",
+    "CI_ACCT",
+    "CI_ACCT_PER",
+    "CI_SA",
+    "CI_SA_SP",
+    "CI_SP",
+    "CI_PREM",
+    "CI_PAY_EVENT",
+    "CI_PAY",
+    "CI_PAY_TNDR",
+    "CI_PAY_TNDR_ST",
+)
 """Tables whose changes the bridge reads."""
 UPLOAD_STAGING = ("CI_DEP_CTL_ST", "CI_TNDR_CTL_ST", "CI_PAY_TNDR_ST")
 """Tables through which payments enter CC&B."""

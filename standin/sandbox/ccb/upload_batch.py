@@ -160,11 +160,17 @@ class PaymentUpload:
             cursor.executemany(
                 _TENDER_CONTROL,
                 [
-                    (control_ids[batch], source[0], payments.site_now(), deposit_id, deposit.currency,
-                     deposit.transmission)
+                    (
+                        control_ids[batch],
+                        source[0],
+                        payments.site_now(),
+                        deposit_id,
+                        deposit.currency,
+                        deposit.transmission,
+                    )
                     for batch in new
                 ],
-            )  # fmt: skip
+            )
 
     def _post(
         self, cursor: oracledb.Cursor, deposit: Deposit, decision: Decision, control_ids: dict[str, str]
@@ -226,13 +232,20 @@ _FORGET_EXCEPTION = (
 )
 _NOTE_EXCEPTION = tables()["CI_TNDR_ST_EXCP"].insert_statement(
     ("EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "EXT_BATCH_ID", "EXT_REFERENCE_ID", "MESSAGE_NBR"),
-    USER_ID="BATCH", REVIEW_COMPLETE_SW="N",
-)  # fmt: skip
+    USER_ID="BATCH",
+    REVIEW_COMPLETE_SW="N",
+)
 _DEPOSIT_CONTROL = tables()["CI_DEP_CTL"].insert_statement(
     ("DEP_CTL_ID", "CRE_DTTM", "CURRENCY_CD", "END_BALANCE"),
-    TNDR_SRCE_TYPE_FLG="LOCK", DEP_CTL_STATUS_FLG="40", USER_ID="BATCH",
-)  # fmt: skip
+    TNDR_SRCE_TYPE_FLG="LOCK",
+    DEP_CTL_STATUS_FLG="40",
+    USER_ID="BATCH",
+)
 _TENDER_CONTROL = tables()["CI_TNDR_CTL"].insert_statement(
     ("TNDR_CTL_ID", "TNDR_SOURCE_CD", "CRE_DTTM", "DEP_CTL_ID", "CURRENCY_CD", "EXT_TRANSMIT_ID"),
-    TNDR_CTL_ST_FLG="30", USER_ID="BATCH", ALL_OPERATORS_SW="Y", ARCHIVE_SW="N", BATCH_CD="PUPL",
-)  # fmt: skip
+    TNDR_CTL_ST_FLG="30",
+    USER_ID="BATCH",
+    ALL_OPERATORS_SW="Y",
+    ARCHIVE_SW="N",
+    BATCH_CD="PUPL",
+)

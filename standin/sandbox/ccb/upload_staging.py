@@ -38,11 +38,15 @@ def controls(cursor: oracledb.Cursor, place: tuple[str, str]) -> list[TenderCont
     found = {batch: (Decimal(amount), int(count)) for batch, amount, count in cursor.execute(_FOUND, place)}
     return [
         TenderControl(
-            batch, ControlState(state), Decimal(amount), int(count), control_id,
+            batch,
+            ControlState(state),
+            Decimal(amount),
+            int(count),
+            control_id,
             *found.get(batch, (Decimal(0), 0)),
         )
         for batch, state, amount, count, control_id in cursor.execute(_CONTROLS, place)
-    ]  # fmt: skip
+    ]
 
 
 def pending_tenders(cursor: oracledb.Cursor, place: tuple[str, str]) -> list[StagedTender]:
@@ -52,11 +56,17 @@ def pending_tenders(cursor: oracledb.Cursor, place: tuple[str, str]) -> list[Sta
         advices.setdefault((batch, reference), []).append((customer.strip(), Decimal(amount)))
     return [
         StagedTender(
-            batch, reference, Decimal(amount), None if on is None else on.date(), tender_type,
-            customer.strip(), name, tuple(advices.get((batch, reference), ())),
+            batch,
+            reference,
+            Decimal(amount),
+            None if on is None else on.date(),
+            tender_type,
+            customer.strip(),
+            name,
+            tuple(advices.get((batch, reference), ())),
         )
         for batch, reference, amount, on, tender_type, customer, name in cursor.execute(_TENDERS, place)
-    ]  # fmt: skip
+    ]
 
 
 def site(cursor: oracledb.Cursor, deposit: Deposit, tenders: Sequence[StagedTender]) -> Site:

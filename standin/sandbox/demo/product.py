@@ -57,9 +57,12 @@ class Product:
         """Start `ccbridge run`; the caller ends it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own command
-                self._command("run", "--log-format", "json"), env=self._environment, stdout=log, stderr=log,
+                self._command("run", "--log-format", "json"),
+                env=self._environment,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         return self.process
 
     @contextmanager

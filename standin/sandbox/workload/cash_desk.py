@@ -19,8 +19,12 @@ from sandbox.ccb.schema import tables
 _DUPLICATE_ID = 1
 _CONTROL = tables()["CI_TNDR_CTL"].insert_statement(
     ("TNDR_CTL_ID", "TNDR_SOURCE_CD", "CRE_DTTM"),
-    TNDR_CTL_ST_FLG="10", CURRENCY_CD="XAF", USER_ID="CLERK", ALL_OPERATORS_SW="Y", ARCHIVE_SW="N",
-)  # fmt: skip
+    TNDR_CTL_ST_FLG="10",
+    CURRENCY_CD="XAF",
+    USER_ID="CLERK",
+    ALL_OPERATORS_SW="Y",
+    ARCHIVE_SW="N",
+)
 
 
 class CashDesk:

@@ -222,8 +222,12 @@ def _counter_payments(
         if p["PAY_STATUS_FLG"] == "50" and tender is not None and tender["EXT_REFERENCE_ID"] is None:
             paid_on = events[p["PAY_EVENT_ID"]]["PAY_DT"].date()
             expected[p["PAY_ID"]] = (
-                p["ACCT_ID"], p["PAY_AMT"], p["CURRENCY_CD"], paid_on, tender["TENDER_TYPE_CD"],
-            )  # fmt: skip
+                p["ACCT_ID"],
+                p["PAY_AMT"],
+                p["CURRENCY_CD"],
+                paid_on,
+                tender["TENDER_TYPE_CD"],
+            )
     found = {
         row[0]: row[1:]
         for row in target.execute(

@@ -53,9 +53,21 @@ def main(service: str, user: str, password: str) -> dict[str, Any]:
             "insert into adbc_t (id, name, amount, opened, changed, zoned, class, code, weight, ratio, term, "
             "pause, note, picture) values (:1, :2, :3, :4, :5, :6, :7, :8, :9, :10, to_yminterval('2-3'), "
             "to_dsinterval('1 02:03:04.005'), :11, :12)",
-            [1, "grüße", Decimal("12.50"), MOMENT, MOMENT, MOMENT, "ab", b"\0\1\xff", 0.5, 0.25, "é" * 1000,
-             b"\7" * 1500],
-        )  # fmt: skip
+            [
+                1,
+                "grüße",
+                Decimal("12.50"),
+                MOMENT,
+                MOMENT,
+                MOMENT,
+                "ab",
+                b"\0\1\xff",
+                0.5,
+                0.25,
+                "é" * 1000,
+                b"\7" * 1500,
+            ],
+        )
         connection.commit()
         (row,) = rows(
             "select id, name, amount, opened, changed, zoned, class, code, weight, ratio, note, picture "
@@ -63,9 +75,13 @@ def main(service: str, user: str, password: str) -> dict[str, Any]:
         )
         (intervals,) = rows("select to_char(term), to_char(pause) from adbc_t")
         seen["row"] = [
-            *(str(value) for value in row[:7]), row[7].hex(), *row[8:10],
-            *intervals, len(row[10]), len(row[11]),
-        ]  # fmt: skip
+            *(str(value) for value in row[:7]),
+            row[7].hex(),
+            *row[8:10],
+            *intervals,
+            len(row[10]),
+            len(row[11]),
+        ]
         numbers = pa.table({"ID": list(range(10, 3010)), "NAME": [f"name {n}" for n in range(3000)]})
         cursor.executemany("insert into adbc_t (id, name) values (:1, :2)", numbers)
         seen["in batch"] = int(rows("select count(*) from adbc_t")[0][0])

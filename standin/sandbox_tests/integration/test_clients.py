@@ -39,9 +39,13 @@ def seen(command: Sequence[str | Path], service: str, environment: Mapping[str, 
     """Run a client; what it saw, by step."""
     done = subprocess.run(
         [*map(str, command), service, "cisadm", "first"],
-        capture_output=True, text=True, timeout=TIMEOUT_S, cwd=ROOT, check=False,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        cwd=ROOT,
+        check=False,
         env={**os.environ, **environment},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -23,13 +23,44 @@ from sandbox.workload.verify import Account, Customer, compare, expected_account
 from sandbox.world import World
 
 STAGED = (
-    ("CI_DEP_CTL_ST", ("EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "DEP_CTL_STG_ST_FLG", "TRANSMIT_DTTM",
-                       "CURRENCY_CD", "TOT_TNDR_CTL_AMT", "TOT_TNDR_CTL_CNT")),
-    ("CI_TNDR_CTL_ST", ("EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "EXT_BATCH_ID", "TND_CTL_STG_ST_FLG",
-                        "TOT_TNDR_AMT", "TOT_TNDR_CNT")),
-    ("CI_PAY_TNDR_ST", ("EXT_SOURCE_ID", "EXT_TRANSMIT_ID", "EXT_BATCH_ID", "EXT_REFERENCE_ID",
-                        "PAY_TND_STG_ST_FLG", "TENDER_AMT", "ACCOUNTING_DT", "TENDER_TYPE_CD", "CUST_ID")),
-)  # fmt: skip
+    (
+        "CI_DEP_CTL_ST",
+        (
+            "EXT_SOURCE_ID",
+            "EXT_TRANSMIT_ID",
+            "DEP_CTL_STG_ST_FLG",
+            "TRANSMIT_DTTM",
+            "CURRENCY_CD",
+            "TOT_TNDR_CTL_AMT",
+            "TOT_TNDR_CTL_CNT",
+        ),
+    ),
+    (
+        "CI_TNDR_CTL_ST",
+        (
+            "EXT_SOURCE_ID",
+            "EXT_TRANSMIT_ID",
+            "EXT_BATCH_ID",
+            "TND_CTL_STG_ST_FLG",
+            "TOT_TNDR_AMT",
+            "TOT_TNDR_CNT",
+        ),
+    ),
+    (
+        "CI_PAY_TNDR_ST",
+        (
+            "EXT_SOURCE_ID",
+            "EXT_TRANSMIT_ID",
+            "EXT_BATCH_ID",
+            "EXT_REFERENCE_ID",
+            "PAY_TND_STG_ST_FLG",
+            "TENDER_AMT",
+            "ACCOUNTING_DT",
+            "TENDER_TYPE_CD",
+            "CUST_ID",
+        ),
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +108,7 @@ def send(
             ("PREPAID", transmission, "B1", reference, "10", Decimal(value), dated, kind, account)
             for reference, account, value, kind in tenders
         ],
-    ]  # fmt: skip
+    ]
     with world.ccb.connect(BRIDGE_USER) as connection, connection.cursor() as cursor:
         for (table, columns), some in zip(STAGED, staged, strict=True):
             cursor.executemany(tables()[table].insert_statement(columns), some)
@@ -261,10 +292,22 @@ def test_clerks_and_cash_desk_do_everything_they_can(world: World) -> None:
         finally:
             player.close()
     assert {
-        "customer_added", "name_changed", "contact_changed", "contact_replaced", "identifier_changed",
-        "main_customer_moved", "agreement_changed", "service_point_moved", "address_changed", "rolled_back",
-        "mass_update", "payment_taken", "payment_frozen", "payment_canceled", "payment_deleted",
-    } <= done  # fmt: skip
+        "customer_added",
+        "name_changed",
+        "contact_changed",
+        "contact_replaced",
+        "identifier_changed",
+        "main_customer_moved",
+        "agreement_changed",
+        "service_point_moved",
+        "address_changed",
+        "rolled_back",
+        "mass_update",
+        "payment_taken",
+        "payment_frozen",
+        "payment_canceled",
+        "payment_deleted",
+    } <= done
     with world.ccb.connect() as connection:
         found = rows(connection, "select distinct PAY_STATUS_FLG from CISADM.CI_PAY order by 1")
         assert {"50", "60"} <= {status for (status,) in found} <= {"30", "50", "60"}

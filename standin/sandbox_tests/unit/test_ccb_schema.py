@@ -15,9 +15,15 @@ def test_insert_fills_what_is_not_given_as_ouaf_does() -> None:
     columns, values = statement.removeprefix("insert into CISADM.CI_SA_SP (").split(") values (")
     row = dict(zip(columns.split(", "), values.rstrip(")").split(", "), strict=True))
     assert row == {
-        "SP_ID": ":2", "SA_SP_ID": ":1", "SA_ID": "' '", "START_MR_ID": "' '", "USAGE_FLG": "'+'",
-        "STOP_MR_ID": "' '", "VERSION": "1", "USE_PCT": "0",
-    }  # fmt: skip
+        "SP_ID": ":2",
+        "SA_SP_ID": ":1",
+        "SA_ID": "' '",
+        "START_MR_ID": "' '",
+        "USAGE_FLG": "'+'",
+        "STOP_MR_ID": "' '",
+        "VERSION": "1",
+        "USE_PCT": "0",
+    }
 
 
 def test_insert_refuses_a_column_the_table_does_not_have() -> None:

@@ -15,9 +15,13 @@ def rows(**tables: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 def contact(key: str, value: str, *, primary: str = "C1NO", active: str = "C1AC") -> dict[str, str]:
     return {
-        "C1_CONTACT_ID": key, "PER_ID": "1", "COMM_RTE_TYPE_CD": "CELLPHONE", "CONTACT_VALUE": value,
-        "CND_PRIMARY_FLG": primary, "CND_ACTINACT_FLG": active,
-    }  # fmt: skip
+        "C1_CONTACT_ID": key,
+        "PER_ID": "1",
+        "COMM_RTE_TYPE_CD": "CELLPHONE",
+        "CONTACT_VALUE": value,
+        "CND_PRIMARY_FLG": primary,
+        "CND_ACTINACT_FLG": active,
+    }
 
 
 def test_phone_is_the_primary_active_mobile_then_the_lowest_contact() -> None:

@@ -258,8 +258,13 @@ def test_alter_table_does_all_it_is_told(sql: Sql) -> None:
     sql.run("alter table m modify (a varchar2(3) not null, c number(10,2) default 7)")
     sql.run("alter table m rename constraint k_m to pk_m")
     ((ddl,),) = sql.rows("select dbms_metadata.get_ddl('TABLE', 'M') from dual")
-    for line in ('"A" VARCHAR2(3 CHAR) NOT NULL', '"C" NUMBER(10,2)', '"D" DATE', '"E" CHAR(3 CHAR) NOT NULL',
-                 'CONSTRAINT "PK_M" PRIMARY KEY ("I")'):  # fmt: skip
+    for line in (
+        '"A" VARCHAR2(3 CHAR) NOT NULL',
+        '"C" NUMBER(10,2)',
+        '"D" DATE',
+        '"E" CHAR(3 CHAR) NOT NULL',
+        'CONSTRAINT "PK_M" PRIMARY KEY ("I")',
+    ):
         assert line in ddl
     sql.run("insert into m (i, a) values (2, 'x')")
     assert sql.rows("select c, e from m where i = 2") == [(7, "x  ")]

@@ -63,8 +63,10 @@ def test_keys_indexes_and_log_groups_are_listed(database: OracleDatabase) -> Non
         " on k.owner = c.owner and k.constraint_name = c.constraint_name where c.constraint_type = 'P'"
     ) == [("XPK_PER", "PER_ID")]
     assert sql.rows("select index_name, column_name from user_ind_columns order by 1, column_position") == [
-        ("XF1", "NAME"), ("XF1", "D"), ("XPK_PER", "PER_ID"),
-    ]  # fmt: skip
+        ("XF1", "NAME"),
+        ("XF1", "D"),
+        ("XPK_PER", "PER_ID"),
+    ]
     assert sql.rows("select log_group_type from all_log_groups where table_name = 'PER'") == [
         ("ALL COLUMN LOGGING",)
     ]

@@ -117,9 +117,15 @@ def test_transactions_interleave_in_the_order_of_change(
     app.session.commit()
     rows = mine(reader, start, "scn, xid, operation, rollback, username, commit_scn")
     assert [row[2:5] for row in rows] == [
-        ("START", 0, "CISADM"), ("INSERT", 0, "CISADM"), ("START", 0, "CISADM"), ("INSERT", 0, "CISADM"),
-        ("INSERT", 0, "CISADM"), ("DELETE", 1, "CISADM"), ("ROLLBACK", 0, "CISADM"), ("COMMIT", 0, "CISADM"),
-    ]  # fmt: skip
+        ("START", 0, "CISADM"),
+        ("INSERT", 0, "CISADM"),
+        ("START", 0, "CISADM"),
+        ("INSERT", 0, "CISADM"),
+        ("INSERT", 0, "CISADM"),
+        ("DELETE", 1, "CISADM"),
+        ("ROLLBACK", 0, "CISADM"),
+        ("COMMIT", 0, "CISADM"),
+    ]
     assert [row[0] for row in rows] == sorted({row[0] for row in rows})
     first, second = rows[0][1], rows[2][1]
     assert [row[1] for row in rows] == [first, first, second, second, first, second, second, first]
@@ -159,7 +165,7 @@ def test_long_texts_go_on_in_further_rows(app: Sql, reader: Sql) -> None:
     assert [csf for _, csf, _ in pieces] == [1] * (len(pieces) - 1) + [0]
     assert max(len(text.encode()) for text, _, _ in pieces) <= 4000
     whole = "".join(text for text, _, _ in pieces)
-    (a, b), = app.rows("select a, b from keyed")  # fmt: skip
+    ((a, b),) = app.rows("select a, b from keyed")
     quoted = (a.replace("'", "''"), b.replace("'", "''"))
     assert whole == """insert into "CISADM"."KEYED"("ID","A","B") values ('1','%s','%s');""" % quoted  # noqa: UP031
 
@@ -171,8 +177,15 @@ def test_a_long_clob_comes_in_pieces_behind_its_row(app: Sql, reader: Sql) -> No
     app.session.commit()
     rows = mine(reader, start, "operation, sql_redo")
     assert [name for name, _ in rows] == [
-        "START", "INSERT", "SELECT_LOB_LOCATOR", "LOB_WRITE", "LOB_WRITE", "LOB_WRITE", "INTERNAL", "COMMIT",
-    ]  # fmt: skip
+        "START",
+        "INSERT",
+        "SELECT_LOB_LOCATOR",
+        "LOB_WRITE",
+        "LOB_WRITE",
+        "LOB_WRITE",
+        "INTERNAL",
+        "COMMIT",
+    ]
     assert rows[1][1].endswith("EMPTY_CLOB());")
     assert (
         """select "NOTE" into loc_c from "CISADM"."PER" where "ID" = '9   ' and "EMAIL" IS NULL"""
@@ -254,10 +267,13 @@ def test_ddl_makes_older_rows_unreadable(app: Sql, reader: Sql) -> None:
     rows = mine(reader, start, "seg_owner, table_name, status, info, sql_redo")
     number = app.rows("select object_id from user_objects where object_name = 'BARE'")[0][0]
     assert rows[1] == (
-        "UNKNOWN", f"OBJ# {number}", 2, "Dictionary Version Mismatch",
+        "UNKNOWN",
+        f"OBJ# {number}",
+        2,
+        "Dictionary Version Mismatch",
         f"""insert into "UNKNOWN"."OBJ# {number}"("COL 1","COL 2","COL 3") values """
         "(HEXTORAW('c102'),HEXTORAW('61'),NULL);",
-    )  # fmt: skip
+    )
     assert rows[4] == (
         "CISADM",
         "BARE",
@@ -281,8 +297,13 @@ def test_committed_data_only_groups_and_drops(database: OracleDatabase, app: Sql
     app.session.commit()
     found = mine(reader, start, options=f"{OPTIONS} + dbms_logmnr.committed_data_only")
     assert [text.split("'")[3] if "'" in text else text for text in found] == [
-        START, "committed", COMMIT, START, "begun", COMMIT,
-    ]  # fmt: skip
+        START,
+        "committed",
+        COMMIT,
+        START,
+        "begun",
+        COMMIT,
+    ]
 
 
 def test_a_run_that_begins_inside_a_transaction_knows_less(app: Sql, reader: Sql) -> None:
@@ -370,8 +391,9 @@ def test_mining_needs_its_rights(database: OracleDatabase) -> None:
     with pytest.raises(OracleFault, match="ORA-01284"):
         app.run("begin dbms_logmnr.add_logfile('x'); end;")
     for statement in (
-        "begin dbms_logmnr.start_logmnr(startscn => 1); end;", "select scn from v$logmnr_contents",
-    ):  # fmt: skip
+        "begin dbms_logmnr.start_logmnr(startscn => 1); end;",
+        "select scn from v$logmnr_contents",
+    ):
         with pytest.raises(OracleFault, match="ORA-01031"):
             app.run(statement)
 

@@ -30,8 +30,10 @@ def sql() -> Iterator[Sql]:
     for number in range(1, 7):
         session.run(
             "insert into acct (acct_id, per_id, amt) values (:1, :2, :3)",
-            f"{number:010d}", f"{number % 3 + 1:010d}", Decimal(number * 10),
-        )  # fmt: skip
+            f"{number:010d}",
+            f"{number % 3 + 1:010d}",
+            Decimal(number * 10),
+        )
     session.session.commit()
     yield session
     session.session.close()
@@ -49,8 +51,11 @@ def sql() -> Iterator[Sql]:
         ("to_char(1234.5, 'FM9G999D00')", "1,234.50"),
         ("to_char(.05)", ".05"),
         ("to_char(date '2024-02-29', 'DD Mon YYYY HH24:MI')", "29 Feb 2024 00:00"),
-        ("to_char(to_date('31.12.1999 23:59:58', 'DD.MM.YYYY HH24:MI:SS') + 2/86400, 'YYYY-MM-DD"
-         " HH24:MI:SS')", "2000-01-01 00:00:00"),
+        (
+            "to_char(to_date('31.12.1999 23:59:58', 'DD.MM.YYYY HH24:MI:SS') + 2/86400, 'YYYY-MM-DD"
+            " HH24:MI:SS')",
+            "2000-01-01 00:00:00",
+        ),
         ("to_char(timestamp '2024-01-02 03:04:05.123456789', 'FF9')", "123456789"),
         ("trim('  x ')", "x"),
         ("rtrim('x00', '0')", "x"),
@@ -79,7 +84,7 @@ def sql() -> Iterator[Sql]:
         ("to_char(timestamp '2024-06-01 12:00:00' at time zone 'Europe/Paris', 'HH24:MI TZH')", "14:00 +02"),
         ("numbers.nextval + numbers.nextval * 0", 5),
     ],
-)  # fmt: skip
+)
 def test_expressions(sql: Sql, expression: str, expected: Any) -> None:
     """Values and functions give what Oracle gives."""
     assert sql.value(expression) == expected
@@ -88,45 +93,74 @@ def test_expressions(sql: Sql, expression: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("select p.name, a.amt from per p join acct a on a.per_id = p.per_id where a.amt > 40"
-         " order by 2 desc",
-         [("Ada", 60), ("Cyr", 50)]),
-        ("select p.name, sum(a.amt) s, count(*) from per p, acct a where p.per_id = a.per_id(+)"
-         " group by p.name order by s desc nulls last",
-         [("Ada", 90, 2), ("Cyr", 70, 2), ("Bea", 50, 2), (None, None, 1)]),
-        ("select per_id, count(*) from acct group by per_id having sum(amt) >= 70 order by per_id",
-         [("0000000001", 2), ("0000000003", 2)]),
-        ("select name from per where not exists (select 1 from acct where acct.per_id ="
-         " per.per_id)", [(None,)]),
-        ("select name from per where per_id in (select per_id from acct where amt in (10, 20)) order by name",
-         [("Bea",), ("Cyr",)]),
-        ("select acct_id from (select acct_id from acct order by amt desc) where rownum <= 2",
-         [("0000000006",), ("0000000005",)]),
-        ("select acct_id from acct order by acct_id offset 1 rows fetch next 2 rows only",
-         [("0000000002",), ("0000000003",)]),
-        ("select name from per where name is null union select 'x' from dual union all select 'x' from dual",
-         [(None,), ("x",), ("x",)]),
+        (
+            "select p.name, a.amt from per p join acct a on a.per_id = p.per_id where a.amt > 40"
+            " order by 2 desc",
+            [("Ada", 60), ("Cyr", 50)],
+        ),
+        (
+            "select p.name, sum(a.amt) s, count(*) from per p, acct a where p.per_id = a.per_id(+)"
+            " group by p.name order by s desc nulls last",
+            [("Ada", 90, 2), ("Cyr", 70, 2), ("Bea", 50, 2), (None, None, 1)],
+        ),
+        (
+            "select per_id, count(*) from acct group by per_id having sum(amt) >= 70 order by per_id",
+            [("0000000001", 2), ("0000000003", 2)],
+        ),
+        (
+            "select name from per where not exists (select 1 from acct where acct.per_id = per.per_id)",
+            [(None,)],
+        ),
+        (
+            "select name from per where per_id in (select per_id from acct where amt in (10, 20)) "
+            "order by name",
+            [("Bea",), ("Cyr",)],
+        ),
+        (
+            "select acct_id from (select acct_id from acct order by amt desc) where rownum <= 2",
+            [("0000000006",), ("0000000005",)],
+        ),
+        (
+            "select acct_id from acct order by acct_id offset 1 rows fetch next 2 rows only",
+            [("0000000002",), ("0000000003",)],
+        ),
+        (
+            "select name from per where name is null union select 'x' from dual "
+            "union all select 'x' from dual",
+            [(None,), ("x",), ("x",)],
+        ),
         ("select per_id from per minus select per_id from acct", [("0000000004",)]),
-        ("select distinct per_id from acct where per_id between '0000000002' and '0000000003' order by 1",
-         [("0000000002",), ("0000000003",)]),
-        ("with big as (select * from acct where amt > 30) select count(*), min(amt), avg(amt)"
-         " from big", [(3, 40, 50)]),
-        ("select acct_id, row_number() over (partition by per_id order by amt desc) n from acct"
-         " where per_id = '0000000001' order by n",
-         [("0000000006", 1), ("0000000003", 2)]),
+        (
+            "select distinct per_id from acct where per_id between '0000000002' and '0000000003' order by 1",
+            [("0000000002",), ("0000000003",)],
+        ),
+        (
+            "with big as (select * from acct where amt > 30) select count(*), min(amt), avg(amt) from big",
+            [(3, 40, 50)],
+        ),
+        (
+            "select acct_id, row_number() over (partition by per_id order by amt desc) n from acct"
+            " where per_id = '0000000001' order by n",
+            [("0000000006", 1), ("0000000003", 2)],
+        ),
         ("select name from per where name like '_e%' or name like 'x#_' escape '#'", [("Bea",)]),
-        ("select count(*) from acct where (acct_id > '0000000004') or (acct_id = '0000000004' and"
-         " amt >= 40)", [(3,)]),
+        (
+            "select count(*) from acct where (acct_id > '0000000004') or (acct_id = '0000000004' and"
+            " amt >= 40)",
+            [(3,)],
+        ),
         ("select count(*) from acct where (per_id, amt) in (('0000000001', 30), ('0000000002', 99))", [(1,)]),
         ("select (select name from per where per_id = a.per_id) from acct a where amt = 10", [("Bea",)]),
         ("select listagg(name, ',') within group (order by name) from per", [("Ada,Bea,Cyr",)]),
-        ("select a.per_id, b.per_id from per a left join per b on b.per_id = a.per_id and b.name"
-         " = 'Ada' where a.per_id < '0000000003' order by 1",
-         [("0000000001", "0000000001"), ("0000000002", None)]),
+        (
+            "select a.per_id, b.per_id from per a left join per b on b.per_id = a.per_id and b.name"
+            " = 'Ada' where a.per_id < '0000000003' order by 1",
+            [("0000000001", "0000000001"), ("0000000002", None)],
+        ),
         ("select count(*) from per where 1 = 0", [(0,)]),
         ("select name from per where (per_id > '5' and per_id = '6') or name = 'Ada'", [("Ada",)]),
     ],
-)  # fmt: skip
+)
 def test_queries(sql: Sql, query: str, expected: list[tuple[Any, ...]]) -> None:
     """Joins, groups, subqueries, limits and set operations."""
     assert sql.rows(query) == expected
@@ -180,8 +214,9 @@ def test_merge_updates_inserts_and_deletes(sql: Sql) -> None:
         " when not matched then insert (acct_id, amt) values (s.id, s.n)"
     )
     assert sql.rows("select acct_id, amt from acct where amt < 10 order by 1") == [
-        ("0000000001", 5), ("0000000009", 7),
-    ]  # fmt: skip
+        ("0000000001", 5),
+        ("0000000009", 7),
+    ]
     assert sql.rows("select count(*) from acct") == [(6,)]
     with pytest.raises(OracleFault, match="ORA-30926"):
         sql.run(
@@ -226,9 +261,12 @@ def test_columns_are_described_as_declared(sql: Sql) -> None:
         "select per_id, name n, amt, ts, count(*) over () from per join acct using (per_id)"
     )
     assert [(c.name, c.type.name, c.chars, c.precision, c.scale) for c in columns] == [
-        ("PER_ID", "CHAR", 10, 0, 0), ("N", "VARCHAR2", 20, 0, 0), ("AMT", "NUMBER", 0, 15, 2),
-        ("TS", "TIMESTAMP", 0, 0, 6), ("COUNT(*)OVER()", "NUMBER", 0, 0, -127),
-    ]  # fmt: skip
+        ("PER_ID", "CHAR", 10, 0, 0),
+        ("N", "VARCHAR2", 20, 0, 0),
+        ("AMT", "NUMBER", 0, 15, 2),
+        ("TS", "TIMESTAMP", 0, 0, 6),
+        ("COUNT(*)OVER()", "NUMBER", 0, 0, -127),
+    ]
 
 
 def test_negative_numbers_keep_all_digits(sql: Sql) -> None:

@@ -201,8 +201,10 @@ def test_undo_is_kept_as_long_as_undo_retention_says() -> None:
     """A long query and an old SCN end in ORA-01555; without the parameter undo lasts for ever."""
     now = [1_700_000_000.0]
     database = a_database(clock=lambda: now[0])
-    database.run_script("create table CISADM.T (n number); insert into CISADM.T values (1);"
-                        "insert into CISADM.T values (2); commit;")  # fmt: skip
+    database.run_script(
+        "create table CISADM.T (n number); insert into CISADM.T values (1);"
+        "insert into CISADM.T values (2); commit;"
+    )
     sql = Sql(database)
     ((scn,),) = Sql(database, "SYS").rows("select current_scn from v$database")
     now[0] += 5000

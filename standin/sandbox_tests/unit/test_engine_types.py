@@ -137,8 +137,11 @@ def test_columns_round_and_bound_intervals(sql: Sql) -> None:
     sql.run("create table t (p interval day(1) to second(2), q interval year to month)")
     sql.run("insert into t values (interval '-9 23:59:59.994' day to second, to_yminterval('99-11'))")
     assert sql.rows("select to_char(p), to_char(q) from t") == [("-9 23:59:59.99", "+99-11")]
-    for values in ("interval '10' day, null", "interval '9 23:59:59.996' day to second, null",
-                   "null, interval '100' year"):  # fmt: skip
+    for values in (
+        "interval '10' day, null",
+        "interval '9 23:59:59.996' day to second, null",
+        "null, interval '100' year",
+    ):
         with pytest.raises(OracleFault, match="ORA-01873"):
             sql.run(f"insert into t values ({values})")
     assert sql.rows("select count(*) from t where p < interval '0' day and q > interval '1' month") == [(1,)]

@@ -90,9 +90,11 @@ def test_one_redo_holds_the_rows_of_all_containers(database: OracleDatabase) -> 
         "where operation_code in (1, 7) order by scn"
     )
     assert [row[:5] for row in rows] == [
-        ("CCBPDB", 3, "CISADM", "T", "INSERT"), ("CCBPDB", 3, None, None, "COMMIT"),
-        ("OTHERPDB", 4, "CISADM", "T", "INSERT"), ("OTHERPDB", 4, None, None, "COMMIT"),
-    ]  # fmt: skip
+        ("CCBPDB", 3, "CISADM", "T", "INSERT"),
+        ("CCBPDB", 3, None, None, "COMMIT"),
+        ("OTHERPDB", 4, "CISADM", "T", "INSERT"),
+        ("OTHERPDB", 4, None, None, "COMMIT"),
+    ]
     first = at(database, "CISADM", "OTHERPDB").session.new_transaction()
     second = database.storage.new_transaction("X", 1, 1, 5)
     third = database.storage.new_transaction("X", 1, 1, 6)

@@ -132,14 +132,17 @@ def test_two_threads_have_logs_of_their_own(database: OracleDatabase, system: Sq
     write(writer, 3)
     end = system.scn()
     assert system.rows("select thread#, status, sequence# from v$thread order by 1") == [
-        (1, "OPEN", 2), (2, "OPEN", 1),
-    ]  # fmt: skip
+        (1, "OPEN", 2),
+        (2, "OPEN", 1),
+    ]
     first = system.rows("select name from v$archived_log where thread# = 1")[0][0]
     one, two = current_logs(system, 1, 2)
     columns = "thread#, trim(substr(sql_redo, -4))"
     assert mined(database, [first, one, two], start, end, columns) == [
-        (1, "1');"), (2, "2');"), (1, "3');"),
-    ]  # fmt: skip
+        (1, "1');"),
+        (2, "2');"),
+        (1, "3');"),
+    ]
     assert [thread for thread, _ in mined(database, [first, one], start, end, columns)] == [1, 1]
     with pytest.raises(OracleFault, match="ORA-01291"):
         mined(database, [one, two], start, end, columns)

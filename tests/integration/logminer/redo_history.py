@@ -328,14 +328,33 @@ def where(table: str, keys: Sequence[Key]) -> str:
 # -- generation ----------------------------------------------------------------------------------
 
 WRITES = (
-    ("insert", 26), ("update", 18), ("rekey", 6), ("delete", 8), ("reinsert", 5), ("copy", 3),
-    ("too_long", 3), ("savepoint", 7), ("rollback to", 5), ("commit", 16), ("rollback", 4),
-)  # fmt: skip
+    ("insert", 26),
+    ("update", 18),
+    ("rekey", 6),
+    ("delete", 8),
+    ("reinsert", 5),
+    ("copy", 3),
+    ("too_long", 3),
+    ("savepoint", 7),
+    ("rollback to", 5),
+    ("commit", 16),
+    ("rollback", 4),
+)
 OTHERS = (
-    ("read", 30), ("restart", 6), ("lose", 4), ("failure", 8), ("switch", 8), ("column", 3), ("thread", 3),
-    ("delay", 3), ("flush", 3), ("share", 3), ("kill", 1), ("bounce", 2),
+    ("read", 30),
+    ("restart", 6),
+    ("lose", 4),
+    ("failure", 8),
+    ("switch", 8),
+    ("column", 3),
+    ("thread", 3),
+    ("delay", 3),
+    ("flush", 3),
+    ("share", 3),
+    ("kill", 1),
+    ("bounce", 2),
     ("unused", 1),
-)  # fmt: skip
+)
 FAILURES = (
     "add_disconnect(statement => 'v$logmnr_contents', after_rows => {n}, {who})",
     "add_disconnect(statement => 'start_logmnr', {who})",
@@ -394,10 +413,15 @@ def _values(pick: random.Random, table: str) -> tuple[tuple[str, str | None], ..
         return ("LABEL", name), ("QTY", pick.choice(QUANTITIES))
     note = pick.choice((None, "it's", "n" * 30, "'" * 40, "long 'é😀' || " * pick.choice((1, 250))))
     return (
-        ("NAME", name), ("AMOUNT", pick.choice(AMOUNTS)), ("NOTE", note), ("MADE", pick.choice(DAYS)),
-        ("EXTRA0", name), ("EXTRA1", pick.choice(NAMES)),
-        ("MEMO", pick.choice(LOBS)), ("DATA_AREA", pick.choice(LOBS)),
-    )  # fmt: skip
+        ("NAME", name),
+        ("AMOUNT", pick.choice(AMOUNTS)),
+        ("NOTE", note),
+        ("MADE", pick.choice(DAYS)),
+        ("EXTRA0", name),
+        ("EXTRA1", pick.choice(NAMES)),
+        ("MEMO", pick.choice(LOBS)),
+        ("DATA_AREA", pick.choice(LOBS)),
+    )
 
 
 def _other(pick: random.Random) -> Step:

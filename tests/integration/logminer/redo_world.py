@@ -132,9 +132,12 @@ class RedoWorld:
         """Source and staging as if nothing had happened; `logged` is what ITEM logs besides changes."""
         self.runs += 1
         for procedure in (
-            "clear", "flush", "switch_logs(every => 100000)", "delay_archiving(looks => 0)",
+            "clear",
+            "flush",
+            "switch_logs(every => 100000)",
+            "delay_archiving(looks => 0)",
             "heartbeat(seconds => 0)",
-        ):  # fmt: skip
+        ):
             self.call(procedure)
         for table in TABLES:
             if self.runs > 1:
@@ -184,11 +187,18 @@ class Play:
         self.max_changes = pick.choice((1, 3, 50))
         keeps = pick.random() < 0.6
         self.settings = OracleSystem(
-            kind="oracle", dsn=world.dsn, user=BRIDGE, password=SECRET, owner=OWNER, insecure=True,
-            poll_interval_ms=1, max_window_scn=pick.choice((2, 7, 40, 100_000)),
+            kind="oracle",
+            dsn=world.dsn,
+            user=BRIDGE,
+            password=SECRET,
+            owner=OWNER,
+            insecure=True,
+            poll_interval_ms=1,
+            max_window_scn=pick.choice((2, 7, 40, 100_000)),
             open_transaction_bytes=pick.choice((1_500, 2**27)),
-            spill_directory=world.folder if keeps else None, open_transaction_write_s=0,
-        )  # fmt: skip
+            spill_directory=world.folder if keeps else None,
+            open_transaction_write_s=0,
+        )
         self.switch_every = pick.choice((5, 40, 100_000))
         self.late = pick.choice((0, 0, 0, 1))
         self.flushed_every = 3 if seed % 8 == 7 else 0
@@ -379,9 +389,14 @@ class Play:
     def _new_stager(self) -> Stager:
         staging = self.world.staging
         made = Stager(
-            connect(staging.settings, application="histories"), staging.rule_set, SYSTEM, kind="oracle",
-            time_zone="UTC", run_id=uuid.uuid4(), lease=staging.lease,
-        )  # fmt: skip
+            connect(staging.settings, application="histories"),
+            staging.rule_set,
+            SYSTEM,
+            kind="oracle",
+            time_zone="UTC",
+            run_id=uuid.uuid4(),
+            lease=staging.lease,
+        )
         staging.stagers.append(made)
         return made
 

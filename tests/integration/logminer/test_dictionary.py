@@ -134,11 +134,13 @@ def test_a_dropped_table_of_others_stops_nothing(source: OracleSource) -> None:
         resume = snapshot(reader)[-1].resume
     other = f"{source.owner}.SCRATCH"
     table.run(
-        f"create table {other} (id number)", f"insert into {other} values (1)", f"drop table {other}",
+        f"create table {other} (id number)",
+        f"insert into {other} values (1)",
+        f"drop table {other}",
         f"insert into {table.name} (id, name) values (1, 'x')",
         f"alter table {table.name} add (more varchar2(5))",
         f"insert into {table.name} (id, name) values (2, 'x')",
-    )  # fmt: skip
+    )
     batches = table.read(resume, 2)
     assert changed(batches) == [("c", "1"), ("c", "2")]
     assert not batches[-1].stopped
@@ -199,17 +201,19 @@ def test_policies_that_hide_rows_from_the_snapshot_are_found(source: OracleSourc
     try:
         found = table.look()
         assert [finding.fix for finding in found] == [
-            f"grant exempt access policy to {user};", f"grant exempt redaction policy to {user};",
-        ]  # fmt: skip
+            f"grant exempt access policy to {user};",
+            f"grant exempt redaction policy to {user};",
+        ]
         table.run(*(finding.fix.rstrip(";") for finding in found))
         assert table.look() == []
         with closing(table.reader()) as reader:
             assert changed(snapshot(reader)) == [("r", "1")]
     finally:
         table.run(
-            f"revoke exempt access policy from {user}", f"revoke exempt redaction policy from {user}",
+            f"revoke exempt access policy from {user}",
+            f"revoke exempt redaction policy from {user}",
             f"revoke select on sys.redaction_policies from {user}",
-        )  # fmt: skip
+        )
 
 
 def test_archived_rows_are_in_the_snapshot(source: OracleSource) -> None:

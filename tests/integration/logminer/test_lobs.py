@@ -219,8 +219,10 @@ def test_values_from_the_redo_are_not_selected_again(documents: Documents) -> No
             insert(cursor, 1, pick, 9_000)
             cursor.setinputsizes(oracledb.DB_TYPE_CLOB)
             cursor.execute("update doc set margin = :1 where id = 1", [text(pick, 9_000)])
-            cursor.execute("declare l clob; begin select note into l from doc where id = 1 for update; "
-                           "dbms_lob.trim(l, 0); dbms_lob.writeappend(l, 2, 'ab'); end;")  # fmt: skip
+            cursor.execute(
+                "declare l clob; begin select note into l from doc where id = 1 for update; "
+                "dbms_lob.trim(l, 0); dbms_lob.writeappend(l, 2, 'ab'); end;"
+            )
         found = reading.take(3)
         assert reader.source_lag()["reselected_rows"] == 0
         assert [event.after["note"] for event in found][-1] == "ab"
@@ -271,8 +273,10 @@ def test_long_transaction_is_spilled_and_read_on(
     """LOB rows on disk, a restart in the middle, several batches: each value once and whole."""
     pick = random.Random(5)  # noqa: S311 - data, no secret
     options = {
-        "open_transaction_bytes": 20_000, "spill_directory": tmp_path, "open_transaction_write_s": 0,
-    }  # fmt: skip
+        "open_transaction_bytes": 20_000,
+        "spill_directory": tmp_path,
+        "open_transaction_write_s": 0,
+    }
     reader = documents.reader(from_redo=from_redo, **options)
     reading = Reading(reader, snapshot(reader)[-1].resume)
     with documents.cursor() as long, documents.cursor() as quick:

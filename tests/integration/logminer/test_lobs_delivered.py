@@ -93,8 +93,12 @@ class Writer:
                 self.execute("delete from doc where id = :1", key)
                 self.execute(
                     "insert into doc (id, kind, note, bytes, text) values (:1, :2, to_clob(:3), :4, :5)",
-                    key, kind, self.text(), self.bytes(), self.string(),
-                )  # fmt: skip
+                    key,
+                    kind,
+                    self.text(),
+                    self.bytes(),
+                    self.string(),
+                )
             case 2:
                 self.execute("update doc set note = :1, kind = :2 where id = :3", self.text(), kind, key)
             case 3:
@@ -143,10 +147,18 @@ class Writer:
 
 def new_reader(dsn: str, folder: Path, from_redo: tuple[str, ...], pick: random.Random) -> LogMinerReader:
     settings = OracleSystem(
-        kind="oracle", dsn=dsn, user=BRIDGE, password=SECRET, owner=OWNER, insecure=True, poll_interval_ms=1,
-        open_transaction_bytes=pick.choice((2_000, 2**27)), spill_directory=folder,
-        open_transaction_write_s=0, lobs_from_redo=tuple(f"DOC.{name}" for name in from_redo),
-    )  # fmt: skip
+        kind="oracle",
+        dsn=dsn,
+        user=BRIDGE,
+        password=SECRET,
+        owner=OWNER,
+        insecure=True,
+        poll_interval_ms=1,
+        open_transaction_bytes=pick.choice((2_000, 2**27)),
+        spill_directory=folder,
+        open_transaction_write_s=0,
+        lobs_from_redo=tuple(f"DOC.{name}" for name in from_redo),
+    )
     rules = mapping_rules.from_files("bill", RULES)
     tables = mapping_rules.captured_tables(rules, SYSTEM)
     return LogMinerReader(SYSTEM, settings, tables, mapping_rules.columns_read(rules, SYSTEM))
@@ -227,9 +239,14 @@ def source_rows(connection: oracledb.Connection) -> list[tuple[Any, ...]]:
 
 def new_stager(world: World, rules: mapping_rules.RuleSet) -> Stager:
     made = Stager(
-        connect(world.settings, application="lobs"), rules, SYSTEM, kind="oracle", time_zone="UTC",
-        run_id=uuid.uuid4(), lease=world.lease,
-    )  # fmt: skip
+        connect(world.settings, application="lobs"),
+        rules,
+        SYSTEM,
+        kind="oracle",
+        time_zone="UTC",
+        run_id=uuid.uuid4(),
+        lease=world.lease,
+    )
     world.stagers.append(made)
     return made
 

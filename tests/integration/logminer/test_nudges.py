@@ -283,8 +283,9 @@ def test_an_instance_that_is_open_read_only(source: OracleSource) -> None:
 def test_check_asks_for_table_right_and_addresses(source: OracleSource) -> None:
     """What it prints is enough; a second open thread without address is advice."""
     assert [(one.subject, one.advice) for one in findings(source)] == [
-        ("setting instances, thread 1", True), ("setting instances, thread 2", True),
-    ]  # fmt: skip
+        ("setting instances, thread 1", True),
+        ("setting instances, thread 2", True),
+    ]
     with_addresses(source, {1: "CCB1", 2: "CCB2"}, table=False)
     (table,) = findings(source)
     assert (table.subject, table.advice) == ("heartbeat table CCBRIDGE.CCBRIDGE_HEARTBEAT", False)

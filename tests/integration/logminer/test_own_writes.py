@@ -58,8 +58,11 @@ def test_without_an_apply_log_the_user_is_ours_unless_another_identifier_says_no
             writer.commit()
         found = reading.take(4)
     assert [(event.after["id"], event.ours) for event in found] == [
-        ("1", True), ("2", True), ("3", False), ("4", False),
-    ]  # fmt: skip
+        ("1", True),
+        ("2", True),
+        ("3", False),
+        ("4", False),
+    ]
 
 
 def test_with_an_apply_log_a_dba_under_our_name_is_seen(marked: OracleSource) -> None:

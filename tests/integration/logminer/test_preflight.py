@@ -41,13 +41,14 @@ def look(source: OracleSource, *tables: str, **settings: object) -> list[Finding
         ("alter database drop supplemental log data", "minimal supplemental logging", False),
         (
             'alter system set "_transaction_auditing" = false scope = spfile',
-            "parameter _transaction_auditing", False,
+            "parameter _transaction_auditing",
+            False,
         ),
         ("alter system set max_string_size = extended scope = spfile", "parameter max_string_size", True),
         ("grant select any table to CCBRIDGE", "rights of CCBRIDGE", False),
         ("grant dba to CCBRIDGE", "rights of CCBRIDGE", False),
     ],
-)  # fmt: skip
+)
 def test_settings_of_the_database(source: OracleSource, break_it: str, subject: str, *, advice: bool) -> None:
     """Each is found for itself; what data may flow without is advice. The printed statements fix it."""
     assert look(source) == []
@@ -76,21 +77,24 @@ def test_settings_of_the_database(source: OracleSource, break_it: str, subject: 
         (("grant dba to TEAM", "grant TEAM to CCBRIDGE"), "DBA", "role DBA (ALTER ANY TABLE, "),
         (
             ("grant dba to OPS", "grant OPS to TEAM", "grant TEAM to CCBRIDGE with admin option"),
-            "DBA", "role DBA (ALTER ANY TABLE, ",
+            "DBA",
+            "role DBA (ALTER ANY TABLE, ",
         ),
         (("grant alter system to PUBLIC",), "ALTER SYSTEM", "system privilege ALTER SYSTEM, through PUBLIC"),
         (("grant dba to TEAM", "grant TEAM to PUBLIC"), "DBA", "role DBA (ALTER ANY TABLE, "),
         (
             ('create role "Day Shift"', 'grant dba to "Day Shift"', 'grant "Day Shift" to CCBRIDGE'),
-            "DBA", "role DBA (ALTER ANY TABLE, ",
+            "DBA",
+            "role DBA (ALTER ANY TABLE, ",
         ),
         (
             ("grant lock any table to TEAM", "grant dba to OPS", "grant OPS to TEAM", "grant TEAM to PUBLIC"),
-            "TEAM", "role TEAM (ALTER ANY TABLE, ",
+            "TEAM",
+            "role TEAM (ALTER ANY TABLE, ",
         ),
         (("alter user SYSTEM grant connect through CCBRIDGE",), "PROXY SYSTEM", "may connect as SYSTEM"),
     ],
-)  # fmt: skip
+)
 def test_rights_over_everything_by_detours(
     source: OracleSource, give: tuple[str, ...], name: str, found: str
 ) -> None:
@@ -127,16 +131,20 @@ def test_undo_that_the_snapshot_may_outlast_is_advice(source: OracleSource) -> N
 def test_amazon_rds_is_reported_what_its_administrator_can_do(source: OracleSource) -> None:
     """Where RDSADMIN is, no one is SYS: its procedures are printed."""
     administer(
-        source, "create user RDSADMIN identified by x", "alter database no force logging",
+        source,
+        "create user RDSADMIN identified by x",
+        "alter database no force logging",
         f"revoke select on sys.v_$log from {source.settings.user}",
-    )  # fmt: skip
+    )
     try:
         fixes = " ".join(finding.fix for finding in look(source))
     finally:
         administer(
-            source, "drop user RDSADMIN", "alter database force logging",
+            source,
+            "drop user RDSADMIN",
+            "alter database force logging",
             f"grant select on sys.v_$log to {source.settings.user}",
-        )  # fmt: skip
+        )
     assert "rdsadmin.rdsadmin_util.grant_sys_object('V_$LOG', 'CCBRIDGE', 'SELECT')" in fixes
     assert "rdsadmin.rdsadmin_util.force_logging(p_enable => true)" in fixes
 
@@ -153,9 +161,11 @@ def test_tables_that_logminer_cannot_give(source: OracleSource, ddl: str, found:
     """Known before data is missed, not when a row is UNSUPPORTED."""
     table, user = f"{source.owner}.ODD", source.settings.user
     administer(
-        source, ddl.format(table), f"grant select, flashback on {table} to {user}",
+        source,
+        ddl.format(table),
+        f"grant select, flashback on {table} to {user}",
         f"alter table {table} add supplemental log data (all) columns",
-    )  # fmt: skip
+    )
     (finding,) = look(source, "ODD")
     assert found in finding.found
     assert not finding.advice
@@ -164,10 +174,11 @@ def test_tables_that_logminer_cannot_give(source: OracleSource, ddl: str, found:
 def test_an_identity_column_is_advice(source: OracleSource) -> None:
     """Releases differ in what they show of such a table."""
     administer(
-        source, f"create table {source.owner}.COUNTED (id number generated always as identity primary key)",
+        source,
+        f"create table {source.owner}.COUNTED (id number generated always as identity primary key)",
         f"grant select, flashback on {source.owner}.COUNTED to {source.settings.user}",
         f"alter table {source.owner}.COUNTED add supplemental log data (all) columns",
-    )  # fmt: skip
+    )
     (finding,) = look(source, "COUNTED")
     assert finding.found.startswith("identity column")
     assert finding.advice

@@ -37,9 +37,19 @@ PLACE = ScratchPlace(SCHEMA, SecretStr(PASSWORD))
 CHECKS = {**redo_checks.CHECKS, **kind_checks.CHECKS, **value_checks.CHECKS}
 NOT_IN_THE_STAND_IN = {
     *("partition-rows", "temporary-table"),  # PARTITION BY and ON COMMIT DELETE ROWS are refused
-    "interval-text", "type-json", "type-boolean", "type-vector", "type-rowid", "type-urowid", "type-xml",
-    "type-object", "type-bfile", "long-name", "lob-rows-closed", "internal-rows",
-}  # fmt: skip
+    "interval-text",
+    "type-json",
+    "type-boolean",
+    "type-vector",
+    "type-rowid",
+    "type-urowid",
+    "type-xml",
+    "type-object",
+    "type-bfile",
+    "long-name",
+    "lob-rows-closed",
+    "internal-rows",
+}
 """Types, names and rows that it does not have, or not as Oracle has them."""
 
 
@@ -193,7 +203,7 @@ OTHERWISE: tuple[tuple[str, str, Callable[[Mapping[str, Any]], bool], Mapping[st
     ("char-padding", "typed", lambda row: "'ab    '" in (row["SQL_REDO"] or ""), {"OPERATION_CODE": 0}),
     ("ddl-row", "ddl-after", lambda _: True, {}),
     ("iot-rows", "iot", data, {"TABLE_NAME": "SYS_IOT_TOP_1"}),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(("name", "step", "which", "values"), OTHERWISE, ids=[one[0] for one in OTHERWISE])

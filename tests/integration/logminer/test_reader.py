@@ -127,10 +127,11 @@ def test_what_empties_a_cluster_stops_its_tables(source: OracleSource, ddl: str)
     administer(source, f"create cluster {owner}.HEAP (id number(19))")
     for name in names[:2]:
         administer(
-            source, f"create table {name} (id number(19) primary key) cluster {owner}.HEAP (id)",
+            source,
+            f"create table {name} (id number(19) primary key) cluster {owner}.HEAP (id)",
             f"alter table {name} add supplemental log data (all) columns",
             f"grant select, flashback on {name} to {user}",
-        )  # fmt: skip
+        )
     with closing(LogMinerReader("ccb", source.settings, names)) as reader:
         resume = snapshot(reader)[-1].resume
         with source.session() as session:
@@ -163,10 +164,11 @@ def test_what_a_truncated_table_takes_along_is_stopped(source: OracleSource) -> 
     )
     for name, column in zip(names, columns, strict=False):
         administer(
-            source, f"create table {name} ({key}, {column})",
+            source,
+            f"create table {name} ({key}, {column})",
             f"alter table {name} add supplemental log data (all) columns",
             f"grant select, flashback on {name} to {user}",
-        )  # fmt: skip
+        )
     with closing(LogMinerReader("ccb", source.settings, names)) as reader:
         resume = snapshot(reader)[-1].resume
         with source.session() as session:
@@ -188,11 +190,13 @@ def test_a_user_who_is_dropped_takes_his_tables_along(source: OracleSource) -> N
     gone = f"{source.owner}_B"
     name, other = TableName(gone, "KEPT"), TableName(source.owner, "RECHARGE")
     administer(
-        source, f'create user {gone} identified by "x"', f"alter user {gone} quota unlimited on USERS",
+        source,
+        f'create user {gone} identified by "x"',
+        f"alter user {gone} quota unlimited on USERS",
         f"create table {name} (id number(19) primary key)",
         f"alter table {name} add supplemental log data (all) columns",
         f"grant select, flashback on {name} to {source.settings.user}",
-    )  # fmt: skip
+    )
     with closing(LogMinerReader("ccb", source.settings, [name, other])) as reader:
         resume = snapshot(reader)[-1].resume
         administer(source, f"insert into {name} values (1)", f"drop user {gone} cascade")

@@ -63,9 +63,14 @@ class Running:
         self.world, self.state = world, FlowState()
         self.supervisor = Supervisor(threading.Event(), self.state)
         settings = OracleSystem(
-            kind="oracle", dsn=world.dsn, user=BRIDGE, password=SECRET, owner=OWNER, insecure=True,
+            kind="oracle",
+            dsn=world.dsn,
+            user=BRIDGE,
+            password=SECRET,
+            owner=OWNER,
+            insecure=True,
             poll_interval_ms=5,
-        )  # fmt: skip
+        )
         read = mapping_rules.columns_read(world.staging.rule_set, SYSTEM)
         tables = [TableName(OWNER, table) for table in TABLES]
         capture = Capture(
@@ -83,9 +88,14 @@ class Running:
     def _stager(self) -> Stager:
         staged = self.world.staging
         return Stager(
-            connect(staged.settings, application="capture"), staged.rule_set, SYSTEM, kind="oracle",
-            time_zone="UTC", run_id=uuid.uuid4(), lease=staged.lease,
-        )  # fmt: skip
+            connect(staged.settings, application="capture"),
+            staged.rule_set,
+            SYSTEM,
+            kind="oracle",
+            time_zone="UTC",
+            run_id=uuid.uuid4(),
+            lease=staged.lease,
+        )
 
     def figures(self) -> Figures:
         """What the flow says of itself."""

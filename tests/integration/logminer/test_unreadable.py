@@ -106,10 +106,13 @@ def test_rows_that_no_dictionary_explains_stop_their_table(tables: OracleSource,
     try:
         resume = snapshot(reader)[-1].resume
         for statement in (
-            "insert into odd (id) values (1)", "alter table odd add (x varchar2(9))",
-            "insert into odd (id, x) values (2, 'x')", "alter table odd drop column x",
-            "insert into odd (id) values (3)", "insert into plain (id) values (1)",
-        ):  # fmt: skip
+            "insert into odd (id) values (1)",
+            "alter table odd add (x varchar2(9))",
+            "insert into odd (id, x) values (2, 'x')",
+            "alter table odd drop column x",
+            "insert into odd (id) values (3)",
+            "insert into plain (id) values (1)",
+        ):
             with tables.session() as session:
                 session.execute(statement)
                 session.commit()

@@ -42,12 +42,17 @@ def settings_of(dsn: str, kind: str | None) -> Settings:
             "staging": {"host": "nowhere", "database": "staging", "user": "ccbridge"},
             "systems": {
                 "ccb": {
-                    "kind": "oracle", "dsn": dsn, "user": "C##BRIDGE" if pdb else "BRIDGE", "pdb": pdb,
-                    "password": SECRET, "insecure": True, "apply_log": APPLY_LOGS[kind == INSIDE],
+                    "kind": "oracle",
+                    "dsn": dsn,
+                    "user": "C##BRIDGE" if pdb else "BRIDGE",
+                    "pdb": pdb,
+                    "password": SECRET,
+                    "insecure": True,
+                    "apply_log": APPLY_LOGS[kind == INSIDE],
                 }
             },
         }
-    )  # fmt: skip
+    )
 
 
 @cache

@@ -19,10 +19,16 @@ class Prepaid:
         parts = conninfo_to_dict(info)
         self.info = info
         self.settings = PostgresSystem(
-            kind="postgres", host=str(parts["host"]), port=int(str(parts["port"])),
-            database=str(parts["dbname"]), user=str(parts["user"]), password=str(parts["password"]),
-            sslmode="disable", insecure=True, slot=f"slot_{parts['dbname']}",
-        )  # fmt: skip
+            kind="postgres",
+            host=str(parts["host"]),
+            port=int(str(parts["port"])),
+            database=str(parts["dbname"]),
+            user=str(parts["user"]),
+            password=str(parts["password"]),
+            sslmode="disable",
+            insecure=True,
+            slot=f"slot_{parts['dbname']}",
+        )
         self.connection = psycopg.connect(info, autocommit=True)
         self.readers: list[PgoutputReader] = []
         self.execute("create publication ccbridge")

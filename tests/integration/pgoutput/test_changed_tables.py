@@ -31,13 +31,15 @@ MADE = (
 LOSES: dict[str, tuple[tuple[str, ...], str]] = {
     # name: statements, what is reported
     "rewritten, same type": (
-        ("alter table t alter amount type numeric(10,2) using amount / 100",), "values of column amount",
+        ("alter table t alter amount type numeric(10,2) using amount / 100",),
+        "values of column amount",
     ),
     "rewritten, narrower": (("alter table t alter amount type numeric(10,1)",), "values of column amount"),
     "rewritten text": (("alter table t alter v type text using upper(v)",), "values of column v"),
     "retyped": (("alter table t alter amount type text",), "type of column amount"),
     "column dropped and added": (
-        ("alter table t drop amount", "alter table t add amount numeric(10,2)"), "dropped and added again",
+        ("alter table t drop amount", "alter table t add amount numeric(10,2)"),
+        "dropped and added again",
     ),
     "column dropped": (("alter table t drop amount",), "column amount"),
     "column renamed": (("alter table t rename amount to price",), "column amount"),
@@ -50,29 +52,40 @@ LOSES: dict[str, tuple[tuple[str, ...], str]] = {
     "table moved": (("create schema elsewhere", "alter table t set schema elsewhere"), "the table"),
     "table dropped": (("drop table t",), "the table"),
     "table dropped and created": (
-        ("drop table t", "create table t (id int primary key, v text, amount numeric(10,2))",
-         "alter publication ccbridge add table t"),
+        (
+            "drop table t",
+            "create table t (id int primary key, v text, amount numeric(10,2))",
+            "alter publication ccbridge add table t",
+        ),
         "another table",
     ),
     "swapped by rename": (
-        ("create table n (like t including all)", "insert into n select id, upper(v), amount from t",
-         "alter table t rename to old", "alter table n rename to t",
-         "alter publication ccbridge add table t"),
+        (
+            "create table n (like t including all)",
+            "insert into n select id, upper(v), amount from t",
+            "alter table t rename to old",
+            "alter table n rename to t",
+            "alter publication ccbridge add table t",
+        ),
         "another table",
     ),
     "identity without the key": (("alter table t replica identity using index t_v_key",), "key column id"),
     "identity nothing": (("alter table t replica identity nothing",), "key column id"),
     "taken out of the publication": (
-        ("alter publication ccbridge drop table t",), "its place in the publication",
+        ("alter publication ccbridge drop table t",),
+        "its place in the publication",
     ),
     "taken out and put back": (
-        ("alter publication ccbridge drop table t", "update t set amount = 7",
-         "alter publication ccbridge add table t"),
+        (
+            "alter publication ccbridge drop table t",
+            "update t set amount = 7",
+            "alter publication ccbridge add table t",
+        ),
         "taken out of the publication",
     ),
     "row filter": (("alter publication ccbridge set table ok, t where (id > 1)",), "row filter|taken out"),
     "column list": (("alter publication ccbridge set table ok, t (id, v)",), "column amount|taken out"),
-}  # fmt: skip
+}
 KEEPS: dict[str, tuple[str, ...]] = {
     "column added": ("alter table t add later text",),
     "column added with a default": ("alter table t add later int default 7",),
@@ -90,9 +103,11 @@ KEEPS: dict[str, tuple[str, ...]] = {
     "another table published": ("create table more (id int)", "alter publication ccbridge add table more"),
     "another owner of the publication": ("alter publication ccbridge owner to pg_monitor",),
     "comment, index, triggers": (
-        "comment on table t is 'x'", "create index on t (amount)", "alter table t disable trigger all",
+        "comment on table t is 'x'",
+        "create index on t (amount)",
+        "alter table t disable trigger all",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -115,9 +130,10 @@ class Kept(Reading):
         tables = [[name.schema, name.name, one, None] for name, one in self.definitions.items()]
         stopped = self.batches[-1].stopped if self.batches else {}
         self.resume = {
-            **self.resume, "tables": tables,
+            **self.resume,
+            "tables": tables,
             "stopped": [[name.schema, name.name, str(error)] for name, error in stopped.items()],
-        }  # fmt: skip
+        }
         known = len(self.batches)
         found = super().until(done, expect=expect)
         for batch in self.batches[known:]:
@@ -193,9 +209,10 @@ def test_an_operation_that_was_not_published_for_a_while_stops_every_table(prepa
     reading.take(1)
     reading.reader.close()
     prepaid.execute(
-        "alter publication ccbridge set (publish = 'insert')", "delete from t",
+        "alter publication ccbridge set (publish = 'insert')",
+        "delete from t",
         "alter publication ccbridge set (publish = 'insert, update, delete, truncate')",
-    )  # fmt: skip
+    )
     write(prepaid, 10)
     reading.until(lambda _: len(reading.batches[-1].stopped) == 2, expect="stopped tables")
     assert all("the publication had other options" in str(e) for e in reading.batches[-1].stopped.values())

@@ -42,8 +42,11 @@ def found(report: Report) -> dict[str, Outcome]:
 def test_everything_holds_on_a_server_as_it_should_be(prepaid: Prepaid) -> None:
     """Every assumption is tried, none differs, and nothing stays behind."""
     report = probe(prepaid)
-    other = [f"{name}: {one.verdict} {one.reason}" for name, one in found(report).items()
-             if one.verdict is not Verdict.HOLDS]  # fmt: skip
+    other = [
+        f"{name}: {one.verdict} {one.reason}"
+        for name, one in found(report).items()
+        if one.verdict is not Verdict.HOLDS
+    ]
     assert other == []
     assert report.exit_code == 0
     assert prepaid.value("select count(*) from pg_class where relname = 'ccbp_probe'") == 0
@@ -78,9 +81,11 @@ def test_a_pooler_is_recognised_by_its_behaviour(prepaid: Prepaid) -> None:
     report = probe(prepaid, None, opened)
     differing = {name for name, one in found(report).items() if one.verdict is Verdict.DIFFERS}
     assert differing == {
-        "settings-persist", "temporary-tables-persist", "prepared-statements-persist",
+        "settings-persist",
+        "temporary-tables-persist",
+        "prepared-statements-persist",
         "advisory-locks-persist",
-    }  # fmt: skip
+    }
     assert report.exit_code == 1
 
 
@@ -98,7 +103,7 @@ def test_limits_and_settings_of_the_role_are_seen(prepaid: Prepaid) -> None:
         "create role limited login password 'limited'",
         "alter role limited set default_transaction_read_only = on",
         "alter role limited set statement_timeout = '5s'",
-    )  # fmt: skip
+    )
     try:
         settings = prepaid.settings.model_copy(update={"user": "limited", "password": None})
         settings = type(settings).model_validate({**settings.model_dump(), "password": "limited"})
@@ -119,9 +124,15 @@ def test_without_a_schema_only_what_needs_a_table_is_not_tried(prepaid: Prepaid)
     report = probe(prepaid, None)
     untried = {name for name, one in found(report).items() if one.verdict is Verdict.COULD_NOT_TRY}
     assert untried == {
-        "decoding", "key-update", "delete-key", "unchanged-toast", "full-identity", "truncate", "rolled-back",
+        "decoding",
+        "key-update",
+        "delete-key",
+        "unchanged-toast",
+        "full-identity",
+        "truncate",
+        "rolled-back",
         "logical-messages",
-    }  # fmt: skip
+    }
     assert report.exit_code == 0
 
 

@@ -78,9 +78,11 @@ def test_row_security_of_the_owner_counts_only_where_it_is_forced(prepaid: Prepa
 def test_rows_of_children_are_reported_and_not_read_as_the_parents(prepaid: Prepaid) -> None:
     """They come in the stream under the child's name, so the parent's snapshot may not hold them."""
     prepaid.execute(
-        "create table t (id int primary key, v text)", "create table child (primary key (id)) inherits (t)",
-        "insert into t values (1, 'own')", "insert into child values (2, 'inherited')",
-    )  # fmt: skip
+        "create table t (id int primary key, v text)",
+        "create table child (primary key (id)) inherits (t)",
+        "insert into t values (1, 'own')",
+        "insert into child values (2, 'inherited')",
+    )
     prepaid.publish("t")
     reader = prepaid.reader("t")
     assert [finding.found for finding in found(reader)] == ["inherited by public.child, which no rule reads"]

@@ -267,12 +267,15 @@ def test_preflight_names_everything_at_once_with_what_fixes_it(
     role = f"reader_{prepaid.settings.database}"
     prepaid.execute(
         "drop publication ccbridge",
-        "create table listed (id int primary key)", "create table keyless (id int)",
-        "create table blind (id int primary key)", "alter table blind replica identity nothing",
+        "create table listed (id int primary key)",
+        "create table keyless (id int)",
+        "create table blind (id int primary key)",
+        "alter table blind replica identity nothing",
         "create unlogged table forgetful (id int primary key)",
         "create publication ccbridge for table listed where (id > 5), t with (publish = 'insert')",
-        f"create role {role} login password 'pw'", "revoke all on schema public from public",
-    )  # fmt: skip
+        f"create role {role} login password 'pw'",
+        "revoke all on schema public from public",
+    )
     names = ["t", "listed", "keyless", "blind", "forgetful", "missing"]
 
     settings = prepaid.settings.model_copy(update={"user": role, "password": SecretStr("pw")})

@@ -55,8 +55,9 @@ def test_a_truncate_is_one_change_of_each_emptied_table(prepaid: Prepaid) -> Non
     prepaid.transaction("insert into a values (1)", "truncate a, b", "insert into b values (2)")
     found = reading.take(4)
     assert [(event.operation, event.table) for event in found[1:3]] in (
-        [("t", "a"), ("t", "b")], [("t", "b"), ("t", "a")],
-    )  # fmt: skip
+        [("t", "a"), ("t", "b")],
+        [("t", "b"), ("t", "a")],
+    )
     assert (found[0].operation, found[3].after) == ("c", {"id": "2"})
 
 
@@ -70,10 +71,13 @@ def test_columns_added_dropped_and_retyped_show_from_their_change_on(prepaid: Pr
         "insert into t values (2, 'a2', 'b2', 1.5)",
     )
     prepaid.execute(
-        "alter table t drop a", "insert into t values (3, 'b3', 2)",
-        "alter table t alter b type integer using 5", "insert into t values (4, 8, 3)",
-        "alter table t rename c to cost", "insert into t values (5, 9, 4)",
-    )  # fmt: skip
+        "alter table t drop a",
+        "insert into t values (3, 'b3', 2)",
+        "alter table t alter b type integer using 5",
+        "insert into t values (4, 8, 3)",
+        "alter table t rename c to cost",
+        "insert into t values (5, 9, 4)",
+    )
     found = reading.until(lambda events_: events_[-1].after["id"] == "5")
     assert [event.after for event in found if event.operation == "c"] == [
         {"id": "1", "a": "a1", "b": "b1"},
@@ -88,9 +92,10 @@ def test_columns_added_dropped_and_retyped_show_from_their_change_on(prepaid: Pr
     assert (first.continues, second.continues) == (True, False)
     last = reading.batches[-1].tables[TableName("public", "t")].table
     assert [(c.name, c.type, c.declared) for c in last.columns] == [
-        ("id", SourceType.NUMBER, "integer"), ("b", SourceType.NUMBER, "integer"),
+        ("id", SourceType.NUMBER, "integer"),
+        ("b", SourceType.NUMBER, "integer"),
         ("cost", SourceType.NUMBER, "numeric(9,3)"),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_table_created_again_under_its_name_stops(prepaid: Prepaid) -> None:
@@ -98,9 +103,12 @@ def test_a_table_created_again_under_its_name_stops(prepaid: Prepaid) -> None:
     prepaid.execute("create table t (id int primary key, a text)")
     reading = prepaid.start("t")
     prepaid.transaction(
-        "insert into t values (1, 'a')", "drop table t", "create table t (id int primary key, b date)",
-        "alter publication ccbridge add table t", "insert into t values (2, '2024-01-31')",
-    )  # fmt: skip
+        "insert into t values (1, 'a')",
+        "drop table t",
+        "create table t (id int primary key, b date)",
+        "alter publication ccbridge add table t",
+        "insert into t values (2, '2024-01-31')",
+    )
     name = TableName("public", "t")
     found = reading.until(lambda _: name in reading.batches[-1].stopped, expect="stopped table")
     assert [event.after["id"] for event in found] in ([], ["1"])
@@ -112,9 +120,11 @@ def test_a_renamed_table_stops_and_the_others_continue(prepaid: Prepaid) -> None
     prepaid.execute("create table t (id int primary key)", "create table other (id int primary key)")
     reading = prepaid.start("t", "other")
     prepaid.execute(
-        "insert into t values (1)", "alter table t rename to u", "insert into u values (2)",
+        "insert into t values (1)",
+        "alter table t rename to u",
+        "insert into u values (2)",
         "insert into other values (3)",
-    )  # fmt: skip
+    )
     found = reading.until(lambda events_: bool(events_) and events_[-1].table == "other")
     assert "2" not in [event.after["id"] for event in found]
     (error,) = reading.batches[-1].stopped.values()
@@ -149,8 +159,9 @@ def test_odd_names_domains_generated_columns_and_column_lists(prepaid: Prepaid) 
     prepaid.execute('insert into "Tärif ""x""" values (2, 2.5, default, default, \'new\')')
     found = [*events(batches[0]), *Reading(reader, batches[-1].resume).take(1)]
     assert [event.after for event in found] == [
-        {"key": "1", "select": "1.50", "a.b": "old"}, {"key": "2", "select": "2.50", "a.b": "new"},
-    ]  # fmt: skip
+        {"key": "1", "select": "1.50", "a.b": "old"},
+        {"key": "2", "select": "2.50", "a.b": "new"},
+    ]
     (table,) = reader.describe().values()
     assert table.column_names == ("Key", "select", "a.b")
     assert (table.columns[1].type, table.columns[1].scale) == (SourceType.NUMBER, 2)

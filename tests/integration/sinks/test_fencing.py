@@ -48,9 +48,13 @@ def transaction_of_dying_writer(target: Target, point: str) -> str:
     """Run the writer until it dies; returns the target transaction it had recorded."""
     dying = subprocess.run(
         [sys.executable, "-c", DYING_WRITER, target.conninfo, target.settings.origin, point],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=60,
-    )  # fmt: skip
+    )
     assert dying.returncode == -signal.SIGKILL, dying.stderr
     return dying.stdout.strip()
 
@@ -76,8 +80,10 @@ def test_process_that_lost_its_lease_writes_nothing(target: Target) -> None:
     """A paused process that wakes up is refused by its smaller token, even without noticing a loss."""
     former, later = target.sink(token=4), target.sink(token=5)
     former.write(ROWS, up_to=1, record=target.record)
-    target.rows("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
-                "and datname = current_database()")  # fmt: skip
+    target.rows(
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
+        "and datname = current_database()"
+    )
     later.position()
     target.recorded.clear()
     with pytest.raises(TransientError):

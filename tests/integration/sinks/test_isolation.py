@@ -60,30 +60,34 @@ REFUSED_BY = {
     "state of an object": (raising("perform currval('s')"), "object_not_in_prerequisite_state"),
     "external routine": (raising("raise exception 'x' using errcode = '39P01'"), "trigger_protocol_violated"),
     "triggered data change": (
-        raising("raise exception 'x' using errcode = '27000'"), "triggered_data_change_violation",
+        raising("raise exception 'x' using errcode = '27000'"),
+        "triggered_data_change_violation",
     ),
     "check option": (raising("raise exception 'x' using errcode = '44000'"), "with_check_option_violation"),
     "no data found": (raising("raise exception 'x' using errcode = 'P0002'"), "no_data_found"),
     "assertion": (raising("assert false"), "assert_failure"),
     "after trigger": (
-        raising("raise exception 'x' using errcode = 'ZZ123'", timing="after"), "sqlstate_ZZ123",
+        raising("raise exception 'x' using errcode = 'ZZ123'", timing="after"),
+        "sqlstate_ZZ123",
     ),
     "deferred trigger": (
         "create function late() returns trigger language plpgsql as $$ begin if new.v = 'bad' then "
         "raise exception 'x' using errcode = 'QQ001'; end if; return null; end $$;"
         "create constraint trigger late after insert on t deferrable initially deferred "
-        "for each row execute function late()", "sqlstate_QQ001",
+        "for each row execute function late()",
+        "sqlstate_QQ001",
     ),
     "exclusion constraint": (
         "alter table t add exclude using btree (v with =) where (v = 'bad');"
-        "insert into t values ('there', 'bad')", "exclusion_violation",
+        "insert into t values ('there', 'bad')",
+        "exclusion_violation",
     ),
     "expression index": (
         "create function one_over(v text) returns int immutable language sql as "
         "$$ select 1 / case when v = 'bad' then 0 else 1 end $$; create index on t (one_over(v))",
         "division_by_zero",
     ),
-}  # fmt: skip
+}
 
 
 def test_whatever_refuses_one_row_the_others_are_written(target: Target, sink: UpsertSink) -> None:
@@ -198,8 +202,9 @@ def test_ring_over_two_tables_beside_a_refused_row(target: Target, sink: UpsertS
     a, b = program("a", ["id"], ["b_id"]), program("b", ["id"], ["a_id"])
     written = sink.write(
         [(a, desired(a, ["1", "10"], ["2", "20"])), (b, desired(b, ["10", "1"], ["20", "2"], ["bad", "1"]))],
-        up_to=1, record=target.record,
-    )  # fmt: skip
+        up_to=1,
+        record=target.record,
+    )
     assert reasons(written) == {"bad": "check_violation"}
     assert target.rows("select id from a order by 1") == [("1",), ("2",)]
 

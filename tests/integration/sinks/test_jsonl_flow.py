@@ -22,11 +22,16 @@ RULES = rule_set(OUTBOUND)
 
 def deliver(world: World, directory: Path, state: FlowState) -> Deliver:
     return Deliver(
-        system="lake", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
+        system="lake",
+        programs=mapping_rules.compile_outbound(RULES, "till"),
+        sources=["shop"],
         open_sink=lambda _: JsonlSink("lake", directory, rotate_bytes=0, fencing_token=world.lease.token),
         open_staging=lambda: connect(world.settings, application="test deliver", autocommit=True),
-        sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=state, lease=world.lease,
-    )  # fmt: skip
+        sizes=Run(retry_held_s=1, idle_poll_ms=20),
+        wake=Wake(),
+        state=state,
+        lease=world.lease,
+    )
 
 
 def lines(directory: Path) -> list[dict[str, Any]]:

@@ -29,9 +29,12 @@ class Ccb:
     def __init__(self, world: World) -> None:
         self.world = world
         self.settings = OracleSystem(
-            kind="oracle", dsn=world.ccb.dsn, user="CCBRIDGE",
-            password=world.ccb.passwords["CCBRIDGE"], insecure=True,
-        )  # fmt: skip
+            kind="oracle",
+            dsn=world.ccb.dsn,
+            user="CCBRIDGE",
+            password=world.ccb.passwords["CCBRIDGE"],
+            insecure=True,
+        )
         [self.account] = self.rows("select min(ACCT_ID) from CISADM.CI_SA where SA_TYPE_CD = 'PPD'")[0]
 
     def rows(self, query: str, *binds: object, user: str = "CISUSER") -> list[Any]:
@@ -46,10 +49,15 @@ class Ccb:
     def transmission(self, number: str, receipts: dict[str, str], **values: object) -> pl.DataFrame:
         """Receipts of one transmission: receipt id to amount."""
         row = {
-            "account_id": self.account, "currency": "XAF", "tender_type": "MOMO",
-            "accounting_date": date(2026, 2, 3), "external_source": "PREPAID",
-            "transmission_id": number, "batch_id": "1", **values,
-        }  # fmt: skip
+            "account_id": self.account,
+            "currency": "XAF",
+            "tender_type": "MOMO",
+            "accounting_date": date(2026, 2, 3),
+            "external_source": "PREPAID",
+            "transmission_id": number,
+            "batch_id": "1",
+            **values,
+        }
         rows = [{"recharge_id": key, "amount": Decimal(amount), **row} for key, amount in receipts.items()]
         return pl.DataFrame(rows, schema=dict(RECEIPT_SCHEMA))
 
@@ -299,8 +307,10 @@ def test_precheck_finds_what_ccb_would_put_into_suspense(ccb: Ccb, sink: CcbUplo
     finally:
         ccb.run(f"update CISADM.CI_SA set OLD_ACCT_ID = '{old}' where SA_ID = '{agreement}'")
     assert dict(found.select("recharge_id", "reason_code").rows()) == {
-        "unknown": "unknown_account", "tender": "unknown_tender_type", "x" * 37: "value_too_long",
-    }  # fmt: skip
+        "unknown": "unknown_account",
+        "tender": "unknown_tender_type",
+        "x" * 37: "value_too_long",
+    }
     assert not any("9999999999" in reason or "GOLD" in reason for reason in found["reason"])
 
 

@@ -50,10 +50,11 @@ class Staging:
         given = ", ".join(["%s"] * len(values))
         changes = ", ".join(f"{name} = excluded.{name}" for name in [*values, "staged_seq", "committed_at"])
         self.connection.execute(
-            f"insert into staging.{entity} ({', '.join(values)}, " + ENTITY.format(given)
+            f"insert into staging.{entity} ({', '.join(values)}, "
+            + ENTITY.format(given)
             + f"on conflict ({key}) do update set {changes}",
             list(values.values()),
-        )  # fmt: skip
+        )
 
     def upload(self, recharge: str, **values: object) -> None:
         """CC&B's upload row of a sent receipt."""
@@ -68,14 +69,27 @@ class Staging:
     def accept(self, recharge: str) -> None:
         """CC&B's upload takes a receipt: tender and event e-<recharge>."""
         self.upload(recharge, status="40", tender_id=f"t-{recharge}")
-        self.put("tender", "tender_id", tender_id=f"t-{recharge}", payment_event_id=f"e-{recharge}",
-                 external_reference=recharge, amount=Decimal("10.50"))  # fmt: skip
+        self.put(
+            "tender",
+            "tender_id",
+            tender_id=f"t-{recharge}",
+            payment_event_id=f"e-{recharge}",
+            external_reference=recharge,
+            amount=Decimal("10.50"),
+        )
 
     def pay(
         self, payment: str, recharge: str, status: str, account: str = "a1", amount: str = "10.50"
     ) -> None:
-        self.put("payment", "payment_id", payment_id=payment, payment_event_id=f"e-{recharge}",
-                 account_id=account, status=status, amount=Decimal(amount))  # fmt: skip
+        self.put(
+            "payment",
+            "payment_id",
+            payment_id=payment,
+            payment_event_id=f"e-{recharge}",
+            account_id=account,
+            status=status,
+            amount=Decimal(amount),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +110,13 @@ def staging(migrated_settings: PostgresConnection) -> Iterator[Staging]:
 def desired(*recharges: str, gone: Sequence[str] = (), **values: Any) -> pl.DataFrame:
     """Desired rows of the upload rule as staging gives them."""
     row: dict[str, str | None] = {
-        "CUST_ID": "a1", "TENDER_AMT": "10.50", "TENDER_TYPE_CD": "MOMO", "ACCOUNTING_DT": "2026-02-03",
-        "CURRENCY_CD": "XAF", **values,
-    }  # fmt: skip
+        "CUST_ID": "a1",
+        "TENDER_AMT": "10.50",
+        "TENDER_TYPE_CD": "MOMO",
+        "ACCOUNTING_DT": "2026-02-03",
+        "CURRENCY_CD": "XAF",
+        **values,
+    }
     rows: list[dict[str, Any]] = [
         {"EXT_REFERENCE_ID": key, **row, "_deleted": False, "_staged_seq": n}
         for n, key in enumerate(recharges, 1)
@@ -137,8 +155,14 @@ def test_a_receipt_known_by_its_tender_alone_is_followed(staging: Staging) -> No
     receipts.mark_sent(transmission, {"r1": "t-r1"})
     receipts.follow()
     assert staging.states() == {"r1": "accepted", "r2": "sent"}
-    staging.put("tender", "tender_id", tender_id="t-r1", payment_event_id="e-r1",
-                external_reference="r1", amount=Decimal("10.50"))  # fmt: skip
+    staging.put(
+        "tender",
+        "tender_id",
+        tender_id="t-r1",
+        payment_event_id="e-r1",
+        external_reference="r1",
+        amount=Decimal("10.50"),
+    )
     staging.pay("p1", "r1", "50")
     receipts.follow()
     assert staging.states() == {"r1": "posted", "r2": "sent"}
@@ -282,9 +306,10 @@ def test_follow_moves_a_receipt_from_sent_to_posted_with_ccbs_ids(staging: Stagi
         "select r.state, r.tender_id, r.payment_event_id, r.payment_id, r.posted_at = p.committed_at, "
         "r.staged_seq > p.staged_seq from staging.receipt r, staging.payment p"
     ) == [("posted", "t-r1", "e-r1", "p1", True, True)]
-    assert [state for (state,) in staging.rows(
-        "select state from staging.receipt_history order by superseded_seq"
-    )] == ["built", "sent", "accepted"]  # fmt: skip
+    assert [
+        state
+        for (state,) in staging.rows("select state from staging.receipt_history order by superseded_seq")
+    ] == ["built", "sent", "accepted"]
     assert receipts.follow() == 0
 
 

@@ -29,8 +29,17 @@ BUYER = (
     "create table buyer (buyer_id text primary key, full_name text, note text, credit numeric(15,2), "
     "last_bought_on date)"
 )
-STAGED = ("change", "batch", "customer", "customer_history", "checkpoint", "delivery", "dead_letter",
-          "target_binding", "lease")  # fmt: skip
+STAGED = (
+    "change",
+    "batch",
+    "customer",
+    "customer_history",
+    "checkpoint",
+    "delivery",
+    "dead_letter",
+    "target_binding",
+    "lease",
+)
 
 
 @dataclass
@@ -78,14 +87,18 @@ class Site:
 
     def _deliver(self, state: FlowState) -> Deliver:
         return Deliver(
-            system="till", programs=mapping_rules.compile_outbound(RULES, "till"), sources=["shop"],
+            system="till",
+            programs=mapping_rules.compile_outbound(RULES, "till"),
+            sources=["shop"],
             open_sink=lambda _: UpsertSink(
                 "till", self.target.settings, fencing_token=self.world.lease.token
             ),
             open_staging=lambda: connect(self.world.settings, application="test deliver", autocommit=True),
-            sizes=Run(retry_held_s=1, idle_poll_ms=20), wake=Wake(), state=state,
+            sizes=Run(retry_held_s=1, idle_poll_ms=20),
+            wake=Wake(),
+            state=state,
             lease=self.world.lease,
-        )  # fmt: skip
+        )
 
     def delivered(self, *keys: str) -> None:
         """Run until these buyers are there."""
@@ -146,8 +159,9 @@ def test_a_target_is_bound_at_its_first_use_and_counts_with_staging(site: Site) 
     assert site.bound() == [(writes, seq)]
     assert writes == 3
     assert site.world.query("select installation_id::text from staging.installation") == [(installation,)]
-    actions = site.world.query("select action, object, detail ->> 'reason' from staging.operator_action "
-                               "where action <> 'migrate'")  # fmt: skip
+    actions = site.world.query(
+        "select action, object, detail ->> 'reason' from staging.operator_action where action <> 'migrate'"
+    )
     assert actions == [("bind target", "till.upsert", "first use")]
 
 
@@ -161,8 +175,10 @@ def test_an_emptied_target_is_not_filled_again_by_itself(site: Site) -> None:
 def test_a_copy_of_the_target_is_not_written(site: Site) -> None:
     """Made by CREATE DATABASE .. TEMPLATE: all is as in the former one, our mark too."""
     name = site.target.settings.database
-    site.target.rows("select pg_terminate_backend(pid) from pg_stat_activity "
-                     "where datname = current_database() and pid <> pg_backend_pid()")  # fmt: skip
+    site.target.rows(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
     with database_like(site.database, f"{name}_copy", name) as copy:
         former, site.target.conninfo = site.target.conninfo, copy
         former_settings = site.target.settings

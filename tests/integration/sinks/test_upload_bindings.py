@@ -36,8 +36,16 @@ from tests.support.one_flow import OneFlow
 RULES = mapping_rules.load("ccb_prepaid")
 [PROGRAM] = mapping_rules.compile_outbound(RULES, "ccb")
 UPLOADED = ("CI_PAY_TNDR_ST", "CI_TNDR_CTL_ST", "CI_DEP_CTL_ST")
-STAGED = ("receipt", "receipt_history", "recharge", "upload_tender", "checkpoint", "sink_position",
-          "target_binding", "operator_action")  # fmt: skip
+STAGED = (
+    "receipt",
+    "receipt_history",
+    "recharge",
+    "upload_tender",
+    "checkpoint",
+    "sink_position",
+    "target_binding",
+    "operator_action",
+)
 
 
 @dataclass
@@ -117,10 +125,17 @@ class Site:
             return PaymentUploadSink(CcbUpload("ccb", self.ccb, upload), staging, self.lease, sizes)
 
         return Deliver(
-            system="ccb", programs=[PROGRAM], sources=[], open_sink=open_sink,
+            system="ccb",
+            programs=[PROGRAM],
+            sources=[],
+            open_sink=open_sink,
             open_staging=lambda: connect(self.settings.staging, application="test upload", autocommit=True),
-            sizes=sizes, wake=Wake(), state=state, lease=self.lease, sources_found=found,
-        )  # fmt: skip
+            sizes=sizes,
+            wake=Wake(),
+            state=state,
+            lease=self.lease,
+            sources_found=found,
+        )
 
     def sent(self, *keys: str) -> None:
         """Run until these receipts are sent."""
@@ -142,9 +157,12 @@ def made() -> Iterator[Site]:
     with World(persons=20, seed=7) as world:
         staging = settings_of(world.postgres.create_database("uploads"))
         ccb = OracleSystem(
-            kind="oracle", dsn=world.ccb.dsn, user="CCBRIDGE", password=world.ccb.passwords["CCBRIDGE"],
+            kind="oracle",
+            dsn=world.ccb.dsn,
+            user="CCBRIDGE",
+            password=world.ccb.passwords["CCBRIDGE"],
             insecure=True,
-        )  # fmt: skip
+        )
         settings = Settings(staging=staging, systems={"ccb": ccb}, payment_upload=PaymentUpload())
         migrate(staging, RULES)
         lease = Lease(staging, "replication", "test", 600)

@@ -115,16 +115,18 @@ def test_parent_is_deleted_after_its_child_has_moved(target: Target, sink: Upser
     deleting = program("customer", ["person_id"], ["name"])
     sink.write(
         [(deleting, desired(deleting, ["1", "A"])), (ACCOUNT, desired(ACCOUNT, ["a", "1", None]))],
-        up_to=1, record=target.record,
-    )  # fmt: skip
+        up_to=1,
+        record=target.record,
+    )
     target.recorded.clear()
     written = sink.write(
         [
             (deleting, desired(deleting, ["2", "B"], gone=["1"])),
             (ACCOUNT, desired(ACCOUNT, ["a", "2", None])),
         ],
-        up_to=2, record=target.record,
-    )  # fmt: skip
+        up_to=2,
+        record=target.record,
+    )
     assert written.held.is_empty()
     assert target.rows("select person_id from customer") == [("2",)]
     gone = next(row for row in target.recorded if row["decision"] == "delete")
@@ -207,8 +209,9 @@ def test_children_of_a_held_parent_are_held_and_written_once_it_is_there(
     children = [[f"{i}-{n}", str(i), None] for i in range(3) for n in range(2)]
     written = sink.write(
         [(CUSTOMER, desired(CUSTOMER, *parents)), (ACCOUNT, desired(ACCOUNT, *children))],
-        up_to=1, record=target.record,
-    )  # fmt: skip
+        up_to=1,
+        record=target.record,
+    )
     assert reasons(written) == {
         "0": "null_refused",
         "0-0": "foreign_key_violation",
@@ -217,8 +220,9 @@ def test_children_of_a_held_parent_are_held_and_written_once_it_is_there(
     assert any("account_customer" in reason for reason in written.held["reason"])
     written = sink.write(
         [(CUSTOMER, desired(CUSTOMER, ["0", "now", None, None])), (ACCOUNT, desired(ACCOUNT, *children[:2]))],
-        up_to=1, record=target.record,
-    )  # fmt: skip
+        up_to=1,
+        record=target.record,
+    )
     assert (written.written, written.held.height) == (3, 0)
 
 
@@ -279,9 +283,14 @@ def test_unique_value_freed_by_another_row_of_the_same_write_is_taken(
 def test_one_key_desired_with_two_values_is_held(target: Target, sink: UpsertSink) -> None:
     """Which of the two would win would be chance, so neither does; exact copies are one row."""
     rows = desired(
-        CUSTOMER, ["1", "A", None, None], ["1", "B", None, None], ["2", "C", None, None],
-        ["2", "C", None, None], ["3", "D", None, None], gone=["3"],
-    )  # fmt: skip
+        CUSTOMER,
+        ["1", "A", None, None],
+        ["1", "B", None, None],
+        ["2", "C", None, None],
+        ["2", "C", None, None],
+        ["3", "D", None, None],
+        gone=["3"],
+    )
     written = sink.write([(CUSTOMER, rows)], up_to=1, record=target.record)
     assert reasons(written) == {"1": "duplicate_key"}
     assert target.rows("select person_id, name, active from customer order by 1") == [

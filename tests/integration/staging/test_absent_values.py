@@ -140,16 +140,23 @@ CASES: dict[str, tuple[tuple[tuple[str, ...], ...], dict[int, tuple[Any, ...]]]]
     # name: transactions, each read before the next one is written; live rows at the end
     "key changed, one transaction": ((("insert 1", "update doc set id = 2"),), {2: staged()}),
     "key changed twice, one transaction": (
-        (("insert 1",), ("update doc set id = 2", "update doc set id = 3")), {3: staged()},
+        (("insert 1",), ("update doc set id = 2", "update doc set id = 3")),
+        {3: staged()},
     ),
     "keys swapped": (
-        (("insert 1", "insert 2 b"),
-         ("update doc set id = 9 where id = 1", "update doc set id = 1 where id = 2",
-          "update doc set id = 2 where id = 9")),
+        (
+            ("insert 1", "insert 2 b"),
+            (
+                "update doc set id = 9 where id = 1",
+                "update doc set id = 1 where id = 2",
+                "update doc set id = 2 where id = 9",
+            ),
+        ),
         {1: staged(text="b"), 2: staged()},
     ),
     "key changed, then one column": (
-        (("insert 1",), ("update doc set id = 2",), ("update doc set amount = 2",)), {2: staged(amount="2")},
+        (("insert 1",), ("update doc set id = 2",), ("update doc set amount = 2",)),
+        {2: staged(amount="2")},
     ),
     "key reused after a delete": (
         (("insert 1",), ("delete from doc", "insert 1 b", "update doc set amount = 3")),
@@ -160,28 +167,45 @@ CASES: dict[str, tuple[tuple[tuple[str, ...], ...], dict[int, tuple[Any, ...]]]]
         {1: staged(text="b")},
     ),
     "starts to match": (
-        (("insert 1 new",), ("update doc set status = 'done'",)), {1: staged("done")},
+        (("insert 1 new",), ("update doc set status = 'done'",)),
+        {1: staged("done")},
     ),
     "starts to match and moves": (
-        (("insert 1 new",), ("update doc set status = 'done', id = 5",)), {5: staged("done")},
+        (("insert 1 new",), ("update doc set status = 'done', id = 5",)),
+        {5: staged("done")},
     ),
     "changed while it did not match": (
-        (("insert 1",), ("update doc set status = 'new'",), ("update doc set note = 'B', body = 'C'",),
-         ("update doc set status = 'done'",)),
+        (
+            ("insert 1",),
+            ("update doc set status = 'new'",),
+            ("update doc set note = 'B', body = 'C'",),
+            ("update doc set status = 'done'",),
+        ),
         {1: (Decimal(1), "B", "C", "done:B")},
     ),
     "changed while it did not match, large": (
-        (("insert 1",), ("update doc set status = 'new'",),
-         ("update doc set note = 'BIG b', body = 'BIG c'",), ("update doc set status = 'done'",)),
+        (
+            ("insert 1",),
+            ("update doc set status = 'new'",),
+            ("update doc set note = 'BIG b', body = 'BIG c'",),
+            ("update doc set status = 'done'",),
+        ),
         {1: staged("done", text="b", body="c")},
     ),
     "the same in one transaction": (
-        (("insert 1",), ("update doc set status = 'new'", "update doc set note = 'BIG b', body = 'BIG c'",
-                         "update doc set status = 'done'")),
+        (
+            ("insert 1",),
+            (
+                "update doc set status = 'new'",
+                "update doc set note = 'BIG b', body = 'BIG c'",
+                "update doc set status = 'done'",
+            ),
+        ),
         {1: staged("done", text="b", body="c")},
     ),
     "after a rejected insert": (
-        (("insert 1 bad",), ("update doc set amount = 2",)), {1: staged(amount="2")},
+        (("insert 1 bad",), ("update doc set amount = 2",)),
+        {1: staged(amount="2")},
     ),
     "after a rejected update": (
         (("insert 1",), ("update doc set amount = 'bad', note = 'BIG b'",), ("update doc set amount = 2",)),
@@ -192,15 +216,22 @@ CASES: dict[str, tuple[tuple[tuple[str, ...], ...], dict[int, tuple[Any, ...]]]]
         {1: staged(amount="2", text="b", body="a")},
     ),
     "an expression over a column that is logged and one that is not": (
-        (("insert 1",), ("update doc set status = 'done'",)), {1: staged("done")},
+        (("insert 1",), ("update doc set status = 'done'",)),
+        {1: staged("done")},
     ),
     "rejected, then moved": (
         (("insert 1 bad",), ("update doc set id = 4",), ("update doc set amount = 2",)),
         {4: staged(amount="2")},
     ),
     "known, then rejected with another value": (
-        (("insert 1",), ("update doc set note = 'BIG b', body = 'BIG b'",
-                         "update doc set amount = 'bad', note = 'BIG c'", "update doc set amount = 2")),
+        (
+            ("insert 1",),
+            (
+                "update doc set note = 'BIG b', body = 'BIG b'",
+                "update doc set amount = 'bad', note = 'BIG c'",
+                "update doc set amount = 2",
+            ),
+        ),
         {1: staged(amount="2", text="c", body="b")},
     ),
     "changed, then moved": (
@@ -208,11 +239,13 @@ CASES: dict[str, tuple[tuple[tuple[str, ...], ...], dict[int, tuple[Any, ...]]]]
         {2: staged(text="b", body="a")},
     ),
     "one column changed, one left alone, then moved": (
-        (("insert 1 new",), ("update doc set status = 'done', note = 'BIG b'",
-                             "update doc set id = 2, amount = 2")),
+        (
+            ("insert 1 new",),
+            ("update doc set status = 'done', note = 'BIG b'", "update doc set id = 2, amount = 2"),
+        ),
         {2: staged("done", amount="2", text="b", body="a")},
     ),
-}  # fmt: skip
+}
 
 
 def statement(text: str) -> str:

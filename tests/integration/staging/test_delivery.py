@@ -42,8 +42,9 @@ def test_desired_rows_are_those_touched_between_two_numbers(database: str) -> No
         first = high_staged_seq(session)
         everything = desired_rows(session, BUYER, 0, first).sort("buyer_id")
         assert everything.select("buyer_id", "full_name", "note", "credit", "last_bought_on").rows() == [
-            ("a", "", None, "0.10", "2024-02-29"), ("b", None, 'q"\n,x', "1.00", None),
-        ]  # fmt: skip
+            ("a", "", None, "0.10", "2024-02-29"),
+            ("b", None, 'q"\n,x', "1.00", None),
+        ]
         assert everything["_deleted"].to_list() == [False, False]
         world.stager().stage(
             batch(purchase("b", "2", "2024-03-01"), Event("d", 3, before=customer("a", "", None, "0.10")))
@@ -51,8 +52,9 @@ def test_desired_rows_are_those_touched_between_two_numbers(database: str) -> No
         second = high_staged_seq(session)
         changed = desired_rows(session, BUYER, first, second).sort("buyer_id")
         assert changed.select("buyer_id", "last_bought_on", "_deleted").rows() == [
-            ("a", None, True), ("b", "2024-03-01", False),
-        ]  # fmt: skip
+            ("a", None, True),
+            ("b", "2024-03-01", False),
+        ]
         assert changed["_staged_seq"].max() == second
         nothing = desired_rows(session, BUYER, second, second)
         assert nothing.is_empty()
@@ -103,14 +105,19 @@ def delivered(transaction: str, *keys: str, staged_seq: int = 1) -> pl.DataFrame
     return pl.DataFrame(
         [
             {
-                "sink": "till.upsert", "target_table": "public.buyer", "key": f'{{"buyer_id": "{key}"}}',
-                "decision": "insert", "before": None, "after": '{"full_name": "A"}',
-                "staged_seq": staged_seq, "target_transaction": transaction,
+                "sink": "till.upsert",
+                "target_table": "public.buyer",
+                "key": f'{{"buyer_id": "{key}"}}',
+                "decision": "insert",
+                "before": None,
+                "after": '{"full_name": "A"}',
+                "staged_seq": staged_seq,
+                "target_transaction": transaction,
             }
             for key in keys
         ],
         schema_overrides={"before": pl.String},
-    )  # fmt: skip
+    )
 
 
 def test_deliveries_that_never_happened_are_voided_once(database: str) -> None:
@@ -134,14 +141,18 @@ def held(*keys: str, reason: str = "unknown account") -> pl.DataFrame:
     return pl.DataFrame(
         [
             {
-                "program": "buyer", "target_table": "public.buyer", "key": f'{{"buyer_id": "{key}"}}',
-                "staged_seq": 1, "reason_code": "no_parent", "reason": reason,
+                "program": "buyer",
+                "target_table": "public.buyer",
+                "key": f'{{"buyer_id": "{key}"}}',
+                "staged_seq": 1,
+                "reason_code": "no_parent",
+                "reason": reason,
             }
             for key in keys
         ],
         schema=dict.fromkeys(("program", "target_table", "key"), pl.String)
         | {"staged_seq": pl.Int64, "reason_code": pl.String, "reason": pl.String},
-    )  # fmt: skip
+    )
 
 
 def test_held_keys_wait_until_the_target_takes_them(database: str) -> None:

@@ -75,14 +75,17 @@ WRITES: dict[str, Write] = {
         [], up_to=1000, record=nothing, hold=nothing, live=nothing
     ),
     "build": lambda c, lease: Receipts(c, PaymentUpload(), lease).build(
-        PROGRAM, pl.DataFrame(schema=dict.fromkeys([*PROGRAM.key, *PROGRAM.columns], pl.String)
-                              | {"_deleted": pl.Boolean, "_staged_seq": pl.Int64})
+        PROGRAM,
+        pl.DataFrame(
+            schema=dict.fromkeys([*PROGRAM.key, *PROGRAM.columns], pl.String)
+            | {"_deleted": pl.Boolean, "_staged_seq": pl.Int64}
+        ),
     ),
     "checked": lambda c, lease: Receipts(c, PaymentUpload(), lease).checked(RECEIPT, FAILURE),
     "freeze": lambda c, lease: Receipts(c, PaymentUpload(), lease).unsent(),
     "refused": lambda c, lease: Receipts(c, PaymentUpload(), lease).refused(RECEIPT, FAILURE),
     "sent": lambda c, lease: Receipts(c, PaymentUpload(), lease).mark_sent(RECEIPT),
-}  # fmt: skip
+}
 
 
 def contents(observer: Connection) -> dict[str, Any]:

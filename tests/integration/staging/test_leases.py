@@ -137,8 +137,10 @@ def test_lease_is_taken_from_a_holder_frozen_inside_a_transaction(database: str,
         frozen = connect(
             settings_of(database), application="ccbridge capture x", holder=first.session if named else None
         )
-        frozen.execute("insert into staging.operator_action (who, action, object, detail) "
-                       "values ('x', 'frozen', '', '{}')")  # fmt: skip
+        frozen.execute(
+            "insert into staging.operator_action (who, action, object, detail) "
+            "values ('x', 'frozen', '', '{}')"
+        )
         first.verify(frozen)
         assert second.acquire(wait_s=20) == 2
         with pytest.raises(psycopg.Error, match="terminating connection"):

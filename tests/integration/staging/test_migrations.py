@@ -54,9 +54,11 @@ def differences(database: str, rules: RuleSet) -> list[Any]:
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database))
     with engine.connect() as connection:
         options = {
-            "include_schemas": True, "include_name": expected, "compare_server_default": True,
+            "include_schemas": True,
+            "include_name": expected,
+            "compare_server_default": True,
             "version_table_schema": "staging",
-        }  # fmt: skip
+        }
         found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     engine.dispose()
     return list(found)
@@ -115,8 +117,12 @@ def test_migrate_down_and_up_again(database: str) -> None:
     with session(database) as connection:
         left = connection.execute("select tablename from pg_tables where schemaname = 'staging' order by 1")
         assert [name for (name,) in left.fetchall()] == [
-            "alembic_version", "customer", "customer_history", "purchase", "purchase_history",
-        ]  # fmt: skip
+            "alembic_version",
+            "customer",
+            "customer_history",
+            "purchase",
+            "purchase_history",
+        ]
     migrate(settings, rules)
     assert differences(database, rules) == []
 
@@ -287,13 +293,16 @@ def test_every_table_and_column_has_a_comment(database: str) -> None:
     """An auditor needs SQL only."""
     with staging(database) as world:
         world.stager().stage(batch(Event("c", 1, after=customer("a"))))
-        assert world.query(
-            "select c.oid::regclass::text, a.attname from pg_class c "
-            "join pg_attribute a on a.attrelid = c.oid and a.attnum >= 0 and not a.attisdropped "
-            "where c.relnamespace = 'staging'::regnamespace and c.relkind in ('r', 'p') "
-            "and c.relname <> 'alembic_version' "
-            "and (col_description(c.oid, a.attnum) is null or obj_description(c.oid) is null)"
-        ) == []  # fmt: skip
+        assert (
+            world.query(
+                "select c.oid::regclass::text, a.attname from pg_class c "
+                "join pg_attribute a on a.attrelid = c.oid and a.attnum >= 0 and not a.attisdropped "
+                "where c.relnamespace = 'staging'::regnamespace and c.relkind in ('r', 'p') "
+                "and c.relname <> 'alembic_version' "
+                "and (col_description(c.oid, a.attnum) is null or obj_description(c.oid) is null)"
+            )
+            == []
+        )
 
 
 def test_documented_queries_fit_the_schema(database: str) -> None:
@@ -312,10 +321,14 @@ def test_limits_that_a_site_sets_for_people_are_not_ours(database: str) -> None:
     settings = settings_of(database)
     with psycopg.connect(database, autocommit=True) as admin:
         for limit in (
-            "idle_in_transaction_session_timeout = '20ms'", "statement_timeout = '1s'",
-            "idle_session_timeout = '1s'", "lock_timeout = '20ms'",
-            "default_transaction_isolation = 'serializable'", "array_nulls = off", "xmloption = document",
-        ):  # fmt: skip
+            "idle_in_transaction_session_timeout = '20ms'",
+            "statement_timeout = '1s'",
+            "idle_session_timeout = '1s'",
+            "lock_timeout = '20ms'",
+            "default_transaction_isolation = 'serializable'",
+            "array_nulls = off",
+            "xmloption = document",
+        ):
             admin.execute(f"alter database {settings.database} set {limit}".encode())
     assert migrate(settings, rule_set()).created
     with connect(settings, application="test") as connection:

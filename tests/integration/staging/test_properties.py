@@ -102,8 +102,10 @@ def source(events: list[Event]) -> AskSource:
     ) -> RereadValues:
         return {
             (position, key): [rows[key[0]][name] for name in columns]
-            for position, keys in expected.items() for key in keys if key[0] in rows
-        }  # fmt: skip
+            for position, keys in expected.items()
+            for key in keys
+            if key[0] in rows
+        }
 
     return ask
 

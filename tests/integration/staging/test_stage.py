@@ -35,8 +35,9 @@ def test_stage_puts_a_batch_into_log_entity_and_history(database: str) -> None:
             )
         )
         assert world.customers() == {
-            "a": ("Eve", "", Decimal("5.00"), False), "b": ("Bob", None, Decimal("1.00"), True),
-        }  # fmt: skip
+            "a": ("Eve", "", Decimal("5.00"), False),
+            "b": ("Bob", None, Decimal("1.00"), True),
+        }
         assert counts(world, "change", "customer_history", "batch", "checkpoint") == [4, 2, 1, 1]
         ((name, credit, superseded, seq, low, high),) = world.query(
             "select h.name, h.credit, h.superseded_seq, c.staged_seq, h.valid_from, h.valid_to "
@@ -107,7 +108,7 @@ def test_stage_moves_a_row_whose_key_changed(database: str) -> None:
                 Event("u", 2, 1, before=customer("b", "B"), after=customer("a", "B")),
                 Event("u", 2, 2, before=customer("t", "A"), after=customer("b", "A")),
             )
-        )  # fmt: skip
+        )
         live = {key: row[0] for key, row in world.customers().items() if not row[3]}
         assert live == {"a": "B", "b": "A"}
 
@@ -177,8 +178,10 @@ def test_stage_shows_nothing_of_a_sliced_transaction_before_its_end(database: st
         done = stager.stage(batch(Event("d", 2, 30, before=customer("new1"))))
         assert done.batch_id is not None
         assert {key: row[0::3] for key, row in world.customers().items()} == {
-            "a": ("A2", False), "new1": ("Ada", True), "new2": ("Ada", False),
-        }  # fmt: skip
+            "a": ("A2", False),
+            "new1": ("Ada", True),
+            "new2": ("Ada", False),
+        }
         names = world.query(
             "select name from staging.customer_history where customer_id = 'a' order by staged_seq"
         )
@@ -304,7 +307,7 @@ def test_chain_shows_what_was_altered_behind_our_back(database: str, tampering: 
                     Event("c", position, 0, after=customer(str(position), name)),
                     Event("u", position, 1, before={"id": str(position)}, after={"note": None}),
                 )
-            )  # fmt: skip
+            )
         assert list(broken_batches(world.observer, "shop")) == []
         world.execute(tampering)
         assert list(broken_batches(world.observer, "shop"))
@@ -361,9 +364,11 @@ def test_a_key_that_no_index_holds_is_a_dead_letter_until_its_row_changes(databa
 def test_a_reference_that_no_index_holds_is_a_dead_letter(database: str) -> None:
     """The column that refers to another entity is indexed, too."""
     long = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(100))
-    files = {"entities/customer.yaml": FILES["entities/customer.yaml"].replace(
-        "note: {type: text}", "note: {type: text, references: customer}"
-    )}  # fmt: skip
+    files = {
+        "entities/customer.yaml": FILES["entities/customer.yaml"].replace(
+            "note: {type: text}", "note: {type: text, references: customer}"
+        )
+    }
     with staging(database, rule_set(files)) as world:
         stager = world.stager()
         stager.stage(batch(Event("c", 1, 0, after=customer("a")), Event("c", 1, 1, after=customer("b"))))

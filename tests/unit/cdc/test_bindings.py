@@ -48,7 +48,7 @@ def verdict(
         ("staging restored, no write since", BOUND, replace(MARK, fencing_token=5), SERVER, StagingOlder),
         ("target restored", BOUND, replace(MARK, writes=8), SERVER, TargetOlder),
     ],
-)  # fmt: skip
+)
 def test_a_target_is_written_only_if_both_sides_agree(
     what: str,
     bound: Bound | None,

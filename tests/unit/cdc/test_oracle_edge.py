@@ -11,10 +11,24 @@ ROOT = Path(__file__).parents[3]
 EDGE = "oracle_errors"
 CALLS = frozenset(
     (
-        "cursor", "execute", "executemany", "fetchone", "fetchmany", "fetchall", "commit", "rollback",
-        "parse", "callproc", "callfunc", "ping", "setinputsizes", "begin", "tpc_begin", "tpc_commit",
+        "cursor",
+        "execute",
+        "executemany",
+        "fetchone",
+        "fetchmany",
+        "fetchall",
+        "commit",
+        "rollback",
+        "parse",
+        "callproc",
+        "callfunc",
+        "ping",
+        "setinputsizes",
+        "begin",
+        "tpc_begin",
+        "tpc_commit",
     )
-)  # fmt: skip
+)
 """Methods of the driver that talk to the server or look at what it sent."""
 
 

@@ -101,48 +101,57 @@ def test_a_failure_of_our_own_is_reported_as_one() -> None:
 
 LIBPQ = {
     "TLS is off": (
-        'failed: server does not support SSL, but SSL was required',
-        ConnectionMisconfigured, "ssl = on",
+        "failed: server does not support SSL, but SSL was required",
+        ConnectionMisconfigured,
+        "ssl = on",
     ),
     "another host's certificate": (
         'failed: server certificate for "x" does not match host name "db"',
-        ConnectionMisconfigured, "set host to a name",
+        ConnectionMisconfigured,
+        "set host to a name",
     ),
     "another CA": ("failed: SSL error: certificate verify failed", ConnectionMisconfigured, "sslrootcert"),
     "no CA": (
         'root certificate file "/c/root.crt" does not exist',
-        ConnectionMisconfigured, "sslrootcert",
+        ConnectionMisconfigured,
+        "sslrootcert",
     ),
     "no such database": (
         'failed: FATAL:  database "nope" does not exist',
-        ConnectionMisconfigured, "set database",
+        ConnectionMisconfigured,
+        "set database",
     ),
     "a pooler": ("failed: FATAL:  unsupported startup parameter: options", ConnectionMisconfigured, "pooler"),
     "wrong password": (
         'failed: FATAL:  password authentication failed for user "u"',
-        LoginRefused, "password",
+        LoginRefused,
+        "password",
     ),
     "no password": ("failed: fe_sendauth: no password supplied", LoginRefused, "CCBRIDGE_STAGING__PASSWORD"),
     "no line in pg_hba.conf": (
         'failed: FATAL:  no pg_hba.conf entry for host "1.2.3.4"',
-        LoginRefused, "pg_hba.conf",
+        LoginRefused,
+        "pg_hba.conf",
     ),
     "no such role": ('failed: FATAL:  role "absent" does not exist', LoginRefused, "correct user"),
     "asked in clear": (
         'authentication method requirement "!password,!md5" failed: server requested a cleartext password',
-        LoginRefused, "scram-sha-256",
+        LoginRefused,
+        "scram-sha-256",
     ),
     "no such host": (
         'could not translate host name "x" to address: Name or service not known',
-        DatabaseUnreachable, "host name",
+        DatabaseUnreachable,
+        "host name",
     ),
     "nothing listens": (
         "failed: Connection refused\n\tIs the server running on that host",
-        DatabaseUnreachable, "start the server",
+        DatabaseUnreachable,
+        "start the server",
     ),
     "silence": ("failed: timeout expired", DatabaseUnreachable, "firewalls"),
     "full": ("failed: FATAL:  sorry, too many clients already", DatabaseUnreachable, "max_connections"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", LIBPQ)
@@ -157,9 +166,20 @@ def test_a_connection_that_is_not_made_has_its_cause_in_the_hint(case: str) -> N
 LOST_IN_USE = [
     f"{call} failed: {said}"
     for call in (
-        "consuming input", "flushing", "sending query", "sending query and params", "sending prepared query",
-        "sending copy data", "sending copy end", "receiving copy data", "executing query", "preparing query",
-        "sending describe prepared", "describe portal", "sending close prepared", "close portal",
+        "consuming input",
+        "flushing",
+        "sending query",
+        "sending query and params",
+        "sending prepared query",
+        "sending copy data",
+        "sending copy end",
+        "receiving copy data",
+        "executing query",
+        "preparing query",
+        "sending describe prepared",
+        "describe portal",
+        "sending close prepared",
+        "close portal",
     )
     for said in (
         "SSL error: unexpected eof while reading",
@@ -169,7 +189,7 @@ LOST_IN_USE = [
         "server closed the connection unexpectedly",
         "could not receive data from server: Connection timed out",
     )
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("text", LOST_IN_USE)

@@ -29,8 +29,14 @@ def test_each_statement_has_its_line_and_a_block_its_slash() -> None:
     first, second = "alter database disable thread 2;", "alter database enable public thread 2;"
     enter, grant = 'alter session set container = "P";', "grant select on a to b;"
     assert script(f"{enter}\n{grant}", f"{first} {second} -- while it is down", block) == [
-        enter, grant, first, second, "-- while it is down", block, "/",
-    ]  # fmt: skip
+        enter,
+        grant,
+        first,
+        second,
+        "-- while it is down",
+        block,
+        "/",
+    ]
 
 
 def test_what_stops_the_database_or_is_not_a_sql_is_left_to_an_operator() -> None:

@@ -16,9 +16,15 @@ from sinks.ccb_payment_upload.tables import NEEDED, UploadTables
 
 ROOT = Path(cdc.__file__).parents[1]
 SETTINGS = OracleSystem(
-    kind="oracle", dsn="h:1/x", user="CCBRIDGE", insecure=True, pdb="CCBPDB", apply_log="APPLY",
-    session_max_pga_bytes=1, instances={2: "h:1/two"},
-)  # fmt: skip
+    kind="oracle",
+    dsn="h:1/x",
+    user="CCBRIDGE",
+    insecure=True,
+    pdb="CCBPDB",
+    apply_log="APPLY",
+    session_max_pga_bytes=1,
+    instances={2: "h:1/two"},
+)
 PRINTED = ("begin rdsadmin.", "begin {}.grant_admin_privilege(")
 """What is printed for a DBA and never sent."""
 NOT_SQL = {"update {} set {} = EMPTY_CLOB(){}", "update without set"}

@@ -37,8 +37,9 @@ def batch(rows: Sequence[tuple[str, int, str]], *, upto: int, continues: bool = 
                     (operation, at, place, "1", datetime(2026, 1, 1, tzinfo=UTC), False, 0, 0, None, "k")
                     for place, (at, operation) in enumerate(mine)
                 ],
-                schema=frame_schema(table), orient="row",
-            )  # fmt: skip
+                schema=frame_schema(table),
+                orient="row",
+            )
             tables[table.name] = TableChanges(table, frame)
     return ChangeBatch("prepaid", Lsn(upto), tables, {"lsn": upto}, continues=continues)
 
@@ -57,9 +58,12 @@ def test_batches_without_a_truncate_pass_unchanged() -> None:
 def test_the_table_stands_still_from_its_truncate_on_and_the_others_continue() -> None:
     """A recharge committed before it in the same batch is not lost, and no later one is taken."""
     mixed = [
-        ("recharge", 20, "c"), ("account", 21, "u"), ("recharge", 25, "t"), ("recharge", 25, "c"),
+        ("recharge", 20, "c"),
+        ("account", 21, "u"),
+        ("recharge", 25, "t"),
+        ("recharge", 25, "c"),
         ("account", 30, "u"),
-    ]  # fmt: skip
+    ]
     later = batch([("recharge", 40, "c"), ("account", 41, "u")], upto=41)
     passed = list(without_truncated([batch(mixed, upto=30), later], {"lsn": 1}))
     assert [places(one) for one in passed] == [

@@ -94,13 +94,53 @@ def test_no_file_and_no_address_is_read(name: str, disguise: str, secret: Path, 
 @given(
     st.lists(
         st.sampled_from(
-            ["A", "B", "'x'", "'", "''", '"A"', '"', "/*", "*/", "--", "\n", " ", "$$", "\\", "`", "(", ")",
-             "SELECT", "FROM", "read_csv", "now()", "NOW", "CURRENT_DATE", "||", "=", "IN", "CASE", "WHEN",
-             "THEN", "END", "COALESCE", "E'", "X'", "::", "TRY_CAST", "AS", "INT", "1", "OVER", ",", "COUNT"]
+            [
+                "A",
+                "B",
+                "'x'",
+                "'",
+                "''",
+                '"A"',
+                '"',
+                "/*",
+                "*/",
+                "--",
+                "\n",
+                " ",
+                "$$",
+                "\\",
+                "`",
+                "(",
+                ")",
+                "SELECT",
+                "FROM",
+                "read_csv",
+                "now()",
+                "NOW",
+                "CURRENT_DATE",
+                "||",
+                "=",
+                "IN",
+                "CASE",
+                "WHEN",
+                "THEN",
+                "END",
+                "COALESCE",
+                "E'",
+                "X'",
+                "::",
+                "TRY_CAST",
+                "AS",
+                "INT",
+                "1",
+                "OVER",
+                ",",
+                "COUNT",
+            ]
         ),
         max_size=14,
     )
-)  # fmt: skip
+)
 def test_what_is_accepted_is_a_function_of_the_row(parts: list[str]) -> None:
     """Whatever the mix of quotes and comments: refused, or each row gives alone what it gives in a frame."""
     try:
@@ -143,15 +183,31 @@ def test_the_largest_that_is_let_through_does_no_harm(sql: str) -> None:
 
 
 _EXAMPLES = {
-    "CONCAT": "(A, 'x')", "CONCAT_WS": "(' ', A, B)", "LPAD": "(A, 5, '0')", "RPAD": "(A, 5)",
-    "LEFT": "(A, 2)", "RIGHT": "(A, 2)", "SUBSTR": "(A, 1, 2)",
-    "SUBSTRING": "(A, 1, 2)", "REPLACE": "(A, 'x', 'yy')",
-    "STRPOS": "(A, 'x')", "STARTS_WITH": "(A, 'x')", "ENDS_WITH": "(A, 'x')", "SPLIT_PART": "(A, '-', 1)",
-    "REGEXP_LIKE": "(A, '^x')", "COALESCE": "(A, B)", "NULLIF": "(A, 'x')", "IFNULL": "(A, B)",
-    "IF": "(A = 'x', A, B)", "GREATEST": "(A, B)", "LEAST": "(A, B)", "TRY_CAST": "(A AS INTEGER)",
-    "MOD": "(TRY_CAST(A AS INTEGER), 7)", "ROUND": "(TRY_CAST(A AS DECIMAL(9, 3)), 1)",
+    "CONCAT": "(A, 'x')",
+    "CONCAT_WS": "(' ', A, B)",
+    "LPAD": "(A, 5, '0')",
+    "RPAD": "(A, 5)",
+    "LEFT": "(A, 2)",
+    "RIGHT": "(A, 2)",
+    "SUBSTR": "(A, 1, 2)",
+    "SUBSTRING": "(A, 1, 2)",
+    "REPLACE": "(A, 'x', 'yy')",
+    "STRPOS": "(A, 'x')",
+    "STARTS_WITH": "(A, 'x')",
+    "ENDS_WITH": "(A, 'x')",
+    "SPLIT_PART": "(A, '-', 1)",
+    "REGEXP_LIKE": "(A, '^x')",
+    "COALESCE": "(A, B)",
+    "NULLIF": "(A, 'x')",
+    "IFNULL": "(A, B)",
+    "IF": "(A = 'x', A, B)",
+    "GREATEST": "(A, B)",
+    "LEAST": "(A, B)",
+    "TRY_CAST": "(A AS INTEGER)",
+    "MOD": "(TRY_CAST(A AS INTEGER), 7)",
+    "ROUND": "(TRY_CAST(A AS DECIMAL(9, 3)), 1)",
     **dict.fromkeys(["ABS", "CEIL", "CEILING", "FLOOR", "SIGN"], "(TRY_CAST(A AS DECIMAL(9, 3)))"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))

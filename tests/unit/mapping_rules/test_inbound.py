@@ -272,8 +272,13 @@ def test_rows_that_do_not_match_are_not_errors_whatever_they_hold() -> None:
 def test_an_absent_column_is_named_and_not_taken_for_null() -> None:
     """The staged value stays: absent means that the log does not know, NULL that there is none."""
     shapes = (PRESENT, frozenset({"NOTE", "AMOUNT"}))
-    given = {"operation": "u", "before": {"ID": "K1"}, "after": {**GOOD, "NOTE": None, "AMOUNT": None},
-             "before_shape": 1, "after_shape": 1}  # fmt: skip
+    given = {
+        "operation": "u",
+        "before": {"ID": "K1"},
+        "after": {**GOOD, "NOTE": None, "AMOUNT": None},
+        "before_shape": 1,
+        "after_shape": 1,
+    }
     (row,) = mapped(given, shapes=shapes).rows.to_dicts()
     assert sorted(row["absent"]) == ["amount", "note"]
     assert (row["note"], row["amount"]) == (None, None)
@@ -295,8 +300,13 @@ def test_what_an_update_does_not_log_is_taken_from_before() -> None:
 def test_where_on_a_column_that_no_one_logged_sets_the_row_aside() -> None:
     """Neither keeping nor removing the row could be justified."""
     shapes = (PRESENT, frozenset({"STATUS"}), frozenset(REST))
-    given = {"operation": "u", "before": {"ID": "K1"}, "after": {**GOOD, "STATUS": None},
-             "before_shape": 2, "after_shape": 1}  # fmt: skip
+    given = {
+        "operation": "u",
+        "before": {"ID": "K1"},
+        "after": {**GOOD, "STATUS": None},
+        "before_shape": 2,
+        "after_shape": 1,
+    }
     out = mapped(given, shapes=shapes)
     assert out.rows.is_empty()
     assert out.rejected["reason_code"].to_list() == ["where_unknown"]

@@ -115,8 +115,11 @@ def test_parents_are_written_before_those_that_refer_to_them() -> None:
     """An account's foreign key finds its customer there in the same transaction."""
     programs = compile_outbound(load("ccb_prepaid"), "prepaid")
     assert [program.name for program in programs] == [
-        "customer", "account", "counter_payment", "recharge_acknowledgement",
-    ]  # fmt: skip
+        "customer",
+        "account",
+        "counter_payment",
+        "recharge_acknowledgement",
+    ]
 
 
 def test_a_program_says_what_the_sink_needs() -> None:

@@ -164,8 +164,11 @@ def test_secrets_of_ccb_are_ignored() -> None:
 def test_readers_know_what_to_capture() -> None:
     """All the tables that customers, accounts and payments need, each once."""
     assert [str(name) for name in captured_tables(SHIPPED, "prepaid")] == [
-        "public.account", "public.counter_payment", "public.customer", "public.recharge",
-    ]  # fmt: skip
+        "public.account",
+        "public.counter_payment",
+        "public.customer",
+        "public.recharge",
+    ]
     assert len(captured_tables(SHIPPED, "ccb")) == 14
 
 

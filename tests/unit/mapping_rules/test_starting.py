@@ -47,27 +47,42 @@ def test_a_rule_made_of_a_table_can_be_loaded_as_it_is() -> None:
     assert entity.key == ("meter_id",)
     kinds = {name: one.type.kind for name, one in entity.columns.items()}
     assert kinds == {
-        "meter_id": Kind.TEXT, "multiplier": Kind.DECIMAL, "digits": Kind.INTEGER, "rounded": Kind.INTEGER,
-        "huge": Kind.DECIMAL, "tiny": Kind.DECIMAL, "any": Kind.TEXT, "read_on": Kind.TIMESTAMP,
-        "tombstone_value": Kind.TEXT, "read_on_2": Kind.TEXT, "no": Kind.TEXT,
-    }  # fmt: skip
+        "meter_id": Kind.TEXT,
+        "multiplier": Kind.DECIMAL,
+        "digits": Kind.INTEGER,
+        "rounded": Kind.INTEGER,
+        "huge": Kind.DECIMAL,
+        "tiny": Kind.DECIMAL,
+        "any": Kind.TEXT,
+        "read_on": Kind.TIMESTAMP,
+        "tombstone_value": Kind.TEXT,
+        "read_on_2": Kind.TEXT,
+        "no": Kind.TEXT,
+    }
     assert (entity.columns["tiny"].type.precision, entity.columns["tiny"].type.scale) == (5, 5)
     errors = mapping_rules.check_source(rule_set, "ccb", {TABLE.name: TABLE}, only=TABLE.name)
     assert errors == []
 
 
-@pytest.mark.parametrize(("entity", "key", "reason"), [
-    ("receipt", TABLE.key, "cannot be the name"), ("Meter", TABLE.key, "snake_case"),
-    ("meter", (), "primary key"),
-    ("person", TABLE.key, "entities/person.yaml"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("entity", "key", "reason"),
+    [
+        ("receipt", TABLE.key, "cannot be the name"),
+        ("Meter", TABLE.key, "snake_case"),
+        ("meter", (), "primary key"),
+        ("person", TABLE.key, "entities/person.yaml"),
+    ],
+)
 def test_what_cannot_be_written_is_refused(entity: str, key: tuple[str, ...], reason: str) -> None:
     """Nothing is overwritten."""
     with pytest.raises(ValueError, match=reason):
         rule_for(
-            "ccb", SourceTable(TABLE.name, TABLE.columns, key), entity=entity, schema=None,
+            "ccb",
+            SourceTable(TABLE.name, TABLE.columns, key),
+            entity=entity,
+            schema=None,
             taken=copied("ccb_prepaid"),
-        )  # fmt: skip
+        )
 
 
 def test_names_become_snake_case() -> None:

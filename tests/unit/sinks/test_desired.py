@@ -19,10 +19,19 @@ TABLE = TargetTable(
     TableName("public", "t"), (text("id"), text("name"), text("active")), (frozenset(["id"]),)
 )
 PROGRAM = OutboundProgram(
-    name="t", sink="upsert", table=TABLE.name, key=("id",), columns=("name",), column_types={},
-    update_only=False, on_delete="deactivate", deactivate_column="active", entities=(),
-    changed_keys_sql="", desired_sql="",
-)  # fmt: skip
+    name="t",
+    sink="upsert",
+    table=TABLE.name,
+    key=("id",),
+    columns=("name",),
+    column_types={},
+    update_only=False,
+    on_delete="deactivate",
+    deactivate_column="active",
+    entities=(),
+    changed_keys_sql="",
+    desired_sql="",
+)
 LAYOUT = Layout.of(PROGRAM, TABLE, 0, "UTC")
 
 

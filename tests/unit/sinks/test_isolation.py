@@ -136,10 +136,14 @@ def test_any_error_that_follows_a_row_isolates_the_row(error: type[psycopg.Error
 
 
 THE_SERVER = [
-    error for error in vars(psycopg.errors).values()
-    if isinstance(error, type) and issubclass(error, psycopg.Error) and error.sqlstate
-    and error.sqlstate[:2] in ("08", "25", "28", "40", "53", "57", "58") and error.sqlstate != "40002"
-]  # fmt: skip
+    error
+    for error in vars(psycopg.errors).values()
+    if isinstance(error, type)
+    and issubclass(error, psycopg.Error)
+    and error.sqlstate
+    and error.sqlstate[:2] in ("08", "25", "28", "40", "53", "57", "58")
+    and error.sqlstate != "40002"
+]
 
 
 @pytest.mark.parametrize("error", THE_SERVER, ids=lambda error: error.__name__)

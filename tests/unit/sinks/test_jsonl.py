@@ -63,15 +63,22 @@ def test_a_line_says_what_the_row_is_and_money_is_text(tmp_path: Path) -> None:
         sink.write([(CUSTOMER, rows)], up_to=4, record=ignored, hold=ignored, live=lambda *_: pl.DataFrame())
     assert lines(tmp_path / "files") == [
         {
-            "table": "public.customer", "op": op, "key": {"person_id": key}, "row": row,
-            "staged_seq": seq, "write": 1,
+            "table": "public.customer",
+            "op": op,
+            "key": {"person_id": key},
+            "row": row,
+            "staged_seq": seq,
+            "write": 1,
         }
-        for seq, (op, key, row) in enumerate((
-            ("upsert", "p1", {"name": "Ada", "phone": "", "credit": "12.50", "active": None}),
-            ("upsert", "p2", {"name": "Grace", "phone": None, "credit": "0.00", "active": None}),
-            ("deactivate", "p3", {"name": None, "phone": None, "credit": None, "active": "false"}),
-        ), 1)
-    ]  # fmt: skip
+        for seq, (op, key, row) in enumerate(
+            (
+                ("upsert", "p1", {"name": "Ada", "phone": "", "credit": "12.50", "active": None}),
+                ("upsert", "p2", {"name": "Grace", "phone": None, "credit": "0.00", "active": None}),
+                ("deactivate", "p3", {"name": None, "phone": None, "credit": None, "active": "false"}),
+            ),
+            1,
+        )
+    ]
 
 
 @pytest.mark.parametrize("step", STEPS)

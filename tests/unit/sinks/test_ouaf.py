@@ -20,10 +20,16 @@ OPTIONAL = Column("ENCR_MICR_ID", "VARCHAR2", 64, True)
 @pytest.mark.parametrize(
     ("column", "value", "stored"),
     [
-        (CHAR, None, " "), (TEXT, None, " "), (TEXT, "", " "), (TEXT, "a", "a"), (NUMBER, None, 0),
-        (OPTIONAL, None, None), (OPTIONAL, "", None), (NUMBER, Decimal("0.10"), Decimal("0.10")),
+        (CHAR, None, " "),
+        (TEXT, None, " "),
+        (TEXT, "", " "),
+        (TEXT, "a", "a"),
+        (NUMBER, None, 0),
+        (OPTIONAL, None, None),
+        (OPTIONAL, "", None),
+        (NUMBER, Decimal("0.10"), Decimal("0.10")),
     ],
-)  # fmt: skip
+)
 def test_missing_values_are_blank_or_zero_where_ccb_takes_no_null(
     column: Column, value: str | Decimal | None, stored: object
 ) -> None:

@@ -16,10 +16,25 @@ from sinks.upsert.statements.target_tables import TargetColumn, TargetTable
 from sinks.upsert.unique_swaps import Exchange
 from tests.integration.sinks.upsert_target import program
 
-_GRAMMAR = frozenset((
-    "coalesce", "array", "any", "into", "t", "d", "x", "as", "values", "where", "from", "select", "and",
-    "not", "set",
-))  # fmt: skip
+_GRAMMAR = frozenset(
+    (
+        "coalesce",
+        "array",
+        "any",
+        "into",
+        "t",
+        "d",
+        "x",
+        "as",
+        "values",
+        "where",
+        "from",
+        "select",
+        "and",
+        "not",
+        "set",
+    )
+)
 """Words before a bracket that the parser knows itself: no schema is looked at for them."""
 
 

@@ -18,7 +18,7 @@ from cdc.changes import (
     TableChanges,
     TableName,
     frame_schema,
-)  # fmt: skip
+)
 from cdc.positions import Lsn
 from mapping_rules import RuleSet
 
@@ -102,8 +102,13 @@ class Event:
     table: SourceTable = CUSTOMER
 
 
-def customer(key: str, name: str | None = "Ada", note: str | None = None, credit: str | None = "1.00",
-             other: str | None = "hush") -> dict[str, str | None]:  # fmt: skip
+def customer(
+    key: str,
+    name: str | None = "Ada",
+    note: str | None = None,
+    credit: str | None = "1.00",
+    other: str | None = "hush",
+) -> dict[str, str | None]:
     """A whole row of table customer."""
     return {"id": key, "name": name, "note": note, "credit": credit, "secret": other}
 
@@ -123,13 +128,19 @@ def changes(events: Iterable[Event]) -> TableChanges:
 
     rows = [
         [
-            event.operation, event.position, event.ordinal, f"tx{event.position}",
-            event.at or EPOCH + timedelta(seconds=event.position), event.ours,
-            shape(event.before) if event.before else 0, shape(event.after) if event.after else 0,
-            *[event.before.get(name) for name in names], *[event.after.get(name) for name in names],
+            event.operation,
+            event.position,
+            event.ordinal,
+            f"tx{event.position}",
+            event.at or EPOCH + timedelta(seconds=event.position),
+            event.ours,
+            shape(event.before) if event.before else 0,
+            shape(event.after) if event.after else 0,
+            *[event.before.get(name) for name in names],
+            *[event.after.get(name) for name in names],
         ]
         for event in listed
-    ]  # fmt: skip
+    ]
     frame = pl.DataFrame(rows, schema=frame_schema(table), orient="row")
     assert list(frame.columns)[: len(META_SCHEMA)] == list(META_SCHEMA)
     return TableChanges(table, frame, tuple(shapes))
@@ -147,6 +158,10 @@ def batch(
         by_table.setdefault(event.table.name, []).append(event)
     reached = position if position is not None else max(event.position for event in events)
     return ChangeBatch(
-        "shop", Lsn(reached), {name: changes(found) for name, found in by_table.items()},
-        {"at": reached}, continues=continues, snapshot_done=snapshot_done,
-    )  # fmt: skip
+        "shop",
+        Lsn(reached),
+        {name: changes(found) for name, found in by_table.items()},
+        {"at": reached},
+        continues=continues,
+        snapshot_done=snapshot_done,
+    )

@@ -16,10 +16,12 @@ def logged(*events: Event) -> list[dict[str, object]]:
     frame = change_rows("shop", changes(events), batch_id=7)
     assert tuple(frame.columns) == COLUMNS
     return [
-        {name: json.loads(value) if name in ("key", "before", "after") and value else value
-         for name, value in row.items()}
+        {
+            name: json.loads(value) if name in ("key", "before", "after") and value else value
+            for name, value in row.items()
+        }
         for row in frame.to_dicts()
-    ]  # fmt: skip
+    ]
 
 
 def test_change_rows_hold_the_images_each_operation_has() -> None:
@@ -31,8 +33,11 @@ def test_change_rows_hold_the_images_each_operation_has() -> None:
         Event("t", 4),
     )
     assert [(r["before"] is not None, r["after"] is not None) for r in rows] == [
-        (False, True), (True, True), (True, False), (False, False),
-    ]  # fmt: skip
+        (False, True),
+        (True, True),
+        (True, False),
+        (False, False),
+    ]
     assert [r["key"] for r in rows] == [{"id": "a"}, {"id": "b"}, {"id": "b"}, None]
 
 
@@ -44,8 +49,10 @@ def test_change_rows_leave_absent_columns_out() -> None:
         Event("u", 3, before=customer("c"), after=customer("c")),
     )
     assert [r["after"] for r in rows] == [
-        {"id": "a", "note": None}, {"name": "Eve"}, customer("c"),
-    ]  # fmt: skip
+        {"id": "a", "note": None},
+        {"name": "Eve"},
+        customer("c"),
+    ]
     assert rows[0]["before"] == {"id": "a"}
     assert rows[1]["key"] == {"id": "b"}, "a key that was not logged after is the one before"
 

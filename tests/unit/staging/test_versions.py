@@ -16,22 +16,38 @@ NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
 
 
 def row(
-    key: str, position: int, name: str | None = "Ada", note: str | None = None, *,
-    absent: list[str] | None = None, tombstone: bool = False, at: int | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    key: str,
+    position: int,
+    name: str | None = "Ada",
+    note: str | None = None,
+    *,
+    absent: list[str] | None = None,
+    tombstone: bool = False,
+    at: int | None = None,
+) -> dict[str, Any]:
     return {
-        "customer_id": key, "name": name, "note": note, "credit": None, "source_position": position,
-        "source_ordinal": 0, "committed_at": NOON + timedelta(seconds=position if at is None else at),
-        "operation": "u", "tombstone": tombstone, "absent": absent,
-    }  # fmt: skip
+        "customer_id": key,
+        "name": name,
+        "note": note,
+        "credit": None,
+        "source_position": position,
+        "source_ordinal": 0,
+        "committed_at": NOON + timedelta(seconds=position if at is None else at),
+        "operation": "u",
+        "tombstone": tombstone,
+        "absent": absent,
+    }
 
 
 def ordered(*rows: dict[str, Any]) -> list[dict[str, Any]]:
     schema: dict[str, Any] = {name: column.type.polars for name, column in ENTITY.columns.items()} | {
-        "source_position": pl.Int64, "source_ordinal": pl.Int64,
-        "committed_at": pl.Datetime("us", "UTC"), "operation": pl.String, "tombstone": pl.Boolean,
+        "source_position": pl.Int64,
+        "source_ordinal": pl.Int64,
+        "committed_at": pl.Datetime("us", "UTC"),
+        "operation": pl.String,
+        "tombstone": pl.Boolean,
         "absent": pl.List(pl.String),
-    }  # fmt: skip
+    }
     frame = versions(ENTITY, pl.DataFrame(rows, schema=schema, orient="row"))
     assert frame.columns == [*ENTITY.columns, *MERGE_SCHEMA]
     return frame.to_dicts()
@@ -41,8 +57,10 @@ def test_versions_of_a_key_stand_together_in_stream_order() -> None:
     """Whatever the order they come in; the newest is marked and each knows its neighbours."""
     found = ordered(row("b", 2, "B2"), row("a", 1), row("b", 1, "B1"))
     assert [(r["customer_id"], r["source_position"], r["_row"], r["_last"]) for r in found] == [
-        ("a", 1, 0, True), ("b", 1, 1, False), ("b", 2, 2, True),
-    ]  # fmt: skip
+        ("a", 1, 0, True),
+        ("b", 1, 1, False),
+        ("b", 2, 2, True),
+    ]
     assert found[1]["_next_committed_at"] == NOON + timedelta(seconds=2)
     assert (found[2]["_prev_position"], found[2]["_prev_ordinal"]) == (1, 0)
     assert found[2]["_next_committed_at"] is None
@@ -54,8 +72,10 @@ def test_versions_fill_absent_values_from_the_version_before() -> None:
         row("a", 1, "Ada", "kept"), row("a", 2, "Eve", absent=["note"]), row("b", 1, "Bob", absent=["note"])
     )
     assert [(r["name"], r["note"], r["_absent"]) for r in found] == [
-        ("Ada", "kept", None), ("Eve", "kept", None), ("Bob", None, '{"note"}'),
-    ]  # fmt: skip
+        ("Ada", "kept", None),
+        ("Eve", "kept", None),
+        ("Bob", None, '{"note"}'),
+    ]
 
 
 def test_versions_keep_null_and_absent_apart() -> None:
@@ -75,8 +95,9 @@ def test_versions_of_a_deleted_row_keep_its_values() -> None:
     """Auditors see what was deleted, though the log may hold the key only."""
     found = ordered(row("a", 1, "Ada", "n"), row("a", 2, None, None, tombstone=True))
     assert [(r["name"], r["note"], r["tombstone"]) for r in found] == [
-        ("Ada", "n", False), ("Ada", "n", True),
-    ]  # fmt: skip
+        ("Ada", "n", False),
+        ("Ada", "n", True),
+    ]
     alone = ordered(row("a", 2, None, None, tombstone=True))
     assert alone[0]["_absent"] == '{"name","note","credit"}'
 
@@ -85,13 +106,16 @@ def test_versions_drop_what_changes_nothing() -> None:
     """Equal versions are one, known to hold until the last of them and made by the first."""
     found = ordered(row("a", 1), row("a", 2), row("a", 3, "Eve"), row("a", 4, "Eve"))
     assert [(r["name"], r["source_position"], r["committed_at"]) for r in found] == [
-        ("Ada", 2, NOON + timedelta(seconds=1)), ("Eve", 4, NOON + timedelta(seconds=3)),
-    ]  # fmt: skip
+        ("Ada", 2, NOON + timedelta(seconds=1)),
+        ("Eve", 4, NOON + timedelta(seconds=3)),
+    ]
 
 
 def test_versions_never_go_back_in_time() -> None:
     """A source clock set back must not make two versions valid at once."""
     found = ordered(row("a", 1, at=60), row("a", 2, "Eve", at=30), row("b", 3, at=5))
     assert [r["committed_at"] - NOON for r in found] == [
-        timedelta(seconds=60), timedelta(seconds=60), timedelta(seconds=5),
-    ]  # fmt: skip
+        timedelta(seconds=60),
+        timedelta(seconds=60),
+        timedelta(seconds=5),
+    ]

@@ -34,8 +34,11 @@ class World:
         """A new stager on a session of its own."""
         connection = connect(self.settings, application="test stager")
         arguments: dict[str, Any] = {
-            "kind": "postgres", "time_zone": "UTC", "run_id": uuid.uuid4(), "lease": self.lease,
-        }  # fmt: skip
+            "kind": "postgres",
+            "time_zone": "UTC",
+            "run_id": uuid.uuid4(),
+            "lease": self.lease,
+        }
         made = Stager(connection, self.rule_set, "shop", **{**arguments, **options})
         self.stagers.append(made)
         return made

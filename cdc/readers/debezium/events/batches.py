@@ -26,9 +26,12 @@ def batches(system: str, connector: Connector, schemas: Schemas, portion: Portio
         tables = changes(connector, schemas, portion.events[start:cut], places[start:cut])
         last = cut == len(portion.events)
         yield ChangeBatch(
-            system, connector.type_of_position(position), tables, resume(portion.end, portion),
+            system,
+            connector.type_of_position(position),
+            tables,
+            resume(portion.end, portion),
             continues=portion.continues or not last,
-        )  # fmt: skip
+        )
         start = cut
 
 

@@ -15,13 +15,28 @@ from cdc.changes import SourceColumn, SourceTable, SourceType
 from cdc.readers.debezium.events import cells
 
 _ARRAYS = {
-    "text[]": "text", "character varying[]": "text", "uuid[]": "plain", "boolean[]": "boolean",
-    "smallint[]": "plain", "integer[]": "plain", "bigint[]": "plain",
-}  # fmt: skip
+    "text[]": "text",
+    "character varying[]": "text",
+    "uuid[]": "plain",
+    "boolean[]": "boolean",
+    "smallint[]": "plain",
+    "integer[]": "plain",
+    "bigint[]": "plain",
+}
 _EXACT_OTHERS = {
-    "json", "jsonb", "uuid", "xml", "inet", "cidr", "macaddr",
-    "int4range", "int8range", "numrange", "daterange", "tsrange",
-}  # fmt: skip
+    "json",
+    "jsonb",
+    "uuid",
+    "xml",
+    "inet",
+    "cidr",
+    "macaddr",
+    "int4range",
+    "int8range",
+    "numrange",
+    "daterange",
+    "tsrange",
+}
 """Types of no canonical form whose own text Debezium hands on."""
 _INFINITE = {
     "+294247-01-10 04:00:25.2": "infinity",

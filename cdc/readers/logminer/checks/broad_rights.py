@@ -30,10 +30,17 @@ PROXIES = "select client from user_proxies"
 PUBLIC = "PUBLIC"
 BROAD = frozenset(
     (
-        "ADMINISTER DATABASE TRIGGER", "ALTER DATABASE", "ALTER SYSTEM", "ALTER USER", "BECOME USER",
-        "CREATE USER", "DROP USER", "EXPORT FULL DATABASE", "IMPORT FULL DATABASE",
+        "ADMINISTER DATABASE TRIGGER",
+        "ALTER DATABASE",
+        "ALTER SYSTEM",
+        "ALTER USER",
+        "BECOME USER",
+        "CREATE USER",
+        "DROP USER",
+        "EXPORT FULL DATABASE",
+        "IMPORT FULL DATABASE",
     )
-)  # fmt: skip
+)
 """Together with every right that has ANY in its name."""
 _YES = "YES"
 _PLAIN = re.compile(r"[A-Z][A-Z0-9_$#]*")
@@ -146,16 +153,16 @@ def broad_rights(probe: Probe, settings: OracleSystem, place: Container) -> Iter
         if held.common and place.is_pdb and not inside:
             continue  # found in the root, where it can be revoked
         note = f" -- in {ROOT}" if held.common else " -- unless it came from DBMS_GOLDENGATE_AUTH"
-        yield _finding(
-            settings, held, held.revoke(settings.user) + (note if inside else ""), advice=inside
-        )  # fmt: skip
+        yield _finding(settings, held, held.revoke(settings.user) + (note if inside else ""), advice=inside)
     for (client,) in sorted(probe.rows(PROXIES)):
         name = f"PROXY {client}"
         yield Finding(
-            f"rights of {settings.user}", f"may connect as {client}",
-            _expected(name), f"alter user {spelled(client)} revoke connect through {settings.user};",
+            f"rights of {settings.user}",
+            f"may connect as {client}",
+            _expected(name),
+            f"alter user {spelled(client)} revoke connect through {settings.user};",
             advice=name in map(str.upper, settings.allowed_rights),
-        )  # fmt: skip
+        )
 
 
 def spelled(name: str) -> str:
@@ -173,6 +180,9 @@ def _expected(name: str) -> str:
 
 def _finding(settings: OracleSystem, held: Held, fix: str, *, advice: bool) -> Finding:
     return Finding(
-        f"rights of {settings.user}", held.found, _expected(held.name), fix,
+        f"rights of {settings.user}",
+        held.found,
+        _expected(held.name),
+        fix,
         advice=advice or held.is_allowed(settings.allowed_rights),
-    )  # fmt: skip
+    )

@@ -41,9 +41,11 @@ def role_findings(probe: Probe, place: Container) -> Iterator[Finding]:
     role, mode = probe.rows(ROLE)[0]
     if role != PRIMARY:
         yield Finding(
-            "database role", f"{role}, {mode}", f"{PRIMARY}, {READ_WRITE}",
+            "database role",
+            f"{role}, {mode}",
+            f"{PRIMARY}, {READ_WRITE}",
             "set dsn to a service that only the primary offers (srvctl add service .. -role PRIMARY)",
-        )  # fmt: skip
+        )
     elif mode != READ_WRITE:
         fix = "shutdown immediate; startup;"
         if place.is_pdb:
@@ -155,18 +157,20 @@ def character_set_findings(probe: Probe, inside: Probe) -> Iterator[Finding]:
     mined, name = _character_set(probe), _character_set(inside)
     if mined != name:
         yield Finding(
-            "database character set", f"{name} in the pluggable database, {mined} in the root",
+            "database character set",
+            f"{name} in the pluggable database, {mined} in the root",
             "the same in both: how the root writes texts of the other is not known",
             "set dsn to the service of the pluggable database, and remove pdb: LogMiner then runs inside it "
             "(19.10 and later)",
-        )  # fmt: skip
+        )
     if codec(name) == REFUSING:
         yield Finding(
-            "database character set", f"{name}: no codec for it",
+            "database character set",
+            f"{name}: no codec for it",
             "AL32UTF8 or another known set: rows from before a DDL stop their table where they hold texts",
             "before DDL on a captured table let ccbridge read up to it",
             advice=True,
-        )  # fmt: skip
+        )
 
 
 def _character_set(probe: Probe) -> str:

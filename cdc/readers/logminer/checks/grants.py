@@ -18,8 +18,13 @@ from cdc.oracle.connect import identifier
 from cdc.readers.logminer.tables.selected import quoted
 
 VIEWS = (
-    "V$DATABASE", "V$THREAD", "V$ARCHIVED_LOG", "V$LOGMNR_CONTENTS", "V$PARAMETER", "GV$TRANSACTION",
-)  # fmt: skip
+    "V$DATABASE",
+    "V$THREAD",
+    "V$ARCHIVED_LOG",
+    "V$LOGMNR_CONTENTS",
+    "V$PARAMETER",
+    "GV$TRANSACTION",
+)
 LOG_VIEWS = ("V$LOG", "V$LOGFILE", "V$LOG_HISTORY")
 """Needed where logs are listed for LogMiner; inside a pluggable database it finds them itself."""
 ROOT_VIEWS = ("V$CONTAINERS", "DATABASE_PROPERTIES")

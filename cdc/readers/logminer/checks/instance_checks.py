@@ -38,9 +38,10 @@ def instance_findings(
         for thread in sorted(is_open.keys() - settings.instances.keys()):
             if is_open[thread]:
                 yield _advice(
-                    thread, "not set: while its instance is idle, what others commit waits (CDC-112)",
+                    thread,
+                    "not set: while its instance is idle, what others commit waits (CDC-112)",
                     f"set instances.{thread} to a dsn that reaches that instance alone",
-                )  # fmt: skip
+                )
     if not settings.instances:
         return
     yield from _of_the_table(probe, system, settings, tables)
@@ -63,15 +64,20 @@ def _of_the_table(
     own = heartbeat(settings.user)
     if own.table in tables:
         yield Finding(
-            f"heartbeat table {own.table}", "captured by a rule", "no rule that reads it",
+            f"heartbeat table {own.table}",
+            "captured by a rule",
+            "no rule that reads it",
             "remove the rule: ccbridge writes this table itself",
-        )  # fmt: skip
+        )
     with oracle_errors(system), probe.connection.cursor() as cursor:
         yield from own.findings(cursor)
 
 
 def _advice(thread: int, found: str, fix: str) -> Finding:
     return Finding(
-        f"setting instances, thread {thread}", found,
-        "the address of its instance, so that ccbridge can commit there", fix, advice=True,
-    )  # fmt: skip
+        f"setting instances, thread {thread}",
+        found,
+        "the address of its instance, so that ccbridge can commit there",
+        fix,
+        advice=True,
+    )

@@ -79,9 +79,12 @@ class MiningChecks:
         elif code:
             # a cloud service allows one session for each PDB: that of `run` may be there
             yield Finding(
-                "DBMS_LOGMNR", f"does not start (ORA-{code:05d})", "a LogMiner session",
-                "look the number up in Oracle's error messages", advice=self.place.is_pdb,
-            )  # fmt: skip
+                "DBMS_LOGMNR",
+                f"does not start (ORA-{code:05d})",
+                "a LogMiner session",
+                "look the number up in Oracle's error messages",
+                advice=self.place.is_pdb,
+            )
 
     def _try_current(self) -> int:
         if self.place.is_pdb:
@@ -103,7 +106,8 @@ def redo_findings(probe: Probe, start: int) -> Iterator[Finding]:
     probe.code(END)
     if code in MISSING:
         yield Finding(
-            "archived logs", f"LogMiner does not find redo from scn {start} on (ORA-{code:05d})",
+            "archived logs",
+            f"LogMiner does not find redo from scn {start} on (ORA-{code:05d})",
             f"all from {Scn(start)} on, where reading continues",
             f"RMAN: restore archivelog from scn {start};",
-        )  # fmt: skip
+        )

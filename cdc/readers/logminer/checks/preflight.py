@@ -169,10 +169,12 @@ class _Check:
             yield Finding("setting pdb", "not set", "the pluggable database of the tables", "set pdb")
         elif self.place.is_pdb and pdb is not None:
             yield Finding(
-                "container of the session", name, ROOT,
+                "container of the session",
+                name,
+                ROOT,
                 "set dsn to the service of the root (CDB$ROOT); or remove pdb, and LogMiner runs inside "
                 f"{name} (19.10 and later)",
-            )  # fmt: skip
+            )
 
     def shown(self) -> Iterator[Finding]:
         """What is open in the pluggable database must be seen from the root."""

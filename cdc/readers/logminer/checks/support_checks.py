@@ -48,9 +48,12 @@ def type_findings(captured: CapturedTable, release: int) -> Iterator[Finding]:
     for column, why in captured.excluded.items():
         if why == INVISIBLE:
             yield Finding(
-                str(name), f"invisible column {column}: not captured", "only visible columns",
-                f'alter table "{name.schema}"."{name.name}" modify ("{column}" visible);', advice=True,
-            )  # fmt: skip
+                str(name),
+                f"invisible column {column}: not captured",
+                "only visible columns",
+                f'alter table "{name.schema}"."{name.name}" modify ("{column}" visible);',
+                advice=True,
+            )
         elif why in NEVER:
             yield unsupported(name, f"{why} column {column}", "no such column")
         elif why == XML or _is_object(why):
@@ -60,9 +63,11 @@ def type_findings(captured: CapturedTable, release: int) -> Iterator[Finding]:
                 )
             else:
                 yield Finding(
-                    str(name), f"column {column} of type {why}: rows may come as UNSUPPORTED",
-                    "no such column; else check V$LOGMNR_CONTENTS after a change", advice=True,
-                )  # fmt: skip
+                    str(name),
+                    f"column {column} of type {why}: rows may come as UNSUPPORTED",
+                    "no such column; else check V$LOGMNR_CONTENTS after a change",
+                    advice=True,
+                )
 
 
 def _is_object(why: str) -> bool:

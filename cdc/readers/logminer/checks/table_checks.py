@@ -75,9 +75,10 @@ class TableChecks:
                 continue
             if not one.table.key:
                 yield Finding(
-                    str(name), "no primary key", "one that is enabled and validated, or a unique index over "
-                    "columns that are never NULL",
-                )  # fmt: skip
+                    str(name),
+                    "no primary key",
+                    "one that is enabled and validated, or a unique index over columns that are never NULL",
+                )
             yield from self._rights(name)
             yield from name_findings(one)
             yield from type_findings(one, release)
@@ -106,10 +107,11 @@ class TableChecks:
                 yield unsupported(name, "temporary table", "a table whose rows are in the redo")
             if identity == "YES":
                 yield Finding(
-                    str(name), "identity column: not all releases show rows of such tables",
+                    str(name),
+                    "identity column: not all releases show rows of such tables",
                     "a column filled from a sequence; else check V$LOGMNR_CONTENTS after a change",
                     advice=True,
-                )  # fmt: skip
+                )
 
     def _supplemental(self) -> Iterator[Finding]:
         """All columns logged: without, updates do not hold the key or the columns that stayed."""

@@ -82,9 +82,13 @@ class Reselect:
             newest = self._read(table, columns, ((None, keys),))
             self.counts["newer"] += len(newest)
             log.warning(
-                "large_values_newer", system=self._system, table=str(table.name), rows=len(newest),
-                position=scn, reason=str(exc),
-            )  # fmt: skip
+                "large_values_newer",
+                system=self._system,
+                table=str(table.name),
+                rows=len(newest),
+                position=scn,
+                reason=str(exc),
+            )
             return {(scn or 0, key): values for (_, key), values in newest.items()}
 
     def _read(self, table: SourceTable, columns: Sequence[SourceColumn], group: Sequence[Branch]) -> Found:

@@ -96,9 +96,7 @@ class LooseWrites:
     def _settle(self, table: TableName) -> None:
         loose = self._waiting.pop(table)
         if not loose.owners:
-            log.warning(
-                "lob_writes_unplaced", system=self._system, table=str(table), rows=len(loose.writes)
-            )  # fmt: skip
+            log.warning("lob_writes_unplaced", system=self._system, table=str(table), rows=len(loose.writes))
             self._unplaced(table)
             return
         certain = len(loose.owners) == 1 and len(loose.owners[0][1]) == 1 and _is_one(loose.writes)

@@ -80,9 +80,14 @@ class IdleThreads:
         for thread in sorted(idle.keys() - self._shown):
             self._shown.add(thread)
             log.warning(
-                "redo_thread_idle", system=self._system, thread=thread, position=open_threads[thread],
-                ahead=state.furthest_scn, idle_s=round(idle[thread], 1), nudge=self._said(thread)[0],
-            )  # fmt: skip
+                "redo_thread_idle",
+                system=self._system,
+                thread=thread,
+                position=open_threads[thread],
+                ahead=state.furthest_scn,
+                idle_s=round(idle[thread], 1),
+                nudge=self._said(thread)[0],
+            )
 
     def _held(self, state: RedoState, read_to: int) -> dict[str, float | int]:
         """The thread that is furthest behind, as figures.
@@ -160,9 +165,13 @@ class IdleThreads:
         self._not_asked, self._ask_from = exc, time.monotonic() + RETRY_S
         for thread in due:
             log.warning(
-                "redo_thread_nudge_failed", system=self._system, thread=thread, error_code=exc.code,
-                reason=str(exc), hint=exc.hint,
-            )  # fmt: skip
+                "redo_thread_nudge_failed",
+                system=self._system,
+                thread=thread,
+                error_code=exc.code,
+                reason=str(exc),
+                hint=exc.hint,
+            )
 
 
 def _positions(state: RedoState) -> dict[int, int]:

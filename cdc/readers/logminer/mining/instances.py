@@ -83,8 +83,9 @@ class Instance:
         if found != identity:
             raise OperatorError(
                 f"{self.subject}: reaches another database, DBID {found['dbid']} instead of "
-                f"{identity['dbid']} or another incarnation of it", hint=only,
-            )  # fmt: skip
+                f"{identity['dbid']} or another incarnation of it",
+                hint=only,
+            )
         if thread != self.thread:
             raise OperatorError(
                 f"{self.subject}: reaches the instance of redo thread {thread}, not of {self.thread}",

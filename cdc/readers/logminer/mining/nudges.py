@@ -84,9 +84,13 @@ class Nudge:
             _refused.add((self._instance.user, self._instance.dsn))
         if former is None or str(former) != str(failure):
             log.warning(
-                "redo_thread_nudge_failed", system=self._system, thread=self._instance.thread,
-                error_code=failure.code, reason=str(failure), hint=self._hint(failure),
-            )  # fmt: skip
+                "redo_thread_nudge_failed",
+                system=self._system,
+                thread=self._instance.thread,
+                error_code=failure.code,
+                reason=str(failure),
+                hint=self._hint(failure),
+            )
 
     def _hint(self, failure: CcbridgeError) -> str:
         """Of the error; one that passes has none, and what it holds back waits all the same."""

@@ -66,10 +66,28 @@ class LogRow(NamedTuple):
 
 
 COLUMNS = (
-    "SCN", "OPERATION_CODE", "XID", "SQL_REDO", "CSF", "ROLLBACK", "STATUS", "ROW_ID", "DATA_OBJ#",
-    "SEG_OWNER", "TABLE_NAME", "THREAD#", "RS_ID", "SSN", "USERNAME", "CLIENT_ID", "INFO",
-    "TIMESTAMP", "PXID", "OPERATION", "SEQUENCE#",
-)  # fmt: skip
+    "SCN",
+    "OPERATION_CODE",
+    "XID",
+    "SQL_REDO",
+    "CSF",
+    "ROLLBACK",
+    "STATUS",
+    "ROW_ID",
+    "DATA_OBJ#",
+    "SEG_OWNER",
+    "TABLE_NAME",
+    "THREAD#",
+    "RS_ID",
+    "SSN",
+    "USERNAME",
+    "CLIENT_ID",
+    "INFO",
+    "TIMESTAMP",
+    "PXID",
+    "OPERATION",
+    "SEQUENCE#",
+)
 """Columns of the view behind the fields of `LogRow`."""
 
 NO_ROW = "AAAAAAAAAAAA"

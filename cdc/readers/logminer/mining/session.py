@@ -318,9 +318,13 @@ class MiningSession:
     def _logs(self, start: int, threads: Sequence[RedoThread]) -> LogList:
         available = available_logs(self.connection, self._system, start)
         return logs_to_mine(
-            start, available.logs, threads, self._settings.archive_destinations, self._copies_turn,
+            start,
+            available.logs,
+            threads,
+            self._settings.archive_destinations,
+            self._copies_turn,
             ended=available.ended,
-        )  # fmt: skip
+        )
 
     def _complete_logs(self, start: int, state: RedoState) -> LogList:
         threads, found = state.threads, LogList((), ())

@@ -83,9 +83,10 @@ def _more(items: list[str]) -> str:
 def form(rows: Iterable[Row]) -> str:
     """Operations and how many rows each has; compensations marked."""
     counts = Counter(
-        f"{row['OPERATION']}{' (undone)' if row['ROLLBACK'] else ''}" for row in rows
+        f"{row['OPERATION']}{' (undone)' if row['ROLLBACK'] else ''}"
+        for row in rows
         if row["OPERATION_CODE"] not in CONTROL
-    )  # fmt: skip
+    )
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 

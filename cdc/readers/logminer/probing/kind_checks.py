@@ -60,10 +60,12 @@ def ddl_row(found: Evidence) -> Said:
     """The row of an ALTER TABLE."""
     found.rows("ddl-after")
     rows = [
-        row for row in found.recording.rows
-        if row["OPERATION_CODE"] == DDL and row["TABLE_NAME"] == "CCBP_DDL"
+        row
+        for row in found.recording.rows
+        if row["OPERATION_CODE"] == DDL
+        and row["TABLE_NAME"] == "CCBP_DDL"
         and "add (X" in (row["SQL_REDO"] or "")
-    ]  # fmt: skip
+    ]
     if not rows:
         return differs("no DDL row names the table")
     infos = named(rows, "INFO")
@@ -86,9 +88,10 @@ def fast_default(found: Evidence) -> Said:
     after = found.rows("ddl-after")
     own = {row["XID"] for row in (*after, *found.rows("ddl-before"))}
     logged = [
-        row for row in found.recording.of_table("CCBP_DDL")
+        row
+        for row in found.recording.of_table("CCBP_DDL")
         if row["OPERATION_CODE"] in DATA and row["XID"] not in own
-    ]  # fmt: skip
+    ]
     updates = [row["SQL_REDO"] or "" for row in after if row["OPERATION_CODE"] == Code.UPDATE]
     names = sum('"X"' in text for text in updates)
     return judge(
@@ -114,9 +117,10 @@ def _unsupported(found: Evidence, step: str, table: str) -> Said:
 def _of_type(found: Evidence, step: str, table: str) -> list[Row]:
     ids = set(found.recording.objects.get(table, ()))
     return [
-        row for row in found.rows(step)
+        row
+        for row in found.rows(step)
         if row["TABLE_NAME"] == table or row["DATA_OBJ#"] in ids or row["OPERATION_CODE"] == UNSUPPORTED
-    ]  # fmt: skip
+    ]
 
 
 def type_xml(found: Evidence) -> Said:

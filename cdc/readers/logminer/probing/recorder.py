@@ -129,9 +129,10 @@ class Recorder:
         """Everything LogMiner shows of the workload."""
         owner = self._scratch.schema
         named = {
-            name: xid for xid, text in self.mined(FIND_STEPS, {"owner": owner}, self.start)
+            name: xid
+            for xid, text in self.mined(FIND_STEPS, {"owner": owner}, self.start)
             if (name := _step_name(text)) is not None
-        }  # fmt: skip
+        }
         for name, step in self._transactions.steps.items():
             step.xid = named[name].hex() if name in named else ""
         objects = self._objects()

@@ -25,9 +25,17 @@ SCHEMA = "SCRATCH"
 """The scratch schema's name in a recording."""
 
 EXTRA_COLUMNS = (
-    "SEQUENCE#", "START_SCN", "COMMIT_SCN", "DATA_OBJD#", "DATA_OBJV#", "SEG_TYPE", "SRC_CON_NAME",
-    "RBASQN", "RBABLK", "RBABYTE",
-)  # fmt: skip
+    "SEQUENCE#",
+    "START_SCN",
+    "COMMIT_SCN",
+    "DATA_OBJD#",
+    "DATA_OBJV#",
+    "SEG_TYPE",
+    "SRC_CON_NAME",
+    "RBASQN",
+    "RBABLK",
+    "RBABYTE",
+)
 """Recorded beside what the reader asks for; diagnosis only."""
 RECORDED = (*COLUMNS, *(name for name in EXTRA_COLUMNS if name not in COLUMNS))
 
@@ -154,27 +162,36 @@ def write(path: Path, recording: Recording, outcomes: Iterable[Outcome]) -> None
 
 def _lines(recording: Recording, outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
     yield {
-        "kind": "probe", "format": FORMAT, **recording.facts, "objects": recording.objects,
+        "kind": "probe",
+        "format": FORMAT,
+        **recording.facts,
+        "objects": recording.objects,
         "row_ids": recording.row_ids,
-    }  # fmt: skip
+    }
     for table in recording.tables.values():
         yield {
-            "kind": "table", "name": table.table.name.name, "key": table.table.key,
+            "kind": "table",
+            "name": table.table.name.name,
+            "key": table.table.key,
             "columns": [asdict(column) for column in table.described.columns],
-            "captured": table.table.column_names, "excluded": dict(table.excluded),
+            "captured": table.table.column_names,
+            "excluded": dict(table.excluded),
             "segment_columns": [[number, *column] for number, column in table.segment_columns.items()],
-            "object_ids": sorted(table.object_ids), "defaulted": sorted(table.defaulted),
+            "object_ids": sorted(table.object_ids),
+            "defaulted": sorted(table.defaulted),
             "key_constraint": table.key_constraint,
-        }  # fmt: skip
+        }
     for step in recording.steps.values():
         yield {"kind": "transaction", **asdict(step)}
     for row in recording.rows:
         yield {"kind": "row", **row}
     for one in outcomes:
         yield {
-            "kind": "outcome", "assumption": one.assumption.name,
-            "verdict": one.verdict, "reason": one.reason,
-        }  # fmt: skip
+            "kind": "outcome",
+            "assumption": one.assumption.name,
+            "verdict": one.verdict,
+            "reason": one.reason,
+        }
 
 
 def read(path: Path) -> Recording:
@@ -192,9 +209,10 @@ def read(path: Path) -> Recording:
             f"{path}: is not a recording of ccbridge probe oracle, format {FORMAT}", hint=_HINT
         )
     facts = {
-        name: value for name, value in lines[0].items()
+        name: value
+        for name, value in lines[0].items()
         if name not in ("kind", "format", "objects", "row_ids")
-    }  # fmt: skip
+    }
     found = Recording(facts, {}, {}, [], lines[0]["objects"], lines[0]["row_ids"])
     for line in lines[1:]:
         kind = line.pop("kind")
@@ -215,10 +233,14 @@ def _table(line: Mapping[str, Any]) -> CapturedTable:
     name, key = TableName(SCHEMA, line["name"]), tuple(line["key"])
     captured = tuple(column for column in columns if column.name in set(line["captured"]))
     return CapturedTable(
-        SourceTable(name, captured, key), SourceTable(name, columns, key), line["excluded"],
+        SourceTable(name, captured, key),
+        SourceTable(name, columns, key),
+        line["excluded"],
         {number: (column, kind) for number, column, kind in line["segment_columns"]},
-        frozenset(line["object_ids"]), frozenset(line["defaulted"]), line.get("key_constraint"),
-    )  # fmt: skip
+        frozenset(line["object_ids"]),
+        frozenset(line["defaulted"]),
+        line.get("key_constraint"),
+    )
 
 
 def key_text(key: Sequence[str | None]) -> str:

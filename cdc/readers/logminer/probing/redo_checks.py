@@ -89,9 +89,10 @@ def client_id(found: Evidence) -> Said:
 def parent_xid(found: Evidence) -> Said:
     """PXID of serial work."""
     odd = [
-        row for row in found.all_rows()
+        row
+        for row in found.all_rows()
         if row["PXID"] and row["PXID"] != row["XID"] and not set(row["PXID"]) <= {"0"}
-    ]  # fmt: skip
+    ]
     return judge(
         not odd, f"{len(odd)} rows with another PXID: {named(odd, 'OPERATION')}" if odd else "XID itself"
     )
@@ -111,9 +112,10 @@ def status_values(found: Evidence) -> Said:
     """STATUS of data rows of tables that the reader captures."""
     names = {name.name for name in found.recording.tables}
     rows = [
-        row for row in found.all_rows()
+        row
+        for row in found.all_rows()
         if row["OPERATION_CODE"] in DATA and (row["TABLE_NAME"] in names or row["SEG_OWNER"] == "UNKNOWN")
-    ]  # fmt: skip
+    ]
     counts = Counter(row["STATUS"] for row in rows)
     text = ", ".join(f"{status}: {count} rows" for status, count in sorted(counts.items()))
     return judge(counts.keys() <= {0, 2, 5}, f"STATUS {text}")

@@ -56,11 +56,13 @@ def replayed(recording: Recording) -> dict[str, Replayed]:
     committed = dict(_committed(recording, steps))
     readers = {
         name: ImageReader(
-            table.table, excluded=frozenset(table.excluded), segment_columns=table.segment_columns,
+            table.table,
+            excluded=frozenset(table.excluded),
+            segment_columns=table.segment_columns,
             charset=codec(recording.facts.get("character_set", "AL32UTF8")),
         )
         for name, table in recording.tables.items()
-    }  # fmt: skip
+    }
     maker = BatchMaker("probe", readers, "")
     for xid, one in steps.items():
         held: Held = {

@@ -120,10 +120,13 @@ class Scratch:
                 )
             settings = settings.model_copy(
                 update={
-                    "user": self.schema, "password": self._place.password, "password_file": None,
-                    "dsn": self._place.dsn or settings.dsn, "pdb": None,
+                    "user": self.schema,
+                    "password": self._place.password,
+                    "password_file": None,
+                    "dsn": self._place.dsn or settings.dsn,
+                    "pdb": None,
                 }
-            )  # fmt: skip
+            )
         connection = connect(settings, module="ccbridge probe")
         connection.call_timeout = max(1_000, int(self._deadline.left_s * 1000))
         connection.client_identifier = "probe"

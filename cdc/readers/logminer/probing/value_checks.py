@@ -48,11 +48,14 @@ def _values(step: str, table: str, *columns: str, keys: tuple[str, ...] = ()) ->
     def check(found: Evidence) -> Said:
         rows = found.rows(step)
         problems = [
-            str(problem) for problem in found.replays[step].problems
+            str(problem)
+            for problem in found.replays[step].problems
             if not problem.table
-            or ((problem.table == table and problem.column in ("", *columns))
-            and (not keys or any(f'["{key}"]' in problem.text for key in keys)))
-        ]  # fmt: skip
+            or (
+                (problem.table == table and problem.column in ("", *columns))
+                and (not keys or any(f'["{key}"]' in problem.text for key in keys))
+            )
+        ]
         if problems:
             return differs("; ".join(problems[:3]))
         after = found.recording.steps[step].after.get(table, {})

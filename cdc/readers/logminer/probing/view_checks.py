@@ -111,12 +111,15 @@ class ViewChecks:
     def _commit_visible(self) -> Said:
         committed = int(self._row("row-scn", Code.COMMIT)["SCN"])
         counts = [
-            int(self._rows(
-                f"select count(*) from {self._table('CCBP_ROWDEP')} as of scn :scn",  # noqa: S608
-                in_root=False, scn=scn,
-            )[0][0])
+            int(
+                self._rows(
+                    f"select count(*) from {self._table('CCBP_ROWDEP')} as of scn :scn",  # noqa: S608
+                    in_root=False,
+                    scn=scn,
+                )[0][0]
+            )
             for scn in (committed - 1, committed, committed + 1)
-        ]  # fmt: skip
+        ]
         before, at, after = counts
         text = f"rows as of the SCN before, of it, behind it: {before}, {at}, {after}"
         return judge((before, at) == (0, 1), text)
@@ -144,13 +147,14 @@ class ViewChecks:
         start, end = self._recorder.start, self._recorder.end
         passed = Counter(
             (row.xid, row.scn, row.operation_code, row.row_id, row.rs_id, row.ssn)
-            for array in self._session.rows(start, start, end, state) for row in array
-        )  # fmt: skip
+            for array in self._session.rows(start, start, end, state)
+            for row in array
+        )
         needed = Counter(
             (row["XID"], row["SCN"], row["OPERATION_CODE"], row["ROW_ID"], row["RS_ID"], row["SSN"])
             for row in evidence.all_rows()
             if row["XID"] in xids and _is_needed(row, tables)
-        )  # fmt: skip
+        )
         lost = needed - passed
         codes = sorted({code for _, _, code, *_ in lost})
         return judge(
@@ -227,8 +231,9 @@ class ViewChecks:
         scn = int(self._row("lob-plain", Code.COMMIT)["SCN"])
         rows = self._rows(
             f"select N, D from {self._table('CCBP_LOB')} as of scn :scn where ID = 2",  # noqa: S608
-            in_root=False, scn=scn,
-        )  # fmt: skip
+            in_root=False,
+            scn=scn,
+        )
         return judge(
             rows == [("both", "third")], f"{len(rows)} row of the commit, since deleted, with its LOB"
         )
@@ -247,9 +252,10 @@ class ViewChecks:
         unseen: dict[str, set[int]] = {}
         for name in names:
             used = {
-                int(row["DATA_OBJ#"]) for row in evidence.all_rows()
+                int(row["DATA_OBJ#"])
+                for row in evidence.all_rows()
                 if row["OPERATION_CODE"] in DATA and row["TABLE_NAME"] == name.name and row["DATA_OBJ#"]
-            }  # fmt: skip
+            }
             if used - known.get(name, frozenset()):
                 unseen[name.name] = used - known.get(name, frozenset())
         text = ", ".join(f"{name} ({len(ids)} ids)" for name, ids in unseen.items())

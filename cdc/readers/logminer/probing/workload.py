@@ -82,20 +82,20 @@ TABLES = (
     ScratchTable("CCBP_ROWDEP", _TYPE + "N varchar2(60)", "rowdependencies"),
     ScratchTable("CCBP_IOT", _TYPE + "N varchar2(60)", "organization index"),
     ScratchTable(
-        "CCBP_PART", _TYPE + "N number(10)",
+        "CCBP_PART",
+        _TYPE + "N number(10)",
         "partition by range (N) (partition P1 values less than (10), "
         "partition P2 values less than (maxvalue)) enable row movement",
     ),
     ScratchTable(
-        "CCBP_SUBPART", _TYPE + "N number(10)",
+        "CCBP_SUBPART",
+        _TYPE + "N number(10)",
         "partition by range (N) subpartition by hash (ID) subpartitions 2 "
         "(partition P1 values less than (10), partition P2 values less than (maxvalue))",
     ),
     ScratchTable("CCBP_DDL", _TYPE + "N varchar2(60)"),
     ScratchTable("CCBP_EMPTIED", _TYPE + "N varchar2(60)", replayed=False),
-    ScratchTable(
-        "CCBP_IDENTITY", "ID number generated always as identity primary key, N varchar2(60)"
-    ),
+    ScratchTable("CCBP_IDENTITY", "ID number generated always as identity primary key, N varchar2(60)"),
     ScratchTable("CCBP_TEMPORARY", _PLAIN, "on commit delete rows", replayed=False, temporary=True),
     ScratchTable("CCBP_A_TABLE_WITH_A_NAME_ABOVE_30_CHARACTERS", _PLAIN, replayed=False),
     ScratchTable("CCBP_JSON", _TYPE + "X json", replayed=False),
@@ -106,7 +106,7 @@ TABLES = (
     ScratchTable("CCBP_XML", _TYPE + "X xmltype", replayed=False),
     ScratchTable("CCBP_OBJECT", _TYPE + "X sys.odcinumberlist", replayed=False),
     ScratchTable("CCBP_BFILE", _TYPE + "X bfile", replayed=False),
-)  # fmt: skip
+)
 
 
 def _zoned(text: str) -> str:
@@ -120,7 +120,8 @@ _MANY = [(1000 + number, f"row {number}", number) for number in range(MANY_ROWS)
 
 STEPS = (
     Step(
-        "plain", ("CCBP_PLAIN",),
+        "plain",
+        ("CCBP_PLAIN",),
         (
             "insert into CCBP_PLAIN (ID, N, A) values (1, 'one', 1)",
             "insert into CCBP_PLAIN (ID, N, A) values (2, 'two', 2)",
@@ -131,7 +132,8 @@ STEPS = (
     ),
     Step("key-update", ("CCBP_PLAIN",), ("update CCBP_PLAIN set ID = ID + 100 where ID = 1",)),
     Step(
-        "savepoint", ("CCBP_PLAIN",),
+        "savepoint",
+        ("CCBP_PLAIN",),
         (
             "insert into CCBP_PLAIN (ID, N, A) values (10, 'ten', 10)",
             "savepoint S1",
@@ -143,7 +145,8 @@ STEPS = (
         ),
     ),
     Step(
-        "failed-statement", ("CCBP_PLAIN",),
+        "failed-statement",
+        ("CCBP_PLAIN",),
         (
             "insert into CCBP_PLAIN (ID, N, A) values (20, 'twenty', 20)",
             "!insert into CCBP_PLAIN (ID, N, A) "
@@ -152,12 +155,14 @@ STEPS = (
         ),
     ),
     Step(
-        "rolled-back", ("CCBP_PLAIN",),
+        "rolled-back",
+        ("CCBP_PLAIN",),
         ("insert into CCBP_PLAIN (ID, N, A) values (30, 'never', 0)", "update CCBP_PLAIN set A = -1"),
         commits=False,
     ),
     Step(
-        "many-rows", ("CCBP_PLAIN",),
+        "many-rows",
+        ("CCBP_PLAIN",),
         (
             ("insert into CCBP_PLAIN (ID, N, A) values (:1, :2, :3)", _MANY),
             "update CCBP_PLAIN set A = A + 1000 where ID >= 1000",
@@ -166,7 +171,8 @@ STEPS = (
         ),
     ),
     Step(
-        "merge", ("CCBP_PLAIN",),
+        "merge",
+        ("CCBP_PLAIN",),
         (
             "merge into CCBP_PLAIN P using (select ID, ID - 2000 as M from CCBP_PLAIN where ID >= 2040) S "
             "on (P.ID = S.M) when matched then update set P.N = 'merged' "
@@ -176,16 +182,21 @@ STEPS = (
         ),
     ),
     Step(
-        "locked", ("CCBP_PLAIN",),
+        "locked",
+        ("CCBP_PLAIN",),
         ("select ID from CCBP_PLAIN where ID = 2 for update", "update CCBP_PLAIN set A = 22 where ID = 2"),
     ),
     Step(
-        "direct-path", ("CCBP_PLAIN",),
-        ("insert /*+ append */ into CCBP_PLAIN (ID, N, A) select ID + 5000, 'direct', A from CCBP_PLAIN "
-         "where ID in (2, 10)",),
+        "direct-path",
+        ("CCBP_PLAIN",),
+        (
+            "insert /*+ append */ into CCBP_PLAIN (ID, N, A) select ID + 5000, 'direct', A from CCBP_PLAIN "
+            "where ID in (2, 10)",
+        ),
     ),
     Step(
-        "typed", ("CCBP_TYPED",),
+        "typed",
+        ("CCBP_TYPED",),
         (
             f"{_TYPED} (1, 'ab', 'plain', -0.01, 1234.5, date '2024-02-29', "
             f"timestamp '2024-02-29 10:11:12.123456789', {_zoned('2024-02-29 10:11:12.5 +01:00')}, "
@@ -203,39 +214,45 @@ STEPS = (
         ),
     ),
     Step(
-        "national", ("CCBP_NATIONAL",),
+        "national",
+        ("CCBP_NATIONAL",),
         (
             "insert into CCBP_NATIONAL (ID, NC, NV) values (1, 'ab', 'plain')",
             ("insert into CCBP_NATIONAL (ID, NV) values (:1, :2)", [(2, "é 😀 中文 'x'")]),
         ),
     ),
     Step(
-        "floats", ("CCBP_FLOATS",),
+        "floats",
+        ("CCBP_FLOATS",),
         (
             "insert into CCBP_FLOATS (ID, BF, BD) values (1, 1.5, -2.5e-300)",
             "insert into CCBP_FLOATS (ID, BF, BD) values (2, 0, 123456789.125)",
         ),
     ),
     Step(
-        "intervals", ("CCBP_INTERVALS",),
+        "intervals",
+        ("CCBP_INTERVALS",),
         (
             "insert into CCBP_INTERVALS (ID, YM, DS) values (1, interval '3-2' year to month, "
             "interval '4 05:06:07.5' day to second)",
         ),
     ),
     Step(
-        "local-time-zone", ("CCBP_LOCAL",),
+        "local-time-zone",
+        ("CCBP_LOCAL",),
         ("insert into CCBP_LOCAL (ID, LT) values (1, " + _zoned("2024-02-29 10:11:12.5 +01:00") + ")",),  # noqa: S608
     ),
     Step(
-        "long-text", ("CCBP_LONG",),
+        "long-text",
+        ("CCBP_LONG",),
         (
             "insert into CCBP_LONG (ID, T, U) values (1, rpad('a', 3990, 'it''s '), rpad('b', 3990, 'x'))",
             "update CCBP_LONG set T = rpad('c', 3990, '''') where ID = 1",
         ),
     ),
     Step(
-        "lob-plain", ("CCBP_LOB",),
+        "lob-plain",
+        ("CCBP_LOB",),
         (
             "insert into CCBP_LOB (ID, N, D) values (1, 'one', 'short')",
             "insert into CCBP_LOB (ID, N) values (2, 'two')",
@@ -246,7 +263,8 @@ STEPS = (
         ),
     ),
     Step(
-        "lob-undone", ("CCBP_LOB",),
+        "lob-undone",
+        ("CCBP_LOB",),
         (
             "insert into CCBP_LOB (ID, N) values (10, 'ten')",
             "savepoint S1",
@@ -257,7 +275,8 @@ STEPS = (
         ),
     ),
     Step(
-        "lob-kept", ("CCBP_LOB",),
+        "lob-kept",
+        ("CCBP_LOB",),
         (
             "update CCBP_LOB set N = 'kept' where ID = 10",
             "savepoint S1",
@@ -266,7 +285,8 @@ STEPS = (
         ),
     ),
     Step(
-        "lob-insert-undone", ("CCBP_LOB",),
+        "lob-insert-undone",
+        ("CCBP_LOB",),
         (
             "savepoint S1",
             "insert into CCBP_LOB (ID, N, D) values (20, 'undone', empty_clob())",
@@ -277,7 +297,8 @@ STEPS = (
     Step("lob-deleted", ("CCBP_LOB",), ("delete from CCBP_LOB where ID = 2",)),
     Step("row-scn", ("CCBP_ROWDEP",), ("insert into CCBP_ROWDEP (ID, N) values (1, 'one')",)),
     Step(
-        "iot", ("CCBP_IOT",),
+        "iot",
+        ("CCBP_IOT",),
         (
             "insert into CCBP_IOT (ID, N) values (1, 'one')",
             "insert into CCBP_IOT (ID, N) values (2, 'two')",
@@ -289,7 +310,8 @@ STEPS = (
         ),
     ),
     Step(
-        "partitions", ("CCBP_PART",),
+        "partitions",
+        ("CCBP_PART",),
         (
             "insert into CCBP_PART (ID, N) values (1, 1)",
             "insert into CCBP_PART (ID, N) values (2, 99)",
@@ -298,19 +320,22 @@ STEPS = (
         ),
     ),
     Step(
-        "subpartitions", ("CCBP_SUBPART",),
+        "subpartitions",
+        ("CCBP_SUBPART",),
         ("insert into CCBP_SUBPART (ID, N) values (1, 1)", "insert into CCBP_SUBPART (ID, N) values (2, 99)"),
     ),
     Step("identity", ("CCBP_IDENTITY",), ("insert into CCBP_IDENTITY (N) values ('one')",)),
     Step(
-        "temporary", ("CCBP_TEMPORARY", "CCBP_PLAIN"),
+        "temporary",
+        ("CCBP_TEMPORARY", "CCBP_PLAIN"),
         (
             "insert into CCBP_TEMPORARY (ID, N) values (1, 'not logged')",
             "update CCBP_PLAIN set A = 23 where ID = 2",
         ),
     ),
     Step(
-        "long-name", ("CCBP_A_TABLE_WITH_A_NAME_ABOVE_30_CHARACTERS",),
+        "long-name",
+        ("CCBP_A_TABLE_WITH_A_NAME_ABOVE_30_CHARACTERS",),
         ("insert into CCBP_A_TABLE_WITH_A_NAME_ABOVE_30_CHARACTERS (ID, N) values (1, 'one')",),
     ),
     Step("type-json", ("CCBP_JSON",), ("insert into CCBP_JSON values (1, '{\"a\": 1}')",)),
@@ -322,22 +347,28 @@ STEPS = (
     Step("type-object", ("CCBP_OBJECT",), ("insert into CCBP_OBJECT values (1, sys.odcinumberlist(1, 2))",)),
     Step("type-bfile", ("CCBP_BFILE",), ("insert into CCBP_BFILE values (1, bfilename('CCBP', 'none'))",)),
     Step(
-        "client-id", ("CCBP_PLAIN",), ("update CCBP_PLAIN set A = 24 where ID = 2",),
+        "client-id",
+        ("CCBP_PLAIN",),
+        ("update CCBP_PLAIN set A = 24 where ID = 2",),
         client_id="probe-changed",
     ),
     Step(
-        "split", ("CCBP_PLAIN",),
+        "split",
+        ("CCBP_PLAIN",),
         (
             "insert into CCBP_PLAIN (ID, N, A) values (300, 'split', 40)",
             "update CCBP_PLAIN set A = 41 where ID = 300",
         ),
         split_at=1,
     ),
-    Step("ddl-before", ("CCBP_DDL",), ("insert into CCBP_DDL (ID, N) values (1, 'one')",
-                                      "insert into CCBP_DDL (ID, N) values (2, 'two')")),
+    Step(
+        "ddl-before",
+        ("CCBP_DDL",),
+        ("insert into CCBP_DDL (ID, N) values (1, 'one')", "insert into CCBP_DDL (ID, N) values (2, 'two')"),
+    ),
     Step("ddl-after", ("CCBP_DDL",), ("update CCBP_DDL set N = 'after' where ID = 1",)),
     Step("emptied", ("CCBP_EMPTIED",), ("insert into CCBP_EMPTIED (ID, N) values (1, 'one')",)),
-)  # fmt: skip
+)
 
 DDL_BEFORE = {
     "ddl-after": "alter table CCBP_DDL add (X number(10) default 7 not null)",

@@ -261,6 +261,12 @@ def read_extended_begin(text: str) -> LobText:
         raise RedoSyntaxError("the 32K block does not update one column", match.end())
     condition = _WHERE.search(text_of_statement)
     return LobText(
-        statement.owner, statement.name, bound[0], "EXTENDED_STRING", False, statement.where, statement.rowid,
+        statement.owner,
+        statement.name,
+        bound[0],
+        "EXTENDED_STRING",
+        False,
+        statement.where,
+        statement.rowid,
         condition=condition.group(1) if condition else "",
-    )  # fmt: skip
+    )

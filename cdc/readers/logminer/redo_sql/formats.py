@@ -23,21 +23,50 @@ TIMESTAMP_FORMATS = frozenset((*_FORMATS, *(f"S{one}" for one in _FORMATS)))
 _BEFORE_CHRIST = "a year before Christ"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTH_NAMES = (
-    "JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST", "SEPTEMBER", "OCTOBER",
-    "NOVEMBER", "DECEMBER",
-)  # fmt: skip
+    "JANUARY",
+    "FEBRUARY",
+    "MARCH",
+    "APRIL",
+    "MAY",
+    "JUNE",
+    "JULY",
+    "AUGUST",
+    "SEPTEMBER",
+    "OCTOBER",
+    "NOVEMBER",
+    "DECEMBER",
+)
 _ELEMENTS = {
-    "YYYY": r"(?P<year>[+-]?\d{4})", "SYYYY": r"(?P<year>[+-]?\s?\d{4})", "RRRR": r"(?P<year>\d{2,4})",
-    "RR": r"(?P<rr>\d{2,4})", "YY": r"(?P<yy>\d{1,2})", "MM": r"(?P<month>\d{1,2})",
-    "MONTH": rf"(?P<name>{'|'.join(_MONTH_NAMES)})\s*", "MON": rf"(?P<name>{'|'.join(_MONTHS)})",
-    "DDD": r"(?P<day_of_year>\d{1,3})", "DD": r"(?P<day>\d{1,2})", "HH24": r"(?P<hour>\d{1,2})",
-    "HH12": r"(?P<hour12>\d{1,2})", "HH": r"(?P<hour12>\d{1,2})", "MI": r"(?P<minute>\d{1,2})",
-    "SSSSS": r"(?P<second_of_day>\d{1,5})", "SS": r"(?P<second>\d{1,2})", "FF": r"(?P<fraction>\d*)",
-    "X": r"[.,]", "AM": r"(?P<half>[AP]\.?M\.?)", "PM": r"(?P<half>[AP]\.?M\.?)",
-    "A.M.": r"(?P<half>[AP]\.?M\.?)", "P.M.": r"(?P<half>[AP]\.?M\.?)", "TZH": r"(?P<zone_hour>[+-]?\d{1,2})",
-    "TZM": r"(?P<zone_minute>\d{1,2})", "TZR": r"(?P<zone>[+-]\d{1,2}:?\d{0,2}|[A-Za-z][\w/+-]*)",
-    "TZD": r"(?:[A-Z]{2,5})?", "DAY": r"[A-Za-z]+\s*", "DY": r"[A-Za-z]{3}", "AD": r"(?:A\.?D\.?)",
-}  # fmt: skip
+    "YYYY": r"(?P<year>[+-]?\d{4})",
+    "SYYYY": r"(?P<year>[+-]?\s?\d{4})",
+    "RRRR": r"(?P<year>\d{2,4})",
+    "RR": r"(?P<rr>\d{2,4})",
+    "YY": r"(?P<yy>\d{1,2})",
+    "MM": r"(?P<month>\d{1,2})",
+    "MONTH": rf"(?P<name>{'|'.join(_MONTH_NAMES)})\s*",
+    "MON": rf"(?P<name>{'|'.join(_MONTHS)})",
+    "DDD": r"(?P<day_of_year>\d{1,3})",
+    "DD": r"(?P<day>\d{1,2})",
+    "HH24": r"(?P<hour>\d{1,2})",
+    "HH12": r"(?P<hour12>\d{1,2})",
+    "HH": r"(?P<hour12>\d{1,2})",
+    "MI": r"(?P<minute>\d{1,2})",
+    "SSSSS": r"(?P<second_of_day>\d{1,5})",
+    "SS": r"(?P<second>\d{1,2})",
+    "FF": r"(?P<fraction>\d*)",
+    "X": r"[.,]",
+    "AM": r"(?P<half>[AP]\.?M\.?)",
+    "PM": r"(?P<half>[AP]\.?M\.?)",
+    "A.M.": r"(?P<half>[AP]\.?M\.?)",
+    "P.M.": r"(?P<half>[AP]\.?M\.?)",
+    "TZH": r"(?P<zone_hour>[+-]?\d{1,2})",
+    "TZM": r"(?P<zone_minute>\d{1,2})",
+    "TZR": r"(?P<zone>[+-]\d{1,2}:?\d{0,2}|[A-Za-z][\w/+-]*)",
+    "TZD": r"(?:[A-Z]{2,5})?",
+    "DAY": r"[A-Za-z]+\s*",
+    "DY": r"[A-Za-z]{3}",
+    "AD": r"(?:A\.?D\.?)",
+}
 _TOKEN = re.compile(
     r"SYYYY|YYYY|RRRR|RR|YY|MONTH|MON|MM|MI|DDD|DAY|DD|DY|HH24|HH12|HH|SSSSS|SS|FF\d?|X|A\.M\.|P\.M\.|AM|PM|"
     r"TZH|TZM|TZR|TZD|AD|fm|fx|\"[^\"]*\"|.",
@@ -115,9 +144,13 @@ def _moment(text: str, model: str) -> tuple[datetime, str, str | None]:
         raise RedoSyntaxError(_BEFORE_CHRIST, 0)
     try:
         local = datetime(  # noqa: DTZ001 - Oracle's DATE and TIMESTAMP have no zone
-            year, _month(parts), int(parts.get("day") or 1), hour,
-            int(parts.get("minute") or 0), int(parts.get("second") or 0),
-        )  # fmt: skip
+            year,
+            _month(parts),
+            int(parts.get("day") or 1),
+            hour,
+            int(parts.get("minute") or 0),
+            int(parts.get("second") or 0),
+        )
     except ValueError as exc:
         raise RedoSyntaxError("no such date or time", 0) from exc
     if parts.get("day_of_year"):

@@ -24,13 +24,37 @@ from cdc.readers.logminer.redo_sql.redo_values import (
 
 FUNCTIONS = frozenset(
     (
-        "TO_DATE", "TO_TIMESTAMP", "TO_TIMESTAMP_TZ", "TO_TIMESTAMP_LTZ", "TO_YMINTERVAL",
-        "TO_DSINTERVAL", "TO_NUMBER", "TO_BINARY_FLOAT", "TO_BINARY_DOUBLE", "TO_CHAR", "TO_NCHAR",
-        "TO_CLOB", "TO_NCLOB", "TO_BLOB", "NUMTODSINTERVAL", "NUMTOYMINTERVAL", "HEXTORAW",
-        "RAWTOHEX", "UNISTR", "CHR", "NCHR", "EMPTY_CLOB", "EMPTY_BLOB", "EMPTY_NCLOB", "XMLTYPE",
-        "BFILENAME", "CHARTOROWID", "JSON", "FROM_TZ",
+        "TO_DATE",
+        "TO_TIMESTAMP",
+        "TO_TIMESTAMP_TZ",
+        "TO_TIMESTAMP_LTZ",
+        "TO_YMINTERVAL",
+        "TO_DSINTERVAL",
+        "TO_NUMBER",
+        "TO_BINARY_FLOAT",
+        "TO_BINARY_DOUBLE",
+        "TO_CHAR",
+        "TO_NCHAR",
+        "TO_CLOB",
+        "TO_NCLOB",
+        "TO_BLOB",
+        "NUMTODSINTERVAL",
+        "NUMTOYMINTERVAL",
+        "HEXTORAW",
+        "RAWTOHEX",
+        "UNISTR",
+        "CHR",
+        "NCHR",
+        "EMPTY_CLOB",
+        "EMPTY_BLOB",
+        "EMPTY_NCLOB",
+        "XMLTYPE",
+        "BFILENAME",
+        "CHARTOROWID",
+        "JSON",
+        "FROM_TZ",
     )
-)  # fmt: skip
+)
 """Functions that LogMiner writes; `SDO_*` and constructors named with their owner come on top."""
 _DATETIMES = frozenset(("TO_DATE", "TO_TIMESTAMP", "TO_TIMESTAMP_TZ", "TO_TIMESTAMP_LTZ"))
 

@@ -318,9 +318,13 @@ class CapturedTables:
         )
         self.stopped[name], self.stopped_at[name] = error, scn
         log.error(
-            "table_stopped", system=self._system, table=str(name), position=scn, error_code=error.code,
+            "table_stopped",
+            system=self._system,
+            table=str(name),
+            position=scn,
+            error_code=error.code,
             reason=reason,
-        )  # fmt: skip
+        )
 
 
 def outdated_tables(system: str, resume: Mapping[str, Any]) -> dict[TableName, OperatorError]:

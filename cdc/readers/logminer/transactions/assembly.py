@@ -279,10 +279,18 @@ class Assembly:
         if not len(transaction):
             return RolledBack(row.scn, transaction)
         return Committed(
-            transaction.xid, transaction_name(transaction.xid), row.scn, transaction.start_scn, row.when,
-            None if known in _UNKNOWN_USERS else known, transaction.client_id or row.client_id,
-            transaction, transaction, transaction.marks > 0, row.rs_id or "",
-        )  # fmt: skip
+            transaction.xid,
+            transaction_name(transaction.xid),
+            row.scn,
+            transaction.start_scn,
+            row.when,
+            None if known in _UNKNOWN_USERS else known,
+            transaction.client_id or row.client_id,
+            transaction,
+            transaction,
+            transaction.marks > 0,
+            row.rs_id or "",
+        )
 
     def _forget(self, row: LogRow) -> RolledBack | None:
         transaction = None if is_child(row) else self._take(row)

@@ -22,10 +22,15 @@ _EXTENDED = re.compile(
 _NUMBERED = re.compile(r"COL \d+\Z")
 LOB_CODES = frozenset(
     (
-        Code.SELECT_LOB_LOCATOR, Code.LOB_WRITE, Code.LOB_TRIM, Code.LOB_ERASE, Code.LONG_BEGIN,
-        Code.LONG_WRITE, Code.LONG_END,
+        Code.SELECT_LOB_LOCATOR,
+        Code.LOB_WRITE,
+        Code.LOB_TRIM,
+        Code.LOB_ERASE,
+        Code.LONG_BEGIN,
+        Code.LONG_WRITE,
+        Code.LONG_END,
     )
-)  # fmt: skip
+)
 """Rows of LOBs and extended strings."""
 
 

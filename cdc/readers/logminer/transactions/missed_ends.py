@@ -85,9 +85,13 @@ class MissedEnds:
         if not ends:  # in doubt, or rolled back by the database after a crash: its end is still to come
             self._reported.add(one.name)
             log.warning(
-                "open_transaction_unknown", system=self._system, transaction=name, user=one.username,
-                position=one.start_scn, rows=len(one),
-            )  # fmt: skip
+                "open_transaction_unknown",
+                system=self._system,
+                transaction=name,
+                user=one.username,
+                position=one.start_scn,
+                rows=len(one),
+            )
             return False
         scn, code = ends[0]
         if code == Code.ROLLBACK:

@@ -81,15 +81,22 @@ class OldestOpen:
         started = host_time.utc(oldest.start_scn, local) if local else None
         age_s = max(0.0, (now - started).total_seconds()) if started else 0.0
         self.figures |= {
-            "oldest_open_s": age_s, "oldest_open_scn": oldest.start_scn, "oldest_open_rows": len(oldest),
-        }  # fmt: skip
+            "oldest_open_s": age_s,
+            "oldest_open_scn": oldest.start_scn,
+            "oldest_open_rows": len(oldest),
+        }
         if retained_s and age_s > self._alarm_share * retained_s and oldest.name not in self._warned:
             self._warned.add(oldest.name)
             log.warning(
-                "open_transaction_old", system=self._system, transaction=transaction_name(oldest.xid),
-                user=oldest.username, started=str(started), rows=len(oldest), age_s=round(age_s),
+                "open_transaction_old",
+                system=self._system,
+                transaction=transaction_name(oldest.xid),
+                user=oldest.username,
+                started=str(started),
+                rows=len(oldest),
+                age_s=round(age_s),
                 redo_retained_s=round(retained_s),
-            )  # fmt: skip
+            )
 
 
 def _time(value: object) -> datetime | None:

@@ -205,9 +205,12 @@ class OpenWork:
         transaction.changed = False
         self._written[transaction.name] = (position, time.monotonic())
         log.debug(
-            "open_transaction_written", system=self._system, transaction=transaction.name, position=position,
+            "open_transaction_written",
+            system=self._system,
+            transaction=transaction.name,
+            position=position,
             rows=len(transaction),
-        )  # fmt: skip
+        )
 
     def _load(self, xid: str, start_scn: int, to: int) -> Transaction | None:
         """A transaction from its manifest; None if there is none, or it does not fit."""
@@ -276,9 +279,14 @@ def _written(segment: Segment) -> list[object]:
 def _segment(written: list[Any]) -> Segment:
     offset, size, rows, checksum, changes, (first, last), dead = written
     return Segment(
-        offset, size, rows, checksum, changes, (first, last),
+        offset,
+        size,
+        rows,
+        checksum,
+        changes,
+        (first, last),
         bytearray(zlib.decompress(base64.b64decode(dead))) if dead else None,
-    )  # fmt: skip
+    )
 
 
 def _replace(path: Path, content: bytes) -> None:

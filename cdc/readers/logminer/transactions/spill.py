@@ -30,10 +30,20 @@ SEGMENT_BYTES = 8 * 2**20
 """A segment is read back as a whole, so it is small."""
 
 _SCHEMA = {
-    "captured_schema": pl.String, "captured_name": pl.String, "scn": pl.Int64, "operation_code": pl.UInt8,
-    "xid": pl.String, "sql_redo": pl.String, "row_id": pl.String, "data_obj": pl.Int64, "owner": pl.String,
-    "table": pl.String, "rs_id": pl.String, "ssn": pl.Int64, "mark": pl.Int64,
-}  # fmt: skip
+    "captured_schema": pl.String,
+    "captured_name": pl.String,
+    "scn": pl.Int64,
+    "operation_code": pl.UInt8,
+    "xid": pl.String,
+    "sql_redo": pl.String,
+    "row_id": pl.String,
+    "data_obj": pl.Int64,
+    "owner": pl.String,
+    "table": pl.String,
+    "rs_id": pl.String,
+    "ssn": pl.Int64,
+    "mark": pl.Int64,
+}
 _HASH = "I"
 _HASH_BYTES = array(_HASH).itemsize
 
@@ -99,9 +109,13 @@ class SpillFile:
                 start = self.segments[-1].end if self.segments else 0
                 numbers = [mark >> 2 for _, mark in part if mark]
                 segment = Segment(
-                    start, len(data), len(part), zlib.crc32(data), sum(is_change(kept) for kept, _ in part),
+                    start,
+                    len(data),
+                    len(part),
+                    zlib.crc32(data),
+                    sum(is_change(kept) for kept, _ in part),
                     (min(numbers), max(numbers)) if numbers else (0, 0),
-                )  # fmt: skip
+                )
                 self.segments.append(segment)
                 file.write(data)
                 file.write(places.tobytes())
@@ -199,9 +213,17 @@ class SpillFile:
                 (schema, name), TableName(schema, name)
             )
             kept = LogRow(
-                scn, code, xid, text, row_id=row_id, data_obj=data_obj, owner=owner, table=table, rs_id=rs_id,
+                scn,
+                code,
+                xid,
+                text,
+                row_id=row_id,
+                data_obj=data_obj,
+                owner=owner,
+                table=table,
+                rs_id=rs_id,
                 ssn=ssn,
-            )  # fmt: skip
+            )
             rows.append((captured, kept))
             if mark:
                 marks[index] = mark
@@ -234,14 +256,25 @@ def _frame(rows: Sequence[Marked]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             (
-                table.schema, table.name, row.scn, row.operation_code, row.xid, row.sql_redo, row.row_id,
-                row.data_obj, row.owner, row.table, row.rs_id, row.ssn, mark,
+                table.schema,
+                table.name,
+                row.scn,
+                row.operation_code,
+                row.xid,
+                row.sql_redo,
+                row.row_id,
+                row.data_obj,
+                row.owner,
+                row.table,
+                row.rs_id,
+                row.ssn,
+                mark,
             )
             for (table, row), mark in rows
         ],
         schema=_SCHEMA,
         orient="row",
-    )  # fmt: skip
+    )
 
 
 def _hash(place: Place) -> int:

@@ -44,7 +44,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "message": ("select pg_logical_emit_message(true, 'ccbp', 'probe')",),
     "full": ("alter table {t} replica identity full", "update {t} set n = 'full' where id = 2"),
     "truncate": ("truncate {t}",),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,9 @@ class DecodingChecks:
     def _refuse_others(self) -> None:
         row = self._session.execute(
             "select obj_description(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-            "where n.nspname = %s and c.relname = %s", [self._schema, TABLE],
-        ).fetchone()  # fmt: skip
+            "where n.nspname = %s and c.relname = %s",
+            [self._schema, TABLE],
+        ).fetchone()
         if row is not None and row[0] != MADE_BY:
             raise OperatorError(
                 f"schema {self._schema} has a table {TABLE} that no probe made",

@@ -26,9 +26,13 @@ FORMS = """
 select (1.0::float8 / 3)::text, 0.1::float4::text, '2024-02-29 10:11:12.5+01'::timestamptz::text,
     '2024-02-29'::date::text, '\\x00ff'::bytea::text, 12345678901234567890.123456789::numeric::text"""
 EXPECTED = (
-    "0.3333333333333333", "0.1", "2024-02-29 09:11:12.5+00", "2024-02-29", "\\x00ff",
+    "0.3333333333333333",
+    "0.1",
+    "2024-02-29 09:11:12.5+00",
+    "2024-02-29",
+    "\\x00ff",
     "12345678901234567890.123456789",
-)  # fmt: skip
+)
 NONDETERMINISTIC = """
 select format('%%s.%%s.%%s', n.nspname, c.relname, a.attname)
 from pg_index i join pg_class c on c.oid = i.indrelid join pg_namespace n on n.oid = c.relnamespace
@@ -37,9 +41,11 @@ join pg_collation k on k.oid = a.attcollation
 where i.indisprimary and not k.collisdeterministic and n.nspname = any (%s) order by 1"""
 IDENTITY = "select system_identifier::text, current_database() from pg_control_system()"
 ORIGIN_FUNCTIONS = (
-    "pg_replication_origin_create(text)", "pg_replication_origin_session_setup(text)",
-    "pg_replication_origin_xact_setup(pg_lsn, timestamptz)", "pg_replication_origin_oid(text)",
-)  # fmt: skip
+    "pg_replication_origin_create(text)",
+    "pg_replication_origin_session_setup(text)",
+    "pg_replication_origin_xact_setup(pg_lsn, timestamptz)",
+    "pg_replication_origin_oid(text)",
+)
 
 Connect = Callable[[], Connection]
 
@@ -120,9 +126,9 @@ class ServerChecks:
         return judge(free, f"{in_use} of {limit} in use")
 
     def _sender_timeout(self) -> Said:
-        milliseconds = int(str(self.value(
-            "select setting::int from pg_settings where name = 'wal_sender_timeout'"
-        )))  # fmt: skip
+        milliseconds = int(
+            str(self.value("select setting::int from pg_settings where name = 'wal_sender_timeout'"))
+        )
         return judge(milliseconds == 0 or milliseconds >= LEAST_TIMEOUT_MS, f"{milliseconds} ms")
 
     def _primary(self) -> Said:
@@ -201,8 +207,14 @@ class ServerChecks:
     # -- sessions --------------------------------------------------------------------------------
 
     def _start_options(self) -> Said:
-        expected = {"TimeZone": "UTC", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
-                  "extra_float_digits": "3", "row_security": "off", "bytea_output": "hex"}  # fmt: skip
+        expected = {
+            "TimeZone": "UTC",
+            "statement_timeout": "0",
+            "idle_in_transaction_session_timeout": "0",
+            "extra_float_digits": "3",
+            "row_security": "off",
+            "bytea_output": "hex",
+        }
         with closing(self._connect()) as fresh, postgres_errors(self._system):
             found = {
                 name: fresh.execute("select current_setting(%s)", [name]).fetchone() for name in expected
@@ -244,9 +256,10 @@ class ServerChecks:
 
     def _origin_functions(self) -> Said:
         denied = [
-            name for name in ORIGIN_FUNCTIONS
+            name
+            for name in ORIGIN_FUNCTIONS
             if not self.value("select has_function_privilege(%s, 'execute')", "pg_catalog." + name)
-        ]  # fmt: skip
+        ]
         if denied:
             role = self.value("select current_user")
             hint = "\n".join(f'grant execute on function pg_catalog.{name} to "{role}";' for name in denied)

@@ -75,9 +75,11 @@ class CapturedTables:
         (version,) = self._catalog.query("select current_setting('server_version_num')::int as number")
         query = QUERY.format(schema_member=SCHEMA_MEMBER if version["number"] >= 150_000 else "null::bigint")
         rows = self._catalog.query(
-            query, schemas=[name.schema for name in names], names=[name.name for name in names],
+            query,
+            schemas=[name.schema for name in names],
+            names=[name.name for name in names],
             publication=self._settings.publication,
-        )  # fmt: skip
+        )
         return {name_of(row): Definition.of(row) for row in rows}
 
     def begin_snapshot(self) -> None:
@@ -177,9 +179,13 @@ class CapturedTables:
         reason = f"{name} lost {'; '.join(gone)}"
         self._note(name, f"{self._system}: {reason}; {where}; the table is no longer read, the others are")
         log.error(
-            "table_stopped", system=self._system, table=str(name), position=where,
-            error_code=TableChanged.code, reason=reason,
-        )  # fmt: skip
+            "table_stopped",
+            system=self._system,
+            table=str(name),
+            position=where,
+            error_code=TableChanged.code,
+            reason=reason,
+        )
 
     def begin_reading(self, names: Collection[TableName]) -> None:
         """Rows of these tables will be read beside the stream: from here on their changes are taken."""

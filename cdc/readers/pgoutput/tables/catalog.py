@@ -156,13 +156,20 @@ class Catalog:
         )
         return [
             TableFacts(
-                TableName(row["schema_name"], row["table_name"]), row["oid"], row["kind"] or "",
-                max(row["row_estimate"] or 0, -1), row["replica_identity"] or "", row["persistence"] or "",
-                bool(row["may_select"] and row["may_use_schema"]), tuple(row["key"]),
-                tuple(row["identity_index"]), bool(row["row_security"]), tuple(row["children"]),
+                TableName(row["schema_name"], row["table_name"]),
+                row["oid"],
+                row["kind"] or "",
+                max(row["row_estimate"] or 0, -1),
+                row["replica_identity"] or "",
+                row["persistence"] or "",
+                bool(row["may_select"] and row["may_use_schema"]),
+                tuple(row["key"]),
+                tuple(row["identity_index"]),
+                bool(row["row_security"]),
+                tuple(row["children"]),
             )
             for row in rows
-        ]  # fmt: skip
+        ]
 
     def published(self) -> dict[TableName, Published]:
         """Tables of the publication."""
@@ -219,12 +226,16 @@ class Catalog:
         """A column that the catalog has no more, or has with another type by now."""
         (row,) = self.query(
             "select format_type(%(type)s, %(modifier)s) as declared",
-            type=column.type_oid, modifier=column.type_modifier,
-        )  # fmt: skip
+            type=column.type_oid,
+            modifier=column.type_modifier,
+        )
         return source_column(
-            column.name, type_oid=column.type_oid, modifier=column.type_modifier,
-            declared=row["declared"] or "unknown", nullable=True,
-        )  # fmt: skip
+            column.name,
+            type_oid=column.type_oid,
+            modifier=column.type_modifier,
+            declared=row["declared"] or "unknown",
+            nullable=True,
+        )
 
 
 def row_estimates(facts: Sequence[TableFacts]) -> Mapping[TableName, int]:
@@ -234,6 +245,9 @@ def row_estimates(facts: Sequence[TableFacts]) -> Mapping[TableName, int]:
 
 def _column(row: Mapping[str, Any]) -> SourceColumn:
     return source_column(
-        row["name"], type_oid=row["type_oid"], modifier=row["modifier"],
-        declared=row["declared"], nullable=row["nullable"],
-    )  # fmt: skip
+        row["name"],
+        type_oid=row["type_oid"],
+        modifier=row["modifier"],
+        declared=row["declared"],
+        nullable=row["nullable"],
+    )

@@ -90,7 +90,8 @@ class Definition:
         identity = None if row["identity"] == "f" else tuple(row["identity_columns"])
         columns = published.get("attnames")
         return cls(
-            row["oid"], row["file"],
+            row["oid"],
+            row["file"],
             {name: (of[0], of[1], of[2], of[3]) for name, of in (row["columns"] or {}).items()},
             identity,
             int(publication["oid"]) if "oid" in publication else None,
@@ -100,7 +101,7 @@ class Definition:
             None if columns is None else tuple(columns),
             row["altered"],
             publication,
-        )  # fmt: skip
+        )
 
     @classmethod
     def stored(cls, found: Mapping[str, Any]) -> Self:

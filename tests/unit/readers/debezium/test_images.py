@@ -101,8 +101,11 @@ def test_images_hold_what_the_log_holds() -> None:
     assert changes.frame["ours"].to_list() == [False, False, True, False]
     assert image(changes, BEFORE, 0) == {}
     assert image(changes, AFTER, 0) == {
-        "id": "1", "name": None, "tags": r'{x,NULL,"b,\"c\\","","null"}', "photo": None,
-    }  # fmt: skip
+        "id": "1",
+        "name": None,
+        "tags": r'{x,NULL,"b,\"c\\","","null"}',
+        "photo": None,
+    }
     assert image(changes, BEFORE, 1) == {"id": "1"}
     assert (image(changes, BEFORE, 2), image(changes, AFTER, 2)) == ({"id": "1"}, {})
     assert (image(changes, BEFORE, 3), image(changes, AFTER, 3)) == ({}, {})
@@ -159,14 +162,18 @@ def test_canonical_text_of_moments() -> None:
     """Times keep their fraction to the digit, zones become UTC, other texts stay."""
     frame = pl.DataFrame({"x": ["2024-02-29T00:11:12.123456789+01:00", "2024-12-31T23:00:00Z", None]})
     assert frame.select(cells.timestamp_with_offset(pl.col("x")))["x"].to_list() == [
-        "2024-02-28 23:11:12.123456789+00", "2024-12-31 23:00:00+00", None,
-    ]  # fmt: skip
+        "2024-02-28 23:11:12.123456789+00",
+        "2024-12-31 23:00:00+00",
+        None,
+    ]
     frame = pl.DataFrame(
         {"x": ["2024-02-29T10:00:00.100Z", "2024-02-29T10:00:00Z", "2024-02-29T10:00:00.000Z"]}
     )
     assert frame.select(cells.timestamp(pl.col("x")))["x"].to_list() == [
-        "2024-02-29 10:00:00.1", "2024-02-29 10:00:00", "2024-02-29 10:00:00",
-    ]  # fmt: skip
+        "2024-02-29 10:00:00.1",
+        "2024-02-29 10:00:00",
+        "2024-02-29 10:00:00",
+    ]
     frame = pl.DataFrame({"x": ["-0043-03-15", "+12024-01-01", "2024-02-29", "+5000-01-01"]})
     dates = cells.exact_dates(frame, ["x"], {"+5000-01-01": "infinity"})
     assert dates["x"].to_list() == ["0044-03-15 BC", "12024-01-01", "2024-02-29", "infinity"]

@@ -38,8 +38,9 @@ def test_transactions_are_gathered_up_to_the_bound(buffer: TransactionBuffer) ->
     assert commit(buffer, 120, [3]) == []
     (full,) = commit(buffer, 130, range(4, 6))
     assert [(part.position, part.first_ordinal, part.events) for part in full.parts] == [
-        (110, 0, 3), (120, 0, 1),
-    ]  # fmt: skip
+        (110, 0, 3),
+        (120, 0, 1),
+    ]
     assert (full.end, full.record, full.continues) == (boundary(120), "record 120", False)
     (rest,) = buffer.flush()
     assert [part.position for part in rest.parts] == [130]

@@ -43,9 +43,11 @@ def test_what_a_broad_role_leads_to_is_not_reported() -> None:
         roles=[("U", "TEAM", "NO")],
         roles_of_roles=[("TEAM", "DBA"), ("DBA", "EXP_FULL_DATABASE"), ("TEAM", "OPS")],
         rights_of_roles=[
-            *(("DBA", right) for right in RIGHTS), ("EXP_FULL_DATABASE", RIGHTS[0]), ("OPS", "ALTER SYSTEM"),
+            *(("DBA", right) for right in RIGHTS),
+            ("EXP_FULL_DATABASE", RIGHTS[0]),
+            ("OPS", "ALTER SYSTEM"),
         ],
-    )  # fmt: skip
+    )
     held = list(grants.broad())
     assert [(one.name, one.granted) for one in held] == [("DBA", "TEAM"), ("OPS", "TEAM")]
     assert held[0].found.startswith("role DBA (")

@@ -139,11 +139,19 @@ def test_wrapper_is_classified_by_the_error_below() -> None:
 
 @pytest.mark.parametrize(
     ("full_code", "kind"),
-    [("DPY-6000", DatabaseUnreachable), ("DPY-6001", DatabaseUnreachable), ("DPY-6005", DatabaseUnreachable),
-     ("DPY-4011", DatabaseUnreachable), ("DPY-4024", SessionLost), ("DPY-3001", OperatorError),
-     ("DPY-3010", OperatorError), ("DPY-3015", OperatorError), ("DPY-4000", OperatorError),
-     ("DPY-4027", OperatorError)],
-)  # fmt: skip
+    [
+        ("DPY-6000", DatabaseUnreachable),
+        ("DPY-6001", DatabaseUnreachable),
+        ("DPY-6005", DatabaseUnreachable),
+        ("DPY-4011", DatabaseUnreachable),
+        ("DPY-4024", SessionLost),
+        ("DPY-3001", OperatorError),
+        ("DPY-3010", OperatorError),
+        ("DPY-3015", OperatorError),
+        ("DPY-4000", OperatorError),
+        ("DPY-4027", OperatorError),
+    ],
+)
 def test_driver_codes(full_code: str, kind: type[CcbridgeError]) -> None:
     """Errors without an ORA number are reported by the driver's own code."""
     found = error(0, f"{full_code}: text", full_code)
@@ -183,11 +191,14 @@ def test_row_errors_hide_values() -> None:
 
 KNOWN = sorted(
     {
-        *driver.ERR_ORACLE_ERROR_XREF, *driver.ERR_RECOVERABLE_ERROR_CODES, *driver.ERR_INTEGRITY_ERROR_CODES,
-        *driver.ERR_OPERATIONAL_ERROR_CODES, *driver.ERR_INTERFACE_ERROR_CODES,
+        *driver.ERR_ORACLE_ERROR_XREF,
+        *driver.ERR_RECOVERABLE_ERROR_CODES,
+        *driver.ERR_INTEGRITY_ERROR_CODES,
+        *driver.ERR_OPERATIONAL_ERROR_CODES,
+        *driver.ERR_INTERFACE_ERROR_CODES,
         *(22, 31, 45, 378, 602, 603, 609, 1043, 3122, 16456, 27146, 28511, 56600),
     }
-)  # fmt: skip
+)
 """Every ORA number the driver says something about."""
 
 

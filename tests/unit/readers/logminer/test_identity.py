@@ -101,9 +101,15 @@ class Writer:
         self._numbers += 1
         key, kind = str(self._numbers), self._pick.choice(("plain", "plain", "undone", "lob", "long"))
         insert = LogRow(
-            0, Code.INSERT, work.xid, f"insert into \"CISADM\".\"CI_PLAIN\"(\"ID\") values ('{key}')",
-            row_id=f"AAASMqAAEAAA{self._numbers:06d}", data_obj=1, owner=PLAIN.schema, table=PLAIN.name,
-        )  # fmt: skip
+            0,
+            Code.INSERT,
+            work.xid,
+            f'insert into "CISADM"."CI_PLAIN"("ID") values (\'{key}\')',
+            row_id=f"AAASMqAAEAAA{self._numbers:06d}",
+            data_obj=1,
+            owner=PLAIN.schema,
+            table=PLAIN.name,
+        )
         if kind in ("lob", "long"):
             self._noted(work, insert, key, kind)
             return
@@ -117,9 +123,10 @@ class Writer:
     def _noted(self, work: Work, insert: LogRow, key: str, kind: str) -> None:
         """An insert into a table with a LOB that no rule reads: rows of one statement, SCNs rising."""
         insert = insert._replace(
-            sql_redo=f"insert into \"CISADM\".\"CI_NOTED\"(\"ID\",\"NOTE\") values ('{key}',EMPTY_CLOB())",
-            data_obj=2, table=NOTED.name,
-        )  # fmt: skip
+            sql_redo=f'insert into "CISADM"."CI_NOTED"("ID","NOTE") values (\'{key}\',EMPTY_CLOB())',
+            data_obj=2,
+            table=NOTED.name,
+        )
         self._log(work, insert._replace(row_id="AAASMq" + NO_ROW))
         if kind == "long":
             lob = insert._replace(row_id="A" * 18, sql_redo="declare ..")
@@ -186,11 +193,16 @@ def batches(
     readers, work = image_readers(), OpenWork("ccb", None, every_s=0)
     assembly = Assembly("ccb", table_of, has_large=lambda table: table == NOTED)
     output = Output(
-        "ccb", BatchMaker("ccb", readers, "CCBRIDGE"), assembly,
-        lambda open_then, position, all_read: work.resume(open_then, position, all_read=all_read), {},
-        resume["committed"], pick.choice((1, 3, 1_000)), dict(resume),
+        "ccb",
+        BatchMaker("ccb", readers, "CCBRIDGE"),
+        assembly,
+        lambda open_then, position, all_read: work.resume(open_then, position, all_read=all_read),
+        {},
+        resume["committed"],
+        pick.choice((1, 3, 1_000)),
+        dict(resume),
         LargeRows("ccb", readers, {}, {}),
-    )  # fmt: skip
+    )
     read_to = resume["read_from"]
     first = pick.choice((1, 2))
     visible = [row for row, needs in history.rows if not needs or needs in shown]
@@ -211,10 +223,15 @@ class Staging:
     changes: list[Change] = field(default_factory=list)
     stored: StoredCheckpoint = field(
         default_factory=lambda: StoredCheckpoint(
-            "ccb", "logminer", {}, FIRST_SCN, -1, {"read_from": FIRST_SCN, "committed": FIRST_SCN},
+            "ccb",
+            "logminer",
+            {},
+            FIRST_SCN,
+            -1,
+            {"read_from": FIRST_SCN, "committed": FIRST_SCN},
             snapshot_complete=True,
         )
-    )  # fmt: skip
+    )
 
     def read(self, stream: Iterator[ChangeBatch], stop_at: Callable[[], bool]) -> None:
         """Stage batches until one is not to be taken; slices wait for the end of their transaction."""

@@ -103,8 +103,14 @@ def test_values_become_canonical() -> None:
     row = images.frame.row(0, named=True)
     assert row["operation"] == "u"
     assert [row[f"before.{name}"] for name in NAMES] == [
-        "1", None, "2500", "2024-02-29 10:11:12", "2024-01-02 03:04:05.5", "2024-01-01 21:34:05+00", "00ff",
-    ]  # fmt: skip
+        "1",
+        None,
+        "2500",
+        "2024-02-29 10:11:12",
+        "2024-01-02 03:04:05.5",
+        "2024-01-01 21:34:05+00",
+        "00ff",
+    ]
     assert (row["after.AMOUNT"], row["after.NAME"], row["after.KEYBYTES"]) == ("-0.01", "O'Neil", "00ff")
     assert images.shapes[row["before_shape"]] == {"NAME"}
     assert images.shapes[row["after_shape"]] == set()

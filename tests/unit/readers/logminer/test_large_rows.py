@@ -77,11 +77,19 @@ def rows(*given: tuple[int, str], rollback: tuple[int, ...] = ()) -> list[LogRow
     whole = [(START, ""), *given, (COMMIT, "")]
     return [
         LogRow(
-            scn, code, "0a00010057030000", text, rollback=int(scn in rollback), row_id=f"AAA{scn % 2}",
-            data_obj=7, owner="S" if text else None, table="T" if text else None, rs_id=f"1.{scn}",
+            scn,
+            code,
+            "0a00010057030000",
+            text,
+            rollback=int(scn in rollback),
+            row_id=f"AAA{scn % 2}",
+            data_obj=7,
+            owner="S" if text else None,
+            table="T" if text else None,
+            rs_id=f"1.{scn}",
         )
         for scn, (code, text) in enumerate(whole)
-    ]  # fmt: skip
+    ]
 
 
 def locator(column: str, key: int = 1, variable: str = "loc_c") -> tuple[int, str]:
@@ -104,9 +112,13 @@ def test_pieces_of_a_new_row_become_its_values() -> None:
     """Characters beyond the basic plane count two, a gap is filled, bytes stay bytes, '' is nothing."""
     given = rows(
         (INSERT, EMPTY),
-        locator("NOTE"), write("it's 😀", 1), write("é", 10),
-        locator("BYTES", variable="loc_b"), write("00ff", 1, "b"), write("7f", 4, "b"),
-    )  # fmt: skip
+        locator("NOTE"),
+        write("it's 😀", 1),
+        write("é", 10),
+        locator("BYTES", variable="loc_b"),
+        write("00ff", 1, "b"),
+        write("7f", 4, "b"),
+    )
     ((row, parts),) = Redo().join(*given)
     assert row.operation_code == INSERT
     assert parts == {"NOTE": "it's 😀  é", "BYTES": "00ff007f"}
@@ -164,8 +176,13 @@ def test_nothing_is_trusted_where_something_was_undone() -> None:
     undone = """delete from "S"."T" where ROWID = 'AAA0'"""
     given = rows(
         (UPDATE, """update "S"."T" set "NOTE" = EMPTY_CLOB() where "ID" = '9'"""),
-        (INSERT, EMPTY), locator("NOTE"), write("undone", 1), (2, ""), (2, undone), rollback=(6,),
-    )  # fmt: skip
+        (INSERT, EMPTY),
+        locator("NOTE"),
+        write("undone", 1),
+        (2, ""),
+        (2, undone),
+        rollback=(6,),
+    )
     del given[5]
     joined = Redo().join(*given)
     assert [(row.operation_code, parts) for row, parts in joined] == [(UPDATE, {}), (UPDATE, {"NOTE": FETCH})]
@@ -298,8 +315,9 @@ def test_extended_string_comes_from_its_block() -> None:
     assert parts == {"LONG": "abc'"}
     ((row, parts),) = Redo().join(*rows(*block))
     assert (row.sql_redo, parts) == (
-        """update "S"."T" set "LONG" = EMPTY_CLOB() where a."ID" = '1'""", {"LONG": "abc'"},
-    )  # fmt: skip
+        """update "S"."T" set "LONG" = EMPTY_CLOB() where a."ID" = '1'""",
+        {"LONG": "abc'"},
+    )
     ((_, parts),) = Redo(from_redo=()).join(*rows(*block))
     assert parts == {"LONG": FETCH}
 
@@ -347,7 +365,7 @@ def test_recorded_locators_reach_their_row(case: dict[str, Any]) -> None:
         TableName(owner, name),
         (*(SourceColumn(one, SourceType.TEXT, "") for one in image if one != "TD"), column),
         tuple(one for one in image if one.startswith(("ID", "PK"))),
-    )  # fmt: skip
+    )
     readers = {table.name: ImageReader(table)}
     large, chosen = {table.name: (column,)}, dict[TableName, frozenset[str]]()
     code = 91 if case["operation"] == "32K_BEGIN" else LOCATOR

@@ -160,10 +160,15 @@ def needed(thread: Thread, start: int) -> list[Written]:
 def shown(thread: Thread) -> RedoThread:
     """Its row of V$THREAD."""
     return RedoThread(
-        thread.number, thread.is_open, thread.last_redo, thread.enabled_scn,
-        thread.logs[-1].number if thread.logs else 0, private=thread.private,
-        checkpoint_scn=0 if thread.is_open else thread.checkpoint, disabled_scn=thread.disabled_scn,
-    )  # fmt: skip
+        thread.number,
+        thread.is_open,
+        thread.last_redo,
+        thread.enabled_scn,
+        thread.logs[-1].number if thread.logs else 0,
+        private=thread.private,
+        checkpoint_scn=0 if thread.is_open else thread.checkpoint,
+        disabled_scn=thread.disabled_scn,
+    )
 
 
 def provable(thread: Thread, start: int, ended: int) -> bool:

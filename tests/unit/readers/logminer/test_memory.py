@@ -20,8 +20,10 @@ def test_resident_memory_does_not_follow_the_rows(rows: int) -> None:
     """A billing batch of millions of rows stays under 512 MB; every row not undone comes out."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.long_transaction", str(rows)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     figure = json.loads(done.stdout)
     assert figure["changes"] == rows - rows // 100
     assert figure["resident_bytes"] < figure["bar_resident_bytes"]

@@ -24,9 +24,18 @@ XIDS = ("0a00010057030000", "0b00020058030000", "0c00030059030000")
 
 def change(scn: int, code: int, row_id: str | None, *, xid: str = XIDS[0], undo: bool = False) -> LogRow:
     return LogRow(
-        scn, code, xid, f"text {scn} ' é", rollback=int(undo), row_id=row_id, data_obj=7, owner="S",
-        table="T", rs_id=f" 0x{scn:06x} ", ssn=scn % 3,
-    )  # fmt: skip
+        scn,
+        code,
+        xid,
+        f"text {scn} ' é",
+        rollback=int(undo),
+        row_id=row_id,
+        data_obj=7,
+        owner="S",
+        table="T",
+        rs_id=f" 0x{scn:06x} ",
+        ssn=scn % 3,
+    )
 
 
 def control(scn: int, code: int, xid: str = XIDS[0]) -> LogRow:
@@ -87,9 +96,13 @@ def test_insert_with_lob_is_undone_on_disk(tmp_path: Path) -> None:
     """The insert has no row id; its update, already on disk with it, leads there."""
     work = OpenWork("ccb", tmp_path, every_s=30)
     rows = [
-        control(1, 6), change(2, 1, "A" * 18), change(3, 3, "R1"), change(4, 1, "R2"),
-        change(5, 2, "R1", undo=True), control(6, 7),
-    ]  # fmt: skip
+        control(1, 6),
+        change(2, 1, "A" * 18),
+        change(3, 3, "R1"),
+        change(4, 1, "R2"),
+        change(5, 2, "R1", undo=True),
+        control(6, 7),
+    ]
     ((_, kept),) = contents(new_assembly(work, max_bytes=1), rows)
     assert [row[1] for row in kept] == [4]
 

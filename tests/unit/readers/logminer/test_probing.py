@@ -125,9 +125,15 @@ def test_a_recorded_row_of_another_schema_keeps_no_text_and_no_name() -> None:
         "PROBE", {"PROBE": "SCRATCH"}, {"CCBPDB": "PDB"}, frozenset(("probe",)), frozenset((7,))
     )
     row = dict.fromkeys(RECORDED) | {
-        "OPERATION_CODE": 1, "SEG_OWNER": "CISADM", "TABLE_NAME": "CI_PER", "SQL_REDO": "insert ..",
-        "USERNAME": "JOE", "CLIENT_ID": "web", "SRC_CON_NAME": "SALES", "DATA_OBJ#": 12,
-    }  # fmt: skip
+        "OPERATION_CODE": 1,
+        "SEG_OWNER": "CISADM",
+        "TABLE_NAME": "CI_PER",
+        "SQL_REDO": "insert ..",
+        "USERNAME": "JOE",
+        "CLIENT_ID": "web",
+        "SRC_CON_NAME": "SALES",
+        "DATA_OBJ#": 12,
+    }
     shown = redaction.row(row)
     assert (shown["SEG_OWNER"], shown["TABLE_NAME"], shown["SQL_REDO"]) == ("OTHER", "OTHER", None)
     assert (shown["USERNAME"], shown["CLIENT_ID"], shown["SRC_CON_NAME"]) == ("OTHER", "OTHER", "OTHER")
@@ -139,10 +145,14 @@ def test_a_recorded_row_of_the_probe_keeps_its_text_without_the_schema() -> None
         "PROBE", {"PROBE": "SCRATCH"}, {"CCBPDB": "PDB"}, frozenset(("probe",)), frozenset((7,))
     )
     row = dict.fromkeys(RECORDED) | {
-        "OPERATION_CODE": 1, "SEG_OWNER": "PROBE", "TABLE_NAME": "CCBP_PLAIN", "USERNAME": "PROBE",
+        "OPERATION_CODE": 1,
+        "SEG_OWNER": "PROBE",
+        "TABLE_NAME": "CCBP_PLAIN",
+        "USERNAME": "PROBE",
         "CLIENT_ID": "probe",
-        "SQL_REDO": "insert into \"PROBE\".\"CCBP_PLAIN\" values ('PROBE')", "SRC_CON_NAME": "CCBPDB",
-    }  # fmt: skip
+        "SQL_REDO": 'insert into "PROBE"."CCBP_PLAIN" values (\'PROBE\')',
+        "SRC_CON_NAME": "CCBPDB",
+    }
     shown = redaction.row(row)
     assert shown["SQL_REDO"] == 'insert into "SCRATCH"."CCBP_PLAIN" values (\'PROBE\')'
     assert (shown["SEG_OWNER"], shown["USERNAME"], shown["SRC_CON_NAME"]) == ("SCRATCH", "SCRATCH", "PDB")

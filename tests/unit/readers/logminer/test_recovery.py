@@ -69,8 +69,10 @@ def test_old_transaction_is_reported_of_once() -> None:
             oldest.measure([open_since(13), open_since(1, "0b")], NOW - timedelta(hours=24), NOW, HostTime())
     (entry,) = logs
     assert (entry["event"], entry["transaction"], entry["user"]) == (
-        "open_transaction_old", "10.1.855", "CISUSER",
-    )  # fmt: skip
+        "open_transaction_old",
+        "10.1.855",
+        "CISUSER",
+    )
     assert (entry["age_s"], entry["redo_retained_s"], entry["rows"]) == (13 * 3600, 24 * 3600, 1)
     assert oldest.figures["oldest_open_s"] == 13 * 3600
     assert oldest.figures["open_transactions"] == 2

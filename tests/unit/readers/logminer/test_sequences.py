@@ -137,8 +137,11 @@ UNREADABLE: dict[str, tuple[list[dict[str, Any]], str]] = {
 def transaction(*rows: dict[str, Any], end: int = 7) -> list[dict[str, Any]]:
     """The rows between a START and an end."""
     made = [
-        {"SCN": 1, "OPERATION_CODE": 6}, FORWARD, *rows, {"SCN": 9, "OPERATION_CODE": end},
-    ]  # fmt: skip
+        {"SCN": 1, "OPERATION_CODE": 6},
+        FORWARD,
+        *rows,
+        {"SCN": 9, "OPERATION_CODE": end},
+    ]
     return [{**row, "XID": "aa"} for row in made]
 
 

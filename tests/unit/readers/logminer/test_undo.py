@@ -50,10 +50,17 @@ class Writer:
     def row(self, table: str, code: int, row_id: str, *, rollback: int = 0, text: str | None = "t") -> LogRow:
         named = code != Code.INTERNAL
         return LogRow(
-            next(self.scns), code, XID, text, rollback=rollback, row_id=row_id,
-            data_obj={PLAIN: 1, LOBS: 2, INDEXED: 3}[table], owner="S" if named else None,
-            table=table if named else None, sequence=2 if code == Code.INTERNAL else 1,
-        )  # fmt: skip
+            next(self.scns),
+            code,
+            XID,
+            text,
+            rollback=rollback,
+            row_id=row_id,
+            data_obj={PLAIN: 1, LOBS: 2, INDEXED: 3}[table],
+            owner="S" if named else None,
+            table=table if named else None,
+            sequence=2 if code == Code.INTERNAL else 1,
+        )
 
     def write(self, *, fails: bool = False) -> None:
         """One statement on one row; one that fails has no last row, and is undone at once."""
@@ -150,9 +157,13 @@ def _read(
 
     def assembly(restored: list[object]) -> Assembly:
         return Assembly(
-            "undo", recorded_table, lobs=lobs, restored=restored,  # type: ignore[arg-type]
-            max_bytes=size, spill=work.spill,
-        )  # fmt: skip
+            "undo",
+            recorded_table,
+            lobs=lobs,
+            restored=restored,  # type: ignore[arg-type]
+            max_bytes=size,
+            spill=work.spill,
+        )
 
     made = assembly([])
     for row in rows:
@@ -172,10 +183,17 @@ def test_tables_are_distinguished() -> None:
     writer = Writer(random.Random(1))  # noqa: S311 - no secret
     place = "AAASMqAAMAAA000001"
     for table, code, row_id, rollback in (
-        (LOBS, 1, ZERO, 0), (PLAIN, 1, place, 0), (INDEXED, 1, OBJECT_ZERO, 0), (LOBS, 0, place, 0),
-        (PLAIN, 3, place, 0), (PLAIN, 3, place, 1), (INDEXED, 2, OBJECT_ZERO, 1), (PLAIN, 2, place, 1),
-        (LOBS, 2, place, 1), (PLAIN, 1, place, 0),
-    ):  # fmt: skip
+        (LOBS, 1, ZERO, 0),
+        (PLAIN, 1, place, 0),
+        (INDEXED, 1, OBJECT_ZERO, 0),
+        (LOBS, 0, place, 0),
+        (PLAIN, 3, place, 0),
+        (PLAIN, 3, place, 1),
+        (INDEXED, 2, OBJECT_ZERO, 1),
+        (PLAIN, 2, place, 1),
+        (LOBS, 2, place, 1),
+        (PLAIN, 1, place, 0),
+    ):
         writer.rows.append(writer.row(table, code, row_id, rollback=rollback))
     writer.commit()
     assembly = Assembly("undo", recorded_table)
@@ -201,9 +219,14 @@ def test_inserts_whose_last_row_is_not_shown() -> None:
     writer = Writer(random.Random(1))  # noqa: S311 - no secret
     place = "AAASMqAAMAAA00000"
     for code, row_id, rollback in (
-        (1, ZERO, 0), (1, ZERO, 0), (1, ZERO, 0), (3, place + "9", 0),
-        (3, place + "9", 1), (2, place + "3", 1), (2, place + "2", 1),
-    ):  # fmt: skip
+        (1, ZERO, 0),
+        (1, ZERO, 0),
+        (1, ZERO, 0),
+        (3, place + "9", 0),
+        (3, place + "9", 1),
+        (2, place + "3", 1),
+        (2, place + "2", 1),
+    ):
         writer.rows.append(writer.row(LOBS, code, row_id, rollback=rollback))
     writer.commit()
     assembly = Assembly("undo", recorded_table)
@@ -229,10 +252,12 @@ def test_a_start_row_that_comes_twice_is_the_same_transaction() -> None:
     """An id with its sequence is given once; rows before the second START row count."""
     assembly = Assembly("undo", recorded_table)
     rows = [
-        LogRow(1, Code.START, XID), LogRow(2, 1, XID, "t", row_id="AAB", owner="S", table="T"),
-        LogRow(3, Code.START, XID), LogRow(4, 1, XID, "t", row_id="AAC", owner="S", table="T"),
+        LogRow(1, Code.START, XID),
+        LogRow(2, 1, XID, "t", row_id="AAB", owner="S", table="T"),
+        LogRow(3, Code.START, XID),
+        LogRow(4, 1, XID, "t", row_id="AAC", owner="S", table="T"),
         LogRow(5, Code.COMMIT, XID),
-    ]  # fmt: skip
+    ]
     (done,) = [event for row in rows if isinstance(event := assembly.add(row), Committed)]
     assert [row.scn for _, row in done.rows] == [2, 4]
     assert done.start_scn == 1
@@ -245,9 +270,15 @@ def test_an_update_of_plain_columns_ends_no_statement() -> None:
     writer = Writer(random.Random(1))  # noqa: S311 - no secret
     place = "AAASMqAAMAAA000001"
     for code, row_id, rollback, text in (
-        (3, ZERO, 0, "t"), (10, ZERO, 0, "t"), (3, place, 0, plain), (3, place, 1, None),
-        (10, ZERO, 0, "t"), (3, place, 0, plain), (3, place, 1, None), (3, place, 1, None),
-    ):  # fmt: skip
+        (3, ZERO, 0, "t"),
+        (10, ZERO, 0, "t"),
+        (3, place, 0, plain),
+        (3, place, 1, None),
+        (10, ZERO, 0, "t"),
+        (3, place, 0, plain),
+        (3, place, 1, None),
+        (3, place, 1, None),
+    ):
         writer.rows.append(writer.row(LOBS, code, row_id, rollback=rollback, text=text))
     writer.commit()
     assembly = Assembly("undo", recorded_table, ends_statement=lambda _, row: row.sql_redo != plain)
@@ -260,8 +291,11 @@ def test_lobs_of_another_table_explain_no_compensation() -> None:
     writer = Writer(random.Random(1))  # noqa: S311 - no secret
     place = "AAASMqAAMAAA000001"
     for table, code, row_id, rollback in (
-        (LOBS, 10, ZERO, 0), (LOBS, 3, place, 1), (LOBS, 3, place, 1), (PLAIN, 3, place, 1),
-    ):  # fmt: skip
+        (LOBS, 10, ZERO, 0),
+        (LOBS, 3, place, 1),
+        (LOBS, 3, place, 1),
+        (PLAIN, 3, place, 1),
+    ):
         writer.rows.append(writer.row(table, code, row_id, rollback=rollback))
     writer.commit()
     assembly = Assembly("undo", recorded_table, has_large=lambda table: table.name == LOBS)

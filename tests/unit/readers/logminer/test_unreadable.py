@@ -46,10 +46,13 @@ BAD = [
     ("KEYBYTES", "HEXTORAW('123')", "hexadecimal digits are not bytes", "123"),
 ]
 GOOD = {
-    "ID": "'1'", "NAME": "'été'", "AMOUNT": "'10'",
+    "ID": "'1'",
+    "NAME": "'été'",
+    "AMOUNT": "'10'",
     "SETUP_DT": "TO_DATE('2024-02-29 10:11:12', 'YYYY-MM-DD HH24:MI:SS')",
-    "SEEN": "TO_TIMESTAMP_TZ('2024-01-02 03:04:05.000000000 +05:30')", "KEYBYTES": "HEXTORAW('00ff')",
-}  # fmt: skip
+    "SEEN": "TO_TIMESTAMP_TZ('2024-01-02 03:04:05.000000000 +05:30')",
+    "KEYBYTES": "HEXTORAW('00ff')",
+}
 kinds = pytest.mark.parametrize(("column", "literal", "reason", "raw"), BAD)
 amounts = pytest.mark.parametrize("rows", [1, 2 * COLUMNAR_ROWS])
 

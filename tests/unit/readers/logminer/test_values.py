@@ -127,8 +127,9 @@ def test_intervals_have_one_text(texts: tuple[str, ...], expected: str) -> None:
     """Anyone who writes them, whatever the precision of the column; another form is left alone."""
     interval = column(SourceType.OTHER)
     assert canonical(pl.Series([*texts, expected, None]), interval).to_list() == [
-        *[expected] * (len(texts) + 1), None,
-    ]  # fmt: skip
+        *[expected] * (len(texts) + 1),
+        None,
+    ]
 
 
 def test_pairs_cut_between_two_pieces() -> None:

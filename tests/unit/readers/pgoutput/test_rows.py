@@ -93,7 +93,7 @@ def test_an_insert_knows_its_row_and_nothing_before() -> None:
         ((("O", ["0", "was", None]),), ALL, {"id": "0", "name": "was", "note": None}),
     ],
     ids=["identity unchanged", "identity changed", "identity full"],
-)  # fmt: skip
+)
 def test_the_before_image_of_an_update_holds_what_the_replica_identity_logs(
     old: tuple[tuple[str, list[Cell]], ...], identity: frozenset[str], before: dict[str, str | None]
 ) -> None:
@@ -124,9 +124,11 @@ def test_an_unchanged_toast_value_is_absent_row_by_row() -> None:
         row("I", 1, ("N", ["4", None, None])),
     )
     assert images(found, "after.") == [
-        {"id": "1", "note": "x"}, {"id": "2", "name": None}, {"id": "3"},
+        {"id": "1", "note": "x"},
+        {"id": "2", "name": None},
+        {"id": "3"},
         {"id": "4", "name": None, "note": None},
-    ]  # fmt: skip
+    ]
 
 
 def test_an_unchanged_toast_value_is_taken_from_a_full_old_tuple() -> None:
@@ -155,10 +157,14 @@ def test_values_are_brought_to_canonical_text() -> None:
         ("id",),
     )
     found = changes(
-        row("I", 1, ("N", ["1", "1.5e-07", "\\x00ff"])), row("I", 1, ("N", ["2", "-Infinity", "\\x"])),
-        row("I", 1, ("N", ["3", None, None])), table=table,
-    )  # fmt: skip
+        row("I", 1, ("N", ["1", "1.5e-07", "\\x00ff"])),
+        row("I", 1, ("N", ["2", "-Infinity", "\\x"])),
+        row("I", 1, ("N", ["3", None, None])),
+        table=table,
+    )
     assert found.frame.select("after.level", "after.raw").rows() == [
-        ("0.00000015", "00ff"), ("-Infinity", ""), (None, None),
-    ]  # fmt: skip
+        ("0.00000015", "00ff"),
+        ("-Infinity", ""),
+        (None, None),
+    ]
     assert found.frame["after.level"].dtype == pl.String

@@ -73,9 +73,14 @@ def test_a_large_transaction_leaves_in_slices_that_resume_before_it() -> None:
     """Anyone who restarts between two slices reads the whole transaction again."""
     made = buffer(max_rows=3)
     found = portions(
-        made, begin(150), insert(0), commit(150, 160),
-        begin(200), *map(insert, range(7)), commit(200, 210),
-    )  # fmt: skip
+        made,
+        begin(150),
+        insert(0),
+        commit(150, 160),
+        begin(200),
+        *map(insert, range(7)),
+        commit(200, 210),
+    )
     assert [len(portion.messages) for portion in found] == [1, 3, 3, 1]
     assert [portion.continues for portion in found] == [False, True, True, False]
     assert [portion.resume for portion in found] == [160, 160, 160, 210]
@@ -96,10 +101,18 @@ def test_transactions_under_our_origin_are_ours() -> None:
     """Only those: another subscription's writes are changes like any other."""
     (portion,) = portions(
         buffer(),
-        begin(150), origin("ccbridge"), insert(1), commit(150, 160),
-        begin(170), origin("pg_16384"), insert(2), commit(170, 180),
-        begin(190), insert(3), commit(190, 195),
-    )  # fmt: skip
+        begin(150),
+        origin("ccbridge"),
+        insert(1),
+        commit(150, 160),
+        begin(170),
+        origin("pg_16384"),
+        insert(2),
+        commit(170, 180),
+        begin(190),
+        insert(3),
+        commit(190, 195),
+    )
     assert row_meta(portion.transactions)["ours"].to_list() == [True, False, False]
 
 
@@ -108,21 +121,37 @@ def test_rows_before_a_change_of_their_table_leave_before_it() -> None:
     made = buffer()
     wider = relation(1, "account", [("id", 20, True), ("note", 25, False)])
     found = portions(
-        made, begin(150), insert(1), commit(150, 160), begin(170), insert(2), wider,
-        row("I", 1, ("N", ["3", "x"])), commit(170, 180),
-    )  # fmt: skip
+        made,
+        begin(150),
+        insert(1),
+        commit(150, 160),
+        begin(170),
+        insert(2),
+        wider,
+        row("I", 1, ("N", ["3", "x"])),
+        commit(170, 180),
+    )
     assert [(len(portion.messages), portion.continues) for portion in found] == [
-        (1, False), (1, True), (1, False),
-    ]  # fmt: skip
+        (1, False),
+        (1, True),
+        (1, False),
+    ]
     assert found[2].ends_slices
 
 
 def test_the_same_description_again_cuts_nothing() -> None:
     """The server repeats it after every look at the table, for example by ANALYZE."""
     (portion,) = portions(
-        buffer(), begin(150), insert(1), ACCOUNT, insert(2), commit(150, 160), begin(170), insert(3),
+        buffer(),
+        begin(150),
+        insert(1),
+        ACCOUNT,
+        insert(2),
+        commit(150, 160),
+        begin(170),
+        insert(3),
         commit(170, 180),
-    )  # fmt: skip
+    )
     assert len(portion.messages) == 3
 
 

@@ -148,7 +148,7 @@ def _sees_parts(env: Env, which: str, table: Table) -> bool:
     powers = ("SELECT ANY TABLE", "INSERT ANY TABLE", "UPDATE ANY TABLE", "DELETE ANY TABLE")
     return (
         which != "ALL" or table.owner == user or any(env.session.users.has(user, power) for power in powers)
-    )  # fmt: skip
+    )
 
 
 def _objects_of(table: Table, *, all_of_it: bool) -> Iterator[tuple[str, str | None, int, str]]:

@@ -125,9 +125,17 @@ class DefinitionReader(AccountReader):
             else:
                 self._table_option(temporary)
         return CreateTable(
-            owner, name, tuple(columns), tuple(constraints), query, temporary, tuple(supplemental),
-            tuple(parts), archival, cluster,
-        )  # fmt: skip
+            owner,
+            name,
+            tuple(columns),
+            tuple(constraints),
+            query,
+            temporary,
+            tuple(supplemental),
+            tuple(parts),
+            archival,
+            cluster,
+        )
 
     def _table_option(self, temporary: bool) -> None:
         """Take a clause behind the columns of CREATE TABLE."""

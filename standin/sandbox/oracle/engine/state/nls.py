@@ -31,5 +31,6 @@ NLS = {
 def character_sets(env: Env) -> dict[str, str]:
     """Character sets of the session's container; rows are UTF-8 whatever they say."""
     return {
-        "NLS_CHARACTERSET": env.session.container.character_set, "NLS_NCHAR_CHARACTERSET": "AL16UTF16",
-    }  # fmt: skip
+        "NLS_CHARACTERSET": env.session.container.character_set,
+        "NLS_NCHAR_CHARACTERSET": "AL16UTF16",
+    }

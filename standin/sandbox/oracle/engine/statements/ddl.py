@@ -78,7 +78,7 @@ def create_table(session: Session, statement: CreateTable, plan: QueryPlan | Non
     segments = tuple(_segments(session, statement.parts))
     shape = Shape(
         owner, name, columns, (), (), False, False, number, number, 1, statement.temporary, segments=segments
-    )  # fmt: skip
+    )
     table = Table(shape, next_identity=len(columns) + 1)
     if statement.cluster is not None:
         table.cluster = cluster_of(session, *statement.cluster)
@@ -128,9 +128,14 @@ def _columns(statement: CreateTable, plan: QueryPlan | None) -> tuple[StoredColu
     columns = tuple(_column(column, at) for at, column in enumerate(statement.columns, 1))
     if statement.row_archival:
         state = StoredColumn(
-            ARCHIVE_STATE, sql_types.text(4000), True, Literal(b"0", DbType.CHAR), len(columns) + 1,
-            invisible=True, system=True,
-        )  # fmt: skip
+            ARCHIVE_STATE,
+            sql_types.text(4000),
+            True,
+            Literal(b"0", DbType.CHAR),
+            len(columns) + 1,
+            invisible=True,
+            system=True,
+        )
         columns = (*columns, state)
     if len({column.name for column in columns}) != len(columns):
         raise OracleFault(957, "duplicate column name")
@@ -162,7 +167,7 @@ def _segments(session: Session, parts: abc.Sequence[tuple[str, str]]) -> abc.Ite
 def _column(written: ColumnDefinition, identity: int) -> StoredColumn:
     return StoredColumn(
         written.name, from_name(written.type), written.nullable, written.default, identity, written.invisible
-    )  # fmt: skip
+    )
 
 
 def add_key(session: Session, table: Table, constraint: Constraint) -> None:
@@ -532,9 +537,10 @@ def _referring(session: Session, table: Table) -> list[Table]:
             rules = {key.delete_rule for key in keys if (key.owner, key.table) == (parent.owner, parent.name)}
             if rules - {"CASCADE"}:
                 raise OracleFault(
-                    14705, "unique or primary keys referenced by enabled foreign keys in table "
+                    14705,
+                    "unique or primary keys referenced by enabled foreign keys in table "
                     f'"{child.owner}"."{child.name}"',
-                )  # fmt: skip
+                )
             if rules and child not in found:
                 found.append(child)
                 waiting.append(child)

@@ -80,9 +80,11 @@ def _locked(
     from sandbox.oracle.engine.plan.prepare import bind_type  # it imports what runs blocks
 
     used = [
-        at for name in re.findall(r":(\w+)", where) for at, bind in enumerate(binds)
+        at
+        for name in re.findall(r":(\w+)", where)
+        for at, bind in enumerate(binds)
         if bind.name.upper() == name.upper()
-    ]  # fmt: skip
+    ]
     kinds = tuple(bind_type(binds[at]) for at in used)
     prepared = prepared_for(session, f"delete from {table} where {where}", kinds)  # noqa: S608
     if not isinstance(prepared.dml, DeletePlan):

@@ -102,9 +102,13 @@ def _start_logmnr(session: Session, arguments: Arguments) -> None:
     if inside:  # the logs are found by SCN, and no other container's rows are shown
         session.mining_files = mining.logs_between(session.database, start, end)
     session.mining = mining.start(
-        session.database, session.mining_files, start, end, arguments.number("OPTIONS"),
+        session.database,
+        session.mining_files,
+        start,
+        end,
+        arguments.number("OPTIONS"),
         container=session.container.number if inside else None,
-    )  # fmt: skip
+    )
 
 
 def _end_logmnr(session: Session, arguments: Arguments) -> None:

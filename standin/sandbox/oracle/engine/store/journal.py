@@ -53,8 +53,17 @@ class Record:
     """
 
     __slots__ = (
-        "after", "before", "first_scn", "lob", "operation", "row", "scn", "shape", "transaction", "undo",
-    )  # fmt: skip
+        "after",
+        "before",
+        "first_scn",
+        "lob",
+        "operation",
+        "row",
+        "scn",
+        "shape",
+        "transaction",
+        "undo",
+    )
 
     def __init__(
         self,

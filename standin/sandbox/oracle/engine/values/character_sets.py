@@ -14,8 +14,11 @@ from collections.abc import Sequence
 from sandbox.oracle.interface import Bind, Cell, DbType
 
 NARROW = {
-    "US7ASCII": "ascii", "WE8ISO8859P1": "iso8859-1", "WE8ISO8859P15": "iso8859-15", "WE8MSWIN1252": "cp1252",
-}  # fmt: skip
+    "US7ASCII": "ascii",
+    "WE8ISO8859P1": "iso8859-1",
+    "WE8ISO8859P15": "iso8859-15",
+    "WE8MSWIN1252": "cp1252",
+}
 """Codec of each set that does not hold all characters."""
 LOST = "\u00bf"
 _TEXTS = frozenset((DbType.VARCHAR2, DbType.CHAR, DbType.LONG, DbType.CLOB))
