@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
+from cdc.readers.logminer.batch_cutter import BatchCutter
 from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.mining.rows import LogRow
-from cdc.readers.logminer.output import Output
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
-from cdc.readers.logminer.transactions.open_transactions import OpenWork
+from cdc.readers.logminer.transactions.open_transactions import SpillStore
 
 ROWS = 5_000_000
 MAX_CHANGES = 20_000
@@ -85,10 +85,10 @@ def resident_bytes() -> int:
 def main(rows: int = ROWS) -> None:
     """Feed, collect and print the figure."""
     before = resident_bytes()
-    work = OpenWork("bench", None, every_s=30)
+    work = SpillStore("bench", None, every_s=30)
     assembly = Assembly("bench", lambda _row: TABLE, spill=work.spill)
     maker = BatchMaker("bench", {TABLE: ImageReader(table())}, "CCBRIDGE")
-    output = Output(
+    output = BatchCutter(
         "bench",
         maker,
         assembly,

@@ -23,7 +23,7 @@ from cdc.readers.logminer.mining.rows import LogRow, transaction_name
 from cdc.readers.logminer.transactions.assembly import Assembly, TableOf
 from cdc.readers.logminer.transactions.events import Committed
 from cdc.readers.logminer.transactions.lob_filter import LobFilter
-from cdc.readers.logminer.transactions.open_transactions import OpenWork
+from cdc.readers.logminer.transactions.open_transactions import SpillStore
 
 Case = dict[str, Any]
 DATA = Path(__file__).parent / "data"
@@ -96,7 +96,7 @@ def run(assembly: Assembly, rows: Sequence[Mapping[str, Any]]) -> list[Committed
 
 def watermark(assembly: Assembly, scn: int) -> int:
     """Where a restart would read from."""
-    read_from: int = OpenWork("ccb", None, every_s=0).resume(assembly.open, scn, all_read=True)["read_from"]
+    read_from: int = SpillStore("ccb", None, every_s=0).resume(assembly.open, scn, all_read=True)["read_from"]
     return read_from
 
 
@@ -108,7 +108,7 @@ def ways(table_of: TableOf = recorded_table, **options: Any) -> Iterator[tuple[s
     for name, lobs in (("LOBs not read", None), ("LOBs read", LobFilter(EveryTable(), EveryTable()))):
         yield name, partial(Assembly, "recorded", table_of, lobs=lobs, **options)
         with tempfile.TemporaryDirectory() as folder:
-            spill = OpenWork("recorded", Path(folder), every_s=0).spill
+            spill = SpillStore("recorded", Path(folder), every_s=0).spill
             yield (
                 f"{name}, on disk",
                 partial(Assembly, "recorded", table_of, lobs=lobs, max_bytes=0, spill=spill, **options),

@@ -20,9 +20,9 @@ from cdc.errors import OperatorError, SnapshotTooOld, SourceChanged, TableChange
 from cdc.flows.progress.state import FlowState
 from cdc.flows.source_tables import SourceTables
 from cdc.flows.sources_found import SourcesFound
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Flow
 from cdc.flows.truncation import without_truncated
-from cdc.flows.wake import Wake
 from cdc.ports import ChangeReader, ColumnsRead
 from cdc.staging.batches.stage import Staged, Stager
 
@@ -44,7 +44,7 @@ class Capture:
     open_reader: Callable[[], ChangeReader]
     open_stager: Callable[[], Stager]
     sizes: Run
-    wake: Wake
+    wake: StagedSignal
     state: FlowState
     run_id: uuid.UUID
     found: SourcesFound = field(default_factory=SourcesFound)

@@ -21,8 +21,8 @@ from cdc.errors import CcbridgeError
 from cdc.flows.held import HeldKeys
 from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Flow
-from cdc.flows.wake import Wake
 from cdc.ports import Sink, Written
 from cdc.postgres.connect import Connection
 from cdc.staging.bindings import TargetBinding
@@ -70,7 +70,7 @@ class Deliver:
     open_sink: Callable[[Connection], Sink]
     open_staging: Callable[[], Connection]
     sizes: Run
-    wake: Wake
+    wake: StagedSignal
     state: FlowState
     lease: Lease
     sources_found: SourcesFound = field(default_factory=SourcesFound)
@@ -124,7 +124,7 @@ class Deliver:
                 self._poll(flow, staging, sink, low)
             else:
                 pause_s = min(self.sizes.idle_poll_ms / 1000, self._held.due_in_s(), sink.due_in_s())
-                self.wake.wait_beyond(low, pause_s)
+                self.wake.wait_past(low, pause_s)
         binding.reached(low, at_once=True)
 
     def _catch_up(

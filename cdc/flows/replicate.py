@@ -27,8 +27,8 @@ from cdc.flows.progress.report import Report
 from cdc.flows.progress.state import FlowState
 from cdc.flows.rule_set import load_rules
 from cdc.flows.sources_found import SourcesFound
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Supervisor, pause_s
-from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
 
@@ -69,7 +69,7 @@ def replicate(settings: Settings, *, stop: threading.Event, state: FlowState) ->
         logger.info("replication_started", rule_set=rule_set.digest[:12], fencing=lease.token)
         supervisor = Supervisor(stop, state)
         context = wiring.Context(
-            settings, rule_set, lease, run_id, state, Wake(), SourcesFound(wiring.sources(rule_set))
+            settings, rule_set, lease, run_id, state, StagedSignal(), SourcesFound(wiring.sources(rule_set))
         )
         rest_collector()
         for name, work in wiring.flows(context):

@@ -13,8 +13,8 @@ from cdc.flows.capture import Capture
 from cdc.flows.deliver import Deliver
 from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Flow
-from cdc.flows.wake import Wake
 from cdc.kinds import KINDS, resolve
 from cdc.ports import ChangeReader, Finding, ReaderOpening, Sink, SinkKind, SinkOpening
 from cdc.postgres.connect import Connection, connect
@@ -35,7 +35,7 @@ class Context:
     lease: Lease
     run_id: uuid.UUID
     state: FlowState
-    wake: Wake
+    wake: StagedSignal
     found: SourcesFound
 
     def staging(self, application: str, *, autocommit: bool = False) -> Connection:

@@ -56,7 +56,7 @@ def csv_bytes(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def ask(
+def execute_as_text(
     cursor: psycopg.Cursor[tuple[object, ...]],
     query: sql.SQL | sql.Composed,
     parameters: Mapping[str, object] | None = None,
@@ -75,7 +75,7 @@ def ask(
     cursor.execute(query, parameters, prepare=False)
 
 
-def frame_of(
+def fetch_frame(
     cursor: psycopg.Cursor[tuple[object, ...]], schema: Mapping[str, pl.DataType | type[pl.DataType]]
 ) -> pl.DataFrame:
     """The result of what was asked, in its order.
@@ -84,7 +84,7 @@ def frame_of(
     as fetching them, and for 20,000 rows as long (measured).
 
     Args:
-        cursor: after `ask`.
+        cursor: after `execute_as_text`.
         schema: the columns of the query in its order, String, Int64 or Float64; a String holds the
             server's own text of any type.
     """

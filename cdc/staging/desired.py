@@ -20,7 +20,7 @@ from psycopg import sql
 
 from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection, one_statement
-from cdc.postgres.copy import ask, copy_frame, frame_of
+from cdc.postgres.copy import copy_frame, execute_as_text, fetch_frame
 from cdc.postgres.errors import postgres_errors
 
 MAX_KEY_COLUMNS = 8
@@ -119,7 +119,7 @@ def desired_rows(connection: Connection, program: DesiredRows, low: int, high: i
         # one round trip for all of it
         with connection.pipeline(), connection.transaction():
             keys.execute(put, {"low": low, "high": high})
-            ask(rows, _select_desired(program.desired_sql, _columns(program)))
+            execute_as_text(rows, _select_desired(program.desired_sql, _columns(program)))
         (count, *_) = keys.fetchone() or (0,)
         session.keys_put += int(str(count))
         return _desired(rows, program)
@@ -146,7 +146,7 @@ def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl
             cursor.execute(f"delete from {_AFFECTED}")  # noqa: S608 - our own name
             copy_frame(cursor, sql.SQL(_AFFECTED), named.unique())
             cursor.execute(f"select {_FOLLOW_KEYS}")
-            ask(cursor, _select_desired(program.desired_sql, _columns(program)))
+            execute_as_text(cursor, _select_desired(program.desired_sql, _columns(program)))
             session.keys_put += keys.height
             return _desired(cursor, program)
 
@@ -205,8 +205,10 @@ def _alike(
     listed = [{f"k{n}": row[name] for n, name in columns} for row in keys.rows(named=True)]
     with postgres_errors(f"outbound rule {program.name}"), connection.cursor() as cursor:
         with connection.transaction():
-            ask(cursor, sql.SQL(statement), {"low": 0, "high": _NEWEST, "given": json.dumps(listed)})
-        return frame_of(cursor, dict.fromkeys(program.key, pl.String))
+            execute_as_text(
+                cursor, sql.SQL(statement), {"low": 0, "high": _NEWEST, "given": json.dumps(listed)}
+            )
+        return fetch_frame(cursor, dict.fromkeys(program.key, pl.String))
 
 
 def _newest(tables: Sequence[str]) -> str:
@@ -269,5 +271,5 @@ def _columns(program: DesiredRows) -> tuple[str, ...]:
 
 def _desired(cursor: psycopg.Cursor[tuple[object, ...]], program: DesiredRows) -> pl.DataFrame:
     """The rows of a query that was asked."""
-    frame = frame_of(cursor, dict.fromkeys(_columns(program), pl.String) | {"_staged_seq": pl.Int64})
+    frame = fetch_frame(cursor, dict.fromkeys(_columns(program), pl.String) | {"_staged_seq": pl.Int64})
     return frame.with_columns_seq(pl.col("_deleted") == "t")

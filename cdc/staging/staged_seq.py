@@ -11,7 +11,7 @@ from __future__ import annotations
 import psycopg
 
 NEXT_STAGED_SEQ = "nextval('staging.staged_seq')"
-"""SQL for one more number; only valid after `lock_order` in the same transaction."""
+"""SQL for one more number; only valid after `lock_sequence` in the same transaction."""
 
 # a table, as any role that may connect could take an advisory lock and hold up every flow
 _LOCK = "lock table staging.staged_order in exclusive mode"
@@ -20,7 +20,7 @@ _LOCK = "lock table staging.staged_order in exclusive mode"
 _RESERVE = "select setval('staging.staged_seq', nextval('staging.staged_seq') + %s::bigint - 1)"
 
 
-def lock_order(cursor: psycopg.Cursor[tuple[object, ...]]) -> None:
+def lock_sequence(cursor: psycopg.Cursor[tuple[object, ...]]) -> None:
     """Wait for the right to give numbers; held until the transaction ends, so commit soon."""
     cursor.execute(_LOCK)
 
@@ -32,7 +32,7 @@ def reserve_numbers(cursor: psycopg.Cursor[tuple[object, ...]], count: int) -> i
         The first one. Numbers that are not used leave a gap, which means nothing.
     """
     with cursor.connection.pipeline():
-        lock_order(cursor)
+        lock_sequence(cursor)
         cursor.execute(_RESERVE, [max(count, 1)])
     row = cursor.fetchone()
     last = row[0] if row is not None else None

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from cdc.errors import RowError
 from cdc.ports import Live
-from cdc.postgres.copy import ask, copy_frame, frame_of
+from cdc.postgres.copy import copy_frame, execute_as_text, fetch_frame
 from sinks.upsert import missing_parents, rivals, unique_swaps
 from sinks.upsert.desired import numbered_rows
 from sinks.upsert.isolation import bisect_until_written
@@ -178,8 +178,8 @@ class TableWrite:
         if not self.written:
             return pl.DataFrame(schema=_DELIVERY_COLUMNS)
         with self._connection.cursor() as cursor:
-            ask(cursor, sql.SQL(self._prepared.deliveries), self._limits)
-            return frame_of(cursor, _DELIVERY_COLUMNS)
+            execute_as_text(cursor, sql.SQL(self._prepared.deliveries), self._limits)
+            return fetch_frame(cursor, _DELIVERY_COLUMNS)
 
     def held(self) -> pl.DataFrame:
         """The rejected rows: key as json text, staged_seq, reason_code, reason; in row order."""

@@ -15,8 +15,8 @@ from cdc.config import Run
 from cdc.errors import SourceChanged, TableChanged
 from cdc.flows.capture import Capture
 from cdc.flows.progress.state import FlowState
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Flow
-from cdc.flows.wake import Wake
 from cdc.ports import ColumnsRead, Resume, StopAsked
 from tests.unit.staging.doubles import CUSTOMER, Event, batch, customer
 from tests.unit.staging.world import World, staging
@@ -75,7 +75,7 @@ def capture(world: World, reader: ListReader) -> None:
         open_reader=lambda: reader,  # type: ignore[arg-type,return-value]
         open_stager=world.stager,
         sizes=Run(),
-        wake=Wake(),
+        wake=StagedSignal(),
         state=FlowState(),
         run_id=uuid.uuid4(),
     )

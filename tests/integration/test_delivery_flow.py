@@ -16,8 +16,8 @@ import mapping_rules
 from cdc.config import Run
 from cdc.flows.deliver import Deliver
 from cdc.flows.progress.state import FlowState
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Supervisor
-from cdc.flows.wake import Wake
 from cdc.postgres.connect import connect
 from cdc.staging import overview
 from tests.integration.sinks.upsert_target import Target
@@ -46,7 +46,7 @@ class Delivery:
             open_sink=lambda _: self.target.sink(),
             open_staging=lambda: connect(self.world.settings, application="test deliver"),
             sizes=Run(retry_held_s=1, idle_poll_ms=50),
-            wake=Wake(),
+            wake=StagedSignal(),
             state=self.supervisor.state,
             lease=self.world.lease,
         )

@@ -17,8 +17,8 @@ from cdc.changes import TableName
 from cdc.config import Run
 from cdc.flows.capture import Capture
 from cdc.flows.progress.state import Figures, FlowState
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Supervisor
-from cdc.flows.wake import Wake
 from cdc.postgres.connect import connect
 from cdc.readers.pgoutput import PgoutputReader
 from cdc.readers.pgoutput.tables import captured
@@ -64,7 +64,7 @@ class Running:
                 open_reader=lambda: PgoutputReader("shop", prepaid.settings, tuple(read), read),
                 open_stager=self._stager,
                 sizes=Run(snapshot_rows=rows),
-                wake=Wake(),
+                wake=StagedSignal(),
                 state=self.state,
                 run_id=uuid.uuid4(),
             ),

@@ -379,7 +379,7 @@ STAGING = (
     Guard(
         "numbers in commit order",
         "cdc/staging/staged_seq.py",
-        "        lock_order(cursor)\n        cursor.execute(_RESERVE",
+        "        lock_sequence(cursor)\n        cursor.execute(_RESERVE",
         "        cursor.execute(_RESERVE",
         "a sink passes over a version that is committed late",
         ("tests/integration/staging/test_locks.py::test_numbers_are_given_to_one_transaction_at_a_time",),

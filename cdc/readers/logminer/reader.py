@@ -45,7 +45,7 @@ from cdc.readers.logminer.stream import Stream
 from cdc.readers.logminer.tables import dictionary
 from cdc.readers.logminer.tables.captured import CapturedTables
 from cdc.readers.logminer.transactions.open_transaction_age import OldestOpen
-from cdc.readers.logminer.transactions.open_transactions import OpenWork
+from cdc.readers.logminer.transactions.open_transactions import SpillStore
 
 CURRENT_SCN = "select current_scn from v$database"
 
@@ -77,7 +77,7 @@ class LogMinerReader:
             system, self._session, self._tables, read=read, relaxed=settings.unescaped_apostrophes
         )
         self._read, self._reselect = read, Reselect(system, self._session)
-        self._open_work = OpenWork(
+        self._open_work = SpillStore(
             system, settings.spill_directory, every_s=settings.open_transaction_write_s
         )
         self._oldest_open = OldestOpen(system, alarm_share=settings.open_transaction_alarm_share)

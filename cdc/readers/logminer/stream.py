@@ -16,6 +16,7 @@ from cdc.changes import ChangeBatch
 from cdc.config import OracleSystem
 from cdc.oracle.apply_log import apply_log
 from cdc.ports import StopAsked
+from cdc.readers.logminer.batch_cutter import BatchCutter
 from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.lobs.large_rows import LargeRows
 from cdc.readers.logminer.lobs.large_values import LargeValues
@@ -23,7 +24,6 @@ from cdc.readers.logminer.mining.idle_threads import IdleThreads
 from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.mining.window import FLUSH_S, WindowSize, session_start, window_end
-from cdc.readers.logminer.output import Output
 from cdc.readers.logminer.recovery import Recovery, wait
 from cdc.readers.logminer.tables.captured import CapturedTables
 from cdc.readers.logminer.transactions.assembly import Assembly
@@ -31,7 +31,7 @@ from cdc.readers.logminer.transactions.events import Committed, DdlSeen
 from cdc.readers.logminer.transactions.lob_filter import LobFilter
 from cdc.readers.logminer.transactions.missed_ends import MissedEnds
 from cdc.readers.logminer.transactions.open_transaction_age import OldestOpen
-from cdc.readers.logminer.transactions.open_transactions import OpenWork
+from cdc.readers.logminer.transactions.open_transactions import SpillStore
 from cdc.readers.logminer.transactions.transaction import Transaction
 
 IDLE_BATCH_S = 1.0
@@ -62,7 +62,7 @@ class Stream:
         settings: OracleSystem,
         session: MiningSession,
         captured: CapturedTables,
-        open_work: OpenWork,
+        open_work: SpillStore,
         *,
         window: WindowSize,
         recovery: Recovery,
@@ -99,7 +99,7 @@ class Stream:
             large=self._large,
             host_time=self._session.host_time,
         )
-        output = Output(
+        output = BatchCutter(
             self._system,
             maker,
             assembly,
@@ -157,7 +157,7 @@ class Stream:
                 since = now
             state = now
 
-    def _flushed(self, output: Output, *, behind: bool) -> Iterator[ChangeBatch]:
+    def _flushed(self, output: BatchCutter, *, behind: bool) -> Iterator[ChangeBatch]:
         for batch in output.flush(self.read_to):
             yield replace(batch, held_back=self._idle.held_back, behind=behind)
 
@@ -190,7 +190,9 @@ class Stream:
             last_window=self._last_window,
         )
 
-    def _take(self, array: Sequence[LogRow], assembly: Assembly, output: Output) -> Iterator[ChangeBatch]:
+    def _take(
+        self, array: Sequence[LogRow], assembly: Assembly, output: BatchCutter
+    ) -> Iterator[ChangeBatch]:
         for row in array:
             event = assembly.add(row)
             if event is None:

@@ -1,7 +1,7 @@
 """A batch on its way into staging: what its transaction has done so far.
 
 Most batches are one call of `Stager.stage`; a very large transaction comes in slices that share one
-`Unfinished`, one database transaction and one row in `staging.batch`.
+`OpenBatch`, one database transaction and one row in `staging.batch`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Load:
 
 
 @dataclass
-class Unfinished:
+class OpenBatch:
     """One batch, from its first slice to its commit."""
 
     batch_id: int

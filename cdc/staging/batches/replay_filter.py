@@ -41,7 +41,7 @@ class Incoming:
 
 
 @dataclass
-class SnapshotPlaces:
+class SnapshotProgress:
     """Remembers a snapshot that is being staged.
 
     A snapshot that was broken off is read again, perhaps at the same position and in another order.
@@ -76,7 +76,7 @@ class SnapshotPlaces:
         return sorted(name for name, tables in feeders.items() if tables & news and tables <= self.done)
 
 
-def incoming(batch: ChangeBatch, stored: StoredCheckpoint | None, places: SnapshotPlaces) -> Incoming:
+def incoming(batch: ChangeBatch, stored: StoredCheckpoint | None, places: SnapshotProgress) -> Incoming:
     """Drop what is staged already and our own writes read back.
 
     Args:

@@ -27,9 +27,9 @@ from cdc.staging.audit.audit_chain import last_digest
 from cdc.staging.audit.change_log import change_rows, in_stream_order
 from cdc.staging.batches.absent import AbsentValues
 from cdc.staging.batches.lineage import Place
-from cdc.staging.batches.open_batch import Staged, Unfinished
+from cdc.staging.batches.open_batch import OpenBatch, Staged
 from cdc.staging.batches.refused_rows import RefusedRows, find, letters, may_concern_a_change, only, places_of
-from cdc.staging.batches.replay_filter import Incoming, SnapshotPlaces, incoming
+from cdc.staging.batches.replay_filter import Incoming, SnapshotProgress, incoming
 from cdc.staging.batches.reread import AskSource, Reread, read_again
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.dead_letters import DeadLetters, map_rejections
@@ -38,7 +38,7 @@ from cdc.staging.entity_rows.snapshot_deletes import sweep
 from cdc.staging.entity_rows.versions import versions
 from cdc.staging.schema.partitions import Month, ensure_partitions, months_of
 from cdc.staging.source_tables import SourceTables, StoredTable
-from cdc.staging.staged_seq import lock_order, reserve_numbers
+from cdc.staging.staged_seq import lock_sequence, reserve_numbers
 from mapping_rules import Mapped, RuleSet
 from mapping_rules.language.reasons import Reason
 
@@ -115,8 +115,8 @@ class Stager:
         self._absent = AbsentValues(system)
         self._identity: Mapping[str, str] | None = None
         self._partitions: set[Month] = set()
-        self._places = SnapshotPlaces()
-        self._unfinished: Unfinished | None = None
+        self._places = SnapshotProgress()
+        self._unfinished: OpenBatch | None = None
         self._following: int | None = None
         self._stored: StoredCheckpoint | None = None
         self._letters, self._checkpoints = DeadLetters(connection), Checkpoints(connection)
@@ -228,7 +228,7 @@ class Stager:
             raise
 
     def _undo(self) -> None:
-        self._unfinished, self._places, self._stale = None, SnapshotPlaces(), True
+        self._unfinished, self._places, self._stale = None, SnapshotProgress(), True
         with suppress(psycopg.Error):  # a session that was lost has undone everything
             self._connection.rollback()
         for merge in self._merges.values():
@@ -242,7 +242,7 @@ class Stager:
         """
         with postgres_errors(f"staging of {self.system}"):
             self._load()
-            new = incoming(batch, None if beside else self._stored, SnapshotPlaces())
+            new = incoming(batch, None if beside else self._stored, SnapshotProgress())
             tables = self._refused.without(new.tables)
             places = sorted(place for changes in tables.values() for place in places_of(changes))
             found = find(places, lambda some: self._attempt(batch, replace(new, tables=only(tables, some))))
@@ -316,13 +316,13 @@ class Stager:
             self._tables.save(self._noted)
             self._noted = {}
 
-    def _begin(self, new: Incoming) -> Unfinished:
+    def _begin(self, new: Incoming) -> OpenBatch:
         self._ensure_partitions(new)
         # their locks are not kept while a batch is staged
         self._connection.commit()
         following, self._following = self._following, None
         batch_id = _number(self._connection.execute(_NEXT_BATCH)) if following is None else following
-        return Unfinished(batch_id, self.system, self._stored, self._digest)
+        return OpenBatch(batch_id, self.system, self._stored, self._digest)
 
     def _ensure_partitions(self, new: Incoming) -> None:
         months = months_of(new.moments) - self._partitions
@@ -330,7 +330,7 @@ class Stager:
             ensure_partitions(self._connection, months)
             self._partitions |= months
 
-    def _log(self, cursor: Cursor, work: Unfinished, new: Incoming) -> None:
+    def _log(self, cursor: Cursor, work: OpenBatch, new: Incoming) -> None:
         work.count(new)
         self._ensure_partitions(new)
         if new.tables:
@@ -347,7 +347,7 @@ class Stager:
             work.rows_hash.update(payload)
             copy_frame(cursor, sql.Identifier("staging", "change"), rows, payload)
 
-    def _map(self, cursor: Cursor, work: Unfinished, new: Incoming, *, sliced: bool) -> None:
+    def _map(self, cursor: Cursor, work: OpenBatch, new: Incoming, *, sliced: bool) -> None:
         mapped, by_entity = self._complete(cursor, new.tables)
         rejected = [map_rejections(self.system, name, one) for name, one in mapped if one.rejected.height]
         if rejected:
@@ -416,7 +416,7 @@ class Stager:
                 found[name] = rows
         return found, missing
 
-    def _finish(self, cursor: Cursor, work: Unfinished, batch: ChangeBatch, *, sliced: bool) -> None:
+    def _finish(self, cursor: Cursor, work: OpenBatch, batch: ChangeBatch, *, sliced: bool) -> None:
         """Everything that waits for the order lock, at the end of the transaction."""
         if work.oldest is not None and work.newest is not None:
             self._letters.supersede(self.system, work.batch_id, work.oldest, work.newest)
@@ -425,7 +425,7 @@ class Stager:
         if work.loads:
             base = reserve_numbers(cursor, sum(load.versions for load in work.loads))
         elif swept:
-            lock_order(cursor)
+            lock_sequence(cursor)
         self._lease.verify(self._connection)
         for load in work.loads:
             merge = self._merges[load.entity]

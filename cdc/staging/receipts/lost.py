@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.receipts.versions import execute, replacing
-from cdc.staging.staged_seq import lock_order
+from cdc.staging.staged_seq import lock_sequence
 
 PLACE_SCHEMA: Mapping[str, Any] = dict.fromkeys(
     ("recharge_id", "account_id", "external_source", "transmission_id", "tender_id"), pl.String
@@ -137,7 +137,7 @@ class LostReceipts:
     def _still_lost(self, keys: Sequence[str]) -> list[str]:
         """Those of the receipts without a decision; no other session decides until the transaction ends."""
         with self._connection.cursor() as cursor:
-            lock_order(cursor)
+            lock_sequence(cursor)
             return [str(key) for (key,) in cursor.execute(_STILL_LOST, [list(keys)])]
 
     def _note(self, action: str, keys: Sequence[str], reason: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from cdc.postgres.connect import Connection
 from cdc.staging.schema.tables import receipt, trailing_columns
-from cdc.staging.staged_seq import NEXT_STAGED_SEQ, lock_order
+from cdc.staging.staged_seq import NEXT_STAGED_SEQ, lock_sequence
 
 SOURCE = "ccbridge"
 """source_system of every receipt."""
@@ -83,7 +83,7 @@ def execute(connection: Connection, statement: str, parameters: Mapping[str, obj
         How many receipts got a version.
     """
     with connection.cursor() as cursor:
-        lock_order(cursor)
+        lock_sequence(cursor)
         # planned again each time: how many rows are touched differs a lot
         cursor.execute(statement, parameters, prepare=False)
         return cursor.rowcount

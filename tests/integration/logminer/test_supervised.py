@@ -17,8 +17,8 @@ from cdc.config import OracleSystem, Run
 from cdc.flows import supervision
 from cdc.flows.capture import Capture
 from cdc.flows.progress.state import Figures, FlowState
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Supervisor
-from cdc.flows.wake import Wake
 from cdc.postgres.connect import connect
 from cdc.readers.logminer import LogMinerReader, recovery
 from cdc.staging.batches.stage import Stager
@@ -79,7 +79,7 @@ class Running:
             open_reader=lambda: LogMinerReader(SYSTEM, settings, tables, read),
             open_stager=self._stager,
             sizes=Run(),
-            wake=Wake(),
+            wake=StagedSignal(),
             state=self.state,
             run_id=uuid.uuid4(),
         )

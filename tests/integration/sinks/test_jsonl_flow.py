@@ -10,7 +10,7 @@ import mapping_rules
 from cdc.config import Run
 from cdc.flows.deliver import Deliver
 from cdc.flows.progress.state import FlowState
-from cdc.flows.wake import Wake
+from cdc.flows.staged_signal import StagedSignal
 from cdc.postgres.connect import connect
 from sinks.jsonl.sink import JsonlSink
 from tests.support import one_flow
@@ -28,7 +28,7 @@ def deliver(world: World, directory: Path, state: FlowState) -> Deliver:
         open_sink=lambda _: JsonlSink("lake", directory, rotate_bytes=0, fencing_token=world.lease.token),
         open_staging=lambda: connect(world.settings, application="test deliver", autocommit=True),
         sizes=Run(retry_held_s=1, idle_poll_ms=20),
-        wake=Wake(),
+        wake=StagedSignal(),
         state=state,
         lease=world.lease,
     )

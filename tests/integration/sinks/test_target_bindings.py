@@ -15,7 +15,7 @@ from cdc.config import Run, Settings
 from cdc.flows import targets
 from cdc.flows.deliver import Deliver
 from cdc.flows.progress.state import FlowState
-from cdc.flows.wake import Wake
+from cdc.flows.staged_signal import StagedSignal
 from cdc.postgres.connect import connect
 from sinks.upsert.sink import UpsertSink
 from tests.integration.sinks.upsert_target import Target
@@ -95,7 +95,7 @@ class Site:
             ),
             open_staging=lambda: connect(self.world.settings, application="test deliver", autocommit=True),
             sizes=Run(retry_held_s=1, idle_poll_ms=20),
-            wake=Wake(),
+            wake=StagedSignal(),
             state=state,
             lease=self.world.lease,
         )

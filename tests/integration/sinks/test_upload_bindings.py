@@ -20,8 +20,8 @@ from cdc.flows import lost_receipts, targets
 from cdc.flows.deliver import Deliver
 from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
+from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.status import read_status
-from cdc.flows.wake import Wake
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
 from cdc.staging.schema.migrate import migrate
@@ -131,7 +131,7 @@ class Site:
             open_sink=open_sink,
             open_staging=lambda: connect(self.settings.staging, application="test upload", autocommit=True),
             sizes=sizes,
-            wake=Wake(),
+            wake=StagedSignal(),
             state=state,
             lease=self.lease,
             sources_found=found,

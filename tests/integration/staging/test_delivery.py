@@ -11,7 +11,7 @@ from cdc.postgres.connect import connect
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.deliveries import record_deliveries, unsettled_deliveries, void_deliveries
 from cdc.staging.desired import desired_rows, desired_rows_for_keys, high_staged_seq
-from cdc.staging.staged_seq import NEXT_STAGED_SEQ, lock_order
+from cdc.staging.staged_seq import NEXT_STAGED_SEQ, lock_sequence
 from mapping_rules import OutboundProgram
 from tests.unit.staging.doubles import OUTBOUND, PURCHASE, Event, batch, customer, rule_set
 from tests.unit.staging.world import World, staging
@@ -83,7 +83,7 @@ def test_high_staged_seq_never_passes_what_is_still_to_commit(database: str) -> 
         stage_some(world)
         before = high_staged_seq(session)
         with connect(world.settings, application="slow flow") as slow, slow.cursor() as cursor:
-            lock_order(cursor)
+            lock_sequence(cursor)
             cursor.execute(
                 "insert into staging.receipt (recharge_id, state, source_system, source_position, "
                 "source_ordinal, operation, committed_at, staged_seq, tombstone) "

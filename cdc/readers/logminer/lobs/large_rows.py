@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cdc.changes import SourceColumn, SourceType, TableName
-from cdc.readers.logminer.lobs.large_values import FETCH, Fetch, LargeRow, MadeUp
+from cdc.readers.logminer.lobs.large_values import FETCH, Fetch, LargeRow, Synthetic
 from cdc.readers.logminer.lobs.lob_parts import LobParts
 from cdc.readers.logminer.lobs.lobs import LobValue
-from cdc.readers.logminer.lobs.unlocated_lob_writes import LooseWrites
+from cdc.readers.logminer.lobs.unlocated_lob_writes import UnlocatedLobWrites
 from cdc.readers.logminer.mining.rows import Code, LogRow, has_no_row_id, refused
 from cdc.readers.logminer.redo_sql.blocks import LobText, read_extended_begin, read_lob, read_locator
 from cdc.readers.logminer.redo_sql.redo_values import Call, RedoSyntaxError, Statement
@@ -119,14 +119,14 @@ class _Joining:
         unplaced: Callable[[TableName], None],
     ) -> None:
         self._system, self._readers, self._large, self._from_redo = system, readers, large, from_redo
-        self._made_up = MadeUp.FROM_LOCATOR if trusted else MadeUp.FROM_SOURCE
+        self._made_up = Synthetic.FROM_LOCATOR if trusted else Synthetic.FROM_SOURCE
         self._statement = _Statement()
         self._current: tuple[LobParts, str] | None = None
         self._located = False
         self._number = 0
         self._first: Kept | None = None
         self._empty: set[tuple[TableName, Key, str]] = set()
-        self._loose = LooseWrites(system, readers, from_redo, unplaced)
+        self._loose = UnlocatedLobWrites(system, readers, from_redo, unplaced)
 
     def join(self, rows: Iterable[Marked]) -> Iterator[Kept]:
         """The data rows, each behind those before it."""

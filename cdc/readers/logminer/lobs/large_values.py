@@ -34,7 +34,7 @@ _SIDES = (BEFORE, AFTER)
 Parts = Mapping[str, str | Fetch | None]
 
 
-class MadeUp(Enum):
+class Synthetic(Enum):
     """Is a row in the redo, or made up because LOB rows alone changed the table's row?
 
     Its other columns are those of the locator; but if work of its transaction was undone, the locator may
@@ -53,10 +53,10 @@ class LargeRow(LogRow):
     """
 
     parts: Parts
-    made_up: MadeUp
+    made_up: Synthetic
 
     @classmethod
-    def of(cls, row: LogRow, parts: Parts, made_up: MadeUp = MadeUp.NO) -> LargeRow:
+    def of(cls, row: LogRow, parts: Parts, made_up: Synthetic = Synthetic.NO) -> LargeRow:
         """The row with its parts."""
         made = cls(*row)
         made.parts, made.made_up = parts, made_up
@@ -121,7 +121,7 @@ class LargeValues:
     def _renewed(self, changes: TableChanges, rows: Sequence[LogRow]) -> TableChanges:
         """The other columns of rows made up where work was undone, read again too."""
         table = changes.table
-        renewed = [isinstance(row, LargeRow) and row.made_up is MadeUp.FROM_SOURCE for row in rows]
+        renewed = [isinstance(row, LargeRow) and row.made_up is Synthetic.FROM_SOURCE for row in rows]
         columns = [one for one in table.columns if not one.large and one.name not in table.key]
         if not any(renewed) or not columns:
             return changes
@@ -263,7 +263,7 @@ class _LargeColumns:
         )
         gone = [
             isinstance(row, LargeRow)
-            and row.made_up is not MadeUp.NO
+            and row.made_up is not Synthetic.NO
             and any(self.fetch[name][place] and not self.known[name][place] for name in row.parts)
             for place, row in enumerate(rows)
         ]

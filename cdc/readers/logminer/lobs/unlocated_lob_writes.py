@@ -33,7 +33,7 @@ class _Loose:
     owners: list[tuple[int, tuple[SourceColumn, ...]]] = field(default_factory=list)
 
 
-class LooseWrites:
+class UnlocatedLobWrites:
     """Holds rows back while writes wait for their owner.
 
     Args:

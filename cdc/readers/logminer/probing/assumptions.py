@@ -26,7 +26,7 @@ ASSUMPTIONS = (
         "rows-in-order",
         "rows come in the order of their SCN",
         _UTILITIES,
-        "output, window",
+        "batch_cutter, window",
     ),
     Assumption(
         "rolled-back",
@@ -57,7 +57,7 @@ ASSUMPTIONS = (
         "commit-scn",
         "the SCN of the COMMIT row is that of ORA_ROWSCN of its rows",
         "OpenLogReplicator issue 126 shows one less",
-        "snapshot, output",
+        "snapshot, batch_cutter",
     ),
     Assumption(
         "commit-visible",

@@ -36,7 +36,7 @@ ROWS, MANIFEST = ".rows", ".json"
 log = structlog.get_logger(__name__)
 
 
-class OpenWork:
+class SpillStore:
     """The files of one reader's open transactions. One thread; the directory is this reader's alone.
 
     Args:

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from cdc.changes import ChangeBatch, SourceColumn, SourceTable, SourceType, TableName
+from cdc.readers.logminer.batch_cutter import ORDINALS, BatchCutter
 from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.lobs.large_rows import LargeRows
 from cdc.readers.logminer.mining.rows import NO_ROW, Code, LogRow, transaction_name
-from cdc.readers.logminer.output import ORDINALS, Output
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
-from cdc.readers.logminer.transactions.open_transactions import OpenWork
-from cdc.staging.batches.open_batch import Unfinished
-from cdc.staging.batches.replay_filter import SnapshotPlaces, incoming
+from cdc.readers.logminer.transactions.open_transactions import SpillStore
+from cdc.staging.batches.open_batch import OpenBatch
+from cdc.staging.batches.replay_filter import SnapshotProgress, incoming
 from cdc.staging.checkpoints import StoredCheckpoint
 
 PLAIN, NOTED = TableName("CISADM", "CI_PLAIN"), TableName("CISADM", "CI_NOTED")
@@ -190,9 +190,9 @@ def batches(
 
     Rows of one SCN come in an order of the threads that is another one each time.
     """
-    readers, work = image_readers(), OpenWork("ccb", None, every_s=0)
+    readers, work = image_readers(), SpillStore("ccb", None, every_s=0)
     assembly = Assembly("ccb", table_of, has_large=lambda table: table == NOTED)
-    output = Output(
+    output = BatchCutter(
         "ccb",
         BatchMaker("ccb", readers, "CCBRIDGE"),
         assembly,
@@ -239,10 +239,10 @@ class Staging:
         for batch in stream:
             if stop_at():
                 return
-            new = incoming(batch, self.stored, SnapshotPlaces())
+            new = incoming(batch, self.stored, SnapshotProgress())
             slices += _changes(new.tables.values())
             if not batch.continues:
-                self.stored = Unfinished(0, "ccb", self.stored, None).checkpoint(batch, new, "logminer", None)
+                self.stored = OpenBatch(0, "ccb", self.stored, None).checkpoint(batch, new, "logminer", None)
                 self.changes += sorted(slices)
                 slices = []
 

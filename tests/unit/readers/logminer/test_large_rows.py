@@ -11,7 +11,7 @@ import pytest
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.errors import TableOutdated
 from cdc.readers.logminer.lobs.large_rows import LargeRows
-from cdc.readers.logminer.lobs.large_values import FETCH, LargeRow, MadeUp, Parts
+from cdc.readers.logminer.lobs.large_values import FETCH, LargeRow, Parts, Synthetic
 from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
@@ -19,7 +19,7 @@ from cdc.readers.logminer.tables.captured import CapturedTables
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 from cdc.readers.logminer.transactions.lob_filter import LobFilter
-from cdc.readers.logminer.transactions.open_transactions import OpenWork
+from cdc.readers.logminer.transactions.open_transactions import SpillStore
 from tests.redo_sequences import cases, log_row
 
 SEQUENCES = {case["id"]: case for case in cases()}
@@ -141,7 +141,7 @@ def test_lob_of_an_earlier_row(operations: list[tuple[int, str]], value: object)
     """Without an UPDATE row an update is made up; what the redo does not tell is read again."""
     ((row, parts),) = Redo().join(*rows(locator("NOTE", 5), *operations))
     assert isinstance(row, LargeRow)
-    assert row.made_up is MadeUp.FROM_LOCATOR
+    assert row.made_up is Synthetic.FROM_LOCATOR
     assert row.operation_code == UPDATE
     assert row.sql_redo == """update "S"."T" set "NOTE" = EMPTY_CLOB() where "ID" = '5'"""
     assert parts == {"NOTE": value}
@@ -187,7 +187,7 @@ def test_nothing_is_trusted_where_something_was_undone() -> None:
     joined = Redo().join(*given)
     assert [(row.operation_code, parts) for row, parts in joined] == [(UPDATE, {}), (UPDATE, {"NOTE": FETCH})]
     assert isinstance(joined[1][0], LargeRow)
-    assert joined[1][0].made_up is MadeUp.FROM_SOURCE
+    assert joined[1][0].made_up is Synthetic.FROM_SOURCE
 
 
 def test_undone_lob_row_makes_its_column_unknown() -> None:
@@ -325,12 +325,12 @@ def test_extended_string_comes_from_its_block() -> None:
 def test_lob_rows_outlive_spill_and_restart(tmp_path: Path) -> None:
     """Rows on disk, of a transaction taken up again by another process, give the same values."""
     given = rows((INSERT, EMPTY), locator("NOTE"), write("abc", 1), write("def", 4))
-    work = OpenWork("ccb", tmp_path, every_s=0)
+    work = SpillStore("ccb", tmp_path, every_s=0)
     work.begin({"read_from": 0, "committed": 0}, {})
     redo = Redo(max_bytes=1, spill=work.spill)
     redo.join(*given[:4])
     resume = work.resume(redo.assembly.open, 3, all_read=True)
-    again = OpenWork("ccb", tmp_path, every_s=0)
+    again = SpillStore("ccb", tmp_path, every_s=0)
     _, restored = again.begin(resume, {})
     assert len(restored) == 1
     ((_, parts),) = Redo(restored=restored, max_bytes=1, spill=again.spill).join(*given)

@@ -15,7 +15,7 @@ from cdc.errors import RedoUnreadable, SpillFailed
 from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed, RolledBack
-from cdc.readers.logminer.transactions.open_transactions import OpenWork
+from cdc.readers.logminer.transactions.open_transactions import SpillStore
 
 TABLE = TableName("S", "T")
 IDENTITY = {"dbid": "1", "resetlogs_change": "2"}
@@ -76,7 +76,7 @@ def contents(assembly: Assembly, rows: Iterable[LogRow]) -> list[tuple[str, list
     ]
 
 
-def new_assembly(work: OpenWork, **options: Any) -> Assembly:
+def new_assembly(work: SpillStore, **options: Any) -> Assembly:
     return Assembly("ccb", lambda _row: TABLE, spill=work.spill, **options)
 
 
@@ -85,7 +85,7 @@ def test_spilled_transactions_end_as_those_in_memory(seed: int, tmp_path: Path) 
     """Whatever was spilled when, undone rows are gone and the others come in order."""
     rows = history(seed)
     expected = contents(Assembly("ccb", lambda _row: TABLE), rows)
-    work = OpenWork("ccb", tmp_path, every_s=30)
+    work = SpillStore("ccb", tmp_path, every_s=30)
     assembly = new_assembly(work, max_bytes=30_000)
     assert contents(assembly, rows) == expected
     assert assembly.counts["spilled rows"] > 0
@@ -94,7 +94,7 @@ def test_spilled_transactions_end_as_those_in_memory(seed: int, tmp_path: Path) 
 
 def test_insert_with_lob_is_undone_on_disk(tmp_path: Path) -> None:
     """The insert has no row id; its update, already on disk with it, leads there."""
-    work = OpenWork("ccb", tmp_path, every_s=30)
+    work = SpillStore("ccb", tmp_path, every_s=30)
     rows = [
         control(1, 6),
         change(2, 1, "A" * 18),
@@ -109,7 +109,7 @@ def test_insert_with_lob_is_undone_on_disk(tmp_path: Path) -> None:
 
 def test_files_are_private_and_go_with_their_transaction(tmp_path: Path) -> None:
     """Redo holds customers' data: only the owner may read it, and not longer than needed."""
-    work = OpenWork("ccb", tmp_path, every_s=30)
+    work = SpillStore("ccb", tmp_path, every_s=30)
     assembly = new_assembly(work, max_bytes=1)
     for xid in XIDS[:2]:
         for row in (control(1, 6, xid), change(2, 1, "R1", xid=xid)):
@@ -126,9 +126,9 @@ def test_files_are_private_and_go_with_their_transaction(tmp_path: Path) -> None
     assert list((tmp_path / "ccb").iterdir()) == []
 
 
-def begun(tmp_path: Path, rows: Iterable[LogRow], position: int) -> tuple[Mapping[str, Any], OpenWork]:
+def begun(tmp_path: Path, rows: Iterable[LogRow], position: int) -> tuple[Mapping[str, Any], SpillStore]:
     """A checkpoint at `position` after some rows, open transactions written down."""
-    work = OpenWork("ccb", tmp_path, every_s=0)
+    work = SpillStore("ccb", tmp_path, every_s=0)
     work.begin({"read_from": 0, "committed": 0}, IDENTITY)
     assembly = new_assembly(work)
     for row in rows:
@@ -148,7 +148,7 @@ def test_restart_continues_behind_the_start_of_open_transactions(
     resume, work = begun(tmp_path, (row for row in rows if row.scn <= position), position)
     work.close()
     assert resume["read_from"] == 0
-    restarted = OpenWork("ccb", tmp_path, every_s=0)
+    restarted = SpillStore("ccb", tmp_path, every_s=0)
     start, open_then = restarted.begin(resume, IDENTITY)
     assert start == position
     assembly = new_assembly(restarted, restored=open_then, max_bytes=30_000)
@@ -157,7 +157,7 @@ def test_restart_continues_behind_the_start_of_open_transactions(
 
 def test_open_transaction_without_news_does_not_hold_the_position(tmp_path: Path) -> None:
     """A transaction idle for days costs nothing at a restart."""
-    work = OpenWork("ccb", tmp_path, every_s=0)
+    work = SpillStore("ccb", tmp_path, every_s=0)
     work.begin({"read_from": 0, "committed": 0}, IDENTITY)
     assembly = new_assembly(work)
     for row in (control(1, 6), change(2, 1, "R1")):
@@ -169,7 +169,7 @@ def test_open_transaction_without_news_does_not_hold_the_position(tmp_path: Path
 
 def test_changes_since_the_last_writing_are_read_again(tmp_path: Path) -> None:
     """In the middle of a window nothing is written: the checkpoint says how far the file is complete."""
-    work = OpenWork("ccb", tmp_path, every_s=0)
+    work = SpillStore("ccb", tmp_path, every_s=0)
     work.begin({"read_from": 0, "committed": 0}, IDENTITY)
     assembly = new_assembly(work)
     for row in (control(1, 6), change(2, 1, "R1")):
@@ -192,7 +192,7 @@ def test_without_fitting_files_reading_starts_at_the_oldest_transaction(harm: st
     elif harm == "short":
         rows.write_bytes(rows.read_bytes()[:-1])
     identity = {"dbid": "3"} if harm == "identity" else IDENTITY
-    assert OpenWork("ccb", tmp_path, every_s=0).begin(resume, identity) == (4, [])
+    assert SpillStore("ccb", tmp_path, every_s=0).begin(resume, identity) == (4, [])
     assert list((tmp_path / "ccb").iterdir()) == []
 
 
@@ -204,14 +204,14 @@ def test_damaged_rows_are_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    _, (transaction,) = OpenWork("ccb", tmp_path, every_s=0).begin(resume, IDENTITY)
+    _, (transaction,) = SpillStore("ccb", tmp_path, every_s=0).begin(resume, IDENTITY)
     with pytest.raises(RedoUnreadable, match="damaged"):
         list(transaction)
 
 
 def test_files_stay_until_the_checkpoint_behind_the_commit_is_durable(tmp_path: Path) -> None:
     """A crash between handing out and staging a transaction still finds its rows."""
-    work = OpenWork("ccb", tmp_path, every_s=0)
+    work = SpillStore("ccb", tmp_path, every_s=0)
     work.begin({"read_from": 0, "committed": 0}, IDENTITY)
     assembly = new_assembly(work)
     for row in (control(5, 6), change(6, 1, "R1")):
@@ -224,7 +224,7 @@ def test_files_stay_until_the_checkpoint_behind_the_commit_is_durable(tmp_path: 
     after = work.resume(assembly.open, 20, all_read=True)
     assert "open" not in after
     work.acknowledged(before)
-    crashed = OpenWork("ccb", tmp_path, every_s=0)
+    crashed = SpillStore("ccb", tmp_path, every_s=0)
     start, (transaction,) = crashed.begin(before, IDENTITY)
     assert (start, len(transaction)) == (10, 1)
     work.acknowledged(after)
@@ -233,7 +233,7 @@ def test_files_stay_until_the_checkpoint_behind_the_commit_is_durable(tmp_path: 
 
 def test_temporary_directory_goes_with_the_reader() -> None:
     """Without a configured directory nothing outlives the reader, and nothing is promised to."""
-    work = OpenWork("ccb", None, every_s=0)
+    work = SpillStore("ccb", None, every_s=0)
     assembly = new_assembly(work, max_bytes=1)
     for row in (control(5, 6), change(6, 1, "R1")):
         assembly.add(row)
@@ -247,7 +247,7 @@ def test_temporary_directory_goes_with_the_reader() -> None:
 def test_directory_that_refuses_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Full, read only, no directory: reported at once with the setting, and continued when corrected."""
     (tmp_path / "ccb").write_text("a file")
-    work = OpenWork("ccb", tmp_path, every_s=0)
+    work = SpillStore("ccb", tmp_path, every_s=0)
     assembly = new_assembly(work, max_bytes=1)
     assembly.add(control(5, 6))
     with pytest.raises(SpillFailed, match="cannot be written") as caught:
@@ -255,7 +255,7 @@ def test_directory_that_refuses_is_waited_for(tmp_path: Path, monkeypatch: pytes
     assert "spill_directory" in caught.value.hint
     assert caught.value.tries == 1
     (tmp_path / "ccb").unlink()
-    work = OpenWork("ccb", tmp_path, every_s=0)
+    work = SpillStore("ccb", tmp_path, every_s=0)
     work.begin({"read_from": 1}, {"dbid": "1"})
     assembly = new_assembly(work, max_bytes=1)
     for row in (control(5, 6), change(6, 1, "R1")):
@@ -277,7 +277,7 @@ def test_directory_that_refuses_is_waited_for(tmp_path: Path, monkeypatch: pytes
 
 def test_a_link_that_stands_where_a_file_is_to_be_is_not_followed(tmp_path: Path) -> None:
     """Rows of customers are written into our own files only."""
-    work = OpenWork("ccb", tmp_path, every_s=30)
+    work = SpillStore("ccb", tmp_path, every_s=30)
     assembly = new_assembly(work, max_bytes=2**20)
     for row in (control(5, 6), change(6, 1, "R1")):
         assembly.add(row)
@@ -290,6 +290,6 @@ def test_a_link_that_stands_where_a_file_is_to_be_is_not_followed(tmp_path: Path
 
 def test_transactions_without_captured_rows_hold_the_checkpoint_back() -> None:
     """The first row of such a one may be half in the redo that was read: mining must see its start again."""
-    work = OpenWork("ccb", None, every_s=0)
+    work = SpillStore("ccb", None, every_s=0)
     assert work.resume([], 100, all_read=True, started=[90, 95]) == {"read_from": 89, "committed": 100}
     assert work.resume([], 100, all_read=True, started=[150]) == {"read_from": 100, "committed": 100}

@@ -15,7 +15,7 @@ from cdc.readers.logminer.mining.rows import Code, LogRow
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 from cdc.readers.logminer.transactions.lob_filter import LobFilter
-from cdc.readers.logminer.transactions.open_transactions import OpenWork
+from cdc.readers.logminer.transactions.open_transactions import SpillStore
 from tests.redo_sequences import EveryTable, recorded_table
 
 XID = "0a00010057030000"
@@ -151,7 +151,7 @@ def test_only_what_was_undone_is_gone(kept: str, read: bool, seeds: int, tmp_pat
 def _read(
     pick: random.Random, rows: list[LogRow], lobs: LobFilter | None, folder: Path, kept: str
 ) -> list[int]:
-    work = OpenWork("undo", folder, every_s=0)
+    work = SpillStore("undo", folder, every_s=0)
     work.begin({"read_from": 0, "committed": 0}, {})
     size = 2**30 if kept == "in memory" else pick.choice((0, 5_000))
 
@@ -172,7 +172,7 @@ def _read(
             return [one.scn for _, one in event.rows if one.operation_code in (1, 2, 3, 255)]
         if kept == "over restarts" and pick.random() < 0.1:
             resume = work.resume(made.open, row.scn, all_read=True)
-            work = OpenWork("undo", folder, every_s=0)
+            work = SpillStore("undo", folder, every_s=0)
             made = assembly(list(work.begin(resume, {})[1]))
     assert made.open == ()
     return []

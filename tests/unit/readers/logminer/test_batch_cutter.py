@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cdc.errors import RedoUnreadable
+from cdc.readers.logminer.batch_cutter import BatchCutter
 from cdc.readers.logminer.batches import BatchMaker
-from cdc.readers.logminer.output import Output
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 
@@ -15,10 +15,10 @@ def committed(scn: int) -> Committed:
     return Committed(f"{scn:016x}", str(scn), scn, scn, None, None, None, ())
 
 
-def output(begun: int) -> Output:
+def output(begun: int) -> BatchCutter:
     maker = BatchMaker("ccb", {}, "CCBRIDGE")
     assembly = Assembly("ccb", lambda _row: None)
-    return Output("ccb", maker, assembly, lambda *_: {}, {}, begun, 100, {})
+    return BatchCutter("ccb", maker, assembly, lambda *_: {}, {}, begun, 100, {})
 
 
 def test_commits_before_the_checkpoint_are_passed_over() -> None:

@@ -37,7 +37,7 @@ images, as JSON.
 """
 
 
-class Output:
+class BatchCutter:
     """Collects committed transactions and makes batches of them.
 
     Args:

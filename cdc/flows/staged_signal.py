@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 
-class Wake:
+class StagedSignal:
     """Signals waiting sinks that rows were staged; one per process, many waiters."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Wake:
             self._closed = True
             self._condition.notify_all()
 
-    def wait_beyond(self, staged_seq: int, timeout_s: float) -> None:
+    def wait_past(self, staged_seq: int, timeout_s: float) -> None:
         """Return when something newer than `staged_seq` was staged, at `close`, or after `timeout_s`."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed or self._staged_seq > staged_seq, timeout_s)
