@@ -41,7 +41,8 @@ dev: $(STAMP) ## make .venv with everything developers need
 demo: $(DEMO_STAMP) ## run the main job on a sandbox; DEMO_SECONDS=20 ends it, DEMO_KEEP=DIR leaves it up
 	$(BIN)/ccbridge demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
-test: $(STAMP) lint types imports ## what CI runs: checks and all tests but the slow ones
+test: $(STAMP) ## what CI runs: checks and all tests but the slow ones
+	$(MAKE) --no-print-directory --jobs 3 lint types imports
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 unit: $(STAMP) ## the tests that need no server

@@ -18,6 +18,7 @@ COMMAND = [sys.executable, "-m", "cdc.cli", "demo", "--persons", "200"]
 OK = r"demo ok: persons=\d+ accounts=\d+ recharges=(\d+) posted=(\d+) differences=0"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_kept_demo_can_be_worked_with_until_ctrl_c(tmp_path: Path) -> None:
     """After the comparison all is up: verbs need `env.sh` only, changes flow on, Ctrl-C ends it."""

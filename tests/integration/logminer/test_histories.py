@@ -18,7 +18,7 @@ import pytest
 from tests.integration.logminer.redo_world import RedoWorld
 from tests.redo_histories import WRONG, judge, redo_world
 
-FEW, ALL = 25, 1_000
+FEW, ALL = 12, 1_000
 
 
 @pytest.fixture(scope="module")
