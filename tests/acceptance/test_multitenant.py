@@ -97,6 +97,7 @@ def inside(tmp_path: Path) -> Iterator[Site]:
             site.close()
 
 
+@pytest.mark.slow
 def test_replication_from_inside_a_pluggable_database(inside: Site) -> None:
     """Check, both directions, log switches, and redo that is gone: nothing of it needs the root."""
     site = inside

@@ -37,6 +37,7 @@ from tests.contract.logminer_source import (
     system_session,
 )
 from tests.contract.reader_suite import Event, events, insert, snapshot
+from tests.support.marks import few
 
 TIMEOUT_S = 30.0
 CONTENTS, START = "v$logmnr_contents", "start_logmnr"
@@ -191,7 +192,7 @@ def follower(source: OracleSource) -> Follower:
     return Follower(source)
 
 
-@pytest.mark.parametrize("code", CONNECTION)
+@pytest.mark.parametrize("code", few(CONNECTION, every=3))
 def test_a_lost_connection_is_made_again(source: OracleSource, follower: Follower, code: int) -> None:
     """Network and instance errors are tried again with a new connection; nothing is lost or doubled."""
     write(source, 1, 2, 3)
@@ -212,7 +213,7 @@ def test_a_cut_connection_in_the_middle_of_a_fetch(
     assert [type(exc) for exc in follower.errors] == [DatabaseUnreachable]
 
 
-@pytest.mark.parametrize("code", SESSION + LOGS)
+@pytest.mark.parametrize("code", few(SESSION + LOGS, every=3))
 def test_a_new_session_cures_it(source: OracleSource, follower: Follower, code: int) -> None:
     """Session, memory and log errors: the reader itself makes a new session and a new log list."""
     write(source, 1, 2, 3)

@@ -263,7 +263,10 @@ def statement(text: str) -> str:
 
 
 @pytest.mark.parametrize("slices", [1_000, 1], ids=["whole", "in slices"])
-@pytest.mark.parametrize("at_once", [False, True], ids=["step by step", "all behind"])
+@pytest.mark.parametrize(
+    "at_once",
+    [pytest.param(False, marks=pytest.mark.slow, id="step by step"), pytest.param(True, id="all behind")],
+)
 def test_large_values_that_were_left_alone_are_staged(
     capture: Capture, *, at_once: bool, slices: int
 ) -> None:
@@ -322,7 +325,7 @@ LATER: dict[str, tuple[str, bool]] = {
 }
 
 
-@pytest.mark.parametrize("in_one", ["transaction", "batch", "slices"])
+@pytest.mark.parametrize("in_one", [pytest.param("transaction", marks=pytest.mark.slow), "batch", "slices"])
 @pytest.mark.parametrize("later", LATER)
 def test_a_version_that_the_batch_replaces_needs_no_values(capture: Capture, later: str, in_one: str) -> None:
     """Nothing is rejected for what is over already; what stays unknown is rejected, never NULL."""
