@@ -40,15 +40,15 @@ def test_the_example_does_what_its_readme_says(server: PostgresServer, tmp_path:
     running = CommandProcess(_in_folder(COMMANDS[-1]), environment, log, log)
     try:
         _wait_for(server, "select count(*) from client", (2,), log)
-        change = re.search(r'-d shop -c "(.+)"$', README, re.MULTILINE)
-        assert change is not None
-        _ask(server, "shop", change[1])
+        change, *looks = re.findall(r'-d (\w+) -c "(.+)"$', README, re.MULTILINE)
+        _ask(server, *change)
         _wait_for(
             server,
             "select display_name, credit from client where client_no = 1",
             ("Ama Ndiaye", Decimal("10.25")),
             log,
         )
+        assert [_ask(server, *look) is not None for look in looks] == [True, True], "they show something"
     finally:
         running.kill()
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.checkout import ROOT, copy_checkout
+
 BUILD = "from setuptools import build_meta; import sys; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 PRODUCT = {"cdc", "sinks", "mapping_rules", "migrations"}
 OURS = {"PYTHONPATH": "", "COLUMNS": "200"}
@@ -72,19 +73,7 @@ class Environment:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkout as git knows it, changes that are not committed included: builders write into it."""
-    result = tmp_path_factory.mktemp("tree")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (result / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, result / name)
-    return result
+    return copy_checkout(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="module")

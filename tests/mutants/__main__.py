@@ -15,7 +15,6 @@ import argparse
 import os
 import queue
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,8 +27,8 @@ from pathlib import Path
 
 from tests.mutants.guard import Guard, Stale
 from tests.mutants.guards import GUARDS
+from tests.support.checkout import ROOT, copy_checkout
 
-ROOT = Path(__file__).parents[2]
 TEST_TIMEOUT_S = 120
 _FAILED = re.compile(r"^FAILED (?P<test>.+?)(?: - (?P<reason>.*))?$", re.MULTILINE)
 _NOT_BY_A_GUARD = ("ImportError", "ModuleNotFoundError", "SyntaxError", "NameError", "IndentationError")
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"no guard is named like {options.only!r}")
         return 2
     with tempfile.TemporaryDirectory(prefix="ccbridge-mutants-") as folder:
-        trees = [_copy(Path(folder) / f"tree{number}") for number in range(options.jobs)]
+        trees = [copy_checkout(Path(folder) / f"tree{number}") for number in range(options.jobs)]
         try:
             for guard in guards:
                 guard.broken((ROOT / guard.file).read_text(encoding="utf-8"))
@@ -81,22 +80,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="names and reasons only")
     return parser.parse_args(arguments)
-
-
-def _copy(tree: Path) -> Path:
-    """A copy of what git knows of the working tree, changes that are not committed included."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tree / name)
-    return tree
 
 
 def _pass(tree: Path, guards: Sequence[Guard]) -> bool:

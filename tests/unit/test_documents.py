@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
+
 from cdc import errors
+from cdc.staging.schema.tables import metadata
 from sinks.upsert.statements import pairs
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +57,21 @@ def test_every_decision_is_in_their_list() -> None:
     titles = {path.name: path.read_text().splitlines()[0] for path in sorted(folder.glob("0*.md"))}
     assert [(name, f"# {number} {title}") for number, name, title in listed] == list(titles.items())
     assert all(name.startswith(number) for number, name, _ in listed)
+
+
+def test_the_diagram_of_staging_shows_its_tables() -> None:
+    """Every table and column drawn is there, with that type; entities stand for the tables of the rules."""
+    drawn = (ROOT / "docs" / "diagrams" / "staging-tables.md").read_text()
+    named = set(re.findall(r"^    (\w+) [|}]", drawn, re.MULTILINE)) | set(re.findall(r"[|{] (\w+) :", drawn))
+    assert named - {"entity", "entity_history"} <= tables_by_name().keys()
+    for table, columns in re.findall(r"^    (\w+) \{ (.+) \}$", drawn, re.MULTILINE):
+        dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+        types = {one.name: one.type.compile(dialect).lower() for one in tables_by_name()[table].columns}
+        for kind, name in re.findall(r"(\w+) (\w+)", columns):
+            shown = {"timestamptz": "timestamp with time zone"}.get(kind, kind)
+            assert types.get(name) == shown, f"{table}.{name}"
+
+
+def tables_by_name() -> dict[str, Table]:
+    """The fixed tables of staging."""
+    return {table.name: table for table in metadata.tables.values()}
