@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sandbox.oracle.interface import Client, Session
@@ -30,43 +31,48 @@ def handle(function: int, reader: Reader, target: PiggybackTarget) -> None:
         WireError: an unknown one, which cannot be skipped.
         OracleFault: from the engine.
     """
-    if function == _CLOSE_CURSORS:
-        reader.u8()
-        for number in [reader.ub() for _ in range(reader.ub())]:
-            target.executor.cursors.close(number)
-    elif function == _SCHEMA:
-        reader.u8()
-        schema = (reader.long_text() or b"").decode("utf-8", "replace")
-        target.session.set_current_schema(schema)
-    elif function == _END_TO_END:
-        _identify(reader, target)
-    elif function == _FREE_LOBS:
-        reader.u8()
-        total = reader.ub()
-        reader.skip("1vvv111" + "v1vvv1" + "1v1v1v")
-        target.executor.lobs.free(reader.raw(total))
-    elif function == _CONTEXT:
-        reader.skip("1v1")
-        count = reader.ub()
-        reader.skip("v1t")
-        for _ in range(count):
-            reader.long_text()
-            reader.long_text()
-            reader.ub()
-    elif function == _SESSION_STATE:
-        reader.ub()
-    elif function == _BEGIN_PIPELINE:
-        reader.skip("v11")
-    elif function == _ALTER_SESSION:
-        reader.skip("v1")
-        for _ in range(reader.ub()):
-            reader.long_text()
-            reader.long_text()
-            reader.ub()
-    elif function == _RELEASE:
-        reader.skip("11v")
-    else:
+    act = _ACTIONS.get(function)
+    if act is None:
         raise WireError(f"piggyback {function}")
+    act(reader, target)
+
+
+def _close_cursors(reader: Reader, target: PiggybackTarget) -> None:
+    reader.u8()
+    for number in [reader.ub() for _ in range(reader.ub())]:
+        target.executor.cursors.close(number)
+
+
+def _set_schema(reader: Reader, target: PiggybackTarget) -> None:
+    reader.u8()
+    schema = (reader.long_text() or b"").decode("utf-8", "replace")
+    target.session.set_current_schema(schema)
+
+
+def _free_lobs(reader: Reader, target: PiggybackTarget) -> None:
+    reader.u8()
+    total = reader.ub()
+    reader.skip("1vvv111" + "v1vvv1" + "1v1v1v")
+    target.executor.lobs.free(reader.raw(total))
+
+
+def _skip_context(reader: Reader, target: PiggybackTarget) -> None:
+    reader.skip("1v1")
+    count = reader.ub()
+    reader.skip("v1t")
+    _skip_pairs(reader, count)
+
+
+def _skip_alter_session(reader: Reader, target: PiggybackTarget) -> None:
+    reader.skip("v1")
+    _skip_pairs(reader, reader.ub())
+
+
+def _skip_pairs(reader: Reader, count: int) -> None:
+    for _ in range(count):
+        reader.long_text()
+        reader.long_text()
+        reader.ub()
 
 
 def _identify(reader: Reader, target: PiggybackTarget) -> None:
@@ -94,3 +100,16 @@ def _given_text(reader: Reader, length: int, terms: Terms) -> str:
     if reader.peek() == 0:  # some clients write the length byte of an empty text, no message is 0
         reader.u8()
     return ""
+
+
+_ACTIONS: dict[int, Callable[[Reader, PiggybackTarget], object]] = {
+    _CLOSE_CURSORS: _close_cursors,
+    _SCHEMA: _set_schema,
+    _END_TO_END: _identify,
+    _FREE_LOBS: _free_lobs,
+    _CONTEXT: _skip_context,
+    _SESSION_STATE: lambda reader, target: reader.ub(),
+    _BEGIN_PIPELINE: lambda reader, target: reader.skip("v11"),
+    _ALTER_SESSION: _skip_alter_session,
+    _RELEASE: lambda reader, target: reader.skip("11v"),
+}

@@ -103,13 +103,7 @@ class WireSession:
         pending: OracleFault | None = None
         try:
             while (message := reader.u8()) in (_PIGGYBACK, _ONE_WAY):
-                function = self._header()
-                if self._target is None:
-                    raise WireError(f"piggyback {function} before the login")
-                try:
-                    piggybacks.handle(function, reader, self._target)
-                except OracleFault as fault:
-                    pending = fault
+                pending = self._piggyback() or pending
                 if message == _ONE_WAY:
                     return True
             if message == _PROTOCOL:
@@ -127,6 +121,17 @@ class WireSession:
         except BreakReceived as marker:
             self._answer_break(marker.kind)
         return True
+
+    def _piggyback(self) -> OracleFault | None:
+        """Do what a piggyback says; its error is that of the call behind it."""
+        function = self._header()
+        if self._target is None:
+            raise WireError(f"piggyback {function} before the login")
+        try:
+            piggybacks.handle(function, self._reader, self._target)
+        except OracleFault as fault:
+            return fault
+        return None
 
     def _header(self, *, token: bool = True) -> int:
         function, self._sequence = self._reader.u8(), self._reader.u8()
@@ -161,13 +166,7 @@ class WireSession:
             return self._log_in()
         target = self._logged_in()
         if function in (_EXECUTE, _RE_EXECUTE, _RE_EXECUTE_FETCH, _FETCH):
-            if function == _EXECUTE:
-                out, result = target.executor.execute(reader)
-            elif function == _FETCH:
-                out, result = target.executor.fetch(reader)
-            else:
-                out, result = target.executor.re_execute(reader, fetch=function == _RE_EXECUTE_FETCH)
-            return out + self._result(result)
+            return self._statement_call(function, target.executor)
         if function == _LOB:
             return target.executor.lobs.call(reader) + self._result(CallResult())
         if function == _VERSION:
@@ -181,6 +180,15 @@ class WireSession:
         elif function != _PING:
             raise WireError(f"function {function}")
         return answers.status(in_transaction=target.session.in_transaction)
+
+    def _statement_call(self, function: int, executor: Executor) -> bytes | bytearray:
+        if function == _EXECUTE:
+            out, result = executor.execute(self._reader)
+        elif function == _FETCH:
+            out, result = executor.fetch(self._reader)
+        else:
+            out, result = executor.re_execute(self._reader, fetch=function == _RE_EXECUTE_FETCH)
+        return out + self._result(result)
 
     def _log_in(self) -> bytes:
         if self._login is None:

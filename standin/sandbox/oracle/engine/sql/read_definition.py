@@ -12,6 +12,7 @@ from sandbox.oracle.engine.sql.syntax import (
     Constraint,
     CreateIndex,
     CreateTable,
+    Expression,
     Modification,
     Statement,
     Supplemental,
@@ -91,94 +92,93 @@ class DefinitionReader(AccountReader):
         return Command("CREATE CLUSTER", named)
 
     def _create_table(self, temporary: bool) -> Statement:
-        owner, name = self.qualified()
+        table = CreateTable(*self.qualified(), temporary=temporary)
+        if self.accept_sign("("):
+            table = self._relational_properties(table)
+        while not self.is_end():
+            if self.accept("AS"):
+                return replace(table, query=self.query())
+            table = self._table_option(table)
+        return table
+
+    def _relational_properties(self, table: CreateTable) -> CreateTable:
+        """Columns, constraints and supplemental log groups, behind their opening parenthesis."""
         columns: list[ColumnDefinition] = []
         constraints: list[Constraint] = []
         supplemental: list[Supplemental] = []
-        if self.accept_sign("("):
-            while True:
-                if self.is_word(*_CONSTRAINT_WORDS):
-                    if self.is_word("SUPPLEMENTAL"):
-                        supplemental.append(self._supplemental(add=True))
-                    else:
-                        constraints.append(self._constraint())
-                else:
-                    columns.append(self._column())
-                if not self.accept_sign(","):
-                    break
-            self.expect_sign(")")
-        query, archival, cluster = None, False, None
-        parts: list[tuple[str, str]] = []
-        while not self.is_end():
-            if self.accept("AS"):
-                query = self.query()
-                break
-            if self.accept("ROW", "ARCHIVAL"):
-                archival = True
-            elif self.accept("ORGANIZATION", "INDEX"):
-                parts.append((f"SYS_IOT_TOP_{name}", "INDEX"))
-            elif self.accept("PARTITION", "BY"):
-                parts += self._partitions()
-            elif self.accept("CLUSTER"):
-                cluster = self.qualified()
-                self.names()
+        while True:
+            if self.is_word("SUPPLEMENTAL"):
+                supplemental.append(self._supplemental(add=True))
+            elif self.is_word(*_CONSTRAINT_WORDS):
+                constraints.append(self._constraint())
             else:
-                self._table_option(temporary)
-        return CreateTable(
-            owner,
-            name,
-            tuple(columns),
-            tuple(constraints),
-            query,
-            temporary,
-            tuple(supplemental),
-            tuple(parts),
-            archival,
-            cluster,
+                columns.append(self._column())
+            if not self.accept_sign(","):
+                break
+        self.expect_sign(")")
+        return replace(
+            table, columns=tuple(columns), constraints=tuple(constraints), supplemental=tuple(supplemental)
         )
 
-    def _table_option(self, temporary: bool) -> None:
-        """Take a clause behind the columns of CREATE TABLE."""
-        if temporary and self.accept("ON", "COMMIT", "PRESERVE", "ROWS"):
-            return
+    def _table_option(self, table: CreateTable) -> CreateTable:
+        """One clause behind the columns of CREATE TABLE."""
+        if self.accept("ROW", "ARCHIVAL"):
+            return replace(table, row_archival=True)
+        if self.accept("ORGANIZATION", "INDEX"):
+            return replace(table, parts=(*table.parts, (f"SYS_IOT_TOP_{table.name}", "INDEX")))
+        if self.accept("PARTITION", "BY"):
+            return replace(table, parts=(*table.parts, *self._partitions()))
+        if self.accept("CLUSTER"):
+            table = replace(table, cluster=self.qualified())
+            self.names()
+            return table
+        if table.temporary and self.accept("ON", "COMMIT", "PRESERVE", "ROWS"):
+            return table
         if not (self.physical() or self.lob_storage()):
             raise self.fault(922, "missing or invalid option")
+        return table
 
     def _column(self) -> ColumnDefinition:
-        name = self.name()
-        kind = self.type_name()
-        nullable, primary, unique, default, identity = True, False, False, None, False
-        references: Constraint | None = None
-        invisible = self.accept("INVISIBLE")
-        while True:
-            if self.accept("DEFAULT"):
-                if self.is_word("ON"):
-                    raise self.fault(900, "DEFAULT ON NULL is not simulated")
-                default = self.expression()
-            elif self.accept("GENERATED"):
-                identity, nullable = self._identity(), False
-            elif self.accept("NOT", "NULL"):
-                nullable = False
-            elif self.accept("NULL") or self.accept("ENABLE") or self.accept("VISIBLE"):
-                pass
-            elif self.accept("INVISIBLE"):
-                invisible = True
-            elif self.accept("CONSTRAINT"):
-                self.name()
-            elif self.accept("PRIMARY", "KEY"):
-                primary, nullable = True, False
-            elif self.accept("UNIQUE"):
-                unique = True
-            elif self.accept("REFERENCES"):
-                references = self._references(None, (name,))
-            elif self.accept("CHECK"):
-                self.expect_sign("(")
-                self.condition()
-                self.expect_sign(")")
-            else:
-                return ColumnDefinition(
-                    name, kind, nullable, default, primary, unique, identity, invisible, references
-                )
+        column = ColumnDefinition(self.name(), self.type_name())
+        while (more := self._column_clause(column)) is not None:
+            column = more
+        return column
+
+    def _column_clause(self, column: ColumnDefinition) -> ColumnDefinition | None:
+        """The column with the next clause behind its type, None when there is no more."""
+        if self.accept("DEFAULT"):
+            return replace(column, default=self._default())
+        if self.accept("GENERATED"):
+            return replace(column, identity=self._identity(), nullable=False)
+        if self.accept("NOT", "NULL"):
+            return replace(column, nullable=False)
+        if visible := self.any_of("VISIBLE", "INVISIBLE"):
+            return replace(column, invisible=visible == "INVISIBLE")
+        if self.any_of("NULL", "ENABLE"):
+            return column
+        return self._column_constraint(column)
+
+    def _column_constraint(self, column: ColumnDefinition) -> ColumnDefinition | None:
+        if self.accept("CONSTRAINT"):
+            self.name()
+            return column
+        if self.accept("PRIMARY", "KEY"):
+            return replace(column, primary=True, nullable=False)
+        if self.accept("UNIQUE"):
+            return replace(column, unique=True)
+        if self.accept("REFERENCES"):
+            return replace(column, references=self._references(None, (column.name,)))
+        if self.accept("CHECK"):
+            self.expect_sign("(")
+            self.condition()
+            self.expect_sign(")")
+            return column
+        return None
+
+    def _default(self) -> Expression:
+        if self.is_word("ON"):
+            raise self.fault(900, "DEFAULT ON NULL is not simulated")
+        return self.expression()
 
     def _identity(self) -> bool:
         """GENERATED { ALWAYS | BY DEFAULT [ON NULL] } AS IDENTITY, without options."""
@@ -406,20 +406,13 @@ class DefinitionReader(AccountReader):
         if self.accept("RENAME"):
             return self._renamed(change)
         if self.accept("EXCHANGE", "PARTITION"):
-            self.name()
-            self.expect("WITH", "TABLE")
-            other = self.qualified()
-            self.any_of("INCLUDING INDEXES", "EXCLUDING INDEXES")
-            self.any_of("WITH VALIDATION", "WITHOUT VALIDATION")
-            return replace(change, exchange=other)
+            return replace(change, exchange=self._exchanged_table())
         if self.accept("SPLIT", "PARTITION"):
-            split = [self.name()]
-            while not self.is_end():
-                if self.accept("PARTITION"):
-                    split.append(self.name())
-                else:
-                    self.advance()
-            return replace(change, split=tuple(split))
+            return replace(change, split=self._split_partitions())
+        return self._table_state(change)
+
+    def _table_state(self, change: AlterTable) -> AlterTable:
+        """A clause that changes no column: the key's state, or where and how the table is stored."""
         if self.is_word("ENABLE", "DISABLE") and self.look(1).text in ("PRIMARY", "VALIDATE", "NOVALIDATE"):
             state = self._state(Constraint("primary", None))
             self.expect("PRIMARY", "KEY")
@@ -427,6 +420,23 @@ class DefinitionReader(AccountReader):
         if self.physical():
             return change
         raise self.fault(1735, "invalid ALTER TABLE option")
+
+    def _exchanged_table(self) -> tuple[str | None, str]:
+        self.name()
+        self.expect("WITH", "TABLE")
+        other = self.qualified()
+        self.any_of("INCLUDING INDEXES", "EXCLUDING INDEXES")
+        self.any_of("WITH VALIDATION", "WITHOUT VALIDATION")
+        return other
+
+    def _split_partitions(self) -> tuple[str, ...]:
+        names = [self.name()]
+        while not self.is_end():
+            if self.accept("PARTITION"):
+                names.append(self.name())
+            else:
+                self.advance()
+        return tuple(names)
 
     def _column_word(self) -> str:
         self.accept("COLUMN")
@@ -501,9 +511,7 @@ class DefinitionReader(AccountReader):
         found = Modification(name, kind)
         while True:
             if self.accept("DEFAULT"):
-                if self.is_word("ON"):
-                    raise self.fault(900, "DEFAULT ON NULL is not simulated")
-                found = replace(found, default=self.expression(), new_default=True)
+                found = replace(found, default=self._default(), new_default=True)
             elif self.accept("NOT", "NULL"):
                 found = replace(found, nullable=False)
             elif self.accept("NULL"):

@@ -83,14 +83,7 @@ def create_table(session: Session, statement: CreateTable, plan: QueryPlan | Non
     if statement.cluster is not None:
         table.cluster = cluster_of(session, *statement.cluster)
     for column in statement.columns:
-        if column.identity:
-            _add_identity(session, table, column.name)
-        if column.references is not None:
-            add_key(session, table, column.references)
-        if column.primary:
-            add_key(session, table, Constraint("primary", None, (column.name,)))
-        elif column.unique:
-            add_key(session, table, Constraint("unique", None, (column.name,)))
+        _add_column_keys(session, table, column)
     for constraint in statement.constraints:
         add_key(session, table, constraint)
     for supplemental in statement.supplemental:
@@ -109,6 +102,18 @@ def create_table(session: Session, statement: CreateTable, plan: QueryPlan | Non
         for row in list(plan.rows(env, ())):
             storage.insert(transaction, table, row, env.check)
         session.commit()
+
+
+def _add_column_keys(session: Session, table: Table, column: ColumnDefinition) -> None:
+    """What a column's own clauses declare."""
+    if column.identity:
+        _add_identity(session, table, column.name)
+    if column.references is not None:
+        add_key(session, table, column.references)
+    if column.primary:
+        add_key(session, table, Constraint("primary", None, (column.name,)))
+    elif column.unique:
+        add_key(session, table, Constraint("unique", None, (column.name,)))
 
 
 def _check_lengths(session: Session, columns: abc.Iterable[StoredColumn]) -> None:
@@ -257,46 +262,59 @@ def alter_table(session: Session, statement: AlterTable, planner: QueryPlanner, 
     with storage.lock:
         _require_idle(session, table)
         before = table.shape
-        for change in statement.supplemental:
-            change_supplemental(session, table, change)
-        for constraint in statement.constraints:
-            add_key(session, table, constraint)
-        if statement.drop_constraint is not None:
-            _drop_constraint(table, statement.drop_constraint)
-        if statement.key_state is not None:
-            state = statement.key_state
-            for index in table.indexes:
-                if index.primary:
-                    index.enabled, index.validated = state.enabled, state.validated
-                    index.unique = state.enabled
+        _alter_keys(session, table, statement)
         if statement.split:
             _split(session, table, statement.split)
-        if statement.add:
-            _add_columns(table, statement.add, planner, session)
-        if statement.modify:
-            _modify_columns(table, statement.modify, session, planner)
-        for name in (*statement.drop, *statement.unused):
-            _drop_column(table, name)
-        if statement.rename_column:
-            old, new = statement.rename_column
-            place = place_of(table, old)
-            _reshape(table, lambda at, column: replace(column, name=new) if at == place else column)
-        if statement.rename_constraint:
-            _constraint(table, statement.rename_constraint[0]).name = statement.rename_constraint[1]
+        _alter_columns(session, table, statement, planner)
         if statement.exchange:
             _exchange(session, table, owned_table(session, *statement.exchange, "ALTER"))
         if statement.rename_to:
-            if (table.owner, statement.rename_to) in catalog.tables:
-                raise OracleFault(955, "name is already used by an existing object")
-            del catalog.tables[table.owner, table.name]
-            table.shape = replace(table.shape, name=statement.rename_to, version=table.shape.version + 1)
-            catalog.tables[table.owner, table.name] = table
+            _rename(session, table, statement.rename_to)
         relog(table, session.database.containers.supplemental(session.container))
         catalog.changed()
         write_ddl(session, text, before, before.owner, before.name)
         table.defined_at = session.database.clock()
         if table.shape.version != before.version:
             table.defined_scn = storage.scn
+
+
+def _alter_keys(session: Session, table: Table, statement: AlterTable) -> None:
+    for change in statement.supplemental:
+        change_supplemental(session, table, change)
+    for constraint in statement.constraints:
+        add_key(session, table, constraint)
+    if statement.drop_constraint is not None:
+        _drop_constraint(table, statement.drop_constraint)
+    if statement.rename_constraint:
+        _constraint(table, statement.rename_constraint[0]).name = statement.rename_constraint[1]
+    if statement.key_state is not None:
+        state = statement.key_state
+        for index in table.indexes:
+            if index.primary:
+                index.enabled, index.validated = state.enabled, state.validated
+                index.unique = state.enabled
+
+
+def _alter_columns(session: Session, table: Table, statement: AlterTable, planner: QueryPlanner) -> None:
+    if statement.add:
+        _add_columns(table, statement.add, planner, session)
+    if statement.modify:
+        _modify_columns(table, statement.modify, session, planner)
+    for name in (*statement.drop, *statement.unused):
+        _drop_column(table, name)
+    if statement.rename_column:
+        old, new = statement.rename_column
+        place = place_of(table, old)
+        _reshape(table, lambda at, column: replace(column, name=new) if at == place else column)
+
+
+def _rename(session: Session, table: Table, name: str) -> None:
+    tables = session.catalog.tables
+    if (table.owner, name) in tables:
+        raise OracleFault(955, "name is already used by an existing object")
+    del tables[table.owner, table.name]
+    table.shape = replace(table.shape, name=name, version=table.shape.version + 1)
+    tables[table.owner, name] = table
 
 
 def owned_table(session: Session, owner: str | None, name: str, privilege: str) -> Table:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from sandbox.oracle import cells
 from sandbox.oracle.interface import OracleFault
@@ -144,43 +144,12 @@ def text_to_date(text: str, form: str, today: datetime) -> tuple[datetime, int, 
 
 
 def _read_element(rest: str, word: str, element: str, parts: dict[str, int]) -> str:
-    if word in ("MON", "MONTH"):
-        for number, name in enumerate(_LONG_MONTHS, 1):
-            for form in (name, name[:3]):
-                if rest.upper().startswith(form):
-                    parts["MM"] = number
-                    return rest[len(form) :]
-        raise OracleFault(1843, "not a valid month")
-    if word in ("AM", "PM", "A.M.", "P.M."):
-        half = re.match(r"[AP]\.?M\.?", rest, re.IGNORECASE)
-        if not half:
-            raise OracleFault(1855, "AM/A.M. or PM/P.M. required")
-        parts["PM"] = int(half.group()[0].upper() == "P")
-        return rest[half.end() :]
     if word.startswith("FF"):
-        digits = re.match(r"\d{0,9}", rest)
-        found = digits.group() if digits else ""
-        parts["FF"] = int(found.ljust(9, "0")) if found else 0
-        return rest[len(found) :]
-    if word in ("TZH", "TZR"):
-        zone = re.match(r"([+-]?)(\d{1,2})(?::(\d{2}))?" if word == "TZR" else r"([+-]?)(\d{1,2})", rest)
-        if not zone:
-            raise OracleFault(1882, "timezone region not found")
-        minutes = int(zone.group(2)) * 60 + (int(zone.group(3) or 0) if word == "TZR" else 0)
-        parts["TZ"] = -minutes if zone.group(1) == "-" else minutes
-        return rest[zone.end() :]
+        return _read_fraction(rest, parts)
     if word in _DIGITS:
-        digits = re.match(rf"\s*(\d{{1,{_DIGITS[word]}}})", rest)
-        if not digits:
-            raise OracleFault(1858, "a non-numeric character was found where a numeric was expected")
-        number = int(digits.group(1))
-        if word == "TZM":
-            parts["TZ"] = parts.get("TZ", 0) + (-number if parts.get("TZ", 0) < 0 else number)
-        elif word in ("RR", "RRRR") and len(digits.group(1)) <= 2:
-            parts["YYYY"] = number + (2000 if number < 50 else 1900)
-        else:
-            parts[{"RRRR": "YYYY", "HH": "HH12", "SYYYY": "YYYY"}.get(word, word)] = number
-        return rest[digits.end() :]
+        return _read_digits(rest, word, parts)
+    if read := _READ.get(word):
+        return read(rest, parts)
     if element[0] == '"':
         return rest[len(element) - 2 :]
     if len(element) == 1 and (element in "-/,.;: T" or word == "X"):
@@ -188,6 +157,61 @@ def _read_element(rest: str, word: str, element: str, parts: dict[str, int]) -> 
             raise OracleFault(1861, "literal does not match format string")
         return rest[1:]
     raise OracleFault(1821, "date format not recognized")
+
+
+def _read_month(rest: str, parts: dict[str, int]) -> str:
+    for number, name in enumerate(_LONG_MONTHS, 1):
+        for form in (name, name[:3]):
+            if rest.upper().startswith(form):
+                parts["MM"] = number
+                return rest[len(form) :]
+    raise OracleFault(1843, "not a valid month")
+
+
+def _read_half_day(rest: str, parts: dict[str, int]) -> str:
+    half = re.match(r"[AP]\.?M\.?", rest, re.IGNORECASE)
+    if not half:
+        raise OracleFault(1855, "AM/A.M. or PM/P.M. required")
+    parts["PM"] = int(half.group()[0].upper() == "P")
+    return rest[half.end() :]
+
+
+def _read_fraction(rest: str, parts: dict[str, int]) -> str:
+    digits = re.match(r"\d{0,9}", rest)
+    found = digits.group() if digits else ""
+    parts["FF"] = int(found.ljust(9, "0")) if found else 0
+    return rest[len(found) :]
+
+
+def _read_zone(rest: str, parts: dict[str, int], pattern: str) -> str:
+    zone = re.match(pattern, rest)
+    if not zone:
+        raise OracleFault(1882, "timezone region not found")
+    sign, hours, minutes = zone.group(1), int(zone.group(2)), int(zone.group(3) or 0)
+    parts["TZ"] = (hours * 60 + minutes) * (-1 if sign == "-" else 1)
+    return rest[zone.end() :]
+
+
+def _read_digits(rest: str, word: str, parts: dict[str, int]) -> str:
+    digits = re.match(rf"\s*(\d{{1,{_DIGITS[word]}}})", rest)
+    if not digits:
+        raise OracleFault(1858, "a non-numeric character was found where a numeric was expected")
+    number = int(digits.group(1))
+    if word == "TZM":
+        parts["TZ"] = parts.get("TZ", 0) + (-number if parts.get("TZ", 0) < 0 else number)
+    elif word in ("RR", "RRRR") and len(digits.group(1)) <= 2:
+        parts["YYYY"] = number + (2000 if number < 50 else 1900)
+    else:
+        parts[{"RRRR": "YYYY", "HH": "HH12", "SYYYY": "YYYY"}.get(word, word)] = number
+    return rest[digits.end() :]
+
+
+_READ: dict[str, Callable[[str, dict[str, int]], str]] = {
+    **dict.fromkeys(("MON", "MONTH"), _read_month),
+    **dict.fromkeys(("AM", "PM", "A.M.", "P.M."), _read_half_day),
+    "TZH": partial(_read_zone, pattern=r"([+-]?)(\d{1,2})()"),
+    "TZR": partial(_read_zone, pattern=r"([+-]?)(\d{1,2})(?::(\d{2}))?"),
+}
 
 
 def _moment(parts: dict[str, int], today: datetime) -> datetime:
