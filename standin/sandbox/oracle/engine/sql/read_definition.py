@@ -405,14 +405,14 @@ class DefinitionReader(AccountReader):
             return replace(change, unused=(*change.unused, *unused))
         if self.accept("RENAME"):
             return self._renamed(change)
+        return self._table_state(change)
+
+    def _table_state(self, change: AlterTable) -> AlterTable:
+        """A clause that changes no column: partitions, the key's state, where and how the table is stored."""
         if self.accept("EXCHANGE", "PARTITION"):
             return replace(change, exchange=self._exchanged_table())
         if self.accept("SPLIT", "PARTITION"):
             return replace(change, split=self._split_partitions())
-        return self._table_state(change)
-
-    def _table_state(self, change: AlterTable) -> AlterTable:
-        """A clause that changes no column: the key's state, or where and how the table is stored."""
         if self.is_word("ENABLE", "DISABLE") and self.look(1).text in ("PRIMARY", "VALIDATE", "NOVALIDATE"):
             state = self._state(Constraint("primary", None))
             self.expect("PRIMARY", "KEY")

@@ -17,7 +17,12 @@ from sandbox.oracle.engine.sql.syntax import (
 from sandbox.oracle.engine.state import containers
 from sandbox.oracle.engine.state.catalog import Sequence
 from sandbox.oracle.engine.state.context import Session
-from sandbox.oracle.engine.statements import accounts, ddl
+from sandbox.oracle.engine.statements import accounts, clusters
+from sandbox.oracle.engine.statements.alter_table import alter_table
+from sandbox.oracle.engine.statements.create_table import create_index, create_table
+from sandbox.oracle.engine.statements.ddl_records import owned_table, write_ddl
+from sandbox.oracle.engine.statements.empty_tables import drop_table, truncate
+from sandbox.oracle.engine.statements.table_keys import relog
 from sandbox.oracle.engine.store.storage import within
 from sandbox.oracle.engine.store.tables import Table
 from sandbox.oracle.engine.values.zones import offset_minutes, offset_text, zone
@@ -38,11 +43,11 @@ def run(session: Session, prepared: Prepared, text: str) -> None:
         raise OracleFault(900, "invalid SQL statement")
     if isinstance(statement, CreateTable):
         plan = planner.plan(statement.query, None) if statement.query is not None else None
-        ddl.create_table(session, statement, plan, text)
+        create_table(session, statement, plan, text)
     elif isinstance(statement, AlterTable):
-        ddl.alter_table(session, statement, planner, text)
+        alter_table(session, statement, planner, text)
     elif isinstance(statement, CreateIndex):
-        ddl.create_index(session, statement, text)
+        create_index(session, statement, text)
     elif isinstance(statement, Grant):
         accounts.grant(session, statement)
     elif isinstance(statement, Supplemental):
@@ -144,7 +149,7 @@ def _drop(session: Session, command: Command, text: str) -> None:
     catalog = session.catalog
     key = (owner or session.schema, name)
     if kind == "TABLE":
-        ddl.drop_table(session, owner, name, text)
+        drop_table(session, owner, name, text)
     elif kind == "SEQUENCE":
         if catalog.sequences.pop(key, None) is None:
             raise OracleFault(2289, "sequence does not exist")
@@ -158,7 +163,7 @@ def _drop(session: Session, command: Command, text: str) -> None:
         if kind == "USER" and owns and "CASCADE" not in command.options:
             raise OracleFault(1922, f"CASCADE must be specified to drop '{name}'")
         accounts.drop_user(session, name)
-        ddl.write_ddl(session, text, None, "", name)
+        write_ddl(session, text, None, "", name)
     else:
         raise OracleFault(950, "invalid DROP option")
     catalog.changed()
@@ -178,23 +183,23 @@ def _drop_index(session: Session, owner: str, name: str) -> None:
 def _truncate(session: Session, command: Command, text: str) -> None:
     session.commit()
     cascade = "CASCADE" in command.options
-    ddl.truncate(session, command.names[0], command.names[1] or "", text, cascade=cascade)
+    truncate(session, command.names[0], command.names[1] or "", text, cascade=cascade)
 
 
 def _truncate_cluster(session: Session, command: Command, text: str) -> None:
     session.commit()
-    ddl.truncate_cluster(session, command.names[0], command.names[1] or "", text)
+    clusters.truncate_cluster(session, command.names[0], command.names[1] or "", text)
 
 
 def _create_cluster(session: Session, command: Command, text: str) -> None:
     session.commit()
-    ddl.create_cluster(session, command.names[0], command.names[1] or "", text)
+    clusters.create_cluster(session, command.names[0], command.names[1] or "", text)
 
 
 def _drop_cluster(session: Session, command: Command, text: str) -> None:
     session.commit()
     tables = "INCLUDING TABLES" in command.options
-    ddl.drop_cluster(session, command.names[0], command.names[1] or "", text, tables=tables)
+    clusters.drop_cluster(session, command.names[0], command.names[1] or "", text, tables=tables)
 
 
 def _comment(session: Session, command: Command, text: str) -> None:
@@ -202,7 +207,7 @@ def _comment(session: Session, command: Command, text: str) -> None:
     kind, *parts = [name or "" for name in command.names]
     column = parts.pop() if kind == "COLUMN" else ""
     owner = parts[-2] if len(parts) > 1 else None
-    table = ddl.owned_table(session, owner, parts[-1], "ALTER")
+    table = owned_table(session, owner, parts[-1], "ALTER")
     table.comments[column] = command.options["text"]
 
 
@@ -306,7 +311,7 @@ def _database_supplemental(session: Session, change: Supplemental) -> None:
     with session.storage.lock:
         for container in changed:
             for table in container.catalog.tables.values():
-                ddl.relog(table, containers.supplemental(container))
+                relog(table, containers.supplemental(container))
 
 
 def _create_pdb(session: Session, command: Command, text: str) -> None:
