@@ -9,8 +9,8 @@ import typer
 
 from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import DEFAULT_CONFIG, Config, Format, LogFormat, Verbose
-from cdc.cli.output import say, show
+from cdc.terminal.options import DEFAULT_CONFIG, Config, Format, LogFormat, Verbose
+from cdc.terminal.output import say, show
 
 
 def command(
@@ -35,7 +35,7 @@ def command(
     settings = configuration.load(config)
     from cdc.flows.checks.fix_script import fix_script
     from cdc.flows.checks.preflight import missing_log, preflight, refused_targets
-    from cdc.flows.rule_set import load_rules
+    from cdc.rule_set import load_rules
 
     rule_set = load_rules(settings)
     report = preflight(settings, rule_set)

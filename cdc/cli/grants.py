@@ -8,8 +8,8 @@ import typer
 
 from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import DEFAULT_CONFIG, Config
-from cdc.cli.output import say
+from cdc.terminal.options import DEFAULT_CONFIG, Config
+from cdc.terminal.output import say
 
 
 def command(

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.options import DEFAULT_CONFIG, Config
-from cdc.cli.output import say
 from cdc.errors import ConfigurationError
+from cdc.terminal.options import DEFAULT_CONFIG, Config
+from cdc.terminal.output import say
 
 
 def command(

@@ -14,8 +14,8 @@ import typer
 import cdc.log
 from cdc import __version__
 from cdc.cli import check, demo, grants, init, migrate, probe, receipts, rules, run, snapshot, status, targets
-from cdc.cli.output import say
 from cdc.errors import CcbridgeError, ExitCode
+from cdc.terminal.output import say
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ def show_help(
     if context.parent is None:
         return
     if man:
-        from cdc.cli.manual import page
+        from cdc.terminal.manual import page
 
         say(page(context.parent.command).rstrip())
         return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
-from cdc.cli.output import say
+from cdc.terminal.options import DEFAULT_CONFIG, Config, LogFormat, Verbose
+from cdc.terminal.output import say
 
 
 def command(
@@ -17,7 +17,7 @@ def command(
     """
     log.configure(log_format, verbose=verbose)
     settings = configuration.load(config)
-    from cdc.flows.rule_set import load_rules
+    from cdc.rule_set import load_rules
     from cdc.staging.schema.migrate import migrate
 
     report = migrate(settings.staging, load_rules(settings))

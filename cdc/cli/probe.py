@@ -19,9 +19,9 @@ from rich.console import Console
 from cdc import config as configuration
 from cdc import log
 from cdc.assumptions import Deadline, Report, Verdict
-from cdc.cli.options import DEFAULT_CONFIG, Config, Format, LogFormat, Verbose
-from cdc.cli.output import say, show
 from cdc.errors import ConfigurationError
+from cdc.terminal.options import DEFAULT_CONFIG, Config, Format, LogFormat, Verbose
+from cdc.terminal.output import say, show
 
 app = typer.Typer(
     no_args_is_help=True, help="Try on a real database what the readers assume of it.", rich_markup_mode=None

@@ -12,9 +12,9 @@ import typer
 
 from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import DEFAULT_CONFIG, Config, Format
-from cdc.cli.output import say, show
 from cdc.errors import ConfigurationError, ExitCode, RuleErrors
+from cdc.terminal.options import DEFAULT_CONFIG, Config, Format
+from cdc.terminal.output import say, show
 from mapping_rules import RuleSet
 
 app = typer.Typer(help="Check, test, show and begin mapping rules.", no_args_is_help=True)
@@ -144,7 +144,7 @@ def _load(rules: str | None, config: Path) -> RuleSet:
 
 def _meant(rules: str | None, config: Path) -> tuple[str | Path, dict[str, str] | None, str]:
     """What to load, the owners to load it with, and who named it."""
-    from cdc.flows.rule_set import rules_path
+    from cdc.rule_set import rules_path
 
     if rules is not None:
         return rules, None, "as given"

@@ -10,7 +10,7 @@ import structlog
 
 import cdc.log
 from cdc import config as configuration
-from cdc.cli.options import DEFAULT_CONFIG, Config, LogFile, LogFormat, Verbose
+from cdc.terminal.options import DEFAULT_CONFIG, Config, LogFile, LogFormat, Verbose
 
 log = structlog.get_logger(__name__)
 

@@ -8,9 +8,9 @@ import typer
 
 from cdc import config as configuration
 from cdc import log
-from cdc.cli.options import DEFAULT_CONFIG, Config, Format, stated
-from cdc.cli.output import say, show
 from cdc.errors import ExitCode
+from cdc.terminal.options import DEFAULT_CONFIG, Config, Format, stated
+from cdc.terminal.output import say, show
 
 app = typer.Typer(
     name="targets",

@@ -13,8 +13,8 @@ from typing import Any
 
 from cdc.config import Settings
 from cdc.errors import ConfigurationError
-from cdc.flows.rule_set import load_rules
 from cdc.postgres.connect import Connection, connect
+from cdc.rule_set import load_rules
 from cdc.staging.receipts.lost import LostReceipts
 from cdc.staging.receipts.store import transmission_id
 from sinks.ccb_payment_upload.kind import upload_of

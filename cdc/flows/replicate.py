@@ -25,11 +25,11 @@ from cdc.flows.progress.lag import flows_with_lag
 from cdc.flows.progress.publishing import Publisher
 from cdc.flows.progress.report import Report
 from cdc.flows.progress.state import FlowState
-from cdc.flows.rule_set import load_rules
 from cdc.flows.sources_found import SourcesFound
 from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Supervisor, pause_s
 from cdc.postgres.connect import Connection, connect
+from cdc.rule_set import load_rules
 from cdc.staging.leases import Lease
 
 log = structlog.get_logger(__name__)

@@ -13,8 +13,8 @@ from cdc.config import Settings
 from cdc.errors import RuleErrors
 from cdc.flows.progress.lag import flows_with_lag
 from cdc.flows.replicate import LEASE
-from cdc.flows.rule_set import load_rules
 from cdc.postgres.connect import connect
+from cdc.rule_set import load_rules
 from cdc.staging import overview
 
 WORKING = frozenset(("starting", "snapshot", "running", "retrying", "waiting"))

@@ -11,9 +11,9 @@ from cdc.changes import TableName
 from cdc.config import Settings
 from cdc.errors import ConfigurationError, OperatorError, TableNotRead
 from cdc.flows import wiring
-from cdc.flows.rule_set import load_rules
 from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
+from cdc.rule_set import load_rules
 from cdc.staging.source_tables import SourceTables
 
 

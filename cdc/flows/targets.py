@@ -13,9 +13,9 @@ from cdc.bindings import Bound
 from cdc.config import Settings
 from cdc.errors import CcbridgeError, ConfigurationError, TargetRefused
 from cdc.flows import wiring
-from cdc.flows.rule_set import load_rules
 from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
+from cdc.rule_set import load_rules
 from cdc.staging import bindings
 from cdc.staging.desired import high_staged_seq
 

@@ -13,13 +13,13 @@ from cdc.changes import TableName
 from cdc.config import OracleSystem, Settings, stored_name
 from cdc.errors import ConfigurationError
 from cdc.flows import wiring
-from cdc.flows.rule_set import load_rules
 from cdc.kinds import KINDS, resolve
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
 from cdc.oracle.heartbeat import heartbeat
 from cdc.readers.logminer.checks.grants import dictionary_grants, enter_grant, mining_grants, table_grants
 from cdc.readers.logminer.tables.selected import quoted
+from cdc.rule_set import load_rules
 from sinks.ccb_payment_upload.tables import NEEDED, WRITTEN
 
 

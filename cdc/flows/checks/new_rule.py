@@ -8,9 +8,9 @@ from cdc.changes import SourceTable, TableName
 from cdc.config import Settings
 from cdc.errors import ConfigurationError, RuleErrors
 from cdc.flows import wiring
-from cdc.flows.rule_set import load_rules
 from cdc.kinds import KINDS
 from cdc.ports import ReaderOpening
+from cdc.rule_set import load_rules
 from mapping_rules import RuleSet, shipped_sets
 from mapping_rules.starting import rule_for, snake
 

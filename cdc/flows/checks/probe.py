@@ -16,7 +16,6 @@ from cdc.changes import SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem, Settings
 from cdc.errors import ConfigurationError, DatabaseUnreachable, LoginRefused, OperatorError
 from cdc.flows.checks.statements import Place, Statement, parsed, statements
-from cdc.flows.rule_set import load_rules
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.probing import recording
 from cdc.readers.logminer.probing.scratch import ScratchPlace
@@ -24,6 +23,7 @@ from cdc.readers.logminer.probing.trial import Trial
 from cdc.readers.logminer.tables.dictionary import captured_tables
 from cdc.readers.pgoutput.probing.server_checks import connected
 from cdc.readers.pgoutput.probing.trial import trial as postgres_trial
+from cdc.rule_set import load_rules
 from sinks.ccb_payment_upload.tables import UploadTables
 
 Progress = Callable[[str], None]

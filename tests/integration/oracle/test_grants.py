@@ -19,8 +19,8 @@ from cdc.config import Settings
 from cdc.flows import wiring
 from cdc.flows.checks.grants import grants
 from cdc.flows.checks.preflight import Report
-from cdc.flows.rule_set import load_rules
 from cdc.ports import Finding
+from cdc.rule_set import load_rules
 from mapping_rules import RuleSet
 from sandbox.ccb.database import CcbDatabase, create
 from sandbox.oracle_process import OracleProcess

@@ -12,9 +12,9 @@ from cdc.config import load
 from cdc.config.sections import SystemSection
 from cdc.errors import ConfigurationError
 from cdc.flows import wiring
-from cdc.flows.rule_set import load_rules
 from cdc.kinds import KINDS, resolve, sink_names
 from cdc.ports import SinkKind
+from cdc.rule_set import load_rules
 
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = """

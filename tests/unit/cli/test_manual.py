@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from cdc.cli.main import app
-from cdc.cli.manual import page
+from cdc.terminal.manual import page
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.cli import output
+from cdc.terminal import output
 
 HOSTILE = "x\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2028password=canary"
 
