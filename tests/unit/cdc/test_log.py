@@ -17,10 +17,10 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdc import log
 from cdc.errors import OperatorError
-from cdc.log import redacted
-from cdc.log_writer import MAX_WAITING, LogWriter
+from cdc.log import configuring
+from cdc.log.configuring import redacted
+from cdc.log.writer import MAX_WAITING, LogWriter
 from cdc.printable import masked, printable, register_secret
 
 
@@ -90,7 +90,7 @@ def logged(raised: Exception) -> dict[str, Any]:
         raise raised
     except type(raised) as exc:
         event: MutableMapping[str, Any] = {"event": "x", "exc_info": exc}
-        event = structlog.processors.ExceptionRenderer(log.traceback_text)(None, "error", event)
+        event = structlog.processors.ExceptionRenderer(configuring.traceback_text)(None, "error", event)
     writer.write_line(json.dumps(redacted(None, "error", event)))
     writer.drain()
     found: dict[str, Any] = json.loads(stream.getvalue())

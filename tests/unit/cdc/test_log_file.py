@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cdc import log, log_file
+from cdc import log
 from cdc.errors import ConfigurationError
-from cdc.log_file import LogFile
+from cdc.log import file as log_file
+from cdc.log.file import LogFile
 
 
 def test_a_file_that_was_renamed_or_removed_is_followed(

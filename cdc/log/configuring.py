@@ -20,8 +20,8 @@ from typing import Any, Literal
 import structlog
 
 from cdc.errors import CcbridgeError, ConfigurationError
-from cdc.log_file import LogFile
-from cdc.log_writer import LineLogger, LogWriter
+from cdc.log.file import LogFile
+from cdc.log.writer import LineLogger, LogWriter
 from cdc.printable import masked, printable
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 
 
 class LogFile:
-    """A stream for `cdc.log_writer.LogWriter`; used by its thread only.
+    """A stream for `cdc.log.writer.LogWriter`; used by its thread only.
 
     Args:
         path: the file; it is made readable for its owner and group.
