@@ -13,9 +13,10 @@ import typer
 
 import cdc.log
 from cdc import __version__
-from cdc.cli import check, demo, grants, init, migrate, probe, receipts, rules, run, snapshot, status, targets
+from cdc.cli import check, demo, grants, init, migrate, probe, rules, run, snapshot, status, targets
 from cdc.errors import CcbridgeError, ExitCode
 from cdc.terminal.output import say
+from sinks.ccb_payment_upload import command
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ for verb in (init, check, grants, migrate, run, snapshot, status, demo):
 app.add_typer(rules.app, name="rules")
 app.add_typer(probe.app, name="probe")
 app.add_typer(targets.app, name="targets")
-app.add_typer(receipts.app, name="receipts")
+app.add_typer(command.app, name="receipts")
 
 
 @app.command(name="help", hidden=True)

@@ -16,6 +16,7 @@ from cdc.flows.replicate import LEASE
 from cdc.postgres.connect import connect
 from cdc.rule_set import load_rules
 from cdc.staging import overview
+from sinks.ccb_payment_upload.receipts import overview as receipts_overview
 
 WORKING = frozenset(("starting", "snapshot", "running", "retrying", "waiting"))
 SILENT = "silent"
@@ -79,10 +80,10 @@ def read_status(settings: Settings) -> Status:
         found = Status(
             overview.active(connection, LEASE),
             flows_with_lag(connection),
-            overview.receipts(connection),
+            receipts_overview.receipts(connection),
             overview.dead_letters(connection),
             overview.echoes(connection),
-            lost=overview.lost_receipts(connection),
+            lost=receipts_overview.lost_receipts(connection),
         )
     for flow in found.flows:
         if flow["status"] in WORKING and flow["reported_s"] > settings.run.lease_ttl_s:

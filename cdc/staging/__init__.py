@@ -1,8 +1,8 @@
 """The staging schema: what was read, what is current, what went out.
 
 Start at `batches.stage`: one batch in one transaction. Rooms: `schema` makes the tables, `entity_rows`
-merges versions, `audit` keeps the change log and its chain, `batches` takes batches in, `receipts` follows
-recharges. A module beside them stands for one table or one question.
+merges versions, `audit` keeps the change log and its chain, `batches` takes batches in. A module
+beside them stands for one table or one question.
 """
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "overview",
     "sink_positions",
     "source_tables",
+    "staged_seq",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from psycopg import sql
@@ -14,7 +12,6 @@ from cdc.errors import StagingRevision
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.desired import WITH_STAGED_SEQ
-from cdc.staging.receipts.lost import LOST
 
 _FLOWS = """
 select flow, status, position, staged_seq, rows, held, detail, error_code, error_text, hint, run_id,
@@ -23,17 +20,6 @@ select flow, status, position, staged_seq, rows, held, detail, error_code, error
        extract(epoch from now() - reported_at)::float8 as reported_s
 from staging.flow_state order by flow
 """
-_RECEIPTS = """
-select state, count(*) as receipts, coalesce(sum(amount), 0) as amount, currency,
-       case when state <> 'posted' then extract(epoch from now() - min(built_at))::float8 end as oldest_s,
-       max(coalesce(posted_at, accepted_at, sent_at, built_at)) as last_at
-from staging.receipt where not tombstone group by state, currency
-order by array_position(array['built', 'sent', 'accepted', 'posted'], state) nulls last, state, currency
-"""
-_LOST = f"""
-select count(*) as receipts, coalesce(sum(amount), 0) as amount, currency
-from staging.receipt where sent_at is not null and state_reason = '{LOST}' group by currency order by currency
-"""  # noqa: S608 - our own text
 _ACTIVE = """
 select holder, acquired_at, version, rule_set, expires_at > clock_timestamp() as alive,
        (select count(*) from pg_stat_activity
@@ -56,7 +42,12 @@ group by stage, system, rule, reason_code order by stage, system, rule, reason_c
 """
 
 
-def _rows(connection: Connection, statement: sql.SQL | sql.Composed | str) -> list[dict[str, Any]]:
+def rows(connection: Connection, statement: sql.SQL | sql.Composed | str) -> list[dict[str, Any]]:
+    """What a query of staging's tables gives, by column.
+
+    Raises:
+        StagingRevision: a table is missing.
+    """
     with postgres_errors("staging"), connection.cursor(row_factory=dict_row) as cursor:
         try:
             cursor.execute(statement)
@@ -69,7 +60,7 @@ def _rows(connection: Connection, statement: sql.SQL | sql.Composed | str) -> li
 
 def flows(connection: Connection) -> list[dict[str, Any]]:
     """The last word of each flow, with its age in seconds."""
-    return _rows(connection, _FLOWS)
+    return rows(connection, _FLOWS)
 
 
 def active(connection: Connection, lease: str) -> dict[str, Any] | None:
@@ -77,39 +68,18 @@ def active(connection: Connection, lease: str) -> dict[str, Any] | None:
 
     `alive` is False once it ended or fell silent, `standbys` are the processes that wait for it.
     """
-    found = _rows(connection, sql.SQL(_ACTIVE).format(sql.Literal(lease)))
+    found = rows(connection, sql.SQL(_ACTIVE).format(sql.Literal(lease)))
     return found[0] if found else None
-
-
-def receipts(connection: Connection) -> list[dict[str, Any]]:
-    """Receipts by state and currency, in the order of their life: number, sum, time of the last step.
-
-    `oldest_s` is the age of the oldest in seconds, None for those that are posted.
-    """
-    return _rows(connection, _RECEIPTS)
-
-
-def lost_receipts(connection: Connection) -> list[dict[str, Any]]:
-    """Receipts that a restored CC&B lost and that have no decision, by currency: number, sum."""
-    return _rows(connection, _LOST)
-
-
-def by_state(receipts: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
-    """How many receipts are in each state, over all currencies."""
-    found: Counter[str] = Counter()
-    for one in receipts:
-        found[one["state"]] += one["receipts"]
-    return found
 
 
 def echoes(connection: Connection) -> list[dict[str, Any]]:
     """Our own writes read back and left out, by table: of the last day, 20,000 batches at most."""
-    return _rows(connection, _ECHOES)
+    return rows(connection, _ECHOES)
 
 
 def dead_letters(connection: Connection) -> list[dict[str, Any]]:
     """Open dead letters by rule and reason."""
-    return _rows(connection, _DEAD_LETTERS)
+    return rows(connection, _DEAD_LETTERS)
 
 
 def lag_s(connection: Connection, staged_seq: int) -> float:
@@ -117,7 +87,7 @@ def lag_s(connection: Connection, staged_seq: int) -> float:
 
     A sink's mark moves over the versions of every entity, also those that its rules do not read.
     """
-    entities = [one["relname"] for one in _rows(connection, WITH_STAGED_SEQ)]
+    entities = [one["relname"] for one in rows(connection, WITH_STAGED_SEQ)]
     if not entities:
         return 0.0
     oldest = sql.SQL(" union all ").join(
@@ -126,7 +96,7 @@ def lag_s(connection: Connection, staged_seq: int) -> float:
         )
         for entity in sorted(entities)
     )
-    found = _rows(
+    found = rows(
         connection,
         sql.SQL("select extract(epoch from now() - min(at))::float8 as lag_s from ({}) as o").format(oldest),
     )

@@ -1,4 +1,4 @@
-"""What the commands of `cdc.cli`, and those that a sink brings, have in common: options, printed results, help.
+"""What all commands have in common, those of `cdc.cli` and those of a sink: options, printed results, help.
 
 Knows no command. May use the vocabulary.
 """

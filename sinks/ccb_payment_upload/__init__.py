@@ -1,8 +1,8 @@
 """Recharges into CC&B through its documented payment upload staging, each at most once.
 
-Start at `sink`: a write makes receipts in staging, a poll sends them. `upload` is the side that talks to
-CC&B, `known` compares both sides before anything is sent, `tables` is one transmission in CC&B's tables,
-`ouaf` CC&B's conventions for values, `checks` what is looked at before.
+Start at `sink`: a write makes receipts in staging (`receipts`), a poll sends them to CC&B (`ccb`). `known`
+compares both sides before anything is sent. What a restored CC&B lost is decided on in `lost_receipts`, by
+`command`.
 """
 
-__all__ = ["call", "kind", "ouaf", "tables", "upload"]
+__all__ = ["command"]

@@ -8,8 +8,8 @@ from contextlib import closing
 from cdc.config import Settings
 from cdc.ports import Finding, SinkKind, SinkOpening
 from mapping_rules import OutboundProgram
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.sink import PaymentUploadSink
-from sinks.ccb_payment_upload.upload import CcbUpload
 
 
 def upload_of(settings: Settings, system: str) -> CcbUpload:

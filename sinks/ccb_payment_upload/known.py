@@ -9,9 +9,9 @@ from datetime import datetime
 
 from cdc.bindings import Bound
 from cdc.errors import StagingOlder, TargetOlder, bind_hint
-from cdc.staging.receipts.lost import LostReceipts
-from cdc.staging.receipts.store import Receipts
-from sinks.ccb_payment_upload.upload import CcbUpload
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
+from sinks.ccb_payment_upload.receipts.lost import LostReceipts
+from sinks.ccb_payment_upload.receipts.store import Receipts
 
 
 def require_known(system: str, bound: Bound | None, ccb: CcbUpload, receipts: Receipts) -> datetime | None:

@@ -1,8 +1,8 @@
 """Recharges into CC&B as a sink: a write makes receipts in staging, a poll sends them and follows them.
 
 CC&B has no place for our position, and a payment is not a row that is written again: what must be durable
-when the position moves are the receipts (`cdc.staging.receipts.store`). They are sent afterwards, each at
-most once, by `sinks.ccb_payment_upload.upload`. What CC&B made of them comes through its captured tables.
+when the position moves are the receipts (`receipts.store`). They are sent afterwards, each at most once, by
+`ccb.upload`. What CC&B made of them comes through its captured tables.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from cdc.ports import (
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.leases import Lease
-from cdc.staging.receipts.lost import LostReceipts
-from cdc.staging.receipts.store import Receipts
 from cdc.staging.sink_positions import SinkPositions
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.groups import send_in_groups
 from sinks.ccb_payment_upload.known import missing, require_known
-from sinks.ccb_payment_upload.upload import CcbUpload
+from sinks.ccb_payment_upload.receipts.lost import LostReceipts
+from sinks.ccb_payment_upload.receipts.store import Receipts
 
 log = structlog.get_logger(__name__)
 

@@ -19,8 +19,8 @@ from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
 from mapping_rules import OutboundProgram
 from sandbox.world import World
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.sink import PaymentUploadSink
-from sinks.ccb_payment_upload.upload import CcbUpload
 from sinks.jsonl.sink import JsonlSink
 from tests.contract.sink_suite import *  # noqa: F403 - the suite
 from tests.contract.sink_suite import Target

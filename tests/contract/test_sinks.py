@@ -18,10 +18,10 @@ import pytest
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.errors import LoginRefused, TransientError
 from cdc.ports import Finding
-from cdc.staging.receipts.store import RECEIPT_SCHEMA
 from sandbox.postgres import free_port
 from sandbox.world import World
-from sinks.ccb_payment_upload.upload import CcbUpload
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
+from sinks.ccb_payment_upload.receipts.store import RECEIPT_SCHEMA
 from sinks.upsert.sink import UpsertSink
 from tests.integration.sinks.upsert_target import Target as Database
 from tests.integration.sinks.upsert_target import desired, program, target_database

@@ -580,7 +580,7 @@ PAYMENTS = (
     ),
     Guard(
         "transmission that is there",
-        "sinks/ccb_payment_upload/lookup.py",
+        "sinks/ccb_payment_upload/ccb/lookup.py",
         "    return Located(placed, own.filter(~is_known), tenders)\n",
         "    return Located(placed, own, tenders)\n",
         "money is paid in twice after an answer was lost",
@@ -588,7 +588,7 @@ PAYMENTS = (
     ),
     Guard(
         "tender look-up",
-        "sinks/ccb_payment_upload/lookup.py",
+        "sinks/ccb_payment_upload/ccb/lookup.py",
         '        there += tables.tenders(cursor, source, part["recharge_id"].to_list())\n',
         "",
         "money is paid in twice after staging was restored from a backup",
@@ -596,7 +596,7 @@ PAYMENTS = (
     ),
     Guard(
         "no receipt came in since the look-up",
-        "sinks/ccb_payment_upload/call.py",
+        "sinks/ccb_payment_upload/ccb/call.py",
         "{insert} select {made} from dual where {there}",
         "{insert} values ({made})",
         "money is paid in twice by two processes at the same moment",
@@ -604,7 +604,7 @@ PAYMENTS = (
     ),
     Guard(
         "look among the tenders",
-        "sinks/ccb_payment_upload/lookup.py",
+        "sinks/ccb_payment_upload/ccb/lookup.py",
         "        tenders = paid(cursor, tables, receipts.filter(older))\n",
         "",
         "money is paid in twice after CC&B purged its upload tables and staging was restored",
@@ -620,7 +620,7 @@ PAYMENTS = (
     ),
     Guard(
         "a transmission is one call",
-        "sinks/ccb_payment_upload/call.py",
+        "sinks/ccb_payment_upload/ccb/call.py",
         "    {end};\n",
         "",
         "rows of CC&B stay locked while a process is frozen",
@@ -628,7 +628,7 @@ PAYMENTS = (
     ),
     Guard(
         "receipt with other content",
-        "sinks/ccb_payment_upload/lookup.py",
+        "sinks/ccb_payment_upload/ccb/lookup.py",
         "        if not _same(row, tender):\n",
         "        if False:\n",
         "another amount in CC&B is taken for ours",
@@ -636,7 +636,7 @@ PAYMENTS = (
     ),
     Guard(
         "transmission with other receipts",
-        "sinks/ccb_payment_upload/lookup.py",
+        "sinks/ccb_payment_upload/ccb/lookup.py",
         "        if expected[number] != found[number]:\n",
         "        if False:\n",
         "receipts that are not in CC&B are taken for sent",
@@ -644,7 +644,7 @@ PAYMENTS = (
     ),
     Guard(
         "unknown accounts are not sent",
-        "sinks/ccb_payment_upload/upload.py",
+        "sinks/ccb_payment_upload/ccb/upload.py",
         '            accounts = self._unknown(cursor, tables, receipts, "account_id", places)\n',
         "            accounts = receipts.clear()\n",
         "money goes to the suspense agreement",
@@ -652,7 +652,7 @@ PAYMENTS = (
     ),
     Guard(
         "conventions: a blank where CC&B takes no NULL",
-        "sinks/ccb_payment_upload/ouaf.py",
+        "sinks/ccb_payment_upload/ccb/ouaf.py",
         '        return " " if self.is_text else 0\n',
         "        return None  # type: ignore[return-value]\n",
         "CC&B refuses the row, or its programs do not find it",
@@ -660,7 +660,7 @@ PAYMENTS = (
     ),
     Guard(
         "conventions: CHAR is padded",
-        "sinks/ccb_payment_upload/ouaf.py",
+        "sinks/ccb_payment_upload/ccb/ouaf.py",
         '        return value.ljust(self.length) if self.type == "CHAR" else value\n',
         "        return value\n",
         "what is in CC&B is not found, and sent again",
@@ -668,7 +668,7 @@ PAYMENTS = (
     ),
     Guard(
         "receipts are frozen before they are sent",
-        "cdc/staging/receipts/store.py",
+        "sinks/ccb_payment_upload/receipts/store.py",
         "            self._connection.execute(_FREEZE)\n",
         "",
         "a receipt that CC&B may hold is changed",
@@ -676,7 +676,7 @@ PAYMENTS = (
     ),
     Guard(
         "lease in every change of receipts",
-        "cdc/staging/receipts/store.py",
+        "sinks/ccb_payment_upload/receipts/store.py",
         "        if self._lease is not None:\n            self._lease.verify(self._connection)\n",
         "        return\n",
         "two processes send the same money",
@@ -684,7 +684,7 @@ PAYMENTS = (
     ),
     Guard(
         "states of receipts only move forward",
-        "cdc/staging/receipts/progress.py",
+        "sinks/ccb_payment_upload/receipts/progress.py",
         'where {_RANK.format("found.state")} > {_RANK.format("r.state")}\n',
         "where found.state <> r.state\n",
         "old news turn a posted receipt back",
@@ -692,7 +692,7 @@ PAYMENTS = (
     ),
     Guard(
         "payment on the right account",
-        "cdc/staging/receipts/progress.py",
+        "sinks/ccb_payment_upload/receipts/progress.py",
         "            p.amount = r.amount and (p.account_id",
         "            true or p.amount = r.amount and (p.account_id",
         "money on another account is reported as posted",

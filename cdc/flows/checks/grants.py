@@ -20,7 +20,7 @@ from cdc.oracle.heartbeat import heartbeat
 from cdc.readers.logminer.checks.grants import dictionary_grants, enter_grant, mining_grants, table_grants
 from cdc.readers.logminer.tables.selected import quoted
 from cdc.rule_set import load_rules
-from sinks.ccb_payment_upload.tables import NEEDED, WRITTEN
+from sinks.ccb_payment_upload.ccb.tables import NEEDED, WRITTEN
 
 
 def grants(

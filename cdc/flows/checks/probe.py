@@ -24,7 +24,7 @@ from cdc.readers.logminer.tables.dictionary import captured_tables
 from cdc.readers.pgoutput.probing.server_checks import connected
 from cdc.readers.pgoutput.probing.trial import trial as postgres_trial
 from cdc.rule_set import load_rules
-from sinks.ccb_payment_upload.tables import UploadTables
+from sinks.ccb_payment_upload.ccb.tables import UploadTables
 
 Progress = Callable[[str], None]
 

@@ -31,21 +31,21 @@ from cdc.readers.logminer.checks.table_checks import needing
 from cdc.readers.logminer.lobs import reselect
 from cdc.readers.logminer.mining.contents import commits_query, contents_query
 from cdc.readers.logminer.tables.selected import select_as_of
-from sinks.ccb_payment_upload import ouaf
-from sinks.ccb_payment_upload.call import UploadCall
-from sinks.ccb_payment_upload.tables import NEEDED, UploadTables
+from sinks.ccb_payment_upload.ccb import ouaf
+from sinks.ccb_payment_upload.ccb.call import UploadCall
+from sinks.ccb_payment_upload.ccb.tables import NEEDED, UploadTables
 
 PACKAGES = (cdc.oracle, cdc.readers.logminer)
 """Rooms whose modules send to Oracle."""
 MODULES = (
     "cdc.readers.debezium.oracle",
     "cdc.readers.debezium.engine.failures",
-    "sinks.ccb_payment_upload.ouaf",
-    "sinks.ccb_payment_upload.tables",
-    "sinks.ccb_payment_upload.call",
-    "sinks.ccb_payment_upload.lookup",
-    "sinks.ccb_payment_upload.checks",
-    "sinks.ccb_payment_upload.upload",
+    "sinks.ccb_payment_upload.ccb.ouaf",
+    "sinks.ccb_payment_upload.ccb.tables",
+    "sinks.ccb_payment_upload.ccb.call",
+    "sinks.ccb_payment_upload.ccb.lookup",
+    "sinks.ccb_payment_upload.ccb.checks",
+    "sinks.ccb_payment_upload.ccb.upload",
 )
 """Others that do."""
 

@@ -19,6 +19,7 @@ from cdc.errors import OperatorError
 from cdc.staging import overview
 from cdc.staging.desired import high_staged_seq
 from sandbox.installation import passwords, write_configuration
+from sinks.ccb_payment_upload.receipts import overview as receipts
 
 if TYPE_CHECKING:
     from sandbox.world import World
@@ -107,7 +108,7 @@ class Product:
         with psycopg.connect(self.staging, autocommit=True) as staging:
             high = high_staged_seq(staging)
             marks: dict[str, int] = dict(staging.execute(_MARKS.encode()).fetchall())
-            states = overview.by_state(overview.receipts(staging))
+            states = receipts.by_state(receipts.receipts(staging))
         with psycopg.connect(prepaid) as connection:
             unposted = connection.execute(_UNPOSTED.encode()).fetchone()
         behind = [flow for flow, mark in marks.items() if mark != high]

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from cdc.flows.progress.lag import flows_with_lag
 from cdc.postgres.connect import Connection
-from cdc.staging import overview
 from sandbox.demo.product import OPEN_RECEIPTS
+from sinks.ccb_payment_upload.receipts import overview as receipts
 
 if TYPE_CHECKING:
     from sandbox.workload.crowd import Crowd
@@ -88,7 +88,7 @@ class Screen:
         if self._staging is None:
             return
         self._flows = flows_with_lag(self._staging)
-        self._receipts = overview.receipts(self._staging)
+        self._receipts = receipts.receipts(self._staging)
         summary = self._summary(crowd, waits)
         if self._live is not None:
             shown = [self._table()] if self._flows else []
@@ -111,7 +111,7 @@ class Screen:
         if waits:
             return "waiting for " + ", ".join(waits)
         rows = sum(flow["rows"] for flow in self._flows if flow["flow"].startswith("capture:"))
-        states = overview.by_state(self._receipts)
+        states = receipts.by_state(self._receipts)
         done = sum(sum(counts.values()) for counts in crowd.counts.values()) if crowd else 0
         lag_s = max((flow["lag_s"] or 0.0 for flow in self._flows), default=0.0)
         parts = [f"{rows:,} rows captured"]

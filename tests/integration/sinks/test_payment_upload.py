@@ -14,11 +14,11 @@ import pytest
 
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.errors import NotGranted, OperatorError, ReceiptMismatch, RowError, TransientError
-from cdc.staging.receipts.store import RECEIPT_SCHEMA
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
-from sinks.ccb_payment_upload.call import UploadCall
-from sinks.ccb_payment_upload.upload import CcbUpload
+from sinks.ccb_payment_upload.ccb.call import UploadCall
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
+from sinks.ccb_payment_upload.receipts.store import RECEIPT_SCHEMA
 
 TABLES = ("CI_PAY_TNDR_ST", "CI_TNDR_CTL_ST", "CI_DEP_CTL_ST")
 

@@ -15,9 +15,9 @@ from cdc.config import PaymentUpload, PostgresConnection
 from cdc.errors import LeaseLost
 from cdc.postgres.connect import connect
 from cdc.staging.leases import Lease
-from cdc.staging.receipts import lost
-from cdc.staging.receipts.store import Receipts
 from sandbox.postgres import PostgresServer
+from sinks.ccb_payment_upload.receipts import lost
+from sinks.ccb_payment_upload.receipts.store import Receipts
 from tests.support.migrated import migrated
 
 RULES = mapping_rules.load("ccb_prepaid")

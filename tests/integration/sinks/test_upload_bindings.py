@@ -16,7 +16,7 @@ import mapping_rules
 from cdc.cli.main import app
 from cdc.config import OracleSystem, PaymentUpload, Run, Settings
 from cdc.errors import ConfigurationError, SourceChanged
-from cdc.flows import lost_receipts, targets
+from cdc.flows import targets
 from cdc.flows.deliver import Deliver
 from cdc.flows.progress.state import FlowState
 from cdc.flows.sources_found import SourcesFound
@@ -27,8 +27,9 @@ from cdc.staging.leases import Lease
 from cdc.staging.schema.migrate import migrate
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
+from sinks.ccb_payment_upload import lost_receipts
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.sink import PaymentUploadSink
-from sinks.ccb_payment_upload.upload import CcbUpload
 from tests.support import one_flow
 from tests.support.migrated import settings_of
 from tests.support.one_flow import OneFlow

@@ -19,9 +19,9 @@ from cdc.staging.bindings import TargetBinding
 from cdc.staging.dead_letters import DeadLetters
 from cdc.staging.deliveries import void_deliveries
 from cdc.staging.leases import Lease
-from cdc.staging.receipts.store import RECEIPT_SCHEMA, Receipts
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
+from sinks.ccb_payment_upload.receipts.store import RECEIPT_SCHEMA, Receipts
 from sinks.ccb_payment_upload.sink import PaymentUploadSink
-from sinks.ccb_payment_upload.upload import CcbUpload
 from tests.integration.staging.test_delivery import delivered
 from tests.support.migrated import migrated
 

@@ -11,8 +11,8 @@ import cdc
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.config import OracleSystem
 from cdc.flows.checks.statements import SQL, Place, Statement, modules, statements
-from sinks.ccb_payment_upload import ouaf
-from sinks.ccb_payment_upload.tables import NEEDED, UploadTables
+from sinks.ccb_payment_upload.ccb import ouaf
+from sinks.ccb_payment_upload.ccb.tables import NEEDED, UploadTables
 
 ROOT = Path(cdc.__file__).parents[1]
 SETTINGS = OracleSystem(

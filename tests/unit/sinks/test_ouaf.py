@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from cdc.errors import OperatorError
-from sinks.ccb_payment_upload import tables
-from sinks.ccb_payment_upload.ouaf import Column, in_lists, left_to_fill
+from sinks.ccb_payment_upload.ccb import tables
+from sinks.ccb_payment_upload.ccb.ouaf import Column, in_lists, left_to_fill
 
 CHAR = Column("TENDER_TYPE_CD", "CHAR", 4, False)
 TEXT = Column("MICR_ID", "VARCHAR2", 30, False)

@@ -17,8 +17,8 @@ import oracledb
 import polars as pl
 
 from cdc.errors import OperatorError
-from sinks.ccb_payment_upload import ouaf
-from sinks.ccb_payment_upload.ouaf import Table
+from sinks.ccb_payment_upload.ccb import ouaf
+from sinks.ccb_payment_upload.ccb.ouaf import Table
 
 DEPOSIT, CONTROL, TENDER = "CI_DEP_CTL_ST", "CI_TNDR_CTL_ST", "CI_PAY_TNDR_ST"
 SOURCES, TYPES, ACCOUNTS, AGREEMENTS = "CI_TNDR_SRCE", "CI_TENDER_TYPE", "CI_ACCT", "CI_SA"

@@ -3,7 +3,7 @@
 A receipt is built when its recharge is staged, and belongs to one transmission from then on. Before
 a transmission is sent its content is frozen, so that sending it again after a crash sends the same;
 CC&B's keys and the sink's look for the receipt under other transmissions do the rest. What CC&B made
-of it is read from its staged changes (`cdc.staging.receipts.progress`).
+of it is read from its staged changes (`sinks.ccb_payment_upload.receipts.progress`).
 
 The flow: `build` what is desired; `waiting` receipts to the sink's precheck and its rejections to
 `checked`; each of `unsent` to the sink and then to `mark_sent`; `follow` whenever CC&B changed.
@@ -24,11 +24,11 @@ from cdc.ports import REJECTION_SCHEMA
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.leases import Lease
-from cdc.staging.receipts.lost import PLACE_SCHEMA
-from cdc.staging.receipts.progress import ReceiptProgress
-from cdc.staging.receipts.recharges import recharges, rejected_recharges, rejection
-from cdc.staging.receipts.versions import adding, execute, replacing
 from mapping_rules import OutboundProgram
+from sinks.ccb_payment_upload.receipts.lost import PLACE_SCHEMA
+from sinks.ccb_payment_upload.receipts.progress import ReceiptProgress
+from sinks.ccb_payment_upload.receipts.recharges import recharges, rejected_recharges, rejection
+from sinks.ccb_payment_upload.receipts.versions import adding, execute, replacing
 
 RECEIPT_SCHEMA: Mapping[str, Any] = {
     "recharge_id": pl.String,

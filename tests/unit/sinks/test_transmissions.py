@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdc.staging.receipts.store import transmission_id
+from sinks.ccb_payment_upload.receipts.store import transmission_id
 
 IDS = st.lists(st.text(min_size=1, max_size=36), min_size=1, max_size=5, unique=True)
 

@@ -11,8 +11,8 @@ import oracledb
 
 from cdc.config import OracleSystem, PaymentUpload
 from cdc.ports import Finding
-from sinks.ccb_payment_upload import ouaf
-from sinks.ccb_payment_upload.tables import NEEDED, SOURCES, TYPES, WRITTEN, missing, unfillable
+from sinks.ccb_payment_upload.ccb import ouaf
+from sinks.ccb_payment_upload.ccb.tables import NEEDED, SOURCES, TYPES, WRITTEN, missing, unfillable
 
 SYSTEM_RIGHTS = "select PRIVILEGE from SESSION_PRIVS"
 TABLE_RIGHTS = """

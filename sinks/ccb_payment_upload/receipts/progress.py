@@ -11,7 +11,7 @@ from __future__ import annotations
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.leases import Lease
-from cdc.staging.receipts.versions import execute, replacing
+from sinks.ccb_payment_upload.receipts.versions import execute, replacing
 
 RANKS = {"built": 0, "sent": 1, "error": 2, "accepted": 3, "suspense": 4, "posted": 5, "reversed": 6}
 """Order of the states; a receipt never goes to one of a smaller rank by what CC&B did."""

@@ -15,10 +15,10 @@ from cdc.config import Settings
 from cdc.errors import ConfigurationError
 from cdc.postgres.connect import Connection, connect
 from cdc.rule_set import load_rules
-from cdc.staging.receipts.lost import LostReceipts
-from cdc.staging.receipts.store import transmission_id
+from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.kind import upload_of
-from sinks.ccb_payment_upload.upload import CcbUpload
+from sinks.ccb_payment_upload.receipts.lost import LostReceipts
+from sinks.ccb_payment_upload.receipts.store import transmission_id
 
 _APPLICATION = "ccbridge receipts"
 
@@ -29,7 +29,7 @@ class Plan:
 
     Args:
         there: receipts that CC&B holds after all.
-        lost: rows of the others (`cdc.staging.receipts.lost.COLUMNS`).
+        lost: rows of the others (`sinks.ccb_payment_upload.receipts.lost.COLUMNS`).
     """
 
     there: list[str]
@@ -37,7 +37,7 @@ class Plan:
 
 
 def listed(settings: Settings) -> list[dict[str, Any]]:
-    """Lost receipts without a decision: `cdc.staging.receipts.lost.COLUMNS`."""
+    """Lost receipts without a decision: `sinks.ccb_payment_upload.receipts.lost.COLUMNS`."""
     with connect(settings.staging, application=_APPLICATION, autocommit=True) as staging:
         return LostReceipts(staging).listed()
 

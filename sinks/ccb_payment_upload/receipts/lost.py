@@ -16,8 +16,8 @@ from psycopg.types.json import Jsonb
 
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
-from cdc.staging.receipts.versions import execute, replacing
 from cdc.staging.staged_seq import lock_sequence
+from sinks.ccb_payment_upload.receipts.versions import execute, replacing
 
 PLACE_SCHEMA: Mapping[str, Any] = dict.fromkeys(
     ("recharge_id", "account_id", "external_source", "transmission_id", "tender_id"), pl.String

@@ -12,7 +12,7 @@ import oracledb
 import polars as pl
 
 from cdc.errors import ReceiptMismatch
-from sinks.ccb_payment_upload.tables import Tender, UploadTables
+from sinks.ccb_payment_upload.ccb.tables import Tender, UploadTables
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def locate(
     Args:
         cursor: to CC&B.
         tables: its tables.
-        receipts: of whole transmissions (`cdc.staging.receipts.store.RECEIPT_SCHEMA`).
+        receipts: of whole transmissions (`sinks.ccb_payment_upload.receipts.store.RECEIPT_SCHEMA`).
         paid_before: those of earlier accounting dates are looked for among the tenders too: a staging that is
             lost may have sent them, and CC&B have purged its upload tables since. None for none.
 

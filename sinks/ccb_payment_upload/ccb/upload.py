@@ -3,8 +3,8 @@
 Whole transmissions are one Oracle transaction, one or several, and one call. CC&B itself does not keep a
 receipt from being paid twice, so nothing is inserted before looking for the receipts under any transmission;
 after a lost connection the outcome is read, never guessed. Which receipts are sent, and what became of them:
-`cdc.staging.receipts.store`. The tables: `sinks.ccb_payment_upload.tables`. The looks:
-`sinks.ccb_payment_upload.lookup`. The call: `sinks.ccb_payment_upload.call`.
+`sinks.ccb_payment_upload.receipts`. The tables: `sinks.ccb_payment_upload.ccb.tables`. The looks:
+`sinks.ccb_payment_upload.ccb.lookup`. The call: `sinks.ccb_payment_upload.ccb.call`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from cdc.oracle.connect import close, connect, fixed_in_pdb
 from cdc.oracle.errors import oracle_errors
 from cdc.oracle.identity import target_identity
 from cdc.ports import Admission, Finding
-from sinks.ccb_payment_upload import checks, lookup
-from sinks.ccb_payment_upload.call import UploadCall
-from sinks.ccb_payment_upload.lookup import locate
-from sinks.ccb_payment_upload.ouaf import found_among
-from sinks.ccb_payment_upload.tables import ACCOUNTS, AGREEMENTS, SOURCES, TYPES, UploadTables
+from sinks.ccb_payment_upload.ccb import checks, lookup
+from sinks.ccb_payment_upload.ccb.call import UploadCall
+from sinks.ccb_payment_upload.ccb.lookup import locate
+from sinks.ccb_payment_upload.ccb.ouaf import found_among
+from sinks.ccb_payment_upload.ccb.tables import ACCOUNTS, AGREEMENTS, SOURCES, TYPES, UploadTables
 
 _ATTEMPTS = 2
 RECEIPT_REJECTION_SCHEMA = {"recharge_id": pl.String, "reason_code": pl.String, "reason": pl.String}
@@ -159,7 +159,7 @@ class CcbUpload:
         not sent again; the outcome names where they are.
 
         Args:
-            receipts: those of one transmission or several (`cdc.staging.receipts.store.RECEIPT_SCHEMA`).
+            receipts: those of one transmission or several, by RECEIPT_SCHEMA.
 
         Raises:
             ReceiptMismatch: CC&B holds one of the receipts, or a transmission, with other content.

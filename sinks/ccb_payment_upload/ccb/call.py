@@ -19,9 +19,9 @@ import oracledb
 import polars as pl
 
 from cdc.oracle.apply_log import ApplyLog
-from sinks.ccb_payment_upload import ouaf
-from sinks.ccb_payment_upload.ouaf import Table
-from sinks.ccb_payment_upload.tables import CONTROL, CONTROL_STATUS, DEPOSIT, TENDER, control_status
+from sinks.ccb_payment_upload.ccb import ouaf
+from sinks.ccb_payment_upload.ccb.ouaf import Table
+from sinks.ccb_payment_upload.ccb.tables import CONTROL, CONTROL_STATUS, DEPOSIT, TENDER, control_status
 
 _CONTROL_PENDING, _TENDER_PENDING = "20", "10"  # as Oracle's page says to load them
 _FIRST_VERSION = 1

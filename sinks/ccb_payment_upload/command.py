@@ -28,8 +28,8 @@ def lost(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
     """List receipts that CC&B had before it was restored and no longer has; exit code 1 if there is one."""
     log.configure()
     settings = configuration.load(config)
-    from cdc.flows.lost_receipts import listed
-    from cdc.staging.receipts.lost import COLUMNS, money
+    from sinks.ccb_payment_upload.lost_receipts import listed
+    from sinks.ccb_payment_upload.receipts.lost import COLUMNS, money
 
     rows = listed(settings)
     show(rows, COLUMNS, form=form)
@@ -53,8 +53,8 @@ def send_again(
     log.configure()
     settings = configuration.load(config)
     keys = _chosen(receipts, every)
-    from cdc.flows import lost_receipts
-    from cdc.staging.receipts.lost import money
+    from sinks.ccb_payment_upload import lost_receipts
+    from sinks.ccb_payment_upload.receipts.lost import money
 
     plan = lost_receipts.plan(settings, keys)
     if plan.there:
@@ -80,7 +80,7 @@ def close(
     log.configure()
     settings = configuration.load(config)
     keys = _chosen(receipts, every)
-    from cdc.flows import lost_receipts
+    from sinks.ccb_payment_upload import lost_receipts
 
     say(f"{lost_receipts.close(settings, keys, reason)} receipts taken off the list")
 
