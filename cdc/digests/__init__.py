@@ -1,6 +1,8 @@
-"""What both sides of a comparison compute of a row, so that they can be compared without moving rows.
+"""The digest of a source row, and its key as a text: computed alike wherever the row is.
 
-Start in `sort_key`: the key of a row as one text, ordered alike everywhere.
+`definition` says what the text of a row is. `frames` computes digests of texts that a reader gave, `postgres`
+is an SQL expression over the live table of a source; both give the same number for the same row. `sort_key`
+is the key of a row as one text, ordered alike everywhere. Nothing here connects to a database.
 """
 
 __all__: list[str] = []
