@@ -21,6 +21,8 @@ class SystemKind:
         title: what it is, for the manual.
         readers: by the name in `reader`, the first one by default; functions from a `ReaderOpening` to a
             `ChangeReader`. None for a system that is only written.
+        tables: function from a `ReaderOpening` to the `TableReader` of its tables, whichever reader reads its
+            changes. None for a system that is only written.
         texts: whose notation the values of its readers have.
         sinks: by the name in an outbound rule's `sink`; each a `SinkKind`. None for one that is only read.
         checks: functions from the section to findings, for what readers and sinks do not look at.
@@ -31,6 +33,7 @@ class SystemKind:
     section: str
     title: str
     readers: Mapping[str, str] = field(default_factory=dict)
+    tables: str | None = None
     texts: Literal["oracle", "postgres"] = "postgres"
     sinks: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[str, ...] = ()
@@ -46,6 +49,7 @@ KINDS: Mapping[str, SystemKind] = {
             "pgoutput": "cdc.readers.pgoutput.reader:open_reader",
             "debezium": "cdc.readers.debezium.reader:open_reader",
         },
+        tables="cdc.readers.pgoutput.table_reader:open_table_reader",
         sinks={"upsert": "sinks.upsert.kind:UPSERT"},
         checks=("cdc.postgres.broad_rights:broad_rights",),
         script="psql",

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from cdc.changes import SourceTable, SourceType
+from cdc.digests.definition import RowDigest
 
 END = "\x01\x01"
 _ESCAPE, _ESCAPED = "\x01", "\x01\x02"
@@ -26,6 +27,11 @@ _COMPLEMENT = str.maketrans(_DIGITS, _COMPLEMENTS)
 _SPECIAL = {"-Infinity": "-", "Infinity": "2", "NaN": "3"}
 """Before all numbers, behind all, and behind those: as PostgreSQL sorts them."""
 _PLAIN = {part: text for text, part in _SPECIAL.items()}
+
+
+def keyed(digest: RowDigest) -> SourceTable:
+    """A table as far as it is digested: those columns, and its key."""
+    return SourceTable(digest.table, digest.columns, tuple(column.name for column in digest.key))
 
 
 def sort_key(table: SourceTable, side: str) -> pl.Expr:

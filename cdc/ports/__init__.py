@@ -1,6 +1,7 @@
 """What a flow needs from the outside world.
 
-`cdc.readers` implement `ChangeReader`, `sinks` implement `Sink`; `cdc.flows` knows nothing else of them.
+`cdc.readers` implement `ChangeReader` and `TableReader`, `sinks` implement `Sink`; `cdc.flows` knows nothing
+else of them.
 """
 
 from cdc.ports.readers import (
@@ -29,17 +30,20 @@ from cdc.ports.sinks import (
     Store,
     Written,
 )
+from cdc.ports.table_readers import RANGE_SCHEMA, KeyRange, TableLook, TableReader
 
 __all__ = [
     "DELIVERY_SCHEMA",
     "LOCKED",
     "NEVER_S",
+    "RANGE_SCHEMA",
     "REJECTION_SCHEMA",
     "Admission",
     "ChangeReader",
     "ColumnsRead",
     "Desired",
     "Finding",
+    "KeyRange",
     "Live",
     "Polled",
     "ReaderOpening",
@@ -52,5 +56,7 @@ __all__ = [
     "SourceKey",
     "StopAsked",
     "Store",
+    "TableLook",
+    "TableReader",
     "Written",
 ]

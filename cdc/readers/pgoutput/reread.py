@@ -73,7 +73,7 @@ class Reread:
             sql.SQL(", ").join(map(sql.Identifier, names)),
             sql.Identifier(table.name.schema, table.name.name),
             sql.SQL(", ").join(map(sql.Identifier, table.key)),
-            sql.SQL(", ").join(_row(table, key) for key in keys),
+            sql.SQL(", ").join(key_literals(table, key) for key in keys),
         )
         with postgres_errors(f"{self._system}: {table.name}"):
             session = self._session()
@@ -95,8 +95,8 @@ class Reread:
         return self._connection
 
 
-def _row(table: SourceTable, key: SourceKey) -> sql.Composed:
-    """Literals without a type take the type of the key's columns, so its index is used."""
+def key_literals(table: SourceTable, key: SourceKey) -> sql.Composed:
+    """One key in parentheses; literals without a type take that of the key's columns: its index is used."""
     texts = []
     for name, text in zip(table.key, key, strict=True):
         column = table.column(name)
