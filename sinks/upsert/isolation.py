@@ -3,14 +3,15 @@
 A set-based statement fails as a whole. The range of rows it worked on is tried again in halves
 under savepoints until single rows are left: for one bad row among n, about 2 log2(n) attempts.
 
-Whether an error concerns a row is found out, not looked up: the error follows a row unless it is about
-the server (`cdc.postgres.errors.is_environment`), or comes without any row too, or none of many rows
-goes through. An error about the server that comes again and again while the session lives is doubted: a
-trigger may have raised it, or met it elsewhere.
+Whether an error concerns a row is found out, not looked up: the error follows a row unless it comes without
+any row too. An error about the server (`cdc.postgres.errors.is_environment`) passes through. Where it has
+come again and again while the session lived it is doubted, because a trigger may have raised it, or met it
+elsewhere: it is the table's if the server takes a write that has nothing to do with the table.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -21,11 +22,10 @@ from cdc.postgres.errors import is_environment, translated
 from sinks.upsert.statements.rejections import Rejection
 
 _MANY = 100
-"""So many rows rejected and none written: the table or the server is the cause, not the rows."""
+"""So many rows rejected and none written: the table is the cause. What is left is not halved any more."""
 
-
-_SEVERAL = 5
-"""The same of an error about the server: after so many rejected rows and none written it is believed."""
+_SEVERAL, _LONG_S = 5, 2.0
+"""The same where a trigger takes long to fail: so many rows after that time."""
 
 
 class _Undone(Exception):
@@ -50,12 +50,13 @@ def bisect_until_written(
     explain: Callable[[int, psycopg.Error | RowError], Rejection],
     adapt: Callable[[psycopg.Error | RowError], bool] = lambda exc: False,
     *,
-    doubtful: bool = False,
+    server_writes: Callable[[], bool] | None = None,
 ) -> list[Rejection]:
     """Run `attempt` for the rows low <= row < high, collecting the rows that make it fail.
 
     Each attempt runs under a savepoint and is undone if it fails. An error that does not concern
-    single rows passes through.
+    rows of this table passes through. A table that rejects everything is not searched to the end: its rows
+    are rejected together, and tried again like any other.
 
     Args:
         connection: the session, in a transaction.
@@ -66,7 +67,8 @@ def bisect_until_written(
         explain: says why a single row was refused.
         adapt: True if, because of this error, `attempt` now rejects such rows without failing and is
             to be run again for the same range.
-        doubtful: as `may_concern_a_row`.
+        server_writes: errors about the server are doubted: True if the server takes a write elsewhere. None
+            where they are not.
 
     Returns:
         The refused rows in row order.
@@ -75,30 +77,50 @@ def bisect_until_written(
     written = 0
     acquitted: set[str | None] = set()
     ranges = [(low, high)] if low < high else []
+    started = time.monotonic()
     while ranges:
         first, end = ranges.pop()
         try:
             with connection.transaction():
                 attempt(first, end)
         except (psycopg.Error, RowError) as exc:
-            if connection.closed or not may_concern_a_row(exc, doubtful=doubtful):
+            if connection.closed or not may_concern_a_row(exc, doubtful=server_writes is not None):
                 raise
+            whole = False
             if isinstance(exc, psycopg.Error) and not _is_known_row_error(exc):
-                if exc.sqlstate not in acquitted and _fails_without_rows(connection, low, attempt, exc):
-                    raise
-                acquitted.add(exc.sqlstate)
-                if not written and len(refused) >= (_SEVERAL if is_environment(exc) else _MANY):
-                    raise
+                if exc.sqlstate not in acquitted:
+                    if not _is_the_tables(connection, low, attempt, exc, server_writes):
+                        raise
+                    acquitted.add(exc.sqlstate)
+                whole = not written and _rejects_everything(len(refused), time.monotonic() - started)
             if adapt(exc):
                 ranges.append((first, end))
-            elif end - first == 1:
-                refused.append(explain(first, exc))
+            elif whole or end - first == 1:
+                refused += [explain(row, exc) for row in range(first, end)]
             else:
                 middle = (first + end) // 2
                 ranges += [(middle, end), (first, middle)]
         else:
             written += end - first
     return refused
+
+
+def _rejects_everything(refused: int, elapsed_s: float) -> bool:
+    """True if so many rows were rejected, where none was written, that the others will be too."""
+    return refused >= _MANY or (refused >= _SEVERAL and elapsed_s > _LONG_S)
+
+
+def _is_the_tables(
+    connection: Connection,
+    row: int,
+    attempt: Callable[[int, int], None],
+    exc: psycopg.Error,
+    server_writes: Callable[[], bool] | None,
+) -> bool:
+    """True if the error is one of this table and its rows, and not of the server or of what we may."""
+    if is_environment(exc):
+        return server_writes is not None and server_writes()
+    return not _fails_without_rows(connection, row, attempt, exc)
 
 
 def _is_known_row_error(exc: psycopg.Error) -> bool:

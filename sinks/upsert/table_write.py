@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import polars as pl
@@ -31,6 +32,7 @@ from sinks.upsert.target_session import (
     name_uncastable,
 )
 from sinks.upsert.unique_swaps import Exchange
+from sinks.upsert.write_probe import takes_writes
 
 _MAX_KEPT_ROWS = 2_000
 """Rows of earlier writes that stay in the session's temporary tables before they are emptied."""
@@ -68,9 +70,11 @@ class TableWrite:
         isolated: bool,
         live: Live | None = None,
     ) -> None:
-        self._session, self._connection, self._doubtful = session, session.connection, session.doubtful
+        self._session, self._connection = session, session.connection
         self._prepared, self.in_isolation, self._live = prepared, isolated, live
         self._table = prepared.layout.table.name
+        probe = partial(takes_writes, self._connection, session.own_schema, self._table)
+        self._server_writes = probe if session.doubtful else None
         if prepared.next_row is None or prepared.next_row > _MAX_KEPT_ROWS:
             self._connection.execute(prepared.empty)
             prepared.next_row = 0
@@ -108,13 +112,13 @@ class TableWrite:
                     self._judge_keys()
                 self._attempt(self._low, self._high)
             return
-        bisect = partial(bisect_until_written, doubtful=self._doubtful)
         low, high = self._low, self._high
-        self._keep(bisect(self._connection, low, high, self._load, self._explain))
+        # sent into tables of ours, which have no triggers: an error about the server is the server's
+        self._keep(bisect_until_written(self._connection, low, high, self._load, self._explain))
         if high - low > _MANY_ROWS:
             self._connection.execute(self._prepared.index_rows)
         if self._prepared.layout.loose:
-            self._leave_out(bisect(self._connection, low, high, self._cast, self._explain))
+            self._leave_out(self._bisect(low, high, self._cast))
             self._judge_keys()
         self._keep(self._isolated(low, high))
 
@@ -242,19 +246,26 @@ class TableWrite:
             self._keep([rejection for rejection in refused if rejection.reason_code != rivals.TAKEN])
 
     def _isolated(self, low: int, high: int) -> list[Rejection]:
-        return bisect_until_written(
-            self._connection, low, high, self._attempt, self._explain, self._adapt, doubtful=self._doubtful
-        )
+        return self._bisect(low, high, self._attempt, self._adapt)
 
     def _isolated_delete(self, low: int, high: int) -> list[Rejection]:
-        refused = bisect_until_written(
-            self._connection, low, high, self._attempt_delete, self._explain, doubtful=self._doubtful
-        )
+        refused = self._bisect(low, high, self._attempt_delete)
         for rejection in refused:
             limits = {"low": rejection.row, "high": rejection.row + 1}
             self._connection.execute(self._prepared.forget, limits)
             self._decided[comparison.DELETE] -= 1
         return refused
+
+    def _bisect(
+        self,
+        low: int,
+        high: int,
+        attempt: Callable[[int, int], None],
+        adapt: Callable[[psycopg.Error | RowError], bool] = lambda exc: False,
+    ) -> list[Rejection]:
+        return bisect_until_written(
+            self._connection, low, high, attempt, self._explain, adapt, server_writes=self._server_writes
+        )
 
     def _attempt(self, low: int, high: int) -> None:
         """All statements for a range but the deletions; takes note only when all went well."""

@@ -135,6 +135,7 @@ class TargetSession:
 
     Attributes:
         doubtful: errors about the server may concern single rows (`sinks.upsert.isolation`).
+        own_schema: where the mark is.
 
     Raises:
         TargetRefused: the target may not be written.
@@ -148,7 +149,7 @@ class TargetSession:
     ) -> None:
         self.subject = f"{settings.user}@{settings.host}:{settings.port}/{settings.database}"
         self.connection = connect(settings, application=application, autocommit=True, holder=holder)
-        self.doubtful = False
+        self.doubtful, self.own_schema = False, mark.schema
         self._time_zone = settings.time_zone
         self._tables: dict[str, PreparedTable] = {}
         self._created = 0

@@ -6,17 +6,18 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 import pytest
 
-from cdc.errors import NotGranted, OperatorError
+from cdc.errors import CcbridgeError, NotGranted, OperatorError, TransientError
 from cdc.ports import Written
 from sinks.upsert.sink import UpsertSink
 from tests.integration.sinks.upsert_target import Target, desired, program, target_database
 
 ROW = program("t", ["id"], ["v"])
+OTHER = program("u", ["id"], ["v"])
 NODE = program("node", ["id"], ["next_id"])
 
 
@@ -150,13 +151,120 @@ def test_row_level_policy_refuses_a_row(target: Target) -> None:
         target.run("drop owned by policy_writer; drop role policy_writer")
 
 
-def test_what_refuses_every_row_of_many_stops_the_target(target: Target, sink: UpsertSink) -> None:
-    """A trigger that fails for whatever row is a failure of the schema: nothing moves, nothing is held."""
-    target.run("create table t (id text primary key, v text);" + raising("perform 1 from gone", when="true"))
+def test_a_table_that_refuses_every_row_holds_up_no_other(target: Target, sink: UpsertSink) -> None:
+    """A trigger that fails for whatever row: all of them are held, soon, and the other tables are written."""
+    target.run(
+        "create table t (id text primary key, v text); create table u (id text primary key, v text);"
+        + raising("perform 1 from gone", when="true")
+    )
     rows = desired(ROW, *([str(number), "x"] for number in range(1000)))
+    written = sink.write([(ROW, rows), (OTHER, desired(OTHER, ["1", "x"]))], up_to=5, record=target.record)
+    assert (written.written, written.held.height) == (1, 1000)
+    assert set(written.held["reason_code"]) == {"undefined_table"}
+    assert target.rows("select id from u") == [("1",)]
+
+
+def test_a_table_that_is_missing_what_any_write_needs_stops_the_target(
+    target: Target, sink: UpsertSink
+) -> None:
+    """What fails without any row does not concern a row: nothing moves, nothing is held."""
+    target.run(
+        "create table t (id text primary key, v text);"
+        "create function refuse() returns trigger language plpgsql as $$ begin perform 1 from gone; end $$;"
+        "create trigger refuse before insert on t for each statement execute function refuse()"
+    )
     with pytest.raises(OperatorError, match="gone"):
-        sink.write([(ROW, rows)], up_to=5, record=target.record)
+        sink.write([(ROW, desired(ROW, ["1", "x"]))], up_to=5, record=target.record)
     assert sink.position() == 0
+
+
+OF_THE_SERVER = ("08006", "25006", "28000", "40001", "53100", "53200", "57014", "57P03", "58030")
+EACH, NO_ROW = "for each row", "for each statement"
+WHEN = {
+    "row trigger": f"before insert or update on t {EACH}",
+    "statement trigger": f"before insert or update on t {NO_ROW}",
+    "after trigger": f"after insert on t {EACH}",
+    "deferred trigger": f"after insert on t deferrable initially deferred {EACH}",
+}
+PROBE_FAILS = """
+create function no_probe() returns event_trigger language plpgsql as $$ begin
+    if current_query() like '%write_probe%' then raise exception 'down' using errcode = '53100'; end if;
+end $$;
+create event trigger no_probe on ddl_command_start when tag in ('CREATE TABLE') execute function no_probe()
+"""
+
+
+def each_code_in_turn() -> list[object]:
+    """Every code once, every kind of trigger; slow: every code with every kind."""
+    turns = {when: OF_THE_SERVER[number :: len(WHEN)] for number, when in enumerate(WHEN)}
+    return [
+        *(pytest.param(when, codes, id=when) for when, codes in turns.items()),
+        *(
+            pytest.param(when, OF_THE_SERVER, id=f"{when}, each code", marks=pytest.mark.slow)
+            for when in WHEN
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("when", "codes"), each_code_in_turn())
+def test_an_error_about_the_server_that_only_one_table_has_is_that_tables(
+    target: Target, sink: UpsertSink, when: str, codes: Sequence[str]
+) -> None:
+    """However many rows it refuses, alone or beside others; what the whole server refuses is not held."""
+    kind = "constraint trigger" if "deferred" in when else "trigger"
+    sink.doubtful = True
+    target.run("create table u (id text primary key, v text)")
+    for number, code in enumerate(codes):
+        target.run(
+            "drop table if exists t; drop function if exists down;"
+            "create table t (id text primary key, v text);"
+            "create function down() returns trigger language plpgsql as "
+            f"$$ begin raise exception 'x' using errcode = '{code}'; end $$;"
+            f"create {kind} down {WHEN[when]} execute function down()"
+        )
+        sink.close()
+        refused = desired(ROW, *([str(row), "x"] for row in range(6)))
+        taken = desired(OTHER, [str(number), "x"])
+        written = sink.write([(ROW, refused), (OTHER, taken)], up_to=number, record=target.record)
+        assert (written.written, written.held.height) == (1, 6), code
+        again = sink.write([(ROW, refused)], up_to=number, record=target.record)
+        assert set(reasons(again).values()) == set(reasons(written).values()), code
+        assert len(set(reasons(again).values())) == 1, code
+    assert target.rows("select count(*) from u") == [(len(codes),)]
+    assert target.rows("select count(*) from pg_class where relname = 'write_probe'") == [(0,)]
+    target.run(PROBE_FAILS)
+    for rows in (1, 6):
+        with pytest.raises(CcbridgeError):
+            sink.write([(ROW, refused.head(rows)), (OTHER, taken)], up_to=50, record=target.record)
+    assert sink.position() < 50
+
+
+def test_a_server_that_is_read_only_is_waited_for(target: Target, sink: UpsertSink) -> None:
+    """Doubted or not, nothing is held for what the whole server refuses."""
+    target.run("create table t (id text primary key, v text)")
+    sink.write([(ROW, desired(ROW, ["0", "x"]))], up_to=1, record=target.record)
+    sink.doubtful = True
+    target.run(f"alter database {target.settings.database} set default_transaction_read_only = on")
+    sink.close()
+    for rows in (1, 8):
+        frame = desired(ROW, *([str(row), "x"] for row in range(rows)))
+        with pytest.raises(TransientError, match="25006"):
+            sink.write([(ROW, frame)], up_to=2, record=target.record)
+
+
+def test_a_target_where_we_may_make_no_table_is_believed(target: Target, sink: UpsertSink) -> None:
+    """What cannot be found out is not held; a partition elsewhere is looked at like its table."""
+    target.run(
+        "create table t (id text primary key, v text) partition by list (id);"
+        "create table t1 partition of t default;"
+        + raising("raise exception 'x' using errcode = '53100'", when="true")
+    )
+    sink.doubtful = True
+    rows = [(ROW, desired(ROW, ["1", "x"]))]
+    assert reasons(sink.write(rows, up_to=1, record=target.record)) == {"1": "disk_full"}
+    target.run("create table ccbridge.write_probe ()")
+    with pytest.raises(TransientError, match="53100"):
+        sink.write(rows, up_to=2, record=target.record)
 
 
 @pytest.mark.parametrize("deferrable", ["initially deferred", "initially immediate"])

@@ -148,7 +148,7 @@ THE_SERVER = [
 
 @pytest.mark.parametrize("error", THE_SERVER, ids=lambda error: error.__name__)
 def test_an_error_of_the_server_that_is_doubted_follows_its_row(error: type[psycopg.Error]) -> None:
-    """A trigger may raise any; borne out by every row, or by a session that is lost, it passes through."""
+    """A trigger may raise any; where the server takes no write, or the session is lost, it passes through."""
     connection: Any = Savepoints()
     bad = {5}
 
@@ -157,27 +157,64 @@ def test_an_error_of_the_server_that_is_doubted_follows_its_row(error: type[psyc
         if bad & set(range(low, high)):
             raise error
 
-    refused = bisect_until_written(connection, 0, 8, attempt, explained, doubtful=True)
-    assert [one.row for one in refused] == [5]
-    bad |= set(range(50))
+    def bisect(low: int, high: int, *, server_writes: bool) -> list[int]:
+        refused = bisect_until_written(
+            connection, low, high, attempt, explained, server_writes=lambda: server_writes
+        )
+        return [one.row for one in refused]
+
+    assert bisect(0, 8, server_writes=True) == [5]
     with pytest.raises(error):
-        bisect_until_written(connection, 0, 50, attempt, explained, doubtful=True)
+        bisect(5, 6, server_writes=False)
+    bad |= set(range(50))
+    assert bisect(0, 60, server_writes=True) == list(range(50))
+    with pytest.raises(error):
+        bisect(0, 60, server_writes=False)
     connection.closed = True
     with pytest.raises(error):
-        bisect_until_written(connection, 5, 6, attempt, explained, doubtful=True)
+        bisect(5, 6, server_writes=True)
 
 
-def test_what_refuses_hundreds_of_rows_and_takes_none_is_not_a_matter_of_rows() -> None:
-    """A trigger that is broken for every row stops the flow, in place of a dead letter a row."""
+@pytest.mark.parametrize("error", [psycopg.errors.UndefinedTable, psycopg.errors.QueryCanceled])
+def test_a_table_that_rejects_everything_is_not_searched_to_the_end(error: type[psycopg.Error]) -> None:
+    """A broken trigger rejects ten thousand rows in some hundred tries, and nothing is passed over."""
     connection: Any = Savepoints()
 
     def attempt(low: int, high: int) -> None:
         if low < high:
+            raise error
+
+    refused = bisect_until_written(connection, 0, 10_000, attempt, explained, server_writes=lambda: True)
+    assert [one.row for one in refused] == list(range(10_000))
+    assert connection.attempts < 400
+
+
+def test_a_table_that_is_slow_to_reject_is_left_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try waits for a foreign server that is down; the other tables wait behind it."""
+    connection: Any = Savepoints()
+    now = iter(range(10_000))
+    monkeypatch.setattr("sinks.upsert.isolation.time.monotonic", lambda: float(next(now)))
+
+    def attempt(low: int, high: int) -> None:
+        raise psycopg.errors.FdwUnableToEstablishConnection if low < high else psycopg.errors.CheckViolation
+
+    assert len(bisect_until_written(connection, 0, 10_000, attempt, explained)) == 10_000
+    assert connection.attempts < 50
+
+
+def test_rows_behind_many_that_are_rejected_are_found_once_one_was_written() -> None:
+    """The search ends early only where nothing at all gets through."""
+    connection: Any = Savepoints()
+    bad = set(range(1, 400)) | {405}
+
+    def attempt(low: int, high: int) -> None:
+        connection.written += range(low, high)
+        if bad & set(range(low, high)):
             raise psycopg.errors.UndefinedTable
 
-    with pytest.raises(psycopg.errors.UndefinedTable):
-        bisect_until_written(connection, 0, 10_000, attempt, explained)
-    assert connection.attempts < 400
+    refused = bisect_until_written(connection, 0, 410, attempt, explained)
+    assert [one.row for one in refused] == sorted(bad)
+    assert connection.written == [0, *range(400, 405), *range(406, 410)]
 
 
 def test_attempt_is_repeated_as_it_was_when_it_learned_from_the_error() -> None:
