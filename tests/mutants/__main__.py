@@ -4,8 +4,9 @@
     python -m tests.mutants --only "mark"        those whose name holds the text
     python -m tests.mutants --list               names and reasons
 
-The named tests must pass before anything is broken; with a guard broken one of them must fail at an
-assertion or with an error that the product raised. A test that cannot be loaded or set up does not count.
+The named tests, as `make test` runs them (without slow ones), must pass before anything is broken; with a
+guard broken one of them must fail at an assertion or with an error that the product raised. A test that
+cannot be loaded or set up does not count.
 Exit code: 0 all were noticed, 1 a broken guard was not noticed, 2 the list or the tests are not in order.
 """
 
@@ -150,6 +151,8 @@ def _pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str
             "-x",
             "-q",
             "--tb=short",
+            "-m",
+            "not slow",
             "-p",
             "no:cacheprovider",
             f"--timeout={TEST_TIMEOUT_S}",
