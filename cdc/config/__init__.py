@@ -9,7 +9,7 @@ from cdc.config.oracle import OracleSystem, stored_name
 from cdc.config.postgres import PostgresConnection, PostgresSystem
 from cdc.config.reading import load, load_rules_section
 from cdc.config.sections import SystemSection
-from cdc.config.settings import PaymentUpload, Rules, Run, Settings, Status, System
+from cdc.config.settings import PaymentUpload, Rules, Run, Settings, Status, System, Verify
 
 __all__ = [
     "OracleSystem",
@@ -22,6 +22,7 @@ __all__ = [
     "Status",
     "System",
     "SystemSection",
+    "Verify",
     "load",
     "load_rules_section",
     "stored_name",

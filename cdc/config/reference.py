@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from cdc.config.oracle import ONLY_LOGMINER, OracleSystem
 from cdc.config.postgres import PostgresConnection
 from cdc.config.sections import ENVIRONMENT_PREFIX, Section
-from cdc.config.settings import PaymentUpload, Rules, Run, Status
+from cdc.config.settings import PaymentUpload, Rules, Run, Status, Verify
 from cdc.kinds import KINDS, resolve
 
 SECTIONS: tuple[tuple[str, type[Section], str], ...] = (
@@ -27,6 +27,7 @@ SECTIONS: tuple[tuple[str, type[Section], str], ...] = (
     ("payment_upload", PaymentUpload, "CC&B's codes for the payment upload: they are the site's."),
     ("run", Run, "Sizes and pauses of continuous replication."),
     ("status", Status, "When `ccbridge status` reports a problem."),
+    ("verify", Verify, "How sources, staging and targets are compared."),
 )
 """Header in the file, what it holds, and what it is for."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -81,6 +81,16 @@ class Status(Section):
     )
 
 
+class Verify(Section):
+    """How sources, staging and targets are compared."""
+
+    digest: Literal["md5", "sha256"] = Field(
+        default="md5",
+        description="hash of the digests of rows; sha256 where a server in FIPS mode refuses md5, "
+        "which takes longer",
+    )
+
+
 class Settings(Section):
     """The whole configuration."""
 
@@ -90,6 +100,7 @@ class Settings(Section):
     payment_upload: PaymentUpload = PaymentUpload()
     run: Run = Run()
     status: Status = Status()
+    verify: Verify = Verify()
 
     def model_post_init(self, context: Any, /) -> None:
         """Let each section know its name."""

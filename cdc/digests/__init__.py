@@ -5,4 +5,4 @@ is an SQL expression over the live table of a source; both give the same number 
 is the key of a row as one text, ordered alike everywhere. Nothing here connects to a database.
 """
 
-__all__ = ["definition", "postgres", "sort_key"]
+__all__ = ["definition", "frames", "postgres", "sort_key"]

@@ -76,6 +76,7 @@ class RowDigest:
         groups: what is hashed together; one group is the usual case.
         left_out: large columns that rules read, which no database can digest in SQL.
         algorithm: the hash.
+        may_hold_nul: whether a text may contain U+0000.
     """
 
     table: TableName
@@ -83,6 +84,7 @@ class RowDigest:
     groups: tuple[tuple[Piece, ...], ...]
     left_out: tuple[str, ...]
     algorithm: Algorithm
+    may_hold_nul: bool = False
 
     @cached_property
     def columns(self) -> tuple[SourceColumn, ...]:
@@ -125,6 +127,7 @@ def row_digest(
         groups,
         tuple(column.name for column in columns if column.large),
         algorithm,
+        may_hold_nul=kind == "oracle",
     )
 
 

@@ -14,13 +14,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from cdc.changes import SourceColumn, SourceType
+from cdc.changes import UNREADABLE, SourceColumn, SourceType
 from cdc.digests.definition import HEX_DIGITS, Algorithm, Piece, RowDigest
 
 _FLOATS = frozenset(("real", "double precision"))
 _STRING = re.compile(r"text|character varying(\(\d+\))?|character\(\d+\)")
 """Types of which `octet_length` counts what `concat` writes."""
 _ARGUMENTS = 99
+SYMBOL_FOR_NUL = "\u2400"
+"""Stands for U+0000 in images, as `cdc.staging.audit.change_log` makes them."""
 
 
 def digest(definition: RowDigest, *, encoding: str = "UTF8") -> str:
@@ -32,6 +34,56 @@ def digest(definition: RowDigest, *, encoding: str = "UTF8") -> str:
     """
     groups = [concatenated(_parts(group, encoding)) for group in definition.groups]
     return digest_of_groups(definition.algorithm, groups, encoding=encoding)
+
+
+def digest_of_images(definition: RowDigest, image: str) -> str:
+    """An expression of type `bigint` over an image of the change log: canonical texts in an object of jsonb.
+
+    Every digested column is in the image. The digest is null where a text could not be read, and where a
+    source may hold the character U+0000: in the image another one stands for it.
+
+    Args:
+        definition: of the table's digests.
+        image: an expression of type `jsonb`.
+    """
+    parts: list[list[str]] = []
+    for group in definition.groups:
+        parts.append([])
+        for piece in group:
+            value = f"{image} ->> {literal(piece.column.name)}"
+            parts[-1] += [value, "';'"] if piece.is_delimited else counted(f"({value})", piece)
+    names = [f"text_{number}" for number in range(len(parts))]
+    unlike = [UNREADABLE, *([SYMBOL_FOR_NUL] if definition.may_hold_nul else [])]
+    certain = " and ".join(f"strpos({name}, {literal(one)}) = 0" for name in names for one in unlike)
+    texts = ", ".join(f"{concatenated(group)} as {name}" for name, group in zip(names, parts, strict=True))
+    # with `offset` the texts are made once, not once for each use
+    return (  # literals and identifiers are quoted
+        f"(select case when {certain} then {digest_of_groups(definition.algorithm, names)} end "  # noqa: S608
+        f"from (select {texts} offset 0) as texts)"
+    )
+
+
+def sort_key_of_images(definition: RowDigest, image: str) -> str:
+    """An expression for the row's key as `cdc.digests.sort_key` makes it, over an image of the change log."""
+    end = "chr(1) || chr(1)"
+    parts = []
+    for column in definition.key:
+        value = f"({image} ->> {literal(column.name)})"
+        text = f"replace({value}, chr(1), chr(1) || chr(2))"
+        parts.append(f"{_sortable_number(value) if column.type is SourceType.NUMBER else text} || {end}")
+    return " || ".join(parts)
+
+
+def _sortable_number(value: str) -> str:
+    return f"""(select case when n in ('-Infinity', 'Infinity', 'NaN')
+        then case n when '-Infinity' then '-' when 'Infinity' then '2' else '3' end
+    when left(n, 1) = '-' and (whole <> '' or fraction is not null)
+        then '0' || translate(concat(length(length(whole)::text), length(whole), whole, fraction),
+            '0123456789', '9876543210') || '~'
+    else concat('1', length(length(whole)::text), length(whole), whole, fraction) end
+from (select n, ltrim(split_part(ltrim(n, '-'), '.', 1), '0') as whole,
+        case when strpos(n, '.') > 0 then nullif(rtrim(substr(n, strpos(n, '.')), '0'), '.') end as fraction
+    from (select {value} as n offset 0) as given offset 0) as parts)"""  # noqa: S608
 
 
 def digest_of_groups(algorithm: Algorithm, groups: list[str], *, encoding: str = "UTF8") -> str:
@@ -47,6 +99,11 @@ def digest_of_groups(algorithm: Algorithm, groups: list[str], *, encoding: str =
 def identifier(name: str) -> str:
     """A name as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as a quoted literal, `standard_conforming_strings` being on."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def concatenated(parts: Iterable[str]) -> str:

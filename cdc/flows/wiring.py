@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import mapping_rules
 from cdc.config import Settings, SystemSection
+from cdc.digests.definition import Algorithm
 from cdc.errors import ConfigurationError
 from cdc.flows.capture import Capture
 from cdc.flows.deliver import Deliver
@@ -171,6 +172,7 @@ def _capture(context: Context, system: str) -> Work:
             run_id=context.run_id,
             lease=context.lease,
             reader=source.reader,
+            digest=Algorithm(settings.verify.digest),
         )
 
     return Capture(

@@ -32,12 +32,14 @@ class Incoming:
         suppressed: our own writes read back, by table.
         last: position and ordinal of the last change, echoes included; None without any.
         moments: first and last commit time of each table's changes.
+        own: our own writes read back, as far as they are later than the checkpoint.
     """
 
     tables: Mapping[TableName, TableChanges]
     suppressed: Mapping[TableName, int]
     last: tuple[int, int] | None
     moments: Sequence[datetime]
+    own: Mapping[TableName, TableChanges] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,7 +92,7 @@ def incoming(batch: ChangeBatch, stored: StoredCheckpoint | None, places: Snapsh
     if first_load and any(extent.reads for extent in extents.values()):
         shift = places.shift(int(batch.position), extents.values(), stored)
     done = (stored.position, stored.ordinal) if stored is not None else (-1, -1)
-    tables, suppressed, moments = {}, dict(batch.suppressed), []
+    tables, own, suppressed, moments = {}, {}, dict(batch.suppressed), []
     for name, extent in extents.items():
         frame = batch.tables[name].frame
         if shift:
@@ -100,13 +102,14 @@ def incoming(batch: ChangeBatch, stored: StoredCheckpoint | None, places: Snapsh
             frame = frame.filter((pl.col("position") > done[0]) | later)
         if frame["ours"].any():
             kept = frame.filter(~pl.col("ours"))
+            own[name] = replace(batch.tables[name], frame=frame.filter("ours"))
             suppressed[name] = suppressed.get(name, 0) + frame.height - kept.height
             frame = kept
         if frame.height:
             tables[name] = replace(batch.tables[name], frame=frame)
             moments += [extent.oldest, extent.newest]
     last = max(((e.last[0], e.last[1] + shift) for e in extents.values()), default=None)
-    return Incoming(tables, suppressed, last, moments)
+    return Incoming(tables, suppressed, last, moments, own)
 
 
 def _extent(changes: TableChanges) -> Extent:

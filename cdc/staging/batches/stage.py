@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 import mapping_rules
 from cdc.changes import ChangeBatch, TableChanges, TableName
+from cdc.digests.definition import Algorithm, row_digest
 from cdc.errors import OperatorError, TransientError
 from cdc.postgres.connect import Connection
 from cdc.postgres.copy import copy_frame, csv_bytes
@@ -37,6 +38,7 @@ from cdc.staging.entity_rows.merge import FOLLOW_KEYS, EntityMerge
 from cdc.staging.entity_rows.snapshot_deletes import sweep
 from cdc.staging.entity_rows.versions import versions
 from cdc.staging.schema.partitions import Month, ensure_partitions, months_of
+from cdc.staging.source_rows.own_changes import note_own_changes
 from cdc.staging.source_tables import SourceTables, StoredTable
 from cdc.staging.staged_seq import lock_sequence, reserve_numbers
 from mapping_rules import Mapped, RuleSet
@@ -79,6 +81,7 @@ class Stager:
         lease: verified in every transaction.
         reader: name of the reader; by default the one for `kind`.
         programs: compiled inbound rules; by default those of the rule set.
+        digest: hash of the digests of our own writes read back.
 
     Attributes:
         feeders: the entities that the system feeds, each with the tables it comes from.
@@ -98,6 +101,7 @@ class Stager:
         lease: LeaseCheck,
         reader: str = "",
         programs: Mapping[TableName, tuple[Program, ...]] | None = None,
+        digest: Algorithm = Algorithm.MD5,
     ) -> None:
         self.system, self._connection, self._lease = system, connection, lease
         self._run_id, self._reader = run_id, reader or READERS[kind]
@@ -111,6 +115,7 @@ class Stager:
             if rule.system == system:
                 self._rules.setdefault(rule.table, []).append(rule.name)
         self._columns_read = mapping_rules.columns_read(rule_set, system)
+        self._kind, self._algorithm = kind, digest
         self.ask_source: AskSource | None = None
         self._absent = AbsentValues(system)
         self._identity: Mapping[str, str] | None = None
@@ -291,6 +296,7 @@ class Stager:
         work = self._unfinished or self._begin(new)
         with self._connection.cursor() as cursor:
             self._log(cursor, work, new)
+            self._note_own(cursor, work, new)
             self._map(cursor, work, new, sliced=sliced)
             if batch.continues:
                 self._unfinished = work
@@ -346,6 +352,13 @@ class Stager:
             payload = csv_bytes(rows)
             work.rows_hash.update(payload)
             copy_frame(cursor, sql.Identifier("staging", "change"), rows, payload)
+
+    def _note_own(self, cursor: Cursor, work: OpenBatch, new: Incoming) -> None:
+        for name, changes in new.own.items():
+            if changes.table.key and name in self._columns_read:
+                read = self._columns_read[name].names
+                definition = row_digest(changes.table, read, kind=self._kind, algorithm=self._algorithm)
+                note_own_changes(cursor, self.system, changes, definition, work.batch_id)
 
     def _map(self, cursor: Cursor, work: OpenBatch, new: Incoming, *, sliced: bool) -> None:
         mapped, by_entity = self._complete(cursor, new.tables)

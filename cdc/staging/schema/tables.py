@@ -29,7 +29,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 SCHEMA = "staging"
 NAMING = {
@@ -255,6 +255,86 @@ source_table = Table(
     PrimaryKeyConstraint("system", "schema_name", "table_name"),
     CheckConstraint("state in ('read', 'reading', 'stopped')", name="state"),
     comment="Each captured table: whether it was read, what it looked like, and why it is not read any more",
+)
+
+digest_definition = Table(
+    "digest_definition",
+    metadata,
+    number("definition_id", "Number of the definition", Integer),
+    column("system", Text, "System the table is read from"),
+    column("schema_name", Text, "Its schema, as the source spells it"),
+    column("table_name", Text, "Its name, as the source spells it"),
+    column("identity", Text, "Tells definitions apart: version, algorithm and columns, hashed"),
+    column("algorithm", Text, "The hash: md5 or sha256"),
+    column("columns", JSONB, "Columns that the digest is of"),
+    column("left_out", JSONB, "Large columns that rules read and the digest is not of"),
+    moment("defined_at", "When it was first used", server_default=NOW),
+    PrimaryKeyConstraint("definition_id"),
+    UniqueConstraint("system", "schema_name", "table_name", "identity"),
+    comment="What digests of source rows are made of; only those of one definition can be compared",
+)
+
+source_row = Table(
+    "source_row",
+    metadata,
+    column("system", Text, "System the row is in"),
+    column("schema_name", Text, "Schema of its table, as the source spells it"),
+    column("table_name", Text, "Its table, as the source spells it"),
+    column("key", Text(collation="C"), "Its key as one text that sorts as the source sorts keys"),
+    column("digest", BigInteger, "60 bits of a hash of what rules read of it; null: not known", null=True),
+    column("definition_id", Integer, "What the digest is made of, see staging.digest_definition"),
+    column("tombstone", Boolean, "It was deleted, while its table is read beside the stream"),
+    column("source_position", BigInteger, "Position (SCN or LSN) of its last change"),
+    column("source_ordinal", BigInteger, "Order among the changes at that position"),
+    column("batch_id", BigInteger, "Batch that brought that change, see staging.batch"),
+    column("own_position", BigInteger, "Position of the last change that was our own", null=True),
+    PrimaryKeyConstraint(
+        "system", "schema_name", "table_name", "key", postgresql_include=["digest", "tombstone"]
+    ),
+    Index(
+        "ix_source_row_tombstone",
+        "system",
+        "schema_name",
+        "table_name",
+        postgresql_where=text("tombstone"),
+    ),
+    comment="Each row that a source has, mapped or not, as of source_row_state; for verification",
+)
+
+source_row_state = Table(
+    "source_row_state",
+    metadata,
+    column("system", Text, "System the table is read from"),
+    column("schema_name", Text, "Its schema, as the source spells it"),
+    column("table_name", Text, "Its name, as the source spells it"),
+    column("batch_id", BigInteger, "Its changes up to this batch are in staging.source_row"),
+    column("position", BigInteger, "Checkpoint of the source then: staging.source_row is as of here"),
+    column("definition_id", Integer, "Definition of its digests, see staging.digest_definition", null=True),
+    column("swept_position", BigInteger, "Position of the last snapshot whose missing rows went", null=True),
+    moment("refreshed_at", "When it was last brought up to date", server_default=NOW),
+    PrimaryKeyConstraint("system", "schema_name", "table_name"),
+    comment="How far staging.source_row follows the change log, by table",
+)
+
+own_change = Table(
+    "own_change",
+    metadata,
+    number("own_change_id", "Number of the record"),
+    column("system", Text, "System that ccbridge wrote to"),
+    column("schema_name", Text, "Schema of the table, as the source spells it"),
+    column("table_name", Text, "The table, as the source spells it"),
+    column("batch_id", BigInteger, "Batch that read them back, see staging.batch"),
+    column("definition_identity", Text, "What the digests are made of, see staging.digest_definition"),
+    column("keys", ARRAY(Text), "Keys, as in staging.source_row"),
+    column("digests", ARRAY(BigInteger), "Digest after each change; null: not known, or the row is gone"),
+    column("gone", ARRAY(Boolean), "Whether the row is gone after the change"),
+    column("positions", ARRAY(BigInteger), "Position of each change"),
+    column("ordinals", ARRAY(BigInteger), "Its order at that position"),
+    column("transactions", ARRAY(Text), "The source's own transaction id of each change"),
+    moment("noted_at", "When they were read back", server_default=NOW),
+    PrimaryKeyConstraint("own_change_id"),
+    Index(None, "system", "schema_name", "table_name", "batch_id"),
+    comment="Own writes read back, which no change log has, until an hour after staging.source_row has them",
 )
 
 lease = Table(
