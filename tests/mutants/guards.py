@@ -282,7 +282,7 @@ STAGING = (
         "        greatest(m.committed_at, s.committed_at) as committed_at,\n",
         "        m.committed_at,\n",
         "validity ranges end before they begin when the source's clock is set back",
-        ("tests/integration/staging/test_properties.py", _STAGE[:-2]),
+        (_STAGE + "test_stage_never_lets_time_go_back",),
     ),
     Guard(
         "absent values keep what is staged",
@@ -306,7 +306,7 @@ STAGING = (
         "select c.n, s.staged_seq is not null and not s.tombstone {no_letter}, {values}\n",
         "select c.n, s.staged_seq is not null {no_letter}, {values}\n",
         "a row takes values of one that was deleted before",
-        ("tests/integration/staging/test_absent_values.py",),
+        (_STAGE + "test_stage_takes_no_value_of_a_row_that_ended",),
     ),
     Guard(
         "absent values no one knows",
@@ -314,10 +314,7 @@ STAGING = (
         "                again.unknown |= missing.keys()\n",
         "                return mapped, rows\n",
         "a row with missing values is staged as if it were whole",
-        (
-            "tests/integration/staging/test_absent_values.py::"
-            "test_a_value_no_one_can_tell_is_a_dead_letter_and_is_settled_by_the_next_whole_row",
-        ),
+        (_STAGE + "test_stage_takes_no_value_of_a_change_that_is_rejected",),
     ),
     Guard(
         "chain: the rows of a batch",
@@ -525,7 +522,23 @@ WRITING = (
         "prepared.decide_unlocked if self.in_isolation else prepared.decide",
         "prepared.decide",
         "a row that the application has locked holds up all others",
-        ("tests/integration/sinks/test_isolation.py::test_locked_row_delays_its_own_key_only",),
+        ("tests/integration/sinks/test_isolation.py::test_locked_rows_are_gone_round_without_a_search",),
+    ),
+    Guard(
+        "nothing is held because the server is down",
+        "sinks/upsert/isolation.py",
+        "        return server_writes is not None and server_writes()\n",
+        "        return True\n",
+        "a full disk makes a dead letter of each row",
+        ("tests/integration/sinks/test_isolation.py::test_a_target_where_we_may_make_no_table_is_believed",),
+    ),
+    Guard(
+        "the write that shows whether the server takes any",
+        "sinks/upsert/write_probe.py",
+        "        return False\n",
+        "        return True\n",
+        "a full disk makes a dead letter of each row",
+        ("tests/integration/sinks/test_isolation.py::test_a_target_where_we_may_make_no_table_is_believed",),
     ),
     Guard(
         "settling of uncommitted deliveries",

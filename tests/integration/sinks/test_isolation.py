@@ -14,6 +14,7 @@ import pytest
 from cdc.errors import CcbridgeError, NotGranted, OperatorError, TransientError
 from cdc.ports import Written
 from sinks.upsert.sink import UpsertSink
+from sinks.upsert.table_write import TableWrite
 from tests.integration.sinks.upsert_target import Target, desired, program, target_database
 
 ROW = program("t", ["id"], ["v"])
@@ -400,6 +401,30 @@ def test_locked_row_delays_its_own_key_only(target: Target, sink: UpsertSink, lo
     written = sink.write([(ROW, desired(ROW, row))], up_to=3, record=target.record)
     assert (written.written, written.held.height) == (1, 0)
     assert dict(target.rows("select id, v from t"))[row[0]] == row[1]
+
+
+def test_locked_rows_are_gone_round_without_a_search(
+    target: Target, sink: UpsertSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch job of the application may have hundreds of rows locked; one try finds all of them."""
+    target.run(
+        "create table t (id text primary key, v text);"
+        "insert into t select n::text, 'old' from generate_series(1, 40) n"
+    )
+    rows = desired(ROW, *([str(number), "new"] for number in range(1, 41)))
+    tries: list[int] = []
+    write_range = TableWrite._write_range
+
+    def counted(part: TableWrite, low: int, high: int) -> None:
+        tries.append(high - low)
+        write_range(part, low, high)
+
+    monkeypatch.setattr(TableWrite, "_write_range", counted)
+    with psycopg.connect(target.conninfo) as application:
+        application.execute("select from t where id::int % 2 = 0 for update")
+        written = sink.write([(ROW, rows)], up_to=1, record=target.record)
+        assert (written.written, set(reasons(written).values())) == (20, {"locked"})
+    assert tries == [40, 40], "as a whole, and round the locked rows"
 
 
 def test_lock_of_the_whole_table_is_waited_for(target: Target, sink: UpsertSink) -> None:

@@ -381,6 +381,14 @@ def test_cancelled_payment_reverses_its_receipt_and_old_news_do_not_undo_it(stag
     staging.accept("r1")
     staging.pay("p1", "r1", "50")
     receipts.follow()
+    staging.pay("p1", "r1", "20")
+    assert receipts.follow() == 0, "a payment that is not frozen any more"
+    staging.connection.execute(
+        "update staging.payment set tombstone = true, staged_seq = nextval('staging.staged_seq')"
+    )
+    assert receipts.follow() == 0, "a payment that was archived"
+    assert staging.states() == {"r1": "posted"}
+    staging.connection.execute("update staging.payment set tombstone = false")
     staging.pay("p1", "r1", "60")
     receipts.follow()
     assert staging.states() == {"r1": "reversed"}

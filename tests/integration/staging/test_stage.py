@@ -73,6 +73,46 @@ def test_stage_keeps_values_that_the_log_does_not_hold(database: str) -> None:
         assert world.customers() == {"a": (None, "long text", Decimal("2.00"), True)}
 
 
+def test_stage_takes_no_value_of_a_row_that_ended(database: str) -> None:
+    """Behind a tombstone the key is another row's, of which staging knows nothing."""
+    with staging(database) as world:
+        stager = world.stager()
+        stager.stage(batch(Event("c", 1, after=customer("a", "Ada", "long text"))))
+        stager.stage(batch(Event("d", 2, before={"id": "a"})))
+        stager.stage(batch(Event("u", 3, before={"id": "a"}, after=without("note", customer("a", "Eve")))))
+        assert world.customers() == {"a": ("Ada", "long text", Decimal("1.00"), True)}
+        assert reasons(world) == ["value_not_in_log"]
+
+
+def test_stage_takes_no_value_of_a_change_that_is_rejected(database: str) -> None:
+    """The first of two changes is rejected for what the source answers; the second takes nothing from it."""
+    with staging(database) as world:
+        stager = world.stager()
+        stager.ask_source = lambda table, columns, asked: {(1, ("a",)): ["no number"] * len(columns)}
+        before, row = {"id": "a"}, customer("a", "Ada")
+        stager.stage(
+            batch(
+                Event("u", 1, 0, before=before, after=without("credit", row)),
+                Event("u", 1, 1, before=before, after=without("name", row)),
+            )
+        )
+        assert world.customers() == {}
+        assert reasons(world) == ["value_not_in_log"]
+
+
+def without(name: str, row: dict[str, str | None]) -> dict[str, str | None]:
+    """A row of which the log does not hold one column."""
+    return {column: value for column, value in row.items() if column != name}
+
+
+def reasons(world: World) -> list[str]:
+    """Reason codes of the open dead letters."""
+    return [
+        code
+        for (code,) in world.query("select reason_code from staging.dead_letter where resolved_at is null")
+    ]
+
+
 def test_stage_keeps_what_a_later_batch_replaced(database: str) -> None:
     """The version that was staged before is in the history, until the number of the one that replaced it."""
     with staging(database) as world:
@@ -81,6 +121,21 @@ def test_stage_keeps_what_a_later_batch_replaced(database: str) -> None:
         second = stager.stage(batch(Event("u", 2, after=customer("a", "Eve"))))
         kept = world.query("select name, staged_seq, superseded_seq from staging.customer_history")
         assert kept == [("Ada", first.staged_seq, second.staged_seq)]
+
+
+def test_stage_never_lets_time_go_back(database: str) -> None:
+    """The clock of the source is set back between batches: no version ends before it begins."""
+    with staging(database) as world:
+        stager = world.stager()
+        for position, minute in ((1, 10), (2, 5), (3, 12)):
+            at = EPOCH + timedelta(minutes=minute)
+            stager.stage(batch(Event("c", position, after=customer("a", f"A{position}"), at=at)))
+        ranges = world.query(
+            "select name, valid_from, valid_to from staging.customer_history order by staged_seq"
+        )
+        ten, twelve = EPOCH + timedelta(minutes=10), EPOCH + timedelta(minutes=12)
+        assert ranges == [("A1", ten, ten), ("A2", ten, twelve)]
+        assert world.query("select name, committed_at from staging.customer") == [("A3", twelve)]
 
 
 def test_stage_of_an_unchanged_row_makes_no_version(database: str) -> None:
@@ -175,6 +230,7 @@ def test_stage_shows_nothing_of_a_sliced_transaction_before_its_end(database: st
             )
             assert staged.batch_id is None
             assert set(world.customers()) == {"a"}
+            assert counts(world, "change") == [1]
         done = stager.stage(batch(Event("d", 2, 30, before=customer("new1"))))
         assert done.batch_id is not None
         assert {key: row[0::3] for key, row in world.customers().items()} == {
