@@ -7,7 +7,7 @@ and sinks without their drivers. `docs/add-a-sink.md` walks through one.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,6 +75,23 @@ KINDS: Mapping[str, SystemKind] = {
 """By the value of `kind` in a system's section."""
 
 
+@dataclass(frozen=True)
+class Extension:
+    """What a sink owns besides writing, for the rooms that know no sink; every value is `module:name`.
+
+    Args:
+        rules: its `mapping_rules.language.extension.RuleExtension`.
+    """
+
+    rules: str | None = None
+
+
+EXTENSIONS: Mapping[str, Extension] = {
+    "ccb_payment_upload": Extension(rules="sinks.ccb_payment_upload.rules:RULES"),
+}
+"""By the name in an outbound rule's `sink`; most sinks only write."""
+
+
 def sink_names() -> tuple[str, ...]:
     """Every sink that an outbound rule may name."""
     return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.sinks))
@@ -87,3 +104,8 @@ def resolve(name: str) -> Any:
         ImportError: a part that is optional is not installed.
     """
     return pkgutil.resolve_name(name)
+
+
+def resolved(names: Iterable[str | None]) -> list[Any]:
+    """What those names stand for that are given."""
+    return [resolve(name) for name in names if name is not None]

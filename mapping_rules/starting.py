@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from cdc.changes import SourceColumn, SourceTable, SourceType
-from mapping_rules.language.builtin import RESERVED_COLUMNS, RESERVED_TABLES
+from mapping_rules.language.builtin import RESERVED_COLUMNS, reserved_tables
 from mapping_rules.reading.grammar import SYSTEMS_FILE
 from mapping_rules.reading.schema import schemas
 from mapping_rules.rule_files import read_files
@@ -55,7 +55,7 @@ def rule_for(
     """
     if not table.key:
         raise ValueError(f"{table.name} has no primary key, which a rule needs")
-    if entity in RESERVED_TABLES or snake(entity) != entity:
+    if entity in reserved_tables() or snake(entity) != entity:
         raise ValueError(f"{entity!r} cannot be the name of an entity: use another one, in snake_case")
     mapped = [column for column in table.columns if not column.large or column.name in table.key]
     names = _names(column.name for column in mapped)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mapping_rules.checks.inbound_checks import Entities, Lookups, check_constant
-from mapping_rules.language.builtin import BUILT_IN
+from mapping_rules.language.builtin import built_in
 from mapping_rules.language.errors import ErrorList, Location
-from mapping_rules.language.guard import may_write
+from mapping_rules.language.extension import rule_extensions
 from mapping_rules.language.model import (
     Condition,
     Conventions,
@@ -28,9 +28,6 @@ from mapping_rules.language.transforms import TRANSFORMS
 from mapping_rules.language.tree import Scalar
 from mapping_rules.reading.sections import check_known
 
-UPLOAD_TABLE = "CI_PAY_TNDR_ST"
-UPLOAD_COLUMNS = ("CUST_ID", "TENDER_AMT", "TENDER_TYPE_CD", "ACCOUNTING_DT", "CURRENCY_CD")
-
 Scope = dict[str, Entity]
 
 
@@ -42,7 +39,7 @@ def check_outbound(
     errors: ErrorList,
 ) -> None:
     """Every rule can be compiled and may write what it says."""
-    known = {**entities, **BUILT_IN}
+    known = {**entities, **built_in()}
     for rule in rules:
         _check_target(rule, systems[rule.system], errors)
         if not check_known(rule.location, "entity", rule.root, known, errors):
@@ -68,24 +65,11 @@ def resolve(ref: Ref, scope: Mapping[str, Entity], errors: ErrorList) -> EntityC
 
 
 def _check_target(rule: Outbound, system: SystemRules, errors: ErrorList) -> None:
-    if system.conventions is Conventions.OUAF:
-        if not may_write(rule.table.name):
-            errors.add(
-                rule.table_location,
-                f"{rule.table} is a CC&B base table: only CC&B writes it, use a sink that goes through"
-                " its upload staging tables",
-            )
-        elif rule.sink == "upsert":
-            errors.add(rule.table_location, "sink upsert writes PostgreSQL systems only in this release")
-    if rule.sink == "ccb_payment_upload":
-        if system.conventions is not Conventions.OUAF or rule.table.name != UPLOAD_TABLE:
-            errors.add(rule.table_location, f"sink ccb_payment_upload writes {UPLOAD_TABLE} of a CC&B system")
-        if tuple(rule.key) != ("EXT_REFERENCE_ID",) or set(rule.columns) != set(UPLOAD_COLUMNS):
-            errors.add(
-                rule.table_location,
-                "sink ccb_payment_upload needs the key EXT_REFERENCE_ID and the columns"
-                f" {', '.join(UPLOAD_COLUMNS)}",
-            )
+    found = [text for extension in rule_extensions() for text in extension.target_errors(rule, system)]
+    if not found and system.conventions is Conventions.OUAF and rule.sink == "upsert":
+        found = ["sink upsert writes PostgreSQL systems only in this release"]
+    for text in found:
+        errors.add(rule.table_location, text)
 
 
 def _check_joins(rule: Outbound, known: Entities, errors: ErrorList) -> Scope:
@@ -128,7 +112,7 @@ def _check_indexed(join: Join, entity: Entity, scope: Scope, errors: ErrorList) 
     for _, ref in join.on:
         other = scope.get(ref.alias)
         column = other.columns.get(ref.column) if other else None
-        if other and column and not _indexed(other, column) and other.name not in BUILT_IN:
+        if other and column and not _indexed(other, column) and other.name not in built_in():
             errors.add(
                 join.location,
                 f"no index leads to {other.name} by {column.name}: say what it `references` in the entity",

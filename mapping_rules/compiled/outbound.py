@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cdc.changes import TableName
 from mapping_rules.compiled import sql
 from mapping_rules.compiled.sql import Scope, identifier
-from mapping_rules.language.builtin import BUILT_IN
+from mapping_rules.language.builtin import built_in
 from mapping_rules.language.model import Entity, EntityType, Join, Outbound, Ref, RuleSet
 from mapping_rules.language.outbound_types import column_type
 
@@ -26,7 +26,7 @@ class OutboundProgram:
 
     Args:
         name: file name of the rule without .yaml.
-        sink: `upsert` or `ccb_payment_upload`.
+        sink: how it is written, by its name in `cdc.kinds`.
         table: target table.
         key: target key columns.
         columns: target columns written, without the key.
@@ -67,7 +67,7 @@ def compile_outbound(
         time_zone: zone of the target system, for `local_date`.
     """
     rules = [rule for rule in rule_set.outbound if rule.system == system]
-    entities = {**rule_set.entities, **BUILT_IN}
+    entities = {**rule_set.entities, **built_in()}
     return tuple(_compile(rule, rule_set, entities, time_zone) for rule in _parents_first(rules, entities))
 
 

@@ -1,7 +1,7 @@
 """The words of a rule set: YAML trees with locations, the model, transforms, expressions, constants.
 
 Start at `model`; `tree` reads YAML, `transforms` lists the functions, `expressions` and `expression_tokens`
-guard SQL. May use nothing of this package.
+guard SQL. What sinks add is an `extension`. May use nothing of this package.
 """
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "errors",
     "expression_tokens",
     "expressions",
-    "guard",
+    "extension",
     "model",
     "outbound_types",
     "reasons",

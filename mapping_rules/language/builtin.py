@@ -1,45 +1,28 @@
-"""Entities that ccbridge makes itself: outbound rules may read them, no rule set defines them."""
+"""Names that a rule set may not give: tables and columns of ccbridge's own, and entities that sinks make."""
 
 from __future__ import annotations
 
-from mapping_rules.language.model import TEXT, Entity, EntityColumn, EntityType, Kind
+from collections.abc import Mapping
+from functools import cache
 
-_MONEY = EntityType(Kind.DECIMAL, 15, 2)
-_TIME = EntityType(Kind.TIMESTAMP)
+from mapping_rules.language.extension import rule_extensions
+from mapping_rules.language.model import Entity
 
-_RECEIPT_TYPES = {
-    "recharge_id": TEXT,
-    "account_id": TEXT,
-    "amount": _MONEY,
-    "currency": TEXT,
-    "tender_type": TEXT,
-    "accounting_date": EntityType(Kind.DATE),
-    "external_source": TEXT,
-    "transmission_id": TEXT,
-    "batch_id": TEXT,
-    "state": TEXT,
-    "state_reason": TEXT,
-    "tender_id": TEXT,
-    "payment_event_id": TEXT,
-    "payment_id": TEXT,
-    "built_at": _TIME,
-    "sent_at": _TIME,
-    "accepted_at": _TIME,
-    "posted_at": _TIME,
-}
 
-RECEIPT = Entity(
-    name="receipt",
-    key=("recharge_id",),
-    columns={name: EntityColumn(name, kind) for name, kind in _RECEIPT_TYPES.items()},
-    comment="each recharge's way into CC&B: built, sent, accepted, posted, suspense, error, reversed",
-)
+@cache
+def built_in() -> Mapping[str, Entity]:
+    """Entities whose rows a sink makes itself: outbound rules may read them, no rule set defines them."""
+    return {entity.name: entity for extension in rule_extensions() for entity in extension.entities}
 
-BUILT_IN = {RECEIPT.name: RECEIPT}
 
-RESERVED_TABLES = frozenset(
+@cache
+def reserved_tables() -> frozenset[str]:
+    """Names of ccbridge's own staging tables; no entity may take one."""
+    return _OWN_TABLES | built_in().keys()
+
+
+_OWN_TABLES = frozenset(
     {
-        "receipt",
         "change",
         "batch",
         "delivery",
@@ -57,8 +40,6 @@ RESERVED_TABLES = frozenset(
         "installation",
     }
 )
-"""Names of ccbridge's own staging tables; no entity may take one."""
-
 RESERVED_COLUMNS = frozenset(
     {
         "source_system",

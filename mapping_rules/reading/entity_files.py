@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mapping_rules.language.builtin import RESERVED_COLUMNS, RESERVED_TABLES
+from mapping_rules.language.builtin import RESERVED_COLUMNS, reserved_tables
 from mapping_rules.language.errors import ErrorList
 from mapping_rules.language.model import (
     TEXT,
@@ -42,7 +42,7 @@ def read_entity(root: MapNode, errors: ErrorList) -> Entity | None:
     """One entity; None when it has no name or no usable column."""
     section = Section(root, ENTITY, errors, what="an entity")
     name = section.name("entity")
-    if name in RESERVED_TABLES or name.endswith("_history"):
+    if name in reserved_tables() or name.endswith("_history"):
         errors.add(section.location_of("entity"), f"{name!r} is the name of one of ccbridge's own tables")
     columns = {}
     for column, location, node in section.items("columns"):

@@ -716,7 +716,7 @@ PAYMENTS = (
 DOORS = (
     Guard(
         "rules write no base table",
-        "mapping_rules/language/guard.py",
+        "sinks/ccb_payment_upload/rules.py",
         "    return not _BASE_TABLE.match(table) or table.upper() in UPLOAD_STAGING_TABLES\n",
         "    return True\n",
         "a rule writes payments past CC&B's own programs",

@@ -1,7 +1,7 @@
 """Desired rows of the payment upload rule as typed recharges, and those that are rejected.
 
 The rule's columns carry the names of CC&B's upload staging table (CI_PAY_TNDR_ST), see
-`mapping_rules.checks.outbound_checks`. Amounts stay exact: text to Decimal, and nothing is rounded or cut.
+`sinks.ccb_payment_upload.rules`. Amounts stay exact: text to Decimal, and nothing is rounded or cut.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import polars as pl
 
 from cdc.config import PaymentUpload
 from mapping_rules import OutboundProgram
+from sinks.ccb_payment_upload.rules import UPLOAD_KEY
 
-KEY = "EXT_REFERENCE_ID"
 _LENGTHS = {"recharge_id": 36, "account_id": 36, "tender_type": 4, "currency": 3}
 _SOURCES = {
-    "recharge_id": KEY,
+    "recharge_id": UPLOAD_KEY,
     "account_id": "CUST_ID",
     "amount": "TENDER_AMT",
     "currency": "CURRENCY_CD",
@@ -33,7 +33,7 @@ def recharges(program: OutboundProgram, desired: pl.DataFrame, upload: PaymentUp
         upload: has the tender type of recharges that have none.
     """
     raw = (
-        desired.sort("_staged_seq", KEY)
+        desired.sort("_staged_seq", UPLOAD_KEY)
         .select(
             *(pl.col(column).cast(pl.String).alias(name) for name, column in _SOURCES.items()),
             "_deleted",
@@ -87,7 +87,7 @@ def rejection(
         "recharge_id",
         pl.lit(program.name).alias("program"),
         pl.lit(str(program.table)).alias("target_table"),
-        pl.struct(pl.col("recharge_id").alias(KEY)).struct.json_encode().alias("key"),
+        pl.struct(pl.col("recharge_id").alias(UPLOAD_KEY)).struct.json_encode().alias("key"),
         pl.col("_staged_seq").alias("staged_seq"),
         code.alias("reason_code"),
         reason.alias("reason"),

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from cdc.staging.batches.refused_rows import REASON_CODE
-from mapping_rules.language.guard import UPLOAD_STAGING_TABLES
 from mapping_rules.language.reasons import Reason
 from mapping_rules.language.transforms import TRANSFORMS
+from sinks.ccb_payment_upload.rules import UPLOAD_STAGING_TABLES
 
 ROOT = Path(__file__).parents[3]
 MANUAL = (ROOT / "docs/rules.md").read_text(encoding="utf-8")

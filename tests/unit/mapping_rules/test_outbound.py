@@ -6,8 +6,8 @@ import pytest
 
 from cdc.errors import RuleErrors
 from mapping_rules import compile_outbound, from_files, load
-from mapping_rules.language.guard import UPLOAD_STAGING_TABLES, may_write
 from mapping_rules.language.model import EntityType, Kind
+from sinks.ccb_payment_upload.rules import UPLOAD_STAGING_TABLES, may_write
 from tests.unit.mapping_rules.sets import rule_set, texts
 
 PERSON = """\
