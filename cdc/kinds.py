@@ -81,13 +81,18 @@ class Extension:
 
     Args:
         rules: its `mapping_rules.language.extension.RuleExtension`.
+        tables: function that adds tables of its own to the metadata of schema `staging`.
     """
 
     rules: str | None = None
+    tables: str | None = None
 
 
 EXTENSIONS: Mapping[str, Extension] = {
-    "ccb_payment_upload": Extension(rules="sinks.ccb_payment_upload.rules:RULES"),
+    "ccb_payment_upload": Extension(
+        rules="sinks.ccb_payment_upload.rules:RULES",
+        tables="sinks.ccb_payment_upload.receipts.tables:add_tables",
+    ),
 }
 """By the name in an outbound rule's `sink`; most sinks only write."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import text
 
-from cdc.staging.schema.tables import SCHEMA, metadata
+from cdc.staging.schema.tables import SCHEMA, fixed_tables
 
 LOCK_TIMEOUT = "5s"
 """A migration that cannot get a lock gives up instead of queueing every reader behind it."""
@@ -22,7 +22,7 @@ def run() -> None:
     connection.commit()
     context.configure(
         connection=connection,
-        target_metadata=metadata,
+        target_metadata=fixed_tables(),
         version_table_schema=SCHEMA,
         transaction_per_migration=True,
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
 from cdc import errors
-from cdc.staging.schema.tables import metadata
+from cdc.staging.schema.tables import fixed_tables
 from sinks.upsert.statements import pairs
 
 ROOT = Path(__file__).parents[2]
@@ -74,4 +74,4 @@ def test_the_diagram_of_staging_shows_its_tables() -> None:
 
 def tables_by_name() -> dict[str, Table]:
     """The fixed tables of staging."""
-    return {table.name: table for table in metadata.tables.values()}
+    return {table.name: table for table in fixed_tables().tables.values()}

@@ -45,7 +45,7 @@ def entity_metadata(entities: Iterable[Entity]) -> MetaData:
         OperatorError: an entity has the name of one of ccbridge's own tables.
     """
     metadata = MetaData(schema=tables.SCHEMA, naming_convention=tables.NAMING)
-    own = {table.name for table in tables.metadata.tables.values()}
+    own = {table.name for table in tables.fixed_tables().tables.values()}
     for entity in entities:
         if {entity.name, entity.name + HISTORY} & own:
             raise OperatorError(

@@ -1,11 +1,13 @@
 """The fixed tables of schema `staging`, as SQLAlchemy metadata.
 
-Alembic (`migrations/`) creates them; a test holds both equal. Entity tables come from the rule set,
-see `cdc.staging.schema.entities`. What each table is for, with example queries: `docs/staging.md`.
+Alembic (`migrations/`) creates them; a test holds both equal. `fixed_tables` has all of them, those that
+sinks own too. Entity tables come from the rule set, see `cdc.staging.schema.entities`. What each table is
+for, with example queries: `docs/staging.md`.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -13,14 +15,12 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Date,
     DateTime,
     Identity,
     Index,
     Integer,
     LargeBinary,
     MetaData,
-    Numeric,
     PrimaryKeyConstraint,
     Sequence,
     Table,
@@ -30,6 +30,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from cdc.kinds import EXTENSIONS, resolved
 
 SCHEMA = "staging"
 NAMING = {
@@ -446,53 +448,9 @@ flow_state = Table(
 )
 
 
-def _receipt_columns() -> list[Column[Any]]:
-    return [
-        column("recharge_id", Text, "The recharge, by its id in prepaid"),
-        column("account_id", Text, "CC&B account that is credited", null=True),
-        column("amount", Numeric(15, 2), "Amount in the currency's units", null=True),
-        column("currency", Text, "ISO 4217 code", null=True),
-        column("tender_type", Text, "CC&B tender type sent", null=True),
-        column("accounting_date", Date, "Accounting date sent", null=True),
-        column("external_source", Text, "EXT_SOURCE_ID sent", null=True),
-        column("transmission_id", Text, "EXT_TRANSMIT_ID sent; derived, so it is the same again", null=True),
-        column("batch_id", Text, "EXT_BATCH_ID sent", null=True),
-        column("state", Text, "built, sent, accepted, posted, suspense, error, reversed"),
-        column("state_reason", Text, "Why, where the state needs a reason", null=True),
-        column("tender_id", Text, "PAY_TENDER_ID given by CC&B", null=True),
-        column("payment_event_id", Text, "PAY_EVENT_ID given by CC&B", null=True),
-        column("payment_id", Text, "PAY_ID given by CC&B", null=True),
-        moment("built_at", "When the receipt was made from the recharge", null=True),
-        moment("sent_at", "When CC&B's upload tables held it", null=True),
-        moment("accepted_at", "When CC&B's upload took it", null=True),
-        moment("posted_at", "When CC&B had posted the payment", null=True),
-    ]
-
-
-RECEIPT_STATES = "'built', 'sent', 'accepted', 'posted', 'suspense', 'error', 'reversed'"
-
-receipt = Table(
-    "receipt",
-    metadata,
-    *_receipt_columns(),
-    *trailing_columns(),
-    PrimaryKeyConstraint("recharge_id"),
-    CheckConstraint(f"state in ({RECEIPT_STATES})", name="state"),
-    Index(None, "staged_seq"),
-    Index(None, "account_id"),
-    Index(None, "transmission_id"),
-    Index(None, "state"),
-    comment="Each recharge's way into CC&B",
-)
-
-receipt_history = Table(
-    "receipt_history",
-    metadata,
-    *_receipt_columns(),
-    *trailing_columns(),
-    *history_columns(),
-    Index(None, "recharge_id", "valid_from"),
-    Index(None, "superseded_seq"),
-    Index(None, "account_id"),
-    comment="Earlier versions of staging.receipt",
-)
+@cache
+def fixed_tables() -> MetaData:
+    """The tables above, and those that sinks keep in staging."""
+    for add_tables in resolved(one.tables for one in EXTENSIONS.values()):
+        add_tables(metadata)
+    return metadata

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cdc.postgres.connect import Connection
-from cdc.staging.schema.tables import receipt, trailing_columns
+from cdc.staging.schema.tables import trailing_columns
 from cdc.staging.staged_seq import NEXT_STAGED_SEQ, lock_sequence
+from sinks.ccb_payment_upload.receipts.tables import COLUMNS
 
 SOURCE = "ccbridge"
 """source_system of every receipt."""
 
 _TRAILING = [column.name for column in trailing_columns()]
-COLUMNS = [column.name for column in receipt.columns if column.name not in _TRAILING]
 
 _ADD = f"""
 insert into staging.receipt ({", ".join([*COLUMNS, *_TRAILING])})
