@@ -80,18 +80,36 @@ class Extension:
     """What a sink owns besides writing, for the rooms that know no sink; every value is `module:name`.
 
     Args:
+        sections: classes of its settings by the section's name; a section that is there gets their keys.
         rules: its `mapping_rules.language.extension.RuleExtension`.
         tables: function that adds tables of its own to the metadata of schema `staging`.
+        status: function from a session in staging and the settings to `cdc.ports.StatusPart`s.
+        command: `typer.Typer` with verbs of its own.
+        grants: function from the section of an Oracle target and a user to lines of the script of rights.
+        statements: its `cdc.ports.OracleStatements`.
     """
 
+    sections: Mapping[str, str] = field(default_factory=dict)
     rules: str | None = None
     tables: str | None = None
+    status: str | None = None
+    command: str | None = None
+    grants: str | None = None
+    statements: str | None = None
 
 
 EXTENSIONS: Mapping[str, Extension] = {
     "ccb_payment_upload": Extension(
+        sections={
+            "payment_upload": "sinks.ccb_payment_upload.section:PaymentUpload",
+            "status": "sinks.ccb_payment_upload.section:ReceiptAlarm",
+        },
         rules="sinks.ccb_payment_upload.rules:RULES",
         tables="sinks.ccb_payment_upload.receipts.tables:add_tables",
+        status="sinks.ccb_payment_upload.status:status",
+        command="sinks.ccb_payment_upload.command:app",
+        grants="sinks.ccb_payment_upload.ccb.grants:grants",
+        statements="sinks.ccb_payment_upload.ccb.statements:STATEMENTS",
     ),
 }
 """By the name in an outbound rule's `sink`; most sinks only write."""

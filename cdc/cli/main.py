@@ -15,8 +15,8 @@ import cdc.log
 from cdc import __version__
 from cdc.cli import check, demo, grants, init, migrate, probe, rules, run, snapshot, status, targets
 from cdc.errors import CcbridgeError, ExitCode
+from cdc.kinds import EXTENSIONS, resolved
 from cdc.terminal.output import say
-from sinks.ccb_payment_upload import command
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,8 @@ for verb in (init, check, grants, migrate, run, snapshot, status, demo):
 app.add_typer(rules.app, name="rules")
 app.add_typer(probe.app, name="probe")
 app.add_typer(targets.app, name="targets")
-app.add_typer(command.app, name="receipts")
+for verbs in resolved(one.command for one in EXTENSIONS.values()):
+    app.add_typer(verbs)
 
 
 @app.command(name="help", hidden=True)

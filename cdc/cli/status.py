@@ -40,7 +40,7 @@ def _show_json(status: Status) -> None:
     kinds = {
         "replication": [{**active, "lag_s": status.lag_s}],
         "flow": status.flows,
-        "receipts": status.receipts,
+        **{part.kind: part.rows for part in status.parts},
         "echoes": status.echoes,
         "dead_letters": status.letters,
         "note": [{"text": text} for text in status.notes],
@@ -59,9 +59,10 @@ def _show_table(status: Status) -> None:
     for flow in status.flows:
         if flow["waits_for"]:
             say(f"{flow['flow']}: {flow['status']}: {flow['waits_for']}")
-    if status.receipts:
-        say()
-        show(status.receipts, ("state", "receipts", "amount", "currency", "oldest_s"), form="table")
+    for part in status.parts:
+        if part.rows:
+            say()
+            show(part.rows, part.columns, form="table")
     if status.echoes:
         # an unexpected table here was written by a session with our identity
         say("\nown writes read back and left out, last 24 h")

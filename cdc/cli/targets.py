@@ -65,7 +65,7 @@ def bind(
     bound = bind_target(settings, system, reason)
     if bound.before is not None:
         say(f"{system}: {bound.before}")
-    if bound.lost:
-        say(f"{system}: {bound.lost} receipts that were sent are not in CC&B, none is sent again by itself")
-        say("    run: ccbridge receipts lost")
+    for problem in bound.problems:
+        say(f"{problem.subject}: {problem.text}")
+        say(f"    {problem.hint}")
     say(f"{system}: bound; ccbridge run continues within a minute")

@@ -14,9 +14,10 @@ from pydantic.fields import FieldInfo
 from cdc.config.oracle import ONLY_LOGMINER, OracleSystem
 from cdc.config.postgres import PostgresConnection
 from cdc.config.sections import ENVIRONMENT_PREFIX, Section
-from cdc.config.settings import PaymentUpload, Rules, Run, Status, Verify
+from cdc.config.settings import Rules, Run, Status, Verify, sections_of_sinks
 from cdc.kinds import KINDS, resolve
 
+_OF_SINKS = sections_of_sinks()
 SECTIONS: tuple[tuple[str, type[Section], str], ...] = (
     ("staging", PostgresConnection, "The database of the staging schema. Required."),
     *(
@@ -24,9 +25,9 @@ SECTIONS: tuple[tuple[str, type[Section], str], ...] = (
         for kind in KINDS.values()
     ),
     ("rules", Rules, "Which rule set is run."),
-    ("payment_upload", PaymentUpload, "CC&B's codes for the payment upload: they are the site's."),
+    *((name, one, str(one.__doc__)) for name, one in _OF_SINKS.items() if name != "status"),
     ("run", Run, "Sizes and pauses of continuous replication."),
-    ("status", Status, "When `ccbridge status` reports a problem."),
+    ("status", _OF_SINKS.get("status", Status), "When `ccbridge status` reports a problem."),
     ("verify", Verify, "How sources, staging and targets are compared."),
 )
 """Header in the file, what it holds, and what it is for."""
@@ -47,7 +48,7 @@ _HEAD = """# Configuration
 
 - Every key can be given by an environment variable instead: the prefix `{prefix}`, then section and key in
   capital letters with two underscores between:
-  `{prefix}SYSTEMS__CCB__PASSWORD` or `{prefix}RUN__LEASE_TTL_S`.
+  `{prefix}SYSTEMS__NAME__PASSWORD` or `{prefix}RUN__LEASE_TTL_S`.
 - Unknown keys are refused, with the nearest known one; all errors are reported at once.
 - Passwords are never in the file. Relative paths are meant from the folder of the file.
 - Keys without a default are required. Keys marked LogMiner are refused with `reader = "debezium"`.

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, create_model
 
 from cdc.config.oracle import OracleSystem
 from cdc.config.postgres import PostgresConnection, PostgresSystem
 from cdc.config.sections import Secret, Section
-from cdc.kinds import KINDS, resolve
+from cdc.kinds import EXTENSIONS, KINDS, resolve, resolved
+
+SectionType = TypeVar("SectionType", bound=Section)
 
 if TYPE_CHECKING:  # what the code names; what every kind has is in SystemSection
     System = PostgresSystem | OracleSystem
@@ -36,21 +38,6 @@ class Rules(Section):
     def folder(self) -> Path:
         """The rule set's folder, if `path` is not the name of a shipped one."""
         return self._folder / self.path
-
-
-class PaymentUpload(Section):
-    """Site codes of the CC&B payment upload; they are configuration in CC&B, never constants."""
-
-    external_source: str = Field(
-        default="PREPAID", max_length=30, description="EXT_SOURCE_ID of the tender source"
-    )
-    tender_type: str = Field(
-        default="CASH", max_length=4, description="TENDER_TYPE_CD where the recharge has none"
-    )
-    max_per_transmission: int = Field(default=50, ge=1, description="tenders in one transmission")
-    poll_interval_ms: int = Field(
-        default=200, ge=10, description="pause between two looks for accepted receipts"
-    )
 
 
 class Run(Section):
@@ -76,9 +63,6 @@ class Status(Section):
 
     lag_alarm_s: int = Field(default=900, ge=1, description="a flow is behind by more than this, seconds")
     retry_alarm_s: int = Field(default=60, ge=1, description="a flow retries for longer than this, seconds")
-    receipt_alarm_s: int = Field(
-        default=900, ge=1, description="a receipt is not posted for longer than this, seconds"
-    )
 
 
 class Verify(Section):
@@ -91,13 +75,12 @@ class Verify(Section):
     )
 
 
-class Settings(Section):
-    """The whole configuration."""
+class _Settings(Section):
+    """The whole configuration; with the sections of sinks it is `Settings`."""
 
     staging: PostgresConnection = Field(description="the database of the staging schema")
     systems: dict[str, System] = Field(description="the systems by name, as the rule set names them")
     rules: Rules = Rules()
-    payment_upload: PaymentUpload = PaymentUpload()
     run: Run = Run()
     status: Status = Status()
     verify: Verify = Verify()
@@ -116,3 +99,33 @@ class Settings(Section):
     def oracle_systems(self) -> Mapping[str, OracleSystem]:
         """The Oracle systems by name."""
         return {n: s for n, s in self.systems.items() if isinstance(s, OracleSystem)}
+
+    def section(self, name: str, kind: type[SectionType]) -> SectionType:
+        """A section of a sink, or one to which a sink added keys."""
+        found = getattr(self, name)
+        if not isinstance(found, kind):
+            raise TypeError(f"[{name}] is {type(found).__name__}, expected {kind.__name__}")
+        return found
+
+
+def sections_of_sinks() -> Mapping[str, type[Section]]:
+    """The sections that sinks have, by name; one that there is anyway has its own keys first."""
+    found: dict[str, type[Section]] = {}
+    for name in sorted({name for one in EXTENSIONS.values() for name in one.sections}):
+        classes = resolved(one.sections.get(name) for one in EXTENSIONS.values())
+        if name in _Settings.model_fields:
+            classes.append(_Settings.model_fields[name].annotation)
+        bases = tuple(classes)
+        found[name] = bases[0] if len(bases) == 1 else create_model(bases[-1].__name__, __base__=bases)
+    return found
+
+
+if TYPE_CHECKING:  # what the code names; a sink asks `section` for its own
+    Settings = _Settings
+else:
+    Settings = create_model(
+        "Settings",
+        __base__=_Settings,
+        __doc__="The whole configuration.",
+        **{name: (section, section()) for name, section in sections_of_sinks().items()},
+    )

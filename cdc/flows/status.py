@@ -7,35 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from cdc.config import Settings
 from cdc.errors import RuleErrors
 from cdc.flows.progress.lag import flows_with_lag
 from cdc.flows.replicate import LEASE
+from cdc.kinds import EXTENSIONS, resolved
+from cdc.ports import Problem, StatusPart
 from cdc.postgres.connect import connect
 from cdc.rule_set import load_rules
 from cdc.staging import overview
-from sinks.ccb_payment_upload.receipts import overview as receipts_overview
 
 WORKING = frozenset(("starting", "snapshot", "running", "retrying", "waiting"))
 SILENT = "silent"
 """Shown for a flow that should work and whose process says nothing any more."""
 START = "start it: ccbridge run"
-_OPEN = ("built", "sent", "accepted")
-_UNPOSTED = {
-    "built": "check whether CC&B can be reached: they could not be sent",
-    "sent": "check whether the payment upload batch of CC&B runs",
-    "accepted": "check whether the payments are frozen and distributed in CC&B",
-}
-
-
-class Problem(NamedTuple):
-    """A problem that requires operator action: subject, text and hint."""
-
-    subject: str
-    text: str
-    hint: str
 
 
 @dataclass
@@ -43,17 +30,16 @@ class Status:
     """All of it; rows have the columns of `cdc.staging.overview`.
 
     A flow has besides: `at` (its position in the source's own notation, or its number in staging),
-    `waits_for` (in words, None while it works) and `status` SILENT.
+    `waits_for` (in words, None while it works) and `status` SILENT. `parts` are those of sinks.
     """
 
     active: dict[str, Any] | None
     flows: list[dict[str, Any]]
-    receipts: list[dict[str, Any]]
     letters: list[dict[str, Any]]
     echoes: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    lost: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[StatusPart] = field(default_factory=list)
 
     @property
     def lag_s(self) -> float | None:
@@ -80,10 +66,13 @@ def read_status(settings: Settings) -> Status:
         found = Status(
             overview.active(connection, LEASE),
             flows_with_lag(connection),
-            receipts_overview.receipts(connection),
             overview.dead_letters(connection),
             overview.echoes(connection),
-            lost=receipts_overview.lost_receipts(connection),
+            parts=[
+                part
+                for of_sink in resolved(one.status for one in EXTENSIONS.values())
+                for part in of_sink(connection, settings)
+            ],
         )
     for flow in found.flows:
         if flow["status"] in WORKING and flow["reported_s"] > settings.run.lease_ttl_s:
@@ -104,15 +93,8 @@ def judged(status: Status, settings: Settings) -> Iterator[Problem]:
         yield Problem("ccbridge run", f"not active; the last one was {status.active['holder']}", START)
     for flow in status.flows:
         yield from _of_flow(flow, settings)
-    for receipt in status.receipts:
-        age_s = receipt["oldest_s"]
-        if receipt["state"] in _OPEN and age_s is not None and age_s > settings.status.receipt_alarm_s:
-            money = f"{receipt['amount']} {receipt['currency']}"
-            text = f"{receipt['receipts']} receipts for up to {age_s:.0f} s, {money}"
-            yield Problem(f"receipts {receipt['state']}", text, _UNPOSTED[receipt["state"]])
-    for lost in status.lost:
-        text = f"{lost['receipts']} receipts, {lost['amount']} {lost['currency']}, are no longer in CC&B"
-        yield Problem("receipts lost", text, "run: ccbridge receipts lost")
+    for part in status.parts:
+        yield from part.problems
     if status.letters:
         rows = sum(letter["rows"] for letter in status.letters)
         yield Problem(

@@ -6,13 +6,14 @@ The rule is `cdc.bindings`; a running process asks it before it writes.
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cdc.bindings import Bound
 from cdc.config import Settings
 from cdc.errors import CcbridgeError, ConfigurationError, TargetRefused
 from cdc.flows import wiring
+from cdc.ports import Problem
 from cdc.postgres.connect import connect
 from cdc.postgres.errors import postgres_errors
 from cdc.rule_set import load_rules
@@ -65,18 +66,18 @@ class Rebound:
 
     Args:
         before: what spoke against it; None if nothing did.
-        lost: receipts that CC&B had before and no longer has.
+        problems: what an operator has to decide now.
     """
 
     before: str | None
-    lost: int = 0
+    problems: list[Problem] = field(default_factory=list)
 
 
 def bind(settings: Settings, system: str, reason: str) -> Rebound:
     """Have a target written from this staging from now on, whatever either side said before.
 
-    Every row of it is compared with staging again by the next delivery. Receipts that CC&B has lost are put
-    onto a list, and not sent again by themselves. Put on record with its reason.
+    Every row of it is compared with staging again by the next delivery. What the
+    target lost and is not written again by itself is a problem of the answer. Put on record with its reason.
 
     Args:
         settings: the configuration.
@@ -104,5 +105,5 @@ def bind(settings: Settings, system: str, reason: str) -> Rebound:
             with postgres_errors("staging.target_binding"), staging.transaction():
                 bindings.bind(staging, system, sink.name, bound, reason)
 
-        lost = sink.bind(bindings.installation(staging), high_staged_seq(staging), store)
-    return Rebound(before, lost)
+        problems = sink.bind(bindings.installation(staging), high_staged_seq(staging), store)
+    return Rebound(before, problems)

@@ -4,6 +4,7 @@
 else of them.
 """
 
+from cdc.ports.extensions import OracleStatements, Problem, StatusPart
 from cdc.ports.readers import (
     ChangeReader,
     ColumnsRead,
@@ -45,7 +46,9 @@ __all__ = [
     "Finding",
     "KeyRange",
     "Live",
+    "OracleStatements",
     "Polled",
+    "Problem",
     "ReaderOpening",
     "Record",
     "RereadValues",
@@ -54,6 +57,7 @@ __all__ = [
     "SinkKind",
     "SinkOpening",
     "SourceKey",
+    "StatusPart",
     "StopAsked",
     "Store",
     "TableLook",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from cdc.bindings import Bound, Mark
+from cdc.ports.extensions import Problem
 from cdc.ports.readers import Finding, StopAsked
 
 if TYPE_CHECKING:
@@ -135,12 +136,12 @@ class Sink(Protocol):
     """Brings one target to what staging says: the desired rows of the outbound rules.
 
     **Idempotent.** Rows come again: after a crash, after `position` went back, when they were held. Written
-    twice they leave the target as written once; what must not happen twice outside, such as a payment, is
+    twice they leave the target as written once; what must not happen twice outside, such as an order, is
     looked for before it is done.
 
     **Atomic with its position.** `position` moves to `up_to` in the same transaction that makes the rows of
     that `write` durable, in the target where it can hold one, else in staging (`cdc.staging.sink_positions`).
-    A sink that hands over later what it was given, as the payment upload does, makes durable what it will
+    A sink that hands over later what it was given, as one that sends orders does, makes durable what it will
     hand over. There is no moment at which the position says more than was taken, whatever is killed when.
 
     **Durable when.** What `write` took is on disk when it returns. Before that: what is held is stored
@@ -234,7 +235,7 @@ class Sink(Protocol):
             TargetRefused: it may not.
         """
 
-    def bind(self, staging: str, newest_seq: int, store: Store) -> int:
+    def bind(self, staging: str, newest_seq: int, store: Store) -> list[Problem]:
         """Have the target written from a staging database from now on, whatever it said before.
 
         Args:
@@ -243,7 +244,7 @@ class Sink(Protocol):
             store: has staging remember the target; called while it cannot be written.
 
         Returns:
-            How many receipts the target held before, and holds no more; they are put on a list.
+            What an operator has to decide now, such as on rows that a restored target lost.
         """
 
     def close(self) -> None:

@@ -9,12 +9,15 @@ from cdc.config import Settings
 from cdc.ports import Finding, SinkKind, SinkOpening
 from mapping_rules import OutboundProgram
 from sinks.ccb_payment_upload.ccb.upload import CcbUpload
+from sinks.ccb_payment_upload.section import PaymentUpload
 from sinks.ccb_payment_upload.sink import PaymentUploadSink
 
 
 def upload_of(settings: Settings, system: str) -> CcbUpload:
     """The side of the payment upload that talks to CC&B."""
-    return CcbUpload(system, settings.oracle_systems()[system], settings.payment_upload)
+    return CcbUpload(
+        system, settings.oracle_systems()[system], settings.section("payment_upload", PaymentUpload)
+    )
 
 
 def _open(opening: SinkOpening) -> PaymentUploadSink:

@@ -19,6 +19,7 @@ from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.kind import upload_of
 from sinks.ccb_payment_upload.receipts.lost import LostReceipts
 from sinks.ccb_payment_upload.receipts.store import transmission_id
+from sinks.ccb_payment_upload.section import PaymentUpload
 
 _APPLICATION = "ccbridge receipts"
 
@@ -92,7 +93,7 @@ def _transmissions(staging: Connection, settings: Settings, plan: Plan) -> dict[
     """Transmissions of one currency, with ids that no former one has."""
     row = staging.execute("select gen_random_uuid()::text").fetchone()
     salt = str(row[0]) if row else ""
-    upload = settings.payment_upload
+    upload = settings.section("payment_upload", PaymentUpload)
     found: dict[str, list[str]] = {}
     for currency in sorted({one["currency"] for one in plan.lost}):
         keys = [one["recharge_id"] for one in plan.lost if one["currency"] == currency]

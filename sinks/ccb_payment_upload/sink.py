@@ -22,6 +22,7 @@ from cdc.ports import (
     Desired,
     Live,
     Polled,
+    Problem,
     Record,
     StopAsked,
     Store,
@@ -151,7 +152,7 @@ class PaymentUploadSink:
             self.admission.require_unmarked(self._ccb.identity())
             require_known(self.system, self.admission.bound(), self._ccb, self._receipts)
 
-    def bind(self, staging: str, newest_seq: int, store: Store) -> int:
+    def bind(self, staging: str, newest_seq: int, store: Store) -> list[Problem]:
         """Take this CC&B for the right one; receipts that it lost are put on a list, and not sent again.
 
         Raises:
@@ -163,7 +164,9 @@ class PaymentUploadSink:
         lost = missing(self._ccb, receipts)
         with postgres_errors("staging.receipt"), self._staging.transaction():
             store(Bound(identity, 0, 0, max(found.values(), default=None)))
-            return receipts.mark(lost) if lost else 0
+            marked = receipts.mark(lost) if lost else 0
+        text = f"{marked} receipts that were sent are not in CC&B, none is sent again by itself"
+        return [Problem(self.system, text, "run: ccbridge receipts lost")] if marked else []
 
     def close(self) -> None:
         """Close the session in CC&B; staging's is the flow's."""

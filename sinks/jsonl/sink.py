@@ -22,6 +22,7 @@ from cdc.ports import (
     Desired,
     Live,
     Polled,
+    Problem,
     Record,
     StopAsked,
     Store,
@@ -126,7 +127,7 @@ class JsonlSink:
         del stop
         return Polled()
 
-    def bind(self, staging: str, newest_seq: int, store: Store) -> int:
+    def bind(self, staging: str, newest_seq: int, store: Store) -> list[Problem]:
         """Have the directory written from a staging database; every row is written again, into a new file."""
         self.close()
         with closing(Folder(self._directory)) as folder, folder.locked():
@@ -142,7 +143,7 @@ class JsonlSink:
                     size=0,
                 )
             )
-        return 0
+        return []
 
     def close(self) -> None:
         """Close the files. Safe to call twice."""

@@ -28,6 +28,7 @@ from cdc.ports import (
     Finding,
     Live,
     Polled,
+    Problem,
     Record,
     StopAsked,
     Store,
@@ -111,7 +112,7 @@ class UpsertSink:
         ):
             self._mark.require(connection)
 
-    def bind(self, staging: str, newest_seq: int, store: Store) -> int:
+    def bind(self, staging: str, newest_seq: int, store: Store) -> list[Problem]:
         """Have the target written from a staging database from now on, whatever it said before.
 
         What is missing in it is made. A write under way is waited for.
@@ -134,7 +135,7 @@ class UpsertSink:
             mark = self._mark.lock(connection)
             store(Bound(identity(connection), mark.writes if mark else 0, 0))
             self._mark.bind(connection, staging, newest_seq)
-        return 0
+        return []
 
     def position(self) -> int:
         """All staged rows up to this number are written. Claims the target for our fencing token.

@@ -13,13 +13,14 @@ import polars as pl
 import pytest
 
 import mapping_rules
-from cdc.config import OracleSystem, PaymentUpload, PostgresConnection, Run
+from cdc.config import OracleSystem, PostgresConnection, Run
 from cdc.ports import Desired, Sink
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.leases import Lease
 from mapping_rules import OutboundProgram
 from sandbox.world import World
 from sinks.ccb_payment_upload.ccb.upload import CcbUpload
+from sinks.ccb_payment_upload.section import PaymentUpload
 from sinks.ccb_payment_upload.sink import PaymentUploadSink
 from sinks.jsonl.sink import JsonlSink
 from tests.contract.sink_suite import *  # noqa: F403 - the suite

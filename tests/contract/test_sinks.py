@@ -15,13 +15,14 @@ import oracledb
 import polars as pl
 import pytest
 
-from cdc.config import OracleSystem, PaymentUpload
+from cdc.config import OracleSystem
 from cdc.errors import LoginRefused, TransientError
 from cdc.ports import Finding
 from sandbox.postgres import free_port
 from sandbox.world import World
 from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.receipts.store import RECEIPT_SCHEMA
+from sinks.ccb_payment_upload.section import PaymentUpload
 from sinks.upsert.sink import UpsertSink
 from tests.integration.sinks.upsert_target import Target as Database
 from tests.integration.sinks.upsert_target import desired, program, target_database

@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import mapping_rules
-from cdc.changes import TableName
-from cdc.config import OracleSystem, Settings, stored_name
+from cdc.config import Settings, stored_name
 from cdc.errors import ConfigurationError
 from cdc.flows import wiring
-from cdc.kinds import KINDS, resolve
+from cdc.kinds import EXTENSIONS, KINDS, resolve, resolved
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
 from cdc.oracle.heartbeat import heartbeat
 from cdc.readers.logminer.checks.grants import dictionary_grants, enter_grant, mining_grants, table_grants
-from cdc.readers.logminer.tables.selected import quoted
 from cdc.rule_set import load_rules
-from sinks.ccb_payment_upload.ccb.tables import NEEDED, WRITTEN
 
 
 def grants(
@@ -93,9 +90,9 @@ def oracle_grants(
         yield f"-- captured by rule set {rule_set.name}"
         yield from dictionary_grants(user, rds=rds)
         yield from table_grants(captured, user)
-    if system in wiring.targets(rule_set):
-        yield "-- payment upload: looked up, and written"
-        yield from _upload_grants(source, user)
+    for sink in sorted({rule.sink for rule in rule_set.outbound if rule.system == system}):
+        for of_sink in resolved([EXTENSIONS[sink].grants] if sink in EXTENSIONS else []):
+            yield from of_sink(source, user)
     log = apply_log(source)
     if log is not None:
         yield "-- apply log: marks what ccbridge writes"
@@ -107,9 +104,3 @@ def _pdb(written: str | None) -> str | None:
         return stored_name(written) if written else None
     except ValueError as exc:
         raise ConfigurationError([f"--pdb: {exc}"]) from exc
-
-
-def _upload_grants(source: OracleSystem, user: str) -> Iterator[str]:
-    for name in sorted(NEEDED):
-        rights = "select, insert" if name in WRITTEN else "select"
-        yield f"grant {rights} on {quoted(TableName(source.owner, name))} to {user};"

@@ -15,7 +15,7 @@ from cdc.assumptions import Assumption, Deadline, NotTried, Outcome, Report, Sai
 from cdc.changes import SourceTable, TableName
 from cdc.config import OracleSystem, PostgresSystem, Settings
 from cdc.errors import ConfigurationError, DatabaseUnreachable, LoginRefused, OperatorError
-from cdc.flows.checks.statements import Place, Statement, parsed, statements
+from cdc.flows.checks.statements import Place, Statement, of_sinks, parsed, statements
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.probing import recording
 from cdc.readers.logminer.probing.scratch import ScratchPlace
@@ -24,7 +24,6 @@ from cdc.readers.logminer.tables.dictionary import captured_tables
 from cdc.readers.pgoutput.probing.server_checks import connected
 from cdc.readers.pgoutput.probing.trial import trial as postgres_trial
 from cdc.rule_set import load_rules
-from sinks.ccb_payment_upload.ccb.tables import UploadTables
 
 Progress = Callable[[str], None]
 
@@ -78,9 +77,9 @@ def parse_statements(
                 report.outcomes.append(
                     _not_seen(f"snapshot {table}", f"{table} does not exist or is not seen")
                 )
-        upload = _upload(session, oracle, report)
+        others = _of_sinks(session, oracle, report)
         progress("parsing the statements")
-        found = {one.name: one for one in statements(oracle, tables, upload)}
+        found = {one.name: one for one in statements(oracle, tables, others)}
         beliefs = [
             Assumption(one.name, "the database parses it", "the product's own text", one.name)
             for one in found.values()
@@ -95,13 +94,16 @@ def parse_statements(
     return report
 
 
-def _upload(session: MiningSession, oracle: OracleSystem, report: Report) -> UploadTables | None:
-    try:
-        with session.tables_connection.cursor() as cursor:
-            return UploadTables(cursor, oracle.owner)
-    except OperatorError as exc:
-        report.outcomes.append(_not_seen("payment upload", str(exc), exc.hint))
-        return None
+def _of_sinks(session: MiningSession, oracle: OracleSystem, report: Report) -> list[tuple[str, str]]:
+    """Label and text of what sinks send to this database."""
+    found: list[tuple[str, str]] = []
+    for one in of_sinks():
+        try:
+            with session.tables_connection.cursor() as cursor:
+                found += one.of_site(cursor, oracle)
+        except OperatorError as exc:
+            report.outcomes.append(_not_seen(one.name, str(exc), exc.hint))
+    return found
 
 
 def _not_seen(name: str, reason: str, hint: str = "run: ccbridge check") -> Outcome:

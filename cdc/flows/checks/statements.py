@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
@@ -21,33 +21,26 @@ import cdc.readers.logminer
 from cdc.assumptions import NotTried, Said, differs, holds
 from cdc.changes import SourceTable, TableName
 from cdc.config import OracleSystem
+from cdc.kinds import EXTENSIONS, resolved
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
 from cdc.oracle.errors import ora_code, oracle_errors
 from cdc.oracle.heartbeat import heartbeat
+from cdc.ports import OracleStatements
 from cdc.readers.logminer.checks.grants import DICTIONARY_VIEWS, needed_views, sys_grant
 from cdc.readers.logminer.checks.preflight import VISIBLE
 from cdc.readers.logminer.checks.table_checks import needing
 from cdc.readers.logminer.lobs import reselect
 from cdc.readers.logminer.mining.contents import commits_query, contents_query
 from cdc.readers.logminer.tables.selected import select_as_of
-from sinks.ccb_payment_upload.ccb import ouaf
-from sinks.ccb_payment_upload.ccb.call import UploadCall
-from sinks.ccb_payment_upload.ccb.tables import NEEDED, UploadTables
 
 PACKAGES = (cdc.oracle, cdc.readers.logminer)
 """Rooms whose modules send to Oracle."""
 MODULES = (
     "cdc.readers.debezium.oracle",
     "cdc.readers.debezium.engine.failures",
-    "sinks.ccb_payment_upload.ccb.ouaf",
-    "sinks.ccb_payment_upload.ccb.tables",
-    "sinks.ccb_payment_upload.ccb.call",
-    "sinks.ccb_payment_upload.ccb.lookup",
-    "sinks.ccb_payment_upload.ccb.checks",
-    "sinks.ccb_payment_upload.ccb.upload",
 )
-"""Others that do."""
+"""Others that do, besides those of sinks."""
 
 SQL = re.compile(
     r"\s*(?:select\s.*\bfrom\b|insert\s+into\b|update\s.*\bset\b|delete\s+from\b|merge\s+into\b"
@@ -69,7 +62,6 @@ _IN_TABLES = (
     "table_checks",
     "support_checks",
     "unseen_rows",
-    "payment_upload",
 )
 _NO_SESSION, _NOT_SEEN = 1306, frozenset((942, 1031))
 
@@ -97,19 +89,28 @@ def modules() -> Iterator[ModuleType]:
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not found.ispkg and ".probing." not in found.name:
                 yield importlib.import_module(found.name)
-    yield from map(importlib.import_module, MODULES)
+    yield from map(importlib.import_module, (*MODULES, *_rooms_of_sinks()))
+
+
+def of_sinks() -> list[OracleStatements]:
+    """What sinks send."""
+    return resolved(one.statements for one in EXTENSIONS.values())
+
+
+def _rooms_of_sinks() -> dict[str, str]:
+    """Modules of sinks, with the name under which their constants are reported."""
+    return {module: one.name.replace(" ", "_") for one in of_sinks() for module in one.modules}
 
 
 def constants() -> Iterator[Statement]:
     """Statements that are constants of their modules, each text once for a place."""
     seen: set[tuple[Place, str]] = set()
+    sinks = _rooms_of_sinks()
     for module in modules():
-        room = module.__name__.rpartition(".")[2]
+        room = sinks.get(module.__name__, module.__name__.rpartition(".")[2])
         if module.__name__.startswith("cdc.readers.debezium"):
             room = "debezium"
-        elif module.__name__.startswith("sinks.ccb_payment_upload"):
-            room = "payment_upload"
-        place = Place.TABLES if room in _IN_TABLES else Place.MINING
+        place = Place.TABLES if room in (*_IN_TABLES, *sinks.values()) else Place.MINING
         for name, value in sorted(vars(module).items()):
             if not isinstance(value, str) or not SQL.match(value) or name.startswith("__"):
                 continue
@@ -130,14 +131,14 @@ def _filled(text: str) -> list[str]:
 
 
 def statements(
-    settings: OracleSystem, tables: Mapping[TableName, SourceTable], upload: UploadTables | None = None
+    settings: OracleSystem, tables: Mapping[TableName, SourceTable], others: Iterable[tuple[str, str]] = ()
 ) -> list[Statement]:
     """Every statement, those of builders for the captured tables.
 
     Args:
         settings: the system.
         tables: its captured tables, large columns that rules read included.
-        upload: the payment upload's tables, if the site has them.
+        others: label and text of what sinks send to this database (`OracleStatements.of_site`).
     """
     found = list(constants())
     found += [
@@ -160,18 +161,8 @@ def statements(
         found += [Statement(f"heartbeat {n}", text, Place.MINING) for n, text in texts]
     if settings.pdb is not None:
         found.append(Statement("connect.entering", entering(settings.pdb), Place.TABLES, login=True))
-    found.append(Statement("ouaf.describe", ouaf.describe_statement(len(NEEDED)), Place.TABLES))
-    if upload is not None:
-        for table_name in NEEDED:
-            column = NEEDED[table_name][0]
-            text = ouaf.among_statement(upload.owner, table_name, column, 1)
-            found.append(Statement(f"among {table_name}", text, Place.TABLES))
-        found += [
-            Statement(f"upload {number}", text, Place.TABLES)
-            for number, text in enumerate(
-                (*upload.statements(), *UploadCall(upload.owner, upload.tables, log).statements()), 1
-            )
-        ]
+    fixed = (pair for one in of_sinks() for pair in one.fixed())
+    found += [Statement(label, text, Place.TABLES) for label, text in (*fixed, *others)]
     return found
 
 

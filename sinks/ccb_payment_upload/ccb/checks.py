@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import oracledb
 
-from cdc.config import OracleSystem, PaymentUpload
+from cdc.config import OracleSystem
 from cdc.ports import Finding
 from sinks.ccb_payment_upload.ccb import ouaf
 from sinks.ccb_payment_upload.ccb.tables import NEEDED, SOURCES, TYPES, WRITTEN, missing, unfillable
+from sinks.ccb_payment_upload.section import PaymentUpload
 
 SYSTEM_RIGHTS = "select PRIVILEGE from SESSION_PRIVS"
 TABLE_RIGHTS = """

@@ -16,7 +16,7 @@ from datetime import date, datetime
 import oracledb
 import polars as pl
 
-from cdc.config import OracleSystem, PaymentUpload
+from cdc.config import OracleSystem
 from cdc.errors import DatabaseUnreachable, OperatorError, RowError, TransientError
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import close, connect, fixed_in_pdb
@@ -28,6 +28,7 @@ from sinks.ccb_payment_upload.ccb.call import UploadCall
 from sinks.ccb_payment_upload.ccb.lookup import locate
 from sinks.ccb_payment_upload.ccb.ouaf import found_among
 from sinks.ccb_payment_upload.ccb.tables import ACCOUNTS, AGREEMENTS, SOURCES, TYPES, UploadTables
+from sinks.ccb_payment_upload.section import PaymentUpload
 
 _ATTEMPTS = 2
 RECEIPT_REJECTION_SCHEMA = {"recharge_id": pl.String, "reason_code": pl.String, "reason": pl.String}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from cdc.config import PaymentUpload
 from mapping_rules import OutboundProgram
 from sinks.ccb_payment_upload.rules import UPLOAD_KEY
+from sinks.ccb_payment_upload.section import PaymentUpload
 
 _LENGTHS = {"recharge_id": 36, "account_id": 36, "tender_type": 4, "currency": 3}
 _SOURCES = {

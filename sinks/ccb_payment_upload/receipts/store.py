@@ -19,7 +19,6 @@ from typing import Any
 
 import polars as pl
 
-from cdc.config import PaymentUpload
 from cdc.ports import REJECTION_SCHEMA
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
@@ -29,6 +28,7 @@ from sinks.ccb_payment_upload.receipts.lost import PLACE_SCHEMA
 from sinks.ccb_payment_upload.receipts.progress import ReceiptProgress
 from sinks.ccb_payment_upload.receipts.recharges import recharges, rejected_recharges, rejection
 from sinks.ccb_payment_upload.receipts.versions import adding, execute, replacing
+from sinks.ccb_payment_upload.section import PaymentUpload
 
 RECEIPT_SCHEMA: Mapping[str, Any] = {
     "recharge_id": pl.String,

@@ -12,13 +12,14 @@ import oracledb
 import polars as pl
 import pytest
 
-from cdc.config import OracleSystem, PaymentUpload
+from cdc.config import OracleSystem
 from cdc.errors import NotGranted, OperatorError, ReceiptMismatch, RowError, TransientError
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
 from sinks.ccb_payment_upload.ccb.call import UploadCall
 from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.receipts.store import RECEIPT_SCHEMA
+from sinks.ccb_payment_upload.section import PaymentUpload
 
 TABLES = ("CI_PAY_TNDR_ST", "CI_TNDR_CTL_ST", "CI_DEP_CTL_ST")
 

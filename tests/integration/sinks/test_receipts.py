@@ -11,13 +11,14 @@ import psycopg
 import pytest
 
 import mapping_rules
-from cdc.config import PaymentUpload, PostgresConnection
+from cdc.config import PostgresConnection
 from cdc.errors import LeaseLost
 from cdc.postgres.connect import connect
 from cdc.staging.leases import Lease
 from sandbox.postgres import PostgresServer
 from sinks.ccb_payment_upload.receipts import lost
 from sinks.ccb_payment_upload.receipts.store import Receipts
+from sinks.ccb_payment_upload.section import PaymentUpload
 from tests.support.migrated import migrated
 
 RULES = mapping_rules.load("ccb_prepaid")

@@ -11,7 +11,7 @@ import pytest
 
 import mapping_rules
 from cdc.bindings import Mark
-from cdc.config import OracleSystem, PaymentUpload, Run
+from cdc.config import OracleSystem, Run
 from cdc.errors import LeaseLost
 from cdc.ports import REJECTION_SCHEMA
 from cdc.postgres.connect import Connection, connect
@@ -21,6 +21,7 @@ from cdc.staging.deliveries import void_deliveries
 from cdc.staging.leases import Lease
 from sinks.ccb_payment_upload.ccb.upload import CcbUpload
 from sinks.ccb_payment_upload.receipts.store import RECEIPT_SCHEMA, Receipts
+from sinks.ccb_payment_upload.section import PaymentUpload
 from sinks.ccb_payment_upload.sink import PaymentUploadSink
 from tests.integration.staging.test_delivery import delivered
 from tests.support.migrated import migrated

@@ -12,6 +12,7 @@ from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
 from cdc.config import OracleSystem
 from cdc.flows.checks.statements import SQL, Place, Statement, modules, statements
 from sinks.ccb_payment_upload.ccb import ouaf
+from sinks.ccb_payment_upload.ccb.statements import of_tables
 from sinks.ccb_payment_upload.ccb.tables import NEEDED, UploadTables
 
 ROOT = Path(cdc.__file__).parents[1]
@@ -81,7 +82,7 @@ TABLE = SourceTable(
 
 def listed() -> list[Statement]:
     """Every statement of a site with all settings."""
-    return statements(SETTINGS, {TABLE.name: TABLE}, Described())
+    return statements(SETTINGS, {TABLE.name: TABLE}, of_tables(Described(), SETTINGS))
 
 
 def test_every_sql_text_of_a_module_that_sends_to_oracle_is_in_the_list() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -17,6 +16,7 @@ from cdc.flows.capture import current_to
 from cdc.flows.progress.report import Report
 from cdc.flows.progress.state import FlowState
 from cdc.flows.status import SILENT, Status, judged
+from cdc.ports import Problem, StatusPart
 from cdc.positions import Scn
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,14 +32,9 @@ def flow(**facts: Any) -> dict[str, Any]:
 
 def subjects(*flows: dict[str, Any], active: dict[str, Any] | None = ACTIVE, **more: Any) -> list[str]:
     """What is reported, for flows and for everything else."""
-    given: dict[str, Any] = {"receipts": [], "letters": [], "echoes": [], **more}
+    given: dict[str, Any] = {"letters": [], "echoes": [], **more}
     status = Status(active, list(flows), **given)
     return [problem.subject for problem in judged(status, SETTINGS)]
-
-
-def receipt(state: str, age_s: float | None) -> dict[str, Any]:
-    """Receipts of a state."""
-    return {"state": state, "oldest_s": age_s, "receipts": 3, "amount": Decimal(5), "currency": "XAF"}
 
 
 @pytest.mark.parametrize(
@@ -70,17 +65,16 @@ def test_a_process_that_is_not_there_waits_for_an_operator() -> None:
     assert subjects(flow(status="stopped"), active={**ACTIVE, "alive": False}) == ["ccbridge run"]
 
 
-def test_receipts_that_no_one_posts_wait_for_an_operator() -> None:
-    """Posted ones never, whatever their age."""
-    assert subjects(flow(), receipts=[receipt("sent", 899.0), receipt("posted", None)]) == []
-    assert subjects(flow(), receipts=[receipt("sent", 1_560.0)]) == ["receipts sent"]
-    assert subjects(flow(), letters=[{"rows": 2}]) == ["dead letters"]
+def test_what_sinks_report_is_reported_before_dead_letters() -> None:
+    """In the order of a row's way."""
+    part = StatusPart("orders", ("state",), [], [Problem("orders lost", "2 orders", "look")])
+    assert subjects(flow(), parts=[part], letters=[{"rows": 2}]) == ["orders lost", "dead letters"]
 
 
 def test_a_failed_flow_is_said_to_need_a_restart() -> None:
     """Its cause may be gone; the flow is not back by itself."""
     failed = flow(status="failed", error_code="CDC-022", error_text="ccb: ORA-01045", hint="grant it;")
-    (problem,) = judged(Status(ACTIVE, [failed], [], [], []), SETTINGS)
+    (problem,) = judged(Status(ACTIVE, [failed], [], []), SETTINGS)
     assert problem.hint.splitlines() == ["grant it;", "then start ccbridge run again: this flow has ended"]
 
 
