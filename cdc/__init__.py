@@ -1,4 +1,4 @@
-"""ccbridge: change data capture between Oracle Utilities CC&B and a prepaid application.
+"""ccbridge: change data capture between Oracle and PostgreSQL systems, by rules.
 
 Start at `cdc.cli` for commands, `cdc.flows` for how the parts meet, `cdc.changes` for the vocabulary.
 """

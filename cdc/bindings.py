@@ -33,7 +33,7 @@ class Bound:
         identity: what tells it from others.
         writes: writes begun; one of them may not have been committed.
         delivered_seq: all staged rows up to it are delivered, or more.
-        seen_at: transmissions up to this time of CC&B's clock were compared with the receipts; None for none.
+        seen_at: what it had of us up to this time of its clock was compared with staging; None for nothing.
     """
 
     identity: Mapping[str, str]

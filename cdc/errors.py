@@ -290,12 +290,6 @@ class RuleErrors(OperatorError):
         self.errors = tuple(errors)
 
 
-class ReceiptMismatch(OperatorError):
-    """CC&B holds other values under a receipt's keys than those sent."""
-
-    code = "CDC-401"
-
-
 class ServerMemory(TransientError):
     """The LogMiner session ran out of memory: a new session reads a smaller window."""
 

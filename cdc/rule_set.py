@@ -10,7 +10,7 @@ from mapping_rules import RuleSet
 
 
 def load_rules(settings: Settings) -> RuleSet:
-    """The configured rule set; unqualified CC&B tables are meant in the configured owner's schema.
+    """The configured rule set; unqualified tables are meant in the system's configured schema.
 
     Raises:
         RuleErrors: every error, with file, line and column.

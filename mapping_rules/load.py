@@ -28,7 +28,7 @@ def load(path: str | Path, *, schemas: Mapping[str, str] | None = None) -> RuleS
     Args:
         path: a folder, or the name of a shipped set such as `ccb_prepaid`.
         schemas: system -> schema of its tables, instead of the one in `systems.yaml` (sites name
-            the CC&B schema differently).
+            their schemas differently).
 
     Raises:
         RuleErrors: with every error found, each as `file:line:column: text`.

@@ -21,7 +21,7 @@ def command(
         ),
     ] = 0,
     persons: Annotated[
-        int, typer.Option(help="Persons CC&B begins with.", envvar="DEMO_PERSONS", min=1)
+        int, typer.Option(help="Persons that the demo begins with.", envvar="DEMO_PERSONS", min=1)
     ] = 2_000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same data.", envvar="DEMO_SEED")] = 2026,
     keep: Annotated[

@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Print the grants that an Oracle system needs.
 
-    For capture and payment upload, as a script for its DBA; nothing is executed.
+    For capture and for what its sink writes, as a script for its DBA; nothing is executed.
     """
     log.configure()
     settings = configuration.load(config)

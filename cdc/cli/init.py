@@ -18,7 +18,9 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a commented configuration file to start from."""
-    template = resources.files("cdc.cli").joinpath("ccbridge.toml").read_text(encoding="utf-8")
+    from cdc.config import Rules
+
+    template = (resources.files("mapping_rules") / Rules().path / "ccbridge.toml").read_text(encoding="utf-8")
     try:
         if force:
             config.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 app = typer.Typer(
     name="ccbridge",
-    help="Replicate between Oracle Utilities CC&B and a prepaid-energy application.",
+    help="Replicate between Oracle and PostgreSQL systems, by rules.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 differences, or status reports a problem, 2 usage or configuration, "

@@ -1,4 +1,4 @@
-"""`ccbridge status`: what each flow does, lag, receipts, dead letters, and what requires operator action."""
+"""`ccbridge status`: what each flow does, reports of sinks, dead letters, what requires action."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def command(config: Config = DEFAULT_CONFIG, form: Format = "table") -> None:
-    """Show flows, lag, receipts and dead letters.
+    """Show flows, lag, what sinks report, and dead letters.
 
     Exit code 1 when operator action is required: no process is active, a flow failed, is silent, has an
-    error that does not pass, retries or is behind for too long, receipts are not posted, rows are dead
-    letters.
+    error that does not pass, retries or is behind for too long, what a sink sent is not confirmed, rows are
+    dead letters.
     """
     log.configure()
     settings = configuration.load(config)

@@ -12,7 +12,7 @@ from cdc.transport import oracle_transport_errors
 
 
 class OracleSystem(Secret, SystemSection):
-    """An Oracle system: CC&B. `dsn` is Easy Connect (`host:1521/service`) or a full descriptor."""
+    """An Oracle system. `dsn` is Easy Connect (`host:1521/service`) or a full descriptor."""
 
     schema_key: ClassVar[str] = "owner"
 

@@ -1,7 +1,7 @@
 """The apply log: a table of our own in Oracle, one row in each transaction we write there.
 
 The user and the client identifier of a transaction are not always in the redo; a row is. Who reads the redo
-identifies own writes by such a row, and by nothing else. The rows also show CC&B's DBA what ccbridge wrote.
+identifies own writes by such a row, and by nothing else. The rows also show the DBA what ccbridge wrote.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def connect(settings: OracleSystem, *, module: str, in_root: bool = False) -> or
 
     Args:
         settings: where and as whom.
-        module: shown in V$SESSION.MODULE, for example `ccbridge reader ccb`.
+        module: shown in V$SESSION.MODULE, for example `ccbridge reader bills`.
         in_root: stay in the container of the dsn although a pluggable database is configured.
 
     Raises:

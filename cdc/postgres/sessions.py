@@ -2,7 +2,7 @@
 
 A process that is frozen, or whose host lost power, leaves sessions behind that hold locks, a replication
 origin or a slot for as long as the server believes in the client. Each session of a run therefore carries its
-lease in `application_name`, for example `ccbridge capture ccb #1f0c9a.17`: the staging database in six hex
+lease in `application_name`, for example `ccbridge capture bills #1f0c9a.17`: the staging database in six hex
 digits, and the fencing token. Who holds a later token ends the sessions of earlier ones, and each new session
 ends an older one of the same name: its own that was cut off.
 """

@@ -139,7 +139,7 @@ class TargetBinding:
             bind(self._connection, self.system, self.sink, Bound(identity, 0, 0), FIRST_USE)
 
     def seen(self, at: datetime) -> None:
-        """Transmissions up to this time of CC&B's clock are those that staging knows.
+        """What the target has of us up to this time of its own clock is what staging sent.
 
         Raises:
             LeaseLost: another process is active.

@@ -212,7 +212,7 @@ def _alike(
 
 
 def _newest(tables: Sequence[str]) -> str:
-    """One statement over every table that has a staged_seq, receipts included.
+    """One statement over every table that has a staged_seq, those of sinks included.
 
     Without max(): a server that takes a table for empty would read all of it for that.
     """

@@ -1,6 +1,6 @@
 """How far each sink is whose target cannot hold it: `staging.sink_position`.
 
-Such a sink makes durable in staging what it was given, as the payment upload does with its receipts; the
+Such a sink makes durable in staging what it was given, as one does that sends orders to its target; the
 position moves in the same transaction. Sinks whose target has a place for it keep it there: then the target
 itself says what it holds.
 """

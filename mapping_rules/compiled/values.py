@@ -54,7 +54,7 @@ class Site:
 
 
 def normalised(text: pl.Expr, source: SourceType, site: Site) -> pl.Expr:
-    """Text after the vendor's conventions: CC&B pads CHAR and writes one blank for no value."""
+    """Text after the vendor's conventions: OUAF pads CHAR and writes one blank for no value."""
     if site.conventions is Conventions.OUAF and source is SourceType.TEXT:
         trimmed = text.str.strip_chars_end(" ")
         return pl.when(trimmed != "").then(trimmed)

@@ -16,7 +16,7 @@ MAX_CHARACTERS = 2_000
 MAX_TOKENS = 400
 MAX_DEPTH = 24
 MAX_PADDED = 4_000
-"""Longest result of LPAD and RPAD, in characters, as CC&B's longest text column."""
+"""Longest result of LPAD and RPAD, in characters, as the longest text column of Oracle."""
 MAX_GROWTH = 100
 """How many times longer all REPLACE together may make a text."""
 

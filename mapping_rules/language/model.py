@@ -117,7 +117,7 @@ class Lookup:
 
 
 class Conventions(StrEnum):
-    """How a vendor writes values: `ouaf` is the CC&B framework, `plain` says what it means."""
+    """How a vendor writes values: `ouaf` is Oracle Utilities' framework, `plain` says what it means."""
 
     OUAF = "ouaf"
     PLAIN = "plain"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from cdc.errors import ReceiptMismatch, RowError
+from cdc.errors import RowError
+from sinks.ccb_payment_upload.errors import ReceiptMismatch
 
 SENT_TOGETHER = 1_000
 """Receipts of transmissions that share round trips; a backlog drains several times faster so."""

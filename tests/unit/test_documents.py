@@ -8,9 +8,9 @@ from pathlib import Path
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
-from cdc import errors
 from cdc.staging.schema.tables import fixed_tables
 from sinks.upsert.statements import pairs
+from tests.support.errors import error_kinds
 
 ROOT = Path(__file__).parents[2]
 EVENT = re.compile(r"\.(?:debug|info|warning|error|exception)\(\s*\"([a-z_]+)\"")
@@ -18,14 +18,7 @@ EVENT = re.compile(r"\.(?:debug|info|warning|error|exception)\(\s*\"([a-z_]+)\""
 
 def test_every_error_code_is_in_the_manual_once() -> None:
     """An operator who sees a code finds it; a code is never given twice."""
-    kinds = [
-        kind
-        for kind in vars(errors).values()
-        if isinstance(kind, type)
-        and issubclass(kind, errors.CcbridgeError)
-        and kind is not errors.CcbridgeError
-    ]
-    codes = [kind.code for kind in kinds]
+    codes = [kind.code for name, kind in error_kinds().items() if name != "CcbridgeError"]
     manual = re.findall(r"^\| (CDC-\d+) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
     assert len(codes) == len(set(codes))
     assert sorted(manual) == sorted(codes)

@@ -19,17 +19,14 @@ import typer
 from cdc import errors
 from cdc.cli.main import app
 from cdc.config import OracleSystem, PostgresSystem, Rules, Run, Settings, Status
+from tests.support.errors import error_kinds
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("cdc", "sinks", "mapping_rules", "migrations")
 COMMAND = re.compile(r"\bccbridge (?P<words>[a-z]+(?: [a-z-]+)?)(?P<rest>[^;,\n]*)")
 Reported = re.compile(r"\b(?:run|then run|start|prints?|by|with|shows?)[: ]+(?=ccbridge [a-z])")
 SECTION = re.compile(r'see "([^"]+)" in (docs/[a-z]+\.md)|\b(docs/[a-z]+\.md)(?:#([\w-]+))?')
-KINDS = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, errors.CcbridgeError)
-}
+KINDS = error_kinds()
 SAY_SO_THEMSELVES = {
     *(name for name, kind in KINDS.items() if issubclass(kind, errors.RowError)),  # a reason beside the row
     "ConfigurationError",  # each failure says what is expected

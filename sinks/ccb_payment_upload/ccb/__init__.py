@@ -5,4 +5,4 @@ there already, `ouaf` has CC&B's conventions for values, `checks` is what is loo
 rights, `statements` all that is sent. Knows nothing of staging. May use `cdc.oracle`.
 """
 
-__all__ = ["call", "ouaf", "tables", "upload"]
+__all__ = ["upload"]

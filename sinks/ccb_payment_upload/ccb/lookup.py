@@ -11,8 +11,8 @@ from datetime import date
 import oracledb
 import polars as pl
 
-from cdc.errors import ReceiptMismatch
 from sinks.ccb_payment_upload.ccb.tables import Tender, UploadTables
+from sinks.ccb_payment_upload.errors import ReceiptMismatch
 
 
 @dataclass(frozen=True)

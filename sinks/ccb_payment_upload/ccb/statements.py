@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import oracledb
+from typing import TYPE_CHECKING
 
 from cdc.config import OracleSystem
 from cdc.oracle.apply_log import apply_log
@@ -12,6 +11,9 @@ from cdc.ports import OracleStatements
 from sinks.ccb_payment_upload.ccb import ouaf
 from sinks.ccb_payment_upload.ccb.call import UploadCall
 from sinks.ccb_payment_upload.ccb.tables import NEEDED, UploadTables
+
+if TYPE_CHECKING:
+    import oracledb
 
 
 def _fixed() -> Iterator[tuple[str, str]]:

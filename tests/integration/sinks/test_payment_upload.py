@@ -13,11 +13,12 @@ import polars as pl
 import pytest
 
 from cdc.config import OracleSystem
-from cdc.errors import NotGranted, OperatorError, ReceiptMismatch, RowError, TransientError
+from cdc.errors import NotGranted, OperatorError, RowError, TransientError
 from sandbox.ccb.upload_batch import PaymentUpload as UploadBatch
 from sandbox.world import World
 from sinks.ccb_payment_upload.ccb.call import UploadCall
 from sinks.ccb_payment_upload.ccb.upload import CcbUpload
+from sinks.ccb_payment_upload.errors import ReceiptMismatch
 from sinks.ccb_payment_upload.receipts.store import RECEIPT_SCHEMA
 from sinks.ccb_payment_upload.section import PaymentUpload
 

@@ -126,7 +126,7 @@ def test_an_address_of_an_instance_is_judged_like_the_main_one(tmp_path: Path) -
 
 def test_the_file_that_init_writes_is_valid() -> None:
     """The commented example loads as it is."""
-    load(Path("cdc/cli/ccbridge.toml"), {})
+    load(Path("mapping_rules/ccb_prepaid/ccbridge.toml"), {})
 
 
 @pytest.mark.parametrize(

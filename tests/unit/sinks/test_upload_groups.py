@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from cdc.errors import ReceiptMismatch, RowError
+from cdc.errors import RowError
+from sinks.ccb_payment_upload.errors import ReceiptMismatch
 from sinks.ccb_payment_upload.groups import SENT_TOGETHER, send_in_groups
 
 

@@ -37,7 +37,7 @@ SNAPSHOT_ROWS_PER_S = 5_000
 
 
 def role_findings(probe: Probe, place: Container) -> Iterator[Finding]:
-    """LogMiner with the online catalog, and the payment upload, need the primary, open for writing."""
+    """LogMiner with the online catalog, and a sink that writes, need the primary, open for writing."""
     role, mode = probe.rows(ROLE)[0]
     if role != PRIMARY:
         yield Finding(

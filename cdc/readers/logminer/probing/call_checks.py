@@ -46,7 +46,7 @@ _ARRAYS = """declare
 begin
   remove(:1);
 end;"""
-"""A block of the form that the payment upload sends; there are no such rows, so it changes nothing."""
+"""A block of the form by which a sink writes rows in one call; there are no such rows: it changes nothing."""
 
 
 class CallChecks:

@@ -32,7 +32,7 @@ def test_every_setting_is_in_the_manual_with_its_default() -> None:
 
 def test_commented_settings_of_the_example_are_valid() -> None:
     """Taking the comment sign away leaves a configuration that is accepted."""
-    text = (ROOT / "cdc/cli/ccbridge.toml").read_text()
+    text = (ROOT / "mapping_rules/ccb_prepaid/ccbridge.toml").read_text()
     section = text.partition("[systems.ccb]")[2].partition("\n[")[0]
     uncommented = "\n".join(re.sub(r"^# (?=\w+ = )", "", line) for line in section.splitlines()[1:])
     OracleSystem.model_validate(tomllib.loads(uncommented))
