@@ -42,7 +42,8 @@ class Guard:
         if count != 1:
             raise Stale(f"{self.name}: expected the text once in {self.file}, found it {count} times")
         result = text.replace(self.old, self.new)
-        ast.parse(result, self.file)
+        if self.file.endswith(".py"):
+            ast.parse(result, self.file)
         return result
 
     def apply(self, tree: Path) -> str:

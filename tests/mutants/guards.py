@@ -234,7 +234,7 @@ STAGING = (
     ),
     Guard(
         "merge: newer than the staged row",
-        "cdc/staging/entity_rows/merge.py",
+        "cdc/staging/entity_rows/merge.sql",
         "        or (s.source_position, s.source_ordinal) < (m.source_position, m.source_ordinal)\n",
         "        or true\n",
         "an older change puts old values back",
@@ -244,7 +244,7 @@ STAGING = (
     ),
     Guard(
         "merge: unchanged rows make no version",
-        "cdc/staging/entity_rows/merge.py",
+        "cdc/staging/entity_rows/merge.sql",
         "({new_values}) is not distinct from ({old_values})",
         "false",
         "each snapshot writes every row and its history again",
@@ -252,7 +252,7 @@ STAGING = (
     ),
     Guard(
         "history of the replaced row",
-        "cdc/staging/entity_rows/merge.py",
+        "cdc/staging/entity_rows/merge.sql",
         "    from decided where replaces and known\n",
         "    from decided where false\n",
         "an auditor does not find what a row was before",
@@ -260,7 +260,7 @@ STAGING = (
     ),
     Guard(
         "history: versions inside a batch",
-        "cdc/staging/entity_rows/merge.py",
+        "cdc/staging/entity_rows/merge.sql",
         "    from decided where not _last and not unchanged\n",
         "    from decided where false\n",
         "an auditor does not find values that held between two changes of one batch",
@@ -278,7 +278,7 @@ STAGING = (
     ),
     Guard(
         "history: time never goes back between batches",
-        "cdc/staging/entity_rows/merge.py",
+        "cdc/staging/entity_rows/merge.sql",
         "        greatest(m.committed_at, s.committed_at) as committed_at,\n",
         "        m.committed_at,\n",
         "validity ranges end before they begin when the source's clock is set back",

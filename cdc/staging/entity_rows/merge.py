@@ -1,15 +1,17 @@
 """One entity's versions into its table and history: a COPY and one statement, whatever the size.
 
-The statement lays the versions of a batch beside the staged rows, drops what is older (a replayed
-change does nothing), notices what changes nothing (a snapshot read again costs no history), puts
-replaced versions into the history and the newest into the entity table. Rows are found again by
-ctid, which is safe because one flow alone writes an entity and holds the order lock meanwhile.
+The statement is in `merge.sql`, with its steps and what becomes of a row. It lays the versions of a batch
+beside the staged rows, drops what is older (a replayed change does nothing), notices what changes nothing (a
+snapshot read again costs no history), puts replaced versions into the history and the newest into the entity
+table. Rows are found again by ctid, which is safe because one flow alone writes an entity and holds the order
+lock meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import resources
 
 import polars as pl
 import psycopg
@@ -19,23 +21,16 @@ from cdc.postgres.copy import copy_frame
 from cdc.staging.entity_rows.spool import Spool
 from cdc.staging.entity_rows.versions import MERGE_SCHEMA
 from cdc.staging.schema.entities import HISTORY
-from cdc.staging.schema.tables import SCHEMA
+from cdc.staging.schema.tables import SCHEMA, TRAILING
 from mapping_rules import Entity
 
 Cursor = psycopg.Cursor[tuple[object, ...]]
 
-TRAILING = (
-    "source_system",
-    "source_position",
-    "source_ordinal",
-    "operation",
-    "committed_at",
-    "staged_at",
-    "rule_set_id",
-    "staged_seq",
-    "tombstone",
+_MERGE = "\n".join(
+    line
+    for line in resources.files(__package__).joinpath("merge.sql").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("--")
 )
-
 _TRUNCATE_FROM = 2_000
 """Rows loaded since the session's table was last truncated."""
 
@@ -162,61 +157,6 @@ class EntityMerge:
                 sql.SQL("{0} = decided.{0}").format(_name(name)) for name in [*values, "tombstone"]
             ),
         )
-
-
-_MERGE = """
-with {emptied}
-compared as (                       -- each version that is newer than the staged row, beside it
-    select m._row, m._last, m._next_committed_at, {incoming_key}, {resolved},
-        m.source_position, m.source_ordinal, m.operation, m.tombstone,
-        greatest(m.committed_at, s.committed_at) as committed_at,
-        s.staged_seq is not null as known, s.ctid as _old_ctid, {old},
-        m._prev_position is null
-            or coalesce((m._prev_position, m._prev_ordinal) <= (s.source_position, s.source_ordinal), false)
-            as first
-    from {incoming} m left join {entity} s on {same_key}
-    where s.staged_seq is null
-        or (s.source_position, s.source_ordinal) < (m.source_position, m.source_ordinal)
-),
-looked_at as (                           -- equal to the staged row, or the end of a row never staged
-    select *, first and case when known then ({new_values}) is not distinct from ({old_values})
-        else tombstone and not %(keeps_ends)s end as unchanged
-    from compared
-),
-decided as materialized (                -- which version takes the staged row's place
-    select *, not unchanged and (first or {skipped_before}) as replaces
-    from looked_at
-),
-superseded as (
-    insert into {history} ({columns}, {trailing}, superseded_seq, valid_from, valid_to)
-    select {replaced}, %(base)s + _row, _old_committed_at, committed_at
-    from decided where replaces and known
-    union all
-    select {columns}, %(system)s, source_position, source_ordinal, operation, committed_at, now(),
-        %(rule_set_id)s, %(base)s + _row, tombstone,
-        %(base)s + _row + 1, committed_at, greatest(_next_committed_at, committed_at)
-    from decided where not _last and not unchanged
-),
-added as (
-    insert into {entity} ({columns}, {trailing})
-    select {columns}, %(system)s, source_position, source_ordinal, operation, committed_at, now(),
-        %(rule_set_id)s, %(base)s + _row, tombstone
-    from decided where _last and not known and not unchanged
-),
-moved_on as (                            -- an unchanged row keeps all but its position
-    update {entity} mine set {new_from_decided}, source_system = %(system)s,
-        source_position = decided.source_position, source_ordinal = decided.source_ordinal,
-        operation = case when unchanged then _old_operation else decided.operation end,
-        committed_at = case when unchanged then _old_committed_at else decided.committed_at end,
-        staged_at = case when unchanged then _old_staged_at else now() end,
-        rule_set_id = case when unchanged then _old_rule_set_id else %(rule_set_id)s end,
-        staged_seq = case when unchanged then _old_staged_seq else %(base)s + _row end
-    from decided where mine.ctid = decided._old_ctid and _last and known
-)
-select count(*) filter (where not unchanged),
-    max(%(base)s + _row) filter (where _last and not unchanged)
-from decided
-"""
 
 
 def _name(name: str) -> sql.Identifier:

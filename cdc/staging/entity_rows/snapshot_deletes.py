@@ -11,9 +11,9 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
-from cdc.staging.entity_rows.merge import TRAILING, Merged
+from cdc.staging.entity_rows.merge import Merged
 from cdc.staging.schema.entities import HISTORY
-from cdc.staging.schema.tables import SCHEMA
+from cdc.staging.schema.tables import SCHEMA, TRAILING
 from cdc.staging.staged_seq import reserve_numbers
 from mapping_rules import Entity
 

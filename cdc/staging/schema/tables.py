@@ -87,6 +87,9 @@ def trailing_columns() -> list[Column[Any]]:
     ]
 
 
+TRAILING = tuple(one.name for one in trailing_columns())
+
+
 def history_columns() -> list[Column[Any]]:
     """What an earlier version carries after the columns of its entity row."""
     return [

@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cdc.postgres.connect import Connection
-from cdc.staging.schema.tables import trailing_columns
+from cdc.staging.schema.tables import TRAILING
 from cdc.staging.staged_seq import NEXT_STAGED_SEQ, lock_sequence
 from sinks.ccb_payment_upload.receipts.tables import COLUMNS
 
 SOURCE = "ccbridge"
 """source_system of every receipt."""
 
-_TRAILING = [column.name for column in trailing_columns()]
 
 _ADD = f"""
-insert into staging.receipt ({", ".join([*COLUMNS, *_TRAILING])})
+insert into staging.receipt ({", ".join([*COLUMNS, *TRAILING])})
 select {{values}}, '{SOURCE}', 0, 0, 'c', now(), now(), null, {NEXT_STAGED_SEQ}, false
 from (select * from {{source}} order by recharge_id) as n
 on conflict (recharge_id) do nothing
@@ -36,8 +35,8 @@ numbered as materialized (
 ),
 superseded as (
     insert into staging.receipt_history
-        ({", ".join([*COLUMNS, *_TRAILING])}, superseded_seq, valid_from, valid_to)
-    select {", ".join(f"r.{name}" for name in [*COLUMNS, *_TRAILING])},
+        ({", ".join([*COLUMNS, *TRAILING])}, superseded_seq, valid_from, valid_to)
+    select {", ".join(f"r.{name}" for name in [*COLUMNS, *TRAILING])},
         n._staged_seq, r.committed_at, greatest(r.committed_at, n._committed_at)
     from numbered n join staging.receipt r on r.recharge_id = n.recharge_id
 )
