@@ -1,7 +1,7 @@
 """The kinds of system that there are, and what each one gives: the one place where a new one is registered.
 
 Names only: what they stand for is imported when it is used, so the configuration knows the names of readers
-and sinks without their drivers. `docs/add-a-sink.md` walks through one.
+and sinks without their drivers. `docs/add-a-sink.md` and `docs/add-a-reader.md` walk through one each.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a flow needs of a source: `ChangeReader`, and what goes to and fro with it.
 
-Suite: `tests/contract/reader_suite.py`.
+Suite: `tests/contract/reader_suite.py`. A walk-through: `docs/add-a-reader.md`.
 """
 
 from __future__ import annotations

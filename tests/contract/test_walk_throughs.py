@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
-import sys
-import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,9 +16,9 @@ from cdc.kinds import SystemKind, resolve
 from cdc.ports import Desired, Sink, SinkKind
 from tests.contract.sink_suite import *  # noqa: F403 - the suite
 from tests.contract.test_sink_contract import RECHARGES, desired
+from tests.support.pages import code_of, importable
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-sink.md"
-BLOCK = re.compile(r"^```python\n# (\S+?)(?:, [^\n]*)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass
@@ -50,24 +47,13 @@ class SqliteTarget:
 
 
 @pytest.fixture(scope="module")
-def package() -> Iterator[dict[str, str]]:
-    """The page's modules, importable under their names until the tests are over."""
-    code = dict(BLOCK.findall(PAGE.read_text(encoding="utf-8")))
-    made = ["sinks.sqlite"]
-    sys.modules["sinks.sqlite"] = types.ModuleType("sinks.sqlite")
-    for name in ("section", "sink", "kind"):
-        module = types.ModuleType(f"sinks.sqlite.{name}")
-        sys.modules[module.__name__] = module
-        made.append(module.__name__)
-        path = f"sinks/sqlite/{name}.py"
-        exec(compile(code[path], path, "exec"), module.__dict__)  # noqa: S102 - our own page
-    yield code
-    for name in made:
-        del sys.modules[name]
+def package() -> Iterator[dict[str, Any]]:
+    with importable(PAGE, "sinks.sqlite", ("section", "sink", "kind")) as modules:
+        yield modules
 
 
 @pytest.fixture
-def target(package: dict[str, str], tmp_path: Path) -> SqliteTarget:
+def target(package: dict[str, Any], tmp_path: Path) -> SqliteTarget:
     path = tmp_path / "books.db"
     connection = sqlite3.connect(path)
     connection.execute(
@@ -75,12 +61,13 @@ def target(package: dict[str, str], tmp_path: Path) -> SqliteTarget:
         "amount text not null check (amount glob '[0-9]*'))"
     )
     connection.close()
-    return SqliteTarget(path, sys.modules["sinks.sqlite.sink"].SqliteSink)
+    return SqliteTarget(path, package["sink"].SqliteSink)
 
 
-def test_the_entry_of_the_page_opens_the_sink(package: dict[str, str]) -> None:
+def test_the_entry_of_the_page_opens_the_sink(package: dict[str, Any]) -> None:
     """What stands in the table is what is looked up."""
-    entry = eval("{" + package["cdc/kinds.py"] + "}", {"SystemKind": SystemKind})  # noqa: S307 - our own page
+    assert package
+    entry = eval("{" + code_of(PAGE)["cdc/kinds.py"] + "}", {"SystemKind": SystemKind})  # noqa: S307 - our own page
     kind = entry["sqlite"]
     assert isinstance(resolve(kind.sinks["sqlite"]), SinkKind)
     assert resolve(kind.section).model_fields["kind"].annotation.__args__ == ("sqlite",)
