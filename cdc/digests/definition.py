@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,8 +42,10 @@ DELIMITED = frozenset(
     (SourceType.NUMBER, SourceType.BOOLEAN, SourceType.DATE, SourceType.TIMESTAMP, SourceType.TIMESTAMP_TZ)
 )
 """Kinds of which no canonical text is empty or contains `;`."""
-_DELIMITED_BYTES = 160
+_DELIMITED_BYTES = {"BINARY_": 340}
+"""Of a BINARY_DOUBLE, which has up to 309 digits before its point or 323 behind; of all others 160."""
 _MAX_TEXT_BYTES = 4_000
+_INTERVAL_BYTES = 40
 
 
 class Algorithm(StrEnum):
@@ -147,11 +150,13 @@ def _grouped(columns: Collection[SourceColumn]) -> tuple[tuple[Piece, ...], ...]
 def _pieces(column: SourceColumn) -> list[tuple[Piece, int]]:
     """The pieces of a column with the bytes that each may take at most."""
     if column.type in DELIMITED:
-        return [(Piece(column), _DELIMITED_BYTES)]
-    # bytes of a binary column become two hexadecimal digits each
-    width = 2 if column.type is SourceType.BINARY else 1
-    characters = (column.length or _MAX_TEXT_BYTES) * width
-    bytes_each = 1 if column.type is SourceType.BINARY else 4
+        return [(Piece(column), _DELIMITED_BYTES.get(column.declared[:7], 160))]
+    characters, bytes_each = column.length or _MAX_TEXT_BYTES, 4
+    if column.type is SourceType.BINARY:
+        size = re.search(r"\d+", column.declared)
+        characters, bytes_each = 2 * int(size[0]) if size else _MAX_TEXT_BYTES, 1
+    elif column.type is SourceType.OTHER:
+        characters, bytes_each = _INTERVAL_BYTES, 1
     if characters <= PIECE_CHARACTERS:
         return [(Piece(column), characters * bytes_each + 5)]
     return [

@@ -255,3 +255,50 @@ def test_interval_texts_of_the_redo(sql: Sql) -> None:
     reader.run(f"begin dbms_logmnr.start_logmnr(startscn => {first}, options => 16); end;")
     ((text,),) = reader.rows("select sql_redo from v$logmnr_contents where operation_code = 1")
     assert "TO_DSINTERVAL('+01 02:03:04.500000'),TO_YMINTERVAL('+05-00')" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "model", "text"),
+    [
+        ("0.5", "TM9", ".5"),
+        ("-0.25", "TM9", "-.25"),
+        ("120", "TM9", "120"),
+        ("1e63", "TM9", "1" + "0" * 63),
+        ("1e64", "TM9", "1E+64"),
+        ("-1.5e-70", "TM9", "-1.5E-70"),
+        ("1234.5", "TME", "1.2345E+03"),
+        ("1e125", "TME", "1E+125"),
+        ("12345678901234567890123456789012345678", "TM9", "12345678901234567890123456789012345678"),
+    ],
+)
+def test_text_minimum_of_a_number(sql: Sql, number: str, model: str, text: str) -> None:
+    """Fixed up to 64 characters, without a zero before the point."""
+    assert sql.value(f"to_char({number}, '{model}', 'NLS_NUMERIC_CHARACTERS=''.,''')") == text
+
+
+def test_concatenation_has_a_limit(sql: Sql) -> None:
+    """4,000 bytes, not characters; a CLOB has none."""
+    assert sql.value("lengthb(rpad('x', 2000, 'x') || rpad('x', 2000, 'x'))") == 4000
+    with pytest.raises(OracleFault) as raised:
+        sql.value("rpad('é', 1500, 'é') || rpad('é', 501, 'é')")
+    assert raised.value.code == 1489
+    assert sql.value("length(to_clob(rpad('x', 4000, 'x')) || 'y')") == 4001
+
+
+def test_standard_hash_takes_no_lob(sql: Sql) -> None:
+    """Neither CLOB nor BLOB; text and RAW are hashed as their bytes."""
+    assert sql.value("rawtohex(standard_hash('abc', 'MD5'))") == "900150983CD24FB0D6963F7D28E17F72"
+    for large in ("to_clob('abc')", "to_blob(hextoraw('00'))"):
+        with pytest.raises(OracleFault) as raised:
+            sql.value(f"standard_hash({large}, 'MD5')")
+        assert raised.value.code == 932
+
+
+def test_moment_in_utc_and_text_by_code_units(sql: Sql) -> None:
+    """SYS_EXTRACT_UTC keeps nanoseconds; UNISTR takes surrogates for one character."""
+    moment = "to_timestamp_tz('2024-02-29 23:30:00.000000001 -05:30', 'YYYY-MM-DD HH24:MI:SS.FF TZH:TZM')"
+    assert (
+        sql.value(f"to_char(sys_extract_utc({moment}), 'YYYY-MM-DD HH24:MI:SS.FF9')")
+        == "2024-03-01 05:00:00.000000001"
+    )
+    assert sql.value(r"unistr('\D83D\DE00 a\\b \00e9')") == "\U0001f600 a\\b é"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from sandbox.oracle import cells
 from sandbox.oracle.engine.functions.conversions import (
@@ -26,7 +27,7 @@ from sandbox.oracle.engine.values.formats import (
     zoned_cell,
 )
 from sandbox.oracle.engine.values.sql_types import DATE, NUMBER, SqlType, text
-from sandbox.oracle.interface import Cell, DbType, Row
+from sandbox.oracle.interface import Cell, DbType, OracleFault, Row
 
 
 @function("TO_CHAR", 1, 3)
@@ -116,6 +117,8 @@ def _ora_hash(args: list[Expr]) -> Expr:
 
 @function("STANDARD_HASH", 1, 2)
 def _standard_hash(args: list[Expr]) -> Expr:
+    if args[0].type.base in sql_types.LOBS:
+        raise OracleFault(932, f"inconsistent datatypes: expected - got {args[0].type.base.name}")
     names = to_text(args[1]) if len(args) > 1 else sql_literal("SHA1")
 
     def digest(cell: bytes, name: bytes) -> bytes:
@@ -125,7 +128,7 @@ def _standard_hash(args: list[Expr]) -> Expr:
 
 
 function("HEXTORAW", 1)(lambda args: to_raw(args[0]))
-function("TO_CLOB", 1)(lambda args: convert(to_text(args[0]), sql_types.CLOB))
+function("TO_CLOB", 1)(lambda args: replace(to_text(args[0]), type=sql_types.CLOB))
 function("ROWIDTOCHAR", 1)(lambda args: args[0])
 function("CHARTOROWID", 1)(lambda args: args[0])
 function("EMPTY_CLOB", 0)(lambda args: literal(b"", sql_types.CLOB))

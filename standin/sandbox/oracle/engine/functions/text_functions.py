@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from sandbox.oracle import cells
@@ -131,6 +132,19 @@ FUNCTIONS["DBMS_LOB.GETLENGTH"] = FUNCTIONS["LENGTH"]
 function("CHR", 1)(
     lambda args: strict(text(1), lambda cell: chr(cells.decode_integer(cell)).encode(), to_number(args[0]))
 )
+
+
+def _of_code_units(text_: str) -> str:
+    r"""UNISTR: `\XXXX` is a code unit of UTF-16, two backslashes are one."""
+    units = re.sub(
+        r"\\(\\|[0-9A-Fa-f]{4})",
+        lambda found: "\\" if found[1] == "\\" else chr(int(found[1], 16)),
+        text_,
+    )
+    return units.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace")
+
+
+function("UNISTR", 1)(_textual(_of_code_units))
 
 
 @function("INSTR", 2, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from sandbox.oracle import cells
@@ -12,6 +12,7 @@ from sandbox.oracle.engine.functions.conversions import (
     to_number,
     to_text,
     to_time,
+    to_zoned,
 )
 from sandbox.oracle.engine.functions.expressions import Expr, literal, strict
 from sandbox.oracle.engine.functions.registered import Build, function, sql_literal, sql_number
@@ -136,3 +137,12 @@ def _literal(args: list[Expr]) -> Expr:
     text, first, last = [(each.run((), None) or b"").decode() for each in args]  # type: ignore[arg-type]
     cell = intervals.interval_literal(text, first, last)
     return literal(cell, sql_types.MONTHS if first in ("YEAR", "MONTH") else sql_types.INTERVAL)
+
+
+@function("SYS_EXTRACT_UTC", 1)
+def _sys_extract_utc(args: list[Expr]) -> Expr:
+    def extract(cell: bytes) -> bytes:
+        moment = cells.decode_timestamp_tz(cell).astimezone(UTC)
+        return cells.encode_timestamp(moment.replace(tzinfo=None), cells.nanoseconds(cell))
+
+    return strict(sql_types.TIMESTAMP, extract, to_zoned(args[0]))

@@ -155,13 +155,18 @@ class Compiler(ConditionCompiler):
             left, right = hoist(to_text(left)), hoist(to_text(right))
             first, second = left.run, right.run
 
+            is_large = DbType.CLOB in (left.type.base, right.type.base)
+
             def concatenate(row: Row, env: Env) -> Cell:
-                return ((first(row, env) or b"") + (second(row, env) or b"")) or None
+                whole = (first(row, env) or b"") + (second(row, env) or b"")
+                if len(whole) > 4000 and not is_large:
+                    extended = env.session.database.parameters.get("max_string_size") == "EXTENDED"
+                    if not extended or len(whole) > 32767:
+                        raise OracleFault(1489, "result of string concatenation is too long")
+                return whole or None
 
             chars = (left.type.chars or 1000) + (right.type.chars or 1000)
-            kind = (
-                sql_types.CLOB if DbType.CLOB in (left.type.base, right.type.base) else sql_types.text(chars)
-            )
+            kind = sql_types.CLOB if is_large else sql_types.text(chars)
             return derived(kind, concatenate, left, right)
         timed = time_arithmetic.combine(node.sign, left, right)
         if timed is not None:

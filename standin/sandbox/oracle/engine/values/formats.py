@@ -272,8 +272,8 @@ def number_to_text(value: Decimal, form: str) -> str:
     model = form.upper()
     fill = not model.startswith("FM")
     model = model.removeprefix("FM")
-    if model == "TM9":
-        return cells.number_text(cells.encode_number(value))
+    if model in ("TM", "TM9", "TME"):
+        return _text_minimum(value, scientific=model == "TME")
     if re.fullmatch(r"X+", model):
         return f"{int(value):X}".rjust(len(model) + 1 if fill else 0)
     if not re.fullmatch(r"[S]?[$L]?[90,G]*(?:[.D][90]*)?(?:MI|PR|S)?", model):
@@ -307,6 +307,21 @@ def number_to_text(value: Decimal, form: str) -> str:
         return written + ("-" if negative else " ")
     result = ("-" if negative else "") + written
     return result.rjust(len(whole) + (1 + len(fraction) if fraction else 0) + 1) if fill else result
+
+
+def _text_minimum(value: Decimal, *, scientific: bool) -> str:
+    """TM9: fixed notation without a zero before the point, unless that is longer than 64 characters."""
+    plain = f"{value:f}"
+    if "." in plain:
+        plain = plain.rstrip("0").rstrip(".")
+    plain = re.sub(r"^(-?)0\.", r"\1.", plain)
+    if not scientific and len(plain) <= 64:
+        return plain
+    sign, digits, _ = cells.NUMBER_CONTEXT.normalize(value).as_tuple()
+    mantissa = "".join(map(str, digits))
+    power = value.adjusted() if value else 0
+    shown = mantissa[0] + (f".{mantissa[1:]}" if len(mantissa) > 1 else "")
+    return f"{'-' if sign else ''}{shown}E{power:+03d}"
 
 
 def utc(seconds: float) -> datetime:
