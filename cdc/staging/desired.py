@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -22,14 +22,12 @@ from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection, one_statement
 from cdc.postgres.copy import copy_frame, execute_as_text, fetch_frame
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.planning import without_now
+from cdc.postgres.scratch import ScratchRows
 
 MAX_KEY_COLUMNS = 8
 _AFFECTED = "pg_temp.affected_key"
-_FOLLOW_KEYS = ", ".join(
-    f"set_config('enable_{way}', 'off', true)" for way in ("hashjoin", "mergejoin", "seqscan")
-)
-"""Rows are found by their keys, so a delivery costs the same however large the tables are, and whatever
-the server knows of them: without statistics it would read a whole table for each key."""
+_FOLLOW_KEYS = without_now("hashjoin", "mergejoin", "seqscan")
 
 WITH_STAGED_SEQ = """
 select c.relname from pg_class c
@@ -39,8 +37,6 @@ where c.relnamespace = 'staging'::regnamespace and c.relkind = 'r'
     and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'superseded_seq')
 """
 _NEWEST = 2**63 - 1
-_TRUNCATE_FROM = 2_000
-"""Keys put in since the table was last truncated; truncating makes new files, so it is done rarely."""
 
 
 @dataclass
@@ -50,7 +46,7 @@ class _Session:
     newest: str | None = None
     tables: tuple[str, ...] = ()
     has_keys: bool = False
-    keys_put: int = 0
+    keys: ScratchRows = field(default_factory=ScratchRows)
 
 
 _sessions: WeakKeyDictionary[Connection, _Session] = WeakKeyDictionary()
@@ -121,7 +117,7 @@ def desired_rows(connection: Connection, program: DesiredRows, low: int, high: i
             keys.execute(put, {"low": low, "high": high})
             execute_as_text(rows, _select_desired(program.desired_sql, _columns(program)))
         (count, *_) = keys.fetchone() or (0,)
-        session.keys_put += int(str(count))
+        session.keys.add(int(str(count)))
         return _desired(rows, program)
 
 
@@ -147,7 +143,7 @@ def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl
             copy_frame(cursor, sql.SQL(_AFFECTED), named.unique())
             cursor.execute(f"select {_FOLLOW_KEYS}")
             execute_as_text(cursor, _select_desired(program.desired_sql, _columns(program)))
-            session.keys_put += keys.height
+            session.keys.add(keys.height)
             return _desired(cursor, program)
 
 
@@ -222,20 +218,19 @@ def _newest(tables: Sequence[str]) -> str:
 
 
 def _prepared(connection: Connection) -> _Session:
-    """The session with its table for keys, made once; the rows in it are old ones.
-
-    Few rows are deleted, which costs less than truncating: that makes new files.
-    """
+    """The session with its table for keys, made once; the rows in it are old ones, which each use deletes."""
     session = _sessions.setdefault(connection, _Session())
     if not session.has_keys:
         columns = ", ".join(f"k{n} text" for n in range(1, MAX_KEY_COLUMNS + 1))
         with one_statement(connection):
             connection.execute(f"create temporary table affected_key ({columns})")
         session.has_keys = True
-    if session.keys_put >= _TRUNCATE_FROM:
+
+    def truncate() -> None:
         with one_statement(connection):
             connection.execute(f"truncate {_AFFECTED}")
-        session.keys_put = 0
+
+    session.keys.make_room(truncate)
     return session
 
 

@@ -30,6 +30,7 @@ from cdc.ports import (
 )
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.planning import without
 from cdc.staging.leases import Lease
 from cdc.staging.sink_positions import SinkPositions
 from sinks.ccb_payment_upload.ccb.upload import CcbUpload
@@ -40,9 +41,8 @@ from sinks.ccb_payment_upload.receipts.store import Receipts
 
 log = structlog.get_logger(__name__)
 
-_BY_KEY = "set enable_seqscan = off"
-"""All this sink reads it finds by an index; without statistics yet, as in the first backlog, the planner
-would take a large table for a small one and read the whole of it for each recharge."""
+_BY_KEY = without("seqscan")
+"""All this sink reads it finds by an index."""
 
 
 class PaymentUploadSink:

@@ -238,7 +238,7 @@ class UpsertSink:
                     raise
                 session.connection.rollback()
                 for prepared in tables:
-                    prepared.next_row = None  # if they were emptied, that is undone
+                    prepared.scratch.rolled_back()
             else:
                 break
         return parts, transaction

@@ -34,9 +34,6 @@ from sinks.upsert.target_session import (
 from sinks.upsert.unique_swaps import Exchange
 from sinks.upsert.write_probe import takes_writes
 
-_MAX_KEPT_ROWS = 2_000
-"""Rows of earlier writes that stay in the session's temporary tables before they are emptied."""
-
 _MANY_ROWS = 200
 """From so many rows on an index pays when a write is halved."""
 
@@ -75,19 +72,17 @@ class TableWrite:
         self._table = prepared.layout.table.name
         probe = partial(takes_writes, self._connection, session.own_schema, self._table)
         self._server_writes = probe if session.doubtful else None
-        if prepared.next_row is None or prepared.next_row > _MAX_KEPT_ROWS:
-            self._connection.execute(prepared.empty)
-            prepared.next_row = 0
-        self._low = prepared.next_row
+        prepared.scratch.make_room(lambda: self._connection.execute(prepared.empty))
+        self._low = prepared.scratch.rows
         numbered = numbered_rows(prepared.layout, desired, first_row=self._low)
         self._frame = numbered.frame
         self._high = self._low + numbered.rows
         self.total = numbered.frame.height
-        prepared.next_row = self._low + self.total
+        prepared.scratch.add(self.total)
         self.deletes = prepared.layout.program.on_delete == "delete" and bool(desired["_deleted"].any())
         self._rejected = {
             row: Rejection(row, rejections.DOUBLED, f"{self._table}: several desired rows for one key")
-            for row in range(self._high, prepared.next_row)
+            for row in range(self._high, self._low + self.total)
         }
         self._decided: Counter[str] = Counter()
         self._foreign_keys: dict[str, ForeignKey] = {}

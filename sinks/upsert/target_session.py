@@ -16,6 +16,7 @@ from cdc.config import PostgresSystem
 from cdc.errors import OperatorError
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.errors import postgres_errors
+from cdc.postgres.scratch import ScratchRows
 from cdc.postgres.sessions import Holder
 from mapping_rules import OutboundProgram
 from sinks.upsert.mark import SinkMark
@@ -53,8 +54,8 @@ select exists (select from pg_constraint where condeferrable)
 class PreparedTable:
     """Rendered statements for one program; rendering once saves more than the server takes.
 
-    `next_row` is the first row number that no row in the session's temporary tables has, None where that
-    is not known: they must be emptied.
+    Rows of earlier writes stay in the session's temporary tables, distinguished by their numbers:
+    `scratch` counts them.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -62,7 +63,7 @@ class PreparedTable:
             return statement.as_string()
 
         self.layout = layout
-        self.next_row: int | None = 0
+        self.scratch = ScratchRows()
         self.cast = render(casting.cast_rows(layout))
         self.decide = render(comparison.decide(layout))
         self.decide_unlocked = render(comparison.decide(layout, skip_locked=True))

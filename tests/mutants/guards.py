@@ -483,7 +483,7 @@ WRITING = (
     Guard(
         "one key needed with two values",
         "sinks/upsert/table_write.py",
-        "            for row in range(self._high, prepared.next_row)\n",
+        "            for row in range(self._high, self._low + self.total)\n",
         "            for row in range(0)\n",
         "chance decides which value a row gets",
         (_UPSERT + "test_one_key_desired_with_two_values_is_held",),

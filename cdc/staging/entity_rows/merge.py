@@ -18,6 +18,8 @@ import psycopg
 from psycopg import sql
 
 from cdc.postgres.copy import copy_frame
+from cdc.postgres.planning import without
+from cdc.postgres.scratch import TRUNCATE_FROM, ScratchRows
 from cdc.staging.entity_rows.spool import Spool
 from cdc.staging.entity_rows.versions import MERGE_SCHEMA
 from cdc.staging.schema.entities import HISTORY
@@ -31,8 +33,6 @@ _MERGE = "\n".join(
     for line in resources.files(__package__).joinpath("merge.sql").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("--")
 )
-_TRUNCATE_FROM = 2_000
-"""Rows loaded since the session's table was last truncated."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,8 @@ class Merged:
     staged_seq: int | None
 
 
-FOLLOW_KEYS = "set enable_hashjoin = off; set enable_mergejoin = off"
-"""For the session that merges: each key of a batch is looked up by the primary key, so a batch costs
-the same however large the entity table is, and whatever the server knows of the temporary tables."""
+FOLLOW_KEYS = without("hashjoin", "mergejoin")
+"""For the session that merges: each key of a batch is looked up by the primary key."""
 
 
 class EntityMerge:
@@ -68,7 +67,7 @@ class EntityMerge:
         self.keeps_ends = False
         self._incoming = sql.Identifier("pg_temp", f"incoming_{entity.name}")
         self.spool = Spool(entity)
-        self._loaded = 0
+        self._scratch = ScratchRows()
         # rendered once: that takes longer than the server needs for a few rows
         self._merge = {
             (chained, few): self._statement(chained=chained, few=few).as_string()
@@ -95,23 +94,18 @@ class EntityMerge:
 
     def load_spooled(self, cursor: Cursor, number: int) -> None:
         """Load one spooled slice."""
-        self._make_room(cursor, _TRUNCATE_FROM)
+        self._make_room(cursor, TRUNCATE_FROM)
         self.spool.unload(cursor, number, self._incoming)
 
     def rolled_back(self) -> None:
         """What the session's table holds is not known any more: it is emptied before the next load."""
-        self._loaded = _TRUNCATE_FROM
+        self._scratch.rolled_back()
         self.spool.rolled_back()
 
     def _make_room(self, cursor: Cursor, coming: int) -> None:
-        """Empty the session's table if it holds many rows or will.
-
-        Truncating makes new files, which is slow for a few rows; those are deleted as they are merged.
-        """
-        if self._loaded + coming >= _TRUNCATE_FROM:
-            cursor.execute(sql.SQL("truncate {}").format(self._incoming))
-            self._loaded = 0
-        self._loaded += coming
+        """Few rows are deleted as they are merged."""
+        truncate = sql.SQL("truncate {}").format(self._incoming)
+        self._scratch.make_room(lambda: cursor.execute(truncate), coming=coming)
 
     def merge(self, cursor: Cursor, *, base: int, chained: bool) -> Merged:
         """Merge what was loaded.
@@ -121,9 +115,9 @@ class EntityMerge:
             base: first of as many reserved numbers as versions were loaded.
             chained: some key has more than one version.
         """
-        few = self._loaded < _TRUNCATE_FROM
         cursor.execute(
-            self._merge[chained, few], {**self._parameters, "base": base, "keeps_ends": self.keeps_ends}
+            self._merge[chained, self._scratch.few],
+            {**self._parameters, "base": base, "keeps_ends": self.keeps_ends},
         )
         rows, staged_seq = cursor.fetchone() or (0, None)
         return Merged(int(str(rows)), None if staged_seq is None else int(str(staged_seq)))

@@ -11,6 +11,7 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
+from cdc.postgres.planning import again
 from cdc.staging.entity_rows.merge import Merged
 from cdc.staging.schema.entities import HISTORY
 from cdc.staging.schema.tables import SCHEMA, TRAILING
@@ -87,7 +88,7 @@ def sweep(
         "position": position,
         "at": at,
     }
-    cursor.execute("set local enable_hashjoin = on")  # whole tables are compared here, not a batch
+    cursor.execute(again("hashjoin"))  # whole tables are compared here, not a batch
     cursor.execute(sql.SQL("select count(*) {gone}").format(gone=names["gone"]), parameters)
     count = int(str((cursor.fetchone() or (0,))[0]))
     if count == 0:
