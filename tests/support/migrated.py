@@ -41,6 +41,8 @@ def migrated(conninfo: str, rules: RuleSet) -> PostgresConnection:
             return settings_of(conninfo)
         server.execute(sql.SQL("drop database {}").format(sql.Identifier(name)))
         server.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
         )
     return settings_of(conninfo)
