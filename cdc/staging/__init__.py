@@ -14,6 +14,7 @@ __all__ = [
     "flow_states",
     "leases",
     "overview",
+    "resync_runs",
     "sink_positions",
     "source_tables",
     "staged_seq",

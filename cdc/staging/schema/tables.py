@@ -342,6 +342,98 @@ own_change = Table(
     comment="Own writes read back, which no change log has, until an hour after staging.source_row has them",
 )
 
+resync_run = Table(
+    "resync_run",
+    metadata,
+    number("run_id", "Number of the run"),
+    column("command", Text, "Command that made it: verify"),
+    column("scope", JSONB, "What it compares: systems, tables, keys"),
+    column("rule_set", Text, "Rule set that says which columns are compared, by its digest"),
+    column(
+        "state",
+        Text,
+        "running, or was killed; done; interrupted; window ended: the rest is compared by the next one; "
+        "failed",
+    ),
+    moment("started_at", "When it began", server_default=NOW),
+    column("started_by", Text, "Database user that began it", server_default=text("session_user")),
+    column("host", Text, "Host and process that work at it, or did last"),
+    moment("continued_at", "When a later command went on with it", null=True),
+    moment("ended_at", "When it ended last", null=True),
+    column("error_code", Text, "Code of the error that ended it", null=True),
+    column("error_text", Text, "The error in words", null=True),
+    PrimaryKeyConstraint("run_id"),
+    CheckConstraint("state in ('running', 'done', 'interrupted', 'window ended', 'failed')", name="state"),
+    comment="Each comparison of sources with staging, from its start to its end",
+)
+
+resync_chunk = Table(
+    "resync_chunk",
+    metadata,
+    column("run_id", BigInteger, "Run, see staging.resync_run"),
+    column("system", Text, "System the table is in"),
+    column("schema_name", Text, "Its schema, as the source spells it"),
+    column("table_name", Text, "Its name, as the source spells it"),
+    column("chunk_no", Integer, "Order of the chunks of a table, from 1"),
+    column(
+        "low",
+        Text(collation="C"),
+        "First key that belongs to it, as in staging.source_row; null: no bound",
+        null=True,
+    ),
+    column("high", Text(collation="C"), "First key that no longer does; null: no bound", null=True),
+    column("position", BigInteger, "Position (SCN or LSN) at which the source was read"),
+    column("source_rows", BigInteger, "Rows of the source then"),
+    column("staged_rows", BigInteger, "Rows that staging had meanwhile"),
+    column(
+        "rows_read",
+        BigInteger,
+        "Rows of the source whose key or values were read, as sums of ranges differed",
+    ),
+    column("elapsed_ms", BigInteger, "How long adding up and reading took"),
+    moment("compared_at", "When all its keys were judged", server_default=NOW),
+    PrimaryKeyConstraint("run_id", "system", "schema_name", "table_name", "chunk_no"),
+    comment="Each range of keys that a run compared; those of a table that is done cover every key",
+)
+
+resync_difference = Table(
+    "resync_difference",
+    metadata,
+    number("difference_id", "Number of the record"),
+    column("run_id", BigInteger, "Run, see staging.resync_run"),
+    column("system", Text, "System the table is in"),
+    column("schema_name", Text, "Its schema, as the source spells it"),
+    column("table_name", Text, "Its name, as the source spells it"),
+    column("key", JSONB, "Key of the row, source columns"),
+    column(
+        "class",
+        Text,
+        "missing in staging; extra in staging; different in columns; postponed: could not be judged",
+    ),
+    column("columns", ARRAY(Text), "Columns that differ, where both sides are known", null=True),
+    column(
+        "source",
+        JSONB,
+        "The row in the source, source columns: those that differ, or all of a missing row",
+        null=True,
+    ),
+    column(
+        "staged",
+        JSONB,
+        "The row as staged: columns that differ, or all that is known of an extra row",
+        null=True,
+    ),
+    column("source_position", BigInteger, "Position at which the source was read"),
+    column("staged_position", BigInteger, "Position of the last staged change of the row", null=True),
+    column("cause", Text, "Why it differs or was postponed, where that is known", null=True),
+    moment("first_seen", "When the key first looked different"),
+    moment("judged_at", "When it was judged", server_default=NOW),
+    PrimaryKeyConstraint("difference_id"),
+    CheckConstraint("class in ('missing', 'extra', 'different', 'postponed')", name="class"),
+    Index(None, "run_id"),
+    comment="Each row that a run found different, or could not judge",
+)
+
 lease = Table(
     "lease",
     metadata,
