@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     OPERATOR = 4
+    INCOMPLETE = 5
 
 
 def snapshot_hint(system: str) -> str:
@@ -241,6 +242,18 @@ class LeaseLost(OperatorError):
     """Another process holds the lease; this one may not write."""
 
     code = "CDC-202"
+
+
+class ResyncRunning(OperatorError):
+    """Another process compares sources with staging; only one does at a time."""
+
+    code = "CDC-208"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another process compares sources with staging",
+            hint="wait until it ends; staging.lease says which one it is",
+        )
 
 
 def bind_hint(system: str) -> str:

@@ -13,7 +13,7 @@ import typer
 
 import cdc.log
 from cdc import __version__
-from cdc.cli import check, demo, grants, init, migrate, probe, rules, run, snapshot, status, targets
+from cdc.cli import check, demo, grants, init, migrate, probe, rules, run, snapshot, status, targets, verify
 from cdc.errors import CcbridgeError, ExitCode
 from cdc.kinds import EXTENSIONS, resolved
 from cdc.terminal.output import say
@@ -26,11 +26,11 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 differences, or status reports a problem, 2 usage or configuration, "
-    "3 database unreachable, 4 an operator is needed.",
+    "3 database unreachable, 4 an operator is needed, 5 verify did not compare all.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (init, check, grants, migrate, run, snapshot, status, demo):
+for verb in (init, check, grants, migrate, run, snapshot, status, verify, demo):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 app.add_typer(rules.app, name="rules")
 app.add_typer(probe.app, name="probe")

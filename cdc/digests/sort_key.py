@@ -74,8 +74,13 @@ def _is_number(table: SourceTable, name: str) -> bool:
     return column is not None and column.type is SourceType.NUMBER
 
 
+def storable(text: str) -> str:
+    """A text as staging holds it."""
+    return text.replace(_NUL, _SYMBOL_FOR_NUL)
+
+
 def _text(text: str) -> str:
-    return text.replace(_NUL, _SYMBOL_FOR_NUL).replace(_ESCAPE, _ESCAPED)
+    return storable(text).replace(_ESCAPE, _ESCAPED)
 
 
 def _number(text: str) -> str:

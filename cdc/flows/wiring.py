@@ -17,7 +17,7 @@ from cdc.flows.sources_found import SourcesFound
 from cdc.flows.staged_signal import StagedSignal
 from cdc.flows.supervision import Flow
 from cdc.kinds import KINDS, resolve
-from cdc.ports import ChangeReader, Finding, ReaderOpening, Sink, SinkKind, SinkOpening
+from cdc.ports import ChangeReader, Finding, ReaderOpening, Sink, SinkKind, SinkOpening, TableReader
 from cdc.postgres.connect import Connection, connect
 from cdc.postgres.sessions import Holder
 from cdc.staging.batches.stage import Stager
@@ -70,15 +70,31 @@ def open_reader(
     Raises:
         ConfigurationError: the reader's extra is not installed.
     """
+    return reader_of(settings.systems[system], _opening(settings, rule_set, system, holder))
+
+
+def open_table_reader(settings: Settings, rule_set: RuleSet, system: str) -> TableReader:
+    """The reader of a source's tables; it connects when first used.
+
+    Raises:
+        ConfigurationError: systems of its kind are not captured.
+    """
     source = settings.systems[system]
-    opening = ReaderOpening(
+    name = KINDS[source.kind].tables
+    if name is None:
+        raise ConfigurationError([f"system {system}: systems of kind {source.kind!r} are not captured"])
+    opened: Callable[[ReaderOpening], TableReader] = resolve(name)
+    return opened(_opening(settings, rule_set, system, None))
+
+
+def _opening(settings: Settings, rule_set: RuleSet, system: str, holder: Holder | None) -> ReaderOpening:
+    return ReaderOpening(
         system,
-        source,
+        settings.systems[system],
         mapping_rules.captured_tables(rule_set, system),
         mapping_rules.columns_read(rule_set, system),
         holder,
     )
-    return reader_of(source, opening)
 
 
 def reader_of(source: SystemSection, opening: ReaderOpening) -> ChangeReader:

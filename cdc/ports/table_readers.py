@@ -75,6 +75,9 @@ class TableLook(Protocol):
         Keys without a row are left out.
         """
 
+    def bound(self, digest: RowDigest, within: KeyRange, *, rows: int) -> str | None:
+        """Sort key of the row that has `rows` rows before it in `within`; None if there is none."""
+
     def bounds(self, digest: RowDigest, within: KeyRange, *, rows: int) -> list[str]:
         """Sort keys that cut `within` into ranges of about `rows` rows; none if it has fewer."""
 
@@ -90,8 +93,14 @@ class TableReader(Protocol):
     def describe(self) -> Mapping[TableName, SourceTable]:
         """The captured tables as the source describes them now."""
 
+    def estimates(self) -> Mapping[TableName, int]:
+        """Rows by table by the source's own estimate; tables without one are left out."""
+
     def look(self) -> AbstractContextManager[TableLook]:
         """Look at the source as it is now; the look ends with the block."""
+
+    def nudge(self) -> None:
+        """Have the log move beyond what was looked at, where it does not by itself; changes no row."""
 
     def close(self) -> None:
         """Release connections; safe to call twice."""

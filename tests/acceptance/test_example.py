@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -31,13 +32,13 @@ def server() -> Iterator[PostgresServer]:
 
 def test_the_example_does_what_its_readme_says(server: PostgresServer, tmp_path: Path) -> None:
     """Each command of the README succeeds; the target then has what it promises."""
-    assert len(COMMANDS) == 5, "the README's commands, `run` last"
+    assert len(COMMANDS) == 6, "the README's commands, `run` and `verify` last"
     environment = _environment(server)
-    for command in COMMANDS[:-1]:
+    for command in COMMANDS[:-2]:
         code, output, errors = call(_in_folder(command), environment, tmp_path)
         assert code == 0, f"ccbridge {command}\n{output}{errors}"
     log = tmp_path / "run.log"
-    running = CommandProcess(_in_folder(COMMANDS[-1]), environment, log, log)
+    running = CommandProcess(_in_folder(COMMANDS[-2]), environment, log, log)
     try:
         _wait_for(server, "select count(*) from client", (2,), log)
         change, *looks = re.findall(r'-d (\w+) -c "(.+)"$', README, re.MULTILINE)
@@ -49,13 +50,19 @@ def test_the_example_does_what_its_readme_says(server: PostgresServer, tmp_path:
             log,
         )
         assert [_ask(server, *look) is not None for look in looks] == [True, True], "they show something"
+        verify = [*_in_folder(COMMANDS[-1]), "--format", "json"]
+        code, output, errors = call(verify, environment, tmp_path)
+        assert (code, _found(output)) == (0, [(3, 3, True, 0)]), output + errors
+        _ask(server, "staging", "update staging.source_row set digest = digest # 1 where key like '1112%'")
+        code, output, errors = call(verify, environment, tmp_path)
+        assert (code, _found(output)) == (1, [("2", "different"), (3, 3, True, 1)]), output + errors
     finally:
         running.kill()
 
 
 def _environment(server: PostgresServer) -> dict[str, str]:
     """The environment that the README sets, with the port of this server."""
-    made = dict(os.environ)
+    made = {**os.environ, "CCBRIDGE_RUN__IDLE_POLL_MS": "100"}
     exported = re.search(r"^export (.+)$", README, re.MULTILINE)
     assert exported is not None
     for setting in exported[1].split():
@@ -63,6 +70,19 @@ def _environment(server: PostgresServer) -> dict[str, str]:
         made[name] = value
         made[name.replace("PASSWORD", "PORT")] = str(server.port)
     return made
+
+
+def _found(output: str) -> list[tuple[object, ...]]:
+    """The differences and the account that `verify` prints."""
+    records = [json.loads(line) for line in output.splitlines()]
+    counts = ("source_rows", "staged_rows", "complete", "different")
+    return [
+        (one["key"]["id"], one["class"])
+        if one["record"] == "difference"
+        else tuple(one[name] for name in counts)
+        for one in records
+        if one["record"] in ("difference", "account")
+    ]
 
 
 def _in_folder(command: str) -> list[str]:

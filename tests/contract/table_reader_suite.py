@@ -119,6 +119,9 @@ class TableReaderSuite:
             assert sums(look, digest) != before
             assert look.position > position
             assert look.low <= look.position
+        reader.nudge()
+        with reader.look() as later:
+            assert later.position >= look.position
 
     @pytest.mark.parametrize("seed", range(3))
     def test_ranges_cover_every_key_once(self, tables: TableSource, reader: TableReader, seed: int) -> None:
@@ -151,6 +154,8 @@ class TableReaderSuite:
             bounds = look.bounds(digest, KeyRange(low), rows=10)
             counts = [count for count, _ in sums(look, digest, KeyRange(low), *bounds)]
             assert look.bounds(digest, KeyRange(low), rows=1000) == []
+            assert look.bound(digest, KeyRange(low), rows=10) == bounds[0]
+            assert look.bound(digest, KeyRange(low), rows=1000) is None
         assert bounds == sorted(set(bounds))
         assert set(counts[:-1]) == {10}
         assert 0 < counts[-1] <= 10

@@ -52,7 +52,7 @@ WITH_COLUMN = WITH_T | {
 class Running:
     """A capture flow in a thread."""
 
-    def __init__(self, prepaid: Prepaid, world: World, rows: int) -> None:
+    def __init__(self, prepaid: Prepaid, world: World, sizes: Run) -> None:
         self.prepaid, self.world, self.state = prepaid, world, FlowState()
         self.supervisor = Supervisor(threading.Event(), self.state)
         read = mapping_rules.columns_read(world.rule_set, "shop")
@@ -63,7 +63,7 @@ class Running:
                 read=read,
                 open_reader=lambda: PgoutputReader("shop", prepaid.settings, tuple(read), read),
                 open_stager=self._stager,
-                sizes=Run(snapshot_rows=rows),
+                sizes=sizes,
                 wake=StagedSignal(),
                 state=self.state,
                 run_id=uuid.uuid4(),
@@ -126,14 +126,16 @@ def prepaid(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prepaid]
 
 
 @contextmanager
-def running(prepaid: Prepaid, files: Mapping[str, str], *, rows: int = 100) -> Iterator[Running]:
+def running(
+    prepaid: Prepaid, files: Mapping[str, str], *, rows: int = 100, **sizes: int
+) -> Iterator[Running]:
     """A flow under these rules that is past its first load."""
     settings, rules = settings_of(prepaid.info), mapping_rules.from_files("shop", files)
     migrate(settings, rules)
     lease = Lease(settings, "replication", "test", 60)
     lease.acquire()
     observer = psycopg.connect(prepaid.info, autocommit=True)
-    made = Running(prepaid, World(settings, rules, lease, observer), rows)
+    made = Running(prepaid, World(settings, rules, lease, observer), Run(snapshot_rows=rows, **sizes))
     try:
         made.wait(lambda: made.figures.status == "running" and bool(made.figures.position), "a start")
         yield made

@@ -27,8 +27,9 @@ from cdc.positions import Lsn
 from cdc.postgres.connect import Connection, conninfo
 from cdc.postgres.errors import postgres_errors
 from cdc.readers.pgoutput.reread import key_literals
+from cdc.readers.pgoutput.session import WalSender
 from cdc.readers.pgoutput.snapshot import read_lines
-from cdc.readers.pgoutput.tables.catalog import Catalog
+from cdc.readers.pgoutput.tables.catalog import Catalog, row_estimates
 from cdc.readers.pgoutput.visibility import MARGIN_BYTES, Visible, last_commit
 from cdc.readers.pgoutput.wire.canonical import SESSION_OPTIONS, canonical
 
@@ -42,6 +43,7 @@ _WAL_INSERT = (
 _BEFORE = f"select {_WAL_INSERT}, current_setting('wal_block_size')::int, current_setting('server_encoding')"
 _AT = f"select pg_current_snapshot()::text, {_WAL_INSERT}"
 """The snapshot is there before the first function is called."""
+_NUDGE = "select case when not pg_is_in_recovery() then pg_current_xact_id() end"
 _COLLATIONS = """
 -- columns that the server sorts by code point anyway
 select a.attname::text from pg_attribute a join pg_collation c on c.oid = a.attcollation
@@ -72,10 +74,15 @@ class PgTableReader:
         """The captured tables that exist, with their published columns."""
         return self._catalog.describe()
 
+    def estimates(self) -> Mapping[TableName, int]:
+        """Row counts as the planner estimates them; never analysed tables are left out."""
+        return row_estimates(self._catalog.facts())
+
     def identity(self) -> Mapping[str, str]:
         """System identifier and database."""
-        (row,) = self._catalog.query("select system_identifier::text as number from pg_control_system()")
-        return {"system_identifier": str(row["number"]), "database": self._settings.database}
+        with WalSender(self._settings, self.system) as sender:
+            (row,) = sender.command("IDENTIFY_SYSTEM")
+        return {"system_identifier": str(row["systemid"]), "database": self._settings.database}
 
     @contextmanager
     def look(self) -> Iterator[PgTableLook]:
@@ -101,6 +108,14 @@ class PgTableReader:
         finally:
             with suppress(psycopg.Error):  # a session that was lost is replaced
                 session.execute("rollback")
+
+    def nudge(self) -> None:
+        """Use up a transaction number: its commit is flushed, and with it what stands in the log before.
+
+        The last records of an idle server, of a vacuum for example, may stay unflushed, and unread, for long.
+        """
+        with postgres_errors(self.system):
+            self._session().execute(_NUDGE)
 
     def order(self, digest: RowDigest) -> tuple[sql.Composable, ...]:
         """Expressions that sort the rows of a table as their sort keys do, each over one key column.
@@ -201,6 +216,22 @@ class PgTableLook:
             texts = (pl.col(AFTER + name).alias(name) for name in names)
             found.append(frame.select(sort_key(keyed(digest), AFTER).alias("sort_key"), *texts))
         return pl.concat(found)
+
+    def bound(self, digest: RowDigest, within: KeyRange, *, rows: int) -> str | None:
+        """See the port."""
+        key = [column.name for column in digest.key]
+        statement = sql.SQL(
+            "select {keys} from only {table} where {where} order by {order} offset {rows} limit 1"
+        ).format(
+            keys=sql.SQL(", ").join(map(sql.Identifier, key)),
+            table=_table(digest),
+            where=self._where(digest, within),
+            order=sql.SQL(", ").join(self._reader.order(digest)),
+            rows=sql.Literal(rows),
+        )
+        frame = self._texts(digest, statement, [AFTER + name for name in key])
+        found: list[str] = frame.select(sort_key(keyed(digest), AFTER)).to_series().to_list()
+        return found[0] if found else None
 
     def bounds(self, digest: RowDigest, within: KeyRange, *, rows: int) -> list[str]:
         """See the port."""

@@ -17,6 +17,7 @@ OPEN = {
     "readers/pgoutput/session.py": "options=SESSION_OPTIONS",
     "readers/pgoutput/snapshot.py": "options=SESSION_OPTIONS",
     "readers/pgoutput/reread.py": "options=SESSION_OPTIONS",
+    "readers/pgoutput/table_reader.py": "options=SESSION_OPTIONS",
     "readers/pgoutput/probing/server_checks.py": "options=SESSION_OPTIONS",
 }
 """Modules that open sessions with the driver itself, and what pins the path there."""

@@ -15,7 +15,18 @@ BY_HAND = {
     *("--table", "--entity", "--keep", "--install-completion", "--show-completion"),
     *("--help", "--version", "--force", "--system", "--user", "--pdb", "--rds", "--inside-pdb"),
     *("--scratch", "--scratch-dsn", "--password-file", "--file", "--statements", "--watch", "--timeout"),
-    *("--reason", "--sql", "--all", "--yes", "--man"),
+    *(
+        "--reason",
+        "--sql",
+        "--all",
+        "--yes",
+        "--man",
+        "--tables",
+        "--keys",
+        "--fresh",
+        "--dry-run",
+        "--personal",
+    ),
 }
 """Given each time on purpose, as those of one run of `grants` or `probe`: no environment variable needed."""
 
