@@ -71,6 +71,13 @@ def transaction(_changes: int) -> Iterable[dict[str, object]]:
     return ()
 
 
+def digests(changes: int) -> Iterable[dict[str, object]]:
+    """Digests of source rows: following the change log, and sums on both sides, of twice so many rows."""
+    from benchmarks.digests import cost
+
+    return cost(2 * changes)
+
+
 def debezium(_changes: int) -> Iterable[dict[str, object]]:
     """The peers: Debezium's engine and its SQL_REDO parser, in the same run."""
     from benchmarks import debezium_engine
@@ -88,6 +95,7 @@ MEASUREMENTS: dict[str, Callable[[int], Iterable[dict[str, object]]]] = {
     "payments": payments,
     "redo": redo,
     "transaction": transaction,
+    "digests": digests,
     "debezium": debezium,
 }
 

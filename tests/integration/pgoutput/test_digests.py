@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from cdc.changes import AFTER
-from cdc.digests import postgres
+from cdc.changes import AFTER, SourceColumn, SourceTable, SourceType, TableName
+from cdc.digests import postgres as rendered
 from cdc.digests.definition import Algorithm, RowDigest, row_digest
 from cdc.digests.frames import digests
 from cdc.readers.pgoutput.wire.canonical import SESSION_OPTIONS
@@ -87,7 +87,7 @@ def computed(source: Prepaid, definition: RowDigest, order: str) -> list[int | N
     """The digests of a table's rows, as the server computes them."""
     with psycopg.connect(make_conninfo(source.info, options=SESSION_OPTIONS)) as connection:
         query = sql.SQL("select {} from {} order by {}").format(
-            sql.SQL(postgres.digest(definition)),
+            sql.SQL(rendered.digest(definition)),
             sql.Identifier(definition.table.schema, definition.table.name),
             sql.Identifier(order),
         )
@@ -173,3 +173,32 @@ def test_any_texts_and_numbers(prepaid: Prepaid, rows: list[tuple[str | None, st
     by_frame = digests(definition, frame).to_list()
     assert by_frame == computed(prepaid, definition, "id")
     assert len(set(by_frame)) == len(set(frame.rows()))
+
+
+def test_database_that_is_not_utf8(postgres: PostgresServer) -> None:
+    """The bytes hashed are UTF-8 whatever the server stores."""
+    rows = [("é", "à"), ("e", None), ("ÿ;", "")]
+    definition = row_digest(
+        SourceTable(TableName("pg_temp", "narrow"), (text_column("a"), text_column("b")), ()),
+        "ab",
+        kind="postgres",
+    )
+    with psycopg.connect(postgres.conninfo("postgres"), autocommit=True) as server:
+        server.execute(
+            "create database narrow encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0"
+        )
+    with psycopg.connect(postgres.conninfo("narrow"), client_encoding="UTF8") as connection:
+        connection.execute("create temp table narrow (n serial, a text, b text)")
+        connection.cursor().executemany("insert into narrow (a, b) values (%s, %s)", rows)
+        found = {}
+        for algorithm in Algorithm:
+            expression = rendered.digest(replace(definition, algorithm=algorithm), encoding="LATIN1")
+            query = sql.SQL("select {} from narrow order by n").format(sql.SQL(expression))
+            found[algorithm] = [value for (value,) in connection.execute(query)]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys("ab", pl.String), orient="row")
+    for algorithm, values in found.items():
+        assert values == digests(replace(definition, algorithm=algorithm), frame).to_list()
+
+
+def text_column(name: str) -> SourceColumn:
+    return SourceColumn(name, SourceType.TEXT, "text")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cdc.changes import AFTER, ChangeBatch, SourceTable
 from cdc.digests.definition import Algorithm, RowDigest, row_digest
 from cdc.digests.frames import digests
+from cdc.digests.postgres import sort_key_of_images
 from cdc.digests.sort_key import decode, encode
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.source_rows import refresh as refreshing
@@ -23,6 +28,7 @@ from tests.unit.staging.doubles import CUSTOMER, PURCHASE, Event, batch, changes
 from tests.unit.staging.world import World, staging
 
 READ = ("id", "name", "note", "credit")
+SPECIAL = ("0", "-0", "0.00", "-0.10", "10", "100", "NaN", "Infinity", "-Infinity")
 Rows = dict[str, dict[str, str | None]]
 
 
@@ -270,6 +276,31 @@ def test_sums_are_modulo_2_to_the_64(world: World, session: Connection) -> None:
     total = sum(digest or 0 for digest in expected(rows).values())
     assert total > 2**64
     assert range_sums(session, "shop", CUSTOMER.name, [(None, None)])["sum"][0] == total % 2**64
+
+
+PARTS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=5)
+NUMBERS = st.sampled_from(SPECIAL) | st.decimals(-(10**30), 10**30, places=4).map(lambda n: format(n, "f"))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(PARTS, NUMBERS), min_size=1))
+def test_key_in_the_server_is_that_of_python(world: World, keys: list[tuple[str, str]]) -> None:
+    """Both encode a key alike, so ranges mean the same rows; they sort as the values do."""
+    definition = defined(PURCHASE, PURCHASE.column_names)
+    images = [json.dumps({"customer_id": text, "number": number}) for text, number in keys]
+    expression = sort_key_of_images(definition, "image").replace("%", "%%")
+    query = f"select {expression} from unnest(%s::jsonb[]) with ordinality as i (image, n) order by n"
+    found = [str(key) for (key,) in world.query(query, images)]
+    assert found == [encode(PURCHASE, key) for key in keys]
+    ordered = sorted(zip(keys, found, strict=True), key=lambda pair: (pair[0][0], _rank(pair[0][1])))
+    assert [key for _, key in ordered] == sorted(found)
+
+
+def _rank(number: str) -> tuple[int, Decimal]:
+    """Numbers as PostgreSQL sorts them."""
+    if number == "NaN":
+        return 2, Decimal(0)
+    return (1 if number == "Infinity" else -1, Decimal(0)) if "I" in number else (0, Decimal(number))
 
 
 class Life:
