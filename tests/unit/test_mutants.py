@@ -9,6 +9,7 @@ import pytest
 
 from tests.mutants.guard import Guard, Stale
 from tests.mutants.guards import GUARDS
+from tests.mutants.operators import PURE
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +22,13 @@ def test_a_guard_is_where_the_list_says_and_its_tests_exist(guard: Guard) -> Non
     for test in guard.tests:
         file, _, name = test.partition("::")
         assert f"def {name}" in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_module_that_is_altered_and_its_tests_are_there(module: str) -> None:
+    """Files move; a score of tests that are not run would be none."""
+    files = [module, *(f"tests/unit/{test}" for test in PURE[module])]
+    assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
 def test_guards_have_names_of_their_own_and_are_many() -> None:
