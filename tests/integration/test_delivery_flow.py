@@ -111,7 +111,7 @@ def flowing(database: str, key: str = "text") -> Iterator[Delivery]:
             yield delivery
         finally:
             delivery.stop()
-            target.rows(f"select pg_replication_origin_drop('{target.settings.origin}')")
+            target.drop_origin()
 
 
 def test_records_of_a_write_that_never_happened_are_voided_at_the_next_start(delivery: Delivery) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -116,10 +117,23 @@ class Target:
         with psycopg.connect(self.conninfo) as connection:
             connection.execute(statement)
 
+    def drop_origin(self) -> None:
+        """Drop the origin, as a server has few of them, once the session that had it is gone."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self.rows(f"select pg_replication_origin_drop('{self.settings.origin}')")
+            except psycopg.errors.ObjectInUse:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
 
 @contextmanager
 def target_database(conninfo: str) -> Iterator[Target]:
-    """Tables, mark and origin made; the origin dropped afterwards, as a server has few of them."""
+    """Tables, mark and origin made; the origin dropped afterwards."""
     target = Target(conninfo)
     target.run(TABLES)
     target.sink().prepare()
@@ -130,4 +144,4 @@ def target_database(conninfo: str) -> Iterator[Target]:
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where datname = current_database() and pid <> pg_backend_pid()"
         )
-        target.rows(f"select pg_replication_origin_drop('{target.settings.origin}')")
+        target.drop_origin()
