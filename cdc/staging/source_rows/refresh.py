@@ -53,7 +53,7 @@ returning batch_id, position, definition_id, swept_position
 _GOAL = """
 -- what one look at staging says: last batch, checkpoint, and what was read of the table
 select coalesce((select max(batch_id) from staging.batch where system = %(system)s), 0), c.source_position,
-    t.state, t.read_position
+    t.read_position
 from staging.checkpoint c
 left join staging.source_table t on t.system = c.system and t.schema_name = %(schema)s
     and t.table_name = %(table)s
@@ -171,7 +171,11 @@ changed as (
 select max(key), array_agg(key) filter (where unknown) from changed
 """
 _SWEEP = "delete from staging.source_row where {table} and source_position < %(read_position)s"
-_PURGE = "delete from staging.source_row where {table} and tombstone"
+_PURGE = """
+delete from staging.source_row
+where {table} and tombstone
+    and not exists (select from staging.source_table where {table} and state = 'reading')
+"""
 _FORGET_OWN = """
 -- who compares looks at recent ones
 delete from staging.own_change
@@ -248,27 +252,29 @@ class _Refresh:
 
     def _next(self, goal: tuple[Any, ...]) -> Refreshed | None:
         """One transaction: a piece of the change log, or the end."""
-        last, position, table_state, read_position = goal
+        last, position, read_position = goal
         with self._connection.transaction():
             batch_id, stored_position, definition_id, swept = self._row(_BEGIN) or (0, 0, None, None)
-            if definition_id != self._parameters["definition_id"] and definition_id is not None:
-                self._execute(_MIXED)
+            # an older definition's rows, if there are any, are computed again at the end
+            is_ours = batch_id == 0 or definition_id == self._parameters["definition_id"]
             piece = self._row(_PIECE, after=batch_id, goal=last, changes=CHANGES_OF_A_PIECE, name=self._name)
             if piece is not None:
                 low, high, piece_position = piece
                 self._take(low, high)
-                self._save(high, max(stored_position, piece_position), None, swept)
+                kept = self._parameters["definition_id"] if is_ours else None
+                self._save(high, max(stored_position, piece_position), kept, swept)
                 log.debug("source_rows_refreshed", table=self._name, batch_id=high, to_batch_id=last)
                 return None
-        if definition_id != self._parameters["definition_id"]:
+            if not is_ours:
+                self._execute(_MIXED)
+        if not is_ours:
             self._redefine()
         with self._connection.transaction():
             batch_id, stored_position, _, swept = self._row(_BEGIN) or (0, 0, None, None)
             if batch_id <= last and read_position is not None and (swept is None or swept < read_position):
                 self._execute(_SWEEP, read_position=read_position)
                 swept = read_position
-            if table_state != "reading":
-                self._execute(_PURGE)
+            self._execute(_PURGE)
             batch_id, position = max((batch_id, stored_position), (last, position))
             self._save(batch_id, position, self._parameters["definition_id"], swept)
         return Refreshed(batch_id, position)

@@ -19,6 +19,7 @@ from cdc.digests.definition import Algorithm, RowDigest, row_digest
 from cdc.digests.frames import digests
 from cdc.digests.postgres import sort_key_of_images
 from cdc.digests.sort_key import decode, encode
+from cdc.errors import RowError
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.source_rows import refresh as refreshing
 from cdc.staging.source_rows.ranges import bounds, digests_in, range_sums
@@ -234,6 +235,38 @@ def test_other_columns_or_another_hash_are_computed_from_the_raw_images(
         refreshed(session, definition)
         assert staged(session, definition) == expected(rows, definition)
     assert world.query("select count(*) from staging.digest_definition") == [(3,)]
+
+
+def test_refresh_that_is_broken_off_continues_where_it_was(
+    world: World, session: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is taken over stays; the state says how far that is, and nothing is computed twice."""
+    monkeypatch.setattr(refreshing, "CHANGES_OF_A_PIECE", 1)
+    stager = world.stager()
+    rows = {key: customer(key) for key in "abc"}
+    for position, row in enumerate(rows.values(), 1):
+        stager.stage(batch(Event("c", position, after=row)))
+    monkeypatch.setattr(refreshing, "_FORGET_OWN", "select 1 / (%(batch_id)s - 2)")
+    with pytest.raises(RowError):
+        refreshed(session)
+    monkeypatch.undo()
+    assert staged(session) == expected({"a": rows["a"]})
+    assert world.query("select batch_id, position from staging.source_row_state") == [(1, 1)]
+    before = world.query("select key, xmin::text from staging.source_row")
+    assert refreshed(session) == Refreshed(3, 3)
+    assert staged(session) == expected(rows)
+    assert set(before) <= set(world.query("select key, xmin::text from staging.source_row"))
+
+
+def test_rows_are_computed_once(world: World, session: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later refreshes take only what is new; none looks at all the rows again."""
+    stager = world.stager()
+    stager.stage(created({"a": customer("a")}))
+    refreshed(session)
+    monkeypatch.setattr(refreshing, "_REDEFINE", "select 1 / 0")
+    stager.stage(batch(Event("c", 2, after=customer("b"))))
+    assert refreshed(session) == Refreshed(2, 2)
+    assert refreshed(session) == Refreshed(2, 2)
 
 
 def test_secret_columns_are_not_read(world: World, session: Connection) -> None:
