@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, create_model
 from cdc.config.oracle import OracleSystem
 from cdc.config.postgres import PostgresConnection, PostgresSystem
 from cdc.config.sections import Secret, Section
+from cdc.errors import ConfigurationError
 from cdc.kinds import EXTENSIONS, KINDS, resolve, resolved
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -92,13 +93,17 @@ class _Settings(Section):
             if isinstance(system, Secret):
                 system._section = f"systems.{name}"
 
-    def postgres_systems(self) -> Mapping[str, PostgresSystem]:
-        """The PostgreSQL systems by name."""
-        return {n: s for n, s in self.systems.items() if isinstance(s, PostgresSystem)}
+    def system(self, name: str, kind: type[SectionType]) -> SectionType:
+        """A system of one kind.
 
-    def oracle_systems(self) -> Mapping[str, OracleSystem]:
-        """The Oracle systems by name."""
-        return {n: s for n, s in self.systems.items() if isinstance(s, OracleSystem)}
+        Raises:
+            ConfigurationError: there is none of that name, or it is of another kind.
+        """
+        found = self.systems.get(name)
+        if not isinstance(found, kind):
+            known = ", ".join(sorted(n for n, one in self.systems.items() if isinstance(one, kind)))
+            raise ConfigurationError([f"system {name}: expected one of {known or 'none'}"])
+        return found
 
     def section(self, name: str, kind: type[SectionType]) -> SectionType:
         """A section of a sink, or one to which a sink added keys."""

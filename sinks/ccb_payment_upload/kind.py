@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
-from cdc.config import Settings
+from cdc.config import OracleSystem, Settings
 from cdc.ports import Finding, SinkKind, SinkOpening
 from mapping_rules import OutboundProgram
 from sinks.ccb_payment_upload.ccb.upload import CcbUpload
@@ -16,7 +16,7 @@ from sinks.ccb_payment_upload.sink import PaymentUploadSink
 def upload_of(settings: Settings, system: str) -> CcbUpload:
     """The side of the payment upload that talks to CC&B."""
     return CcbUpload(
-        system, settings.oracle_systems()[system], settings.section("payment_upload", PaymentUpload)
+        system, settings.system(system, OracleSystem), settings.section("payment_upload", PaymentUpload)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cdc.config import Settings
+from cdc.config import PostgresSystem, Settings
 from cdc.ports import Finding, SinkKind, SinkOpening
 from mapping_rules import OutboundProgram
 from sinks.upsert.checks import target_checks
@@ -18,7 +18,7 @@ def _open(opening: SinkOpening) -> UpsertSink:
 
 
 def _findings(settings: Settings, system: str, programs: Sequence[OutboundProgram]) -> list[Finding]:
-    return target_checks.findings(system, settings.postgres_systems()[system], programs)
+    return target_checks.findings(system, settings.system(system, PostgresSystem), programs)
 
 
 UPSERT = SinkKind(_open, _findings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from cdc.config import Settings
+from cdc.config import PostgresSystem, Settings
 from cdc.errors import ConfigurationError
 from cdc.flows.checks.preflight import SystemFinding
 from cdc.kinds import KINDS
@@ -55,7 +55,7 @@ def fix_script(settings: Settings, system: str, found: Sequence[SystemFinding]) 
         yield "-- what is there already is reported (ORA-32588, for example) and does no harm"
         yield "set define off"
     elif script == "psql":
-        where = settings.staging if system == "staging" else settings.postgres_systems()[system]
+        where = settings.staging if system == "staging" else settings.system(system, PostgresSystem)
         yield (
             f"-- run as a superuser in database {where.database}: "
             f"psql -h {where.host} -p {where.port} -d {where.database} -f FILE"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,13 @@ _TURN_S = 0.1
 log = structlog.get_logger(__name__)
 
 
+CONNECTORS: Mapping[str, Callable[[str, Any, Sequence[TableName]], Connector]] = {
+    "postgres": PostgresConnector,
+    "oracle": OracleConnector,
+}
+"""By the kind of system."""
+
+
 class DebeziumReader:
     """Reads the committed changes of captured tables; see `cdc.ports.ChangeReader`.
 
@@ -61,7 +68,7 @@ class DebeziumReader:
         jvm.require()
         self.system = system
         self._tables = tuple(tables)
-        self._connector = _connector(system, settings, self._tables)
+        self._connector = CONNECTORS[settings.kind](system, settings, self._tables)
         self._engine: Engine | None = None
         self._records: deque[tuple[int, Any]] = deque()
         self._read_to = 0
@@ -249,14 +256,6 @@ class DebeziumReader:
 
     def _position(self, position: int) -> Any:
         return self._connector.type_of_position(position)
-
-
-def _connector(
-    system: str, settings: PostgresSystem | OracleSystem, tables: Sequence[TableName]
-) -> Connector:
-    if isinstance(settings, PostgresSystem):
-        return PostgresConnector(system, settings, tables)
-    return OracleConnector(system, settings, tables)
 
 
 def open_reader(opening: ReaderOpening) -> DebeziumReader:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.config import load, load_rules_section
+from cdc.config import OracleSystem, PostgresSystem, load, load_rules_section
 from cdc.errors import ConfigurationError, ExitCode
 from cdc.postgres.connect import conninfo
 
@@ -118,7 +118,9 @@ def test_an_address_of_an_instance_is_judged_like_the_main_one(tmp_path: Path) -
     with pytest.raises(ConfigurationError) as refused:
         load(path, {})
     assert "systems.ccb.instances.2: dsn without tcps is not encrypted" in str(refused.value)
-    oracle = load(path, {"CCBRIDGE_SYSTEMS__CCB__INSTANCES__2": "tcps://o:2484/CCB2"}).oracle_systems()["ccb"]
+    oracle = load(path, {"CCBRIDGE_SYSTEMS__CCB__INSTANCES__2": "tcps://o:2484/CCB2"}).system(
+        "ccb", OracleSystem
+    )
     assert oracle.instances == {1: "tcps://o:2484/CCB1", 2: "tcps://o:2484/CCB2"}
     with pytest.raises(ConfigurationError, match=r"systems\.ccb\.instances"):
         load(path, {"CCBRIDGE_SYSTEMS__CCB__INSTANCES__TWO": "tcps://o:2484/CCB2"})
@@ -190,7 +192,7 @@ def test_a_pluggable_database_is_named_as_oracle_stores_it(
 ) -> None:
     """Upper case, unless the name is in double quotes: the redo names its container so."""
     text = f"{GOOD}pdb = '{written_name}'\n"
-    assert load(written(tmp_path, text), {}).oracle_systems()["ccb"].pdb == stored
+    assert load(written(tmp_path, text), {}).system("ccb", OracleSystem).pdb == stored
 
 
 @pytest.mark.parametrize("name", ["", "  ", '""', 'a"b'])
@@ -204,7 +206,7 @@ def test_the_password_of_a_wallet_is_a_secret_like_any_other(tmp_path: Path) -> 
     """From the environment or a file, never shown; a missing file is reported."""
     named = {"CCBRIDGE_SYSTEMS__CCB__WALLET_PASSWORD": "s3cret-canary"}
     settings = load(written(tmp_path, GOOD), named)
-    assert settings.oracle_systems()["ccb"].wallet_secret() == "s3cret-canary"
+    assert settings.system("ccb", OracleSystem).wallet_secret() == "s3cret-canary"
     assert "canary" not in repr(settings)
     file = tmp_path / "wallet.secret"
     text = f'{GOOD}wallet_password_file = "{file}"\n'
@@ -215,7 +217,7 @@ def test_the_password_of_a_wallet_is_a_secret_like_any_other(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError, match="can be read by every user"):
         load(written(tmp_path, text), {})
     file.chmod(0o600)
-    assert load(written(tmp_path, text), {}).oracle_systems()["ccb"].wallet_secret() == "from-file"
+    assert load(written(tmp_path, text), {}).system("ccb", OracleSystem).wallet_secret() == "from-file"
 
 
 def test_relative_paths_are_meant_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +235,7 @@ def test_relative_paths_are_meant_from_the_file(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(elsewhere)
     for given in (path, Path("../ccbridge.toml")):
         settings = load(given, {"CCBRIDGE_STAGING__PASSWORD_FILE": "secrets/password"})
-        prepaid, ccb = settings.postgres_systems()["prepaid"], settings.oracle_systems()["ccb"]
+        prepaid, ccb = settings.system("prepaid", PostgresSystem), settings.system("ccb", OracleSystem)
         found = (prepaid.password_file, settings.staging.password_file, prepaid.sslrootcert, ccb.wallet)
         assert [one and one.resolve() for one in found] == [
             tmp_path / "secrets" / name for name in ("password", "password", "ca.pem", "wallet")
