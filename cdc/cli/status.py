@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -60,16 +61,11 @@ def _show_table(status: Status) -> None:
         if flow["waits_for"]:
             say(f"{flow['flow']}: {flow['status']}: {flow['waits_for']}")
     for part in status.parts:
-        if part.rows:
-            say()
-            show(part.rows, part.columns, form="table")
-    if status.echoes:
-        # an unexpected table here was written by a session with our identity
-        say("\nown writes read back and left out, last 24 h")
-        show(status.echoes, ("system", "table_name", "suppressed", "last_at"), form="table")
-    if status.letters:
-        say()
-        show(status.letters, ("stage", "system", "rule", "reason_code", "rows", "oldest_s"), form="table")
+        _show_rows("", part.rows, part.columns)
+    # an unexpected table here was written by a session with our identity
+    title = "own writes read back and left out, last 24 h"
+    _show_rows(title, status.echoes, ("system", "table_name", "suppressed", "last_at"))
+    _show_rows("", status.letters, ("stage", "system", "rule", "reason_code", "rows", "oldest_s"))
     if status.problems or status.notes:
         say()
     for note in status.notes:
@@ -78,6 +74,13 @@ def _show_table(status: Status) -> None:
         say(f"{problem.subject}: {problem.text}")
         for line in problem.hint.splitlines():
             say(f"    {line}")
+
+
+def _show_rows(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A table behind an empty line and its title; nothing without rows."""
+    if rows:
+        say(f"\n{title}" if title else "")
+        show(rows, columns, form="table")
 
 
 def _say_active(status: Status) -> None:

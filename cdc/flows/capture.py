@@ -167,22 +167,21 @@ class Capture:
                 status="snapshot" if status == "snapshot" else "running",
                 error=_stopped(batch, tables.open_errors if tables is not None else {}) or batch.held_back,
             )
-            if staged.rejected:
-                log.warning(
-                    "rows_rejected", flow=flow.name, rows=staged.rejected, position=str(batch.position)
-                )
-            if batch.rows:
-                log.debug(
-                    "batch_staged",
-                    flow=flow.name,
-                    rows=batch.rows,
-                    rejected=staged.rejected,
-                    position=str(batch.position),
-                )
+            _log_staged(flow, batch, staged)
             for read in tables.turn(flow.stop.is_set) if tables is not None else ():
                 if read.staged_seq is not None:
                     self.wake.set(read.staged_seq)
         return batch
+
+
+def _log_staged(flow: Flow, batch: ChangeBatch, staged: Staged) -> None:
+    position = str(batch.position)
+    if staged.rejected:
+        log.warning("rows_rejected", flow=flow.name, rows=staged.rejected, position=position)
+    if batch.rows:
+        log.debug(
+            "batch_staged", flow=flow.name, rows=batch.rows, rejected=staged.rejected, position=position
+        )
 
 
 def _defined(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import mapping_rules
-from cdc.config import Settings, stored_name
+from cdc.config import OracleSystem, Settings, stored_name
 from cdc.errors import ConfigurationError
 from cdc.flows import wiring
 from cdc.kinds import EXTENSIONS, KINDS, resolve, resolved
@@ -18,6 +18,7 @@ from cdc.oracle.connect import entering
 from cdc.oracle.heartbeat import heartbeat
 from cdc.readers.logminer.checks.grants import dictionary_grants, enter_grant, mining_grants, table_grants
 from cdc.rule_set import load_rules
+from mapping_rules import RuleSet
 
 
 def grants(
@@ -60,7 +61,7 @@ def oracle_grants(
         ConfigurationError: the options exclude each other.
         RuleErrors: the rule set cannot be used.
     """
-    source = settings.oracle_systems()[system]
+    source = settings.system(system, OracleSystem)
     rule_set = load_rules(settings)
     user, pdb = user or source.user, _pdb(pdb) or source.pdb
     if pdb and (rds or inside):
@@ -69,12 +70,7 @@ def oracle_grants(
             hint="leave pdb unset, let dsn name the service of the pluggable database, "
             "and run: ccbridge grants --inside-pdb",
         )
-    where = "in the database"
-    if pdb:
-        where = f"in the root (CDB$ROOT), then in pluggable database {pdb}"
-    elif inside:
-        where = "in the pluggable database that dsn names"
-    yield f"-- rights of {user} for ccbridge system {system}; run as SYS {where}"
+    yield f"-- rights of {user} for ccbridge system {system}; run as SYS {_where(pdb, inside=inside)}"
     captured = mapping_rules.captured_tables(rule_set, system) if system in wiring.sources(rule_set) else ()
     if captured:
         yield from mining_grants(source, user, pdb=pdb, rds=rds, inside=inside)
@@ -90,13 +86,24 @@ def oracle_grants(
         yield f"-- captured by rule set {rule_set.name}"
         yield from dictionary_grants(user, rds=rds)
         yield from table_grants(captured, user)
-    for sink in sorted({rule.sink for rule in rule_set.outbound if rule.system == system}):
-        for of_sink in resolved([EXTENSIONS[sink].grants] if sink in EXTENSIONS else []):
-            yield from of_sink(source, user)
+    yield from _of_sinks(rule_set, system, source, user)
     log = apply_log(source)
     if log is not None:
         yield "-- apply log: marks what ccbridge writes"
         yield from replace(log, user=user).ddl()
+
+
+def _where(pdb: str | None, *, inside: bool) -> str:
+    if pdb:
+        return f"in the root (CDB$ROOT), then in pluggable database {pdb}"
+    return "in the pluggable database that dsn names" if inside else "in the database"
+
+
+def _of_sinks(rule_set: RuleSet, system: str, source: OracleSystem, user: str) -> Iterator[str]:
+    """What the sinks that write the system need."""
+    named = {rule.sink for rule in rule_set.outbound if rule.system == system}
+    for grants_of in resolved(EXTENSIONS[sink].grants for sink in sorted(named & EXTENSIONS.keys())):
+        yield from grants_of(source, user)
 
 
 def _pdb(written: str | None) -> str | None:

@@ -73,19 +73,7 @@ def read_again(
         for number, key in keys.items():
             if key is not None:
                 asked.setdefault(places[number][0], []).append(key)
-        found: RereadValues | None = None
-        if ask is not None and asked and columns:
-            try:
-                found = ask(changes.table, columns, asked)
-            except OperatorError as exc:  # one table's rights do not stop the others
-                log.warning(
-                    "reread_failed",
-                    system=system,
-                    table=str(name),
-                    rows=len(numbers),
-                    error_code=exc.code,
-                    reason=str(exc),
-                )
+        found = _asked(system, changes.table, columns, asked, ask, rows=len(numbers))
         found_texts: dict[int, Sequence[str | None]] = {}
         for number, key in keys.items():
             values = None if found is None or key is None else found.get((places[number][0], key))
@@ -105,6 +93,32 @@ def read_again(
             gone=len(numbers) - len(found_texts),
         )
     return result
+
+
+def _asked(
+    system: str,
+    table: SourceTable,
+    columns: Sequence[str],
+    keys: Mapping[int, Sequence[SourceKey]],
+    ask: AskSource | None,
+    *,
+    rows: int,
+) -> RereadValues | None:
+    """The source's answer for one table; None where it cannot be asked."""
+    if ask is None or not keys or not columns:
+        return None
+    try:
+        return ask(table, columns, keys)
+    except OperatorError as exc:  # one table's rights do not stop the others
+        log.warning(
+            "reread_failed",
+            system=system,
+            table=str(table.name),
+            rows=rows,
+            error_code=exc.code,
+            reason=str(exc),
+        )
+        return None
 
 
 def _absent(changes: TableChanges, number: int) -> frozenset[str]:

@@ -6,7 +6,7 @@ Source: Oracle Database Utilities 19c, "LogMiner requirements"; Security Guide, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,14 +62,15 @@ def findings(
     found += database_checks.database_findings(probe, place, rds=rds)
     if all(one.advice for one in found):
         found += mining.starts()
-    if "V$PARAMETER" not in hidden:
-        found += database_checks.parameter_findings(probe, settings)
-    if "V$ARCHIVED_LOG" not in hidden:
-        found += database_checks.destination_findings(probe, settings)
-    if "V$THREAD" not in hidden:
-        found += database_checks.thread_findings(probe)
-        if not hidden & set(INSTANCE_VIEWS):
-            found += instance_findings(probe, system, settings, tables)
+    looks: Sequence[tuple[set[str], Callable[[], Iterable[Finding]]]] = (
+        ({"V$PARAMETER"}, lambda: database_checks.parameter_findings(probe, settings)),
+        ({"V$ARCHIVED_LOG"}, lambda: database_checks.destination_findings(probe, settings)),
+        ({"V$THREAD"}, lambda: database_checks.thread_findings(probe)),
+        ({"V$THREAD", *INSTANCE_VIEWS}, lambda: instance_findings(probe, system, settings, tables)),
+    )
+    for needed, look in looks:
+        if not needed & hidden:
+            found += look()
     found += broad_rights(probe, settings, place)
     if container:
         return found
@@ -79,10 +80,24 @@ def findings(
     except OperatorError as exc:
         expected = "an open pluggable database that the user may enter"
         return [*found, Finding(f"pdb {settings.pdb}", str(exc), expected, exc.hint)]
-    within = container_of(inside.connection, system)
     if "V$CONTAINERS" not in hidden:
         found += check.shown()
     found += database_checks.character_set_findings(probe, inside)
+    return found + _where_the_tables_are(check, probe, inside, system, tables, read, scn)
+
+
+def _where_the_tables_are(
+    check: _Check,
+    probe: Probe,
+    inside: Probe,
+    system: str,
+    tables: Sequence[TableName],
+    read: Mapping[TableName, ColumnsRead],
+    scn: int,
+) -> list[Finding]:
+    """Undo, the captured tables and the apply log; in the pluggable database, if there is one."""
+    settings, within = check.settings, container_of(inside.connection, system)
+    found: list[Finding] = []
     if not inside.is_refused(database_checks.UNDO_RETENTION):
         found += database_checks.undo_findings(inside, estimates(inside.connection, tables, system))
     captured = captured_tables(inside.connection, tables, system, read=read, numbered=False)

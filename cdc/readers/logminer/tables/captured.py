@@ -206,13 +206,7 @@ class CapturedTables:
     def apply(self, event: DdlSeen) -> None:
         """Take DDL on a captured table; rows before it must have been handed out."""
         text = event.row.sql_redo or ""
-        other = self._exchanged(event)
-        if other is not None and other not in self.stopped:
-            self._stop(
-                other, f"rows of {other} were exchanged with a partition of another table", event.row.scn
-            )
-        for dependent, reason in list(self._emptied(event)):
-            self._stop(dependent, reason, event.row.scn)
+        self._stop_others(event)
         name = event.table
         if name is None or name in self.stopped:
             return
@@ -226,22 +220,7 @@ class CapturedTables:
                 return
             verb = read.verb
         before = self._captured[name]
-        if verb == "TRUNCATE":
-            lost.append("all rows")
-        gone = rows_lost_by_alter(text) if verb == "ALTER" else None
-        if verb in ("CREATE", "DROP", "RENAME"):
-            gone = "the table"  # one of that name and these columns may be there again: its rows are others
-        if gone is not None:
-            lost.append(gone)
-        if name in self._altered:
-            lost.append("columns that older rows have")
-        numbers = (
-            self._numbers.gone_since(event.row.scn) if verb == "ALTER" and is_of_partitions(text) else []
-        )
-        if numbers:
-            lost.append(f"objects {', '.join(map(str, numbers))}, whose rows may have been of its partitions")
-        if verb == "ALTER" and before.key_constraint and takes_key(text, before.key_constraint):
-            lost.append(_key_of(before.table))
+        lost += self._removed_by(verb, text, before, event.row.scn)
         self._describe([name])
         now = self._captured.get(name)
         lost += _lost(before.table, now.table if now else None)
@@ -254,6 +233,32 @@ class CapturedTables:
                 self._outdate(name, now, event.row.scn)
             self._shapes[name] = dictionary.shape(now)
             log.info("table_altered", system=self._system, table=str(name), position=event.row.scn)
+
+    def _stop_others(self, event: DdlSeen) -> None:
+        """Stop the captured tables that lose rows by DDL on something else."""
+        other = self._exchanged(event)
+        if other is not None and other not in self.stopped:
+            self._stop(
+                other, f"rows of {other} were exchanged with a partition of another table", event.row.scn
+            )
+        for dependent, reason in list(self._emptied(event)):
+            self._stop(dependent, reason, event.row.scn)
+
+    def _removed_by(self, verb: str, text: str, before: CapturedTable, scn: int) -> Iterator[str]:
+        """What the text of DDL takes from a table, and what has been taken from it already."""
+        if verb == "TRUNCATE":
+            yield "all rows"
+        if verb in ("CREATE", "DROP", "RENAME"):
+            yield "the table"  # one of that name and these columns may be there again: its rows are others
+        altered = verb == "ALTER"
+        if altered and (rows := rows_lost_by_alter(text)) is not None:
+            yield rows
+        if before.table.name in self._altered:
+            yield "columns that older rows have"
+        if altered and is_of_partitions(text) and (numbers := self._numbers.gone_since(scn)):
+            yield f"objects {', '.join(map(str, numbers))}, whose rows may have been of its partitions"
+        if altered and before.key_constraint and takes_key(text, before.key_constraint):
+            yield _key_of(before.table)
 
     def _outdate(self, name: TableName, now: CapturedTable, scn: int) -> None:
         """Mark a table that got a column with a default: older rows have it, and no redo ever says so."""
