@@ -62,7 +62,7 @@ class Capture:
             reader = self.open_reader()
             try:
                 stager = self.open_stager()
-                stager.ask_source = reader.reread
+                stager.mapper.ask_source = reader.reread
                 try:
                     self._work(flow, reader, stager)
                 finally:

@@ -310,7 +310,7 @@ STAGING = (
     ),
     Guard(
         "absent values no one knows",
-        "cdc/staging/batches/stage.py",
+        "cdc/staging/batches/mapper.py",
         "                again.unknown |= missing.keys()\n",
         "                return mapped, rows\n",
         "a row with missing values is staged as if it were whole",

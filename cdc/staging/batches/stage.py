@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 import mapping_rules
-from cdc.changes import ChangeBatch, TableChanges, TableName
+from cdc.changes import ChangeBatch, TableName
 from cdc.digests.definition import Algorithm, row_digest
 from cdc.errors import OperatorError, TransientError
 from cdc.postgres.connect import Connection
@@ -26,12 +26,10 @@ from cdc.postgres.copy import copy_frame, csv_bytes
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.audit.audit_chain import last_digest
 from cdc.staging.audit.change_log import change_rows, in_stream_order
-from cdc.staging.batches.absent import AbsentValues
-from cdc.staging.batches.lineage import Place
+from cdc.staging.batches.mapper import BatchMapper, Program
 from cdc.staging.batches.open_batch import OpenBatch, Staged
 from cdc.staging.batches.refused_rows import RefusedRows, find, letters, may_concern_a_change, only, places_of
 from cdc.staging.batches.replay_filter import Incoming, SnapshotProgress, incoming
-from cdc.staging.batches.reread import AskSource, Reread, read_again
 from cdc.staging.checkpoints import Checkpoints, StoredCheckpoint
 from cdc.staging.dead_letters import DeadLetters, map_rejections
 from cdc.staging.entity_rows.merge import FOLLOW_KEYS, EntityMerge
@@ -41,24 +39,13 @@ from cdc.staging.schema.partitions import Month, ensure_partitions, months_of
 from cdc.staging.source_rows.own_changes import note_own_changes
 from cdc.staging.source_tables import SourceTables, StoredTable
 from cdc.staging.staged_seq import lock_sequence, reserve_numbers
-from mapping_rules import Mapped, RuleSet
-from mapping_rules.language.reasons import Reason
+from mapping_rules import RuleSet
 
 __all__ = ["Staged", "Stager"]
 
 Cursor = psycopg.Cursor[tuple[object, ...]]
-_REJECTED = ("source_position", "source_ordinal", "entity_key")
 _NEXT_BATCH = "select nextval('staging.batch_id')"
 READERS = {"oracle": "logminer", "postgres": "pgoutput"}
-
-
-class Program(Protocol):
-    """What is needed of `mapping_rules.InboundProgram`."""
-
-    def apply(
-        self, changes: TableChanges, *, unknown: Collection[Place] = (), gone: Collection[Place] = ()
-    ) -> Mapped:
-        """Map the changes of one table."""
 
 
 class LeaseCheck(Protocol):
@@ -85,8 +72,7 @@ class Stager:
 
     Attributes:
         feeders: the entities that the system feeds, each with the tables it comes from.
-        ask_source: reads values again that neither the log nor staging holds; rows that need it become
-            dead letters while it is None.
+        mapper: maps the changes; `ask_source` of it is set by who has a reader.
     """
 
     def __init__(
@@ -105,9 +91,6 @@ class Stager:
     ) -> None:
         self.system, self._connection, self._lease = system, connection, lease
         self._run_id, self._reader = run_id, reader or READERS[kind]
-        self._programs = programs or mapping_rules.compile_inbound(
-            rule_set, system, kind=kind, time_zone=time_zone
-        )
         self._ignored = mapping_rules.ignored_columns(rule_set, system)
         self.feeders = feeding_tables(rule_set, system)
         self._rules: dict[TableName, list[str]] = {}
@@ -116,8 +99,6 @@ class Stager:
                 self._rules.setdefault(rule.table, []).append(rule.name)
         self._columns_read = mapping_rules.columns_read(rule_set, system)
         self._kind, self._algorithm = kind, digest
-        self.ask_source: AskSource | None = None
-        self._absent = AbsentValues(system)
         self._identity: Mapping[str, str] | None = None
         self._partitions: set[Month] = set()
         self._places = SnapshotProgress()
@@ -135,6 +116,12 @@ class Stager:
             for merge in self._merges.values():
                 merge.prepare(cursor)
             self._load()
+        self.mapper = BatchMapper(
+            system,
+            programs or mapping_rules.compile_inbound(rule_set, system, kind=kind, time_zone=time_zone),
+            self._columns_read,
+            {name: merge.spool for name, merge in self._merges.items()},
+        )
 
     def bind(self, identity: Mapping[str, str]) -> None:
         """Say what the positions to come are bound to; stored with the next checkpoint."""
@@ -361,7 +348,7 @@ class Stager:
                 note_own_changes(cursor, self.system, changes, definition, work.batch_id)
 
     def _map(self, cursor: Cursor, work: OpenBatch, new: Incoming, *, sliced: bool) -> None:
-        mapped, by_entity = self._complete(cursor, new.tables)
+        mapped, by_entity = self.mapper.map(cursor, new.tables)
         rejected = [map_rejections(self.system, name, one) for name, one in mapped if one.rejected.height]
         if rejected:
             frame = pl.concat(rejected)
@@ -375,59 +362,6 @@ class Stager:
                 merge.spool.add(cursor, ordered, load.number)
             else:
                 merge.load(cursor, ordered)
-
-    def _complete(
-        self, cursor: Cursor, tables: Mapping[TableName, TableChanges]
-    ) -> tuple[list[tuple[TableName, Mapped]], dict[str, pl.DataFrame]]:
-        """Map changes until no value is missing: from the batch, staging or the source, or rejected."""
-        again = Reread(dict(tables))
-        asked = False
-        while True:
-            mapped = [
-                (name, program.apply(changes, unknown=again.unknown, gone=again.gone))
-                for name, changes in again.tables.items()
-                for program in self._programs.get(name, ())
-            ]
-            rows, missing = self._known(cursor, [one for _, one in mapped], again.gone, asked=asked)
-            if not missing:
-                return mapped, rows
-            if asked:
-                again.unknown |= missing.keys()
-            else:
-                asked = True
-                again = read_again(self.system, tables, missing, self._columns_read, self.ask_source)
-            # what takes the row's place is in the batch: nothing waits for this version of it
-            replaced = {place for place in again.unknown if missing.get(place)}
-            again.unknown -= replaced
-            again.gone |= replaced
-
-    def _known(
-        self, cursor: Cursor, mapped: list[Mapped], gone: Collection[Place], *, asked: bool
-    ) -> tuple[dict[str, pl.DataFrame], dict[Place, bool]]:
-        """The rows by entity with what the batch and staging know, and the changes that lack more.
-
-        Of those: does the batch itself bring what takes the row's place?
-        """
-        by_entity: dict[str, list[Mapped]] = {}
-        for one in mapped:
-            by_entity.setdefault(one.entity.name, []).append(one)
-        found: dict[str, pl.DataFrame] = {}
-        missing: dict[Place, bool] = {}
-        for name, of_entity in by_entity.items():
-            rows = pl.concat([one.rows for one in of_entity])
-            rejected = [
-                ((position, ordinal), key)
-                for one in of_entity
-                for position, ordinal, key in one.rejected.select(*_REJECTED).drop_nulls().iter_rows()
-            ]
-            rows, incomplete = self._absent.complete(cursor, self._merges[name].spool, rows, rejected, gone)
-            for place, is_replaced in incomplete.items():  # where several rules read the change, all of them
-                missing[place] = is_replaced and missing.get(place, True)
-            if not asked:
-                missing |= dict.fromkeys((place for one in of_entity for place in _undecided(one)), False)
-            if rows.height:
-                found[name] = rows
-        return found, missing
 
     def _finish(self, cursor: Cursor, work: OpenBatch, batch: ChangeBatch, *, sliced: bool) -> None:
         """Everything that waits for the order lock, at the end of the transaction."""
@@ -459,14 +393,6 @@ class Stager:
         if sliced:
             for name in {load.entity for load in work.loads}:
                 self._merges[name].spool.clear(cursor)
-
-
-def _undecided(mapped: Mapped) -> list[Place]:
-    """Rejected rows of which a value that is not in the log decides."""
-    if mapped.rejected.is_empty():
-        return []
-    undecided = mapped.rejected.filter(pl.col("reason_code") == Reason.WHERE_UNKNOWN.value)
-    return undecided.select("source_position", "source_ordinal").rows()
 
 
 def _number(cursor: Cursor) -> int:

@@ -384,7 +384,7 @@ class Play:
         tables = [TableName(OWNER, table) for table in TABLES]
         self.reader = LogMinerReader(SYSTEM, self.settings, tables, read)
         assert self.stager is not None
-        self.stager.ask_source = self.reader.reread
+        self.stager.mapper.ask_source = self.reader.reread
 
     def _new_stager(self) -> Stager:
         staging = self.world.staging

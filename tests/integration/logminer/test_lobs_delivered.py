@@ -204,7 +204,7 @@ def test_source_staging_and_target_are_equal(
             writer.transaction()
         stager = new_stager(world, rules)
         reader = new_reader(dsn, tmp_path, from_redo, pick)
-        stager.ask_source = reader.reread
+        stager.mapper.ask_source = reader.reread
         assert [finding for finding in reader.preflight() if not finding.advice] == []
         assert mapping_rules.check_source(rules, SYSTEM, reader.describe()) == []
         for batch in reader.snapshot(max_rows=5, stop=lambda: False):
@@ -217,7 +217,7 @@ def test_source_staging_and_target_are_equal(
             read_to_the_end(reader, stager, dsn, pick.choice((1, 3, 50)))
             reader.close()
             reader = new_reader(dsn, tmp_path, from_redo, pick)
-            stager.ask_source = reader.reread
+            stager.mapper.ask_source = reader.reread
             world.lease.renew()
         connection.commit()
         read_to_the_end(reader, stager, dsn, 50)

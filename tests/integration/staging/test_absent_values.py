@@ -72,7 +72,7 @@ class Capture:
     """Batches with changes of doc that the last `catch_up` read."""
 
     def __post_init__(self) -> None:
-        self.stager.ask_source = self.reader.reread
+        self.stager.mapper.ask_source = self.reader.reread
         for batch in self.reader.snapshot(max_rows=100, stop=lambda: False):
             self.stager.stage(batch)
         self.stager.snapshot_completed()
@@ -302,7 +302,7 @@ def test_a_value_no_one_can_tell_is_a_dead_letter_and_is_settled_by_the_next_who
     capture: Capture,
 ) -> None:
     """Without the right to read the row again its key waits; everything else flows."""
-    capture.stager.ask_source = None
+    capture.stager.mapper.ask_source = None
     capture.prepaid.execute(statement("insert 1 new"), statement("insert 2"))
     capture.prepaid.execute("update doc set status = 'done'")
     capture.catch_up()
@@ -330,7 +330,7 @@ LATER: dict[str, tuple[str, bool]] = {
 def test_a_version_that_the_batch_replaces_needs_no_values(capture: Capture, later: str, in_one: str) -> None:
     """Nothing is rejected for what is over already; what stays unknown is rejected, never NULL."""
     text, is_known = LATER[later]
-    capture.stager.ask_source = None
+    capture.stager.mapper.ask_source = None
     capture.prepaid.execute(statement("insert 1 new"))
     capture.catch_up()
     if in_one == "slices":

@@ -165,7 +165,7 @@ def test_any_history_in_any_batches_ends_as_the_model_says(
     """The batches' edges do not show: same rows, a gapless history, each change logged once."""
     empty(world)
     stager = world.stager()
-    stager.ask_source = source(events)
+    stager.mapper.ask_source = source(events)
     stager.stage(batch(position=0))
     stager.snapshot_completed()
     parts = list(in_batches(events, cuts))

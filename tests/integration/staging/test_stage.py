@@ -88,7 +88,7 @@ def test_stage_takes_no_value_of_a_change_that_is_rejected(database: str) -> Non
     """The first of two changes is rejected for what the source answers; the second takes nothing from it."""
     with staging(database) as world:
         stager = world.stager()
-        stager.ask_source = lambda table, columns, asked: {(1, ("a",)): ["no number"] * len(columns)}
+        stager.mapper.ask_source = lambda table, columns, asked: {(1, ("a",)): ["no number"] * len(columns)}
         before, row = {"id": "a"}, customer("a", "Ada")
         stager.stage(
             batch(
