@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cdc.readers.logminer.ddl.statements import read_ddl
 from cdc.readers.logminer.lobs.lobs import LobValue
 from cdc.readers.logminer.mining.rows import carries_no_data
 from cdc.readers.logminer.redo_sql.blocks import LobText, read_extended_begin, read_lob
 from cdc.readers.logminer.redo_sql.charsets import codec
-from cdc.readers.logminer.redo_sql.ddl import read_ddl
 from cdc.readers.logminer.redo_sql.internal import decode
 from cdc.readers.logminer.redo_sql.redo_values import (
     Bare,

@@ -9,8 +9,8 @@ import pytest
 from sandbox.oracle.interface import Bind, Cell, CheckCancel, Client, DbType, Outcome, Session
 from sandbox.oracle.net.binds import read_metadata
 from sandbox.oracle.net.execute import Executor
-from sandbox.oracle.net.handshake import data_types_answer
 from sandbox.oracle.net.lob import LobStore
+from sandbox.oracle.net.opening.handshake import data_types_answer
 from sandbox.oracle.net.piggybacks import PiggybackTarget, handle
 from sandbox.oracle.net.requests import read_execute
 from sandbox.oracle.net.terms import Dialect, Terms

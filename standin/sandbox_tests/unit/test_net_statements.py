@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from sandbox.oracle.engine.state.users import make_verifier
 from sandbox.oracle.interface import Column, DbType
 from sandbox.oracle.net.answers import describe_message, parameters, row_header, rowid_fields
-from sandbox.oracle.net.auth import Logon, unknown_user
 from sandbox.oracle.net.binds import WireBind, read_rows
 from sandbox.oracle.net.lob import LobStore
+from sandbox.oracle.net.opening.auth import Logon, unknown_user
 from sandbox.oracle.net.sqltext import Kind, kind, placeholders
 from sandbox.oracle.net.terms import Terms
 from sandbox.oracle.net.wire import Reader, text

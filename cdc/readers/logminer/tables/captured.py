@@ -18,17 +18,17 @@ from cdc.changes import SourceColumn, SourceTable, TableName
 from cdc.errors import OperatorError, RedoUnreadable, TableChanged, TableOutdated, snapshot_hint
 from cdc.oracle.errors import oracle_errors
 from cdc.ports import ColumnsRead
-from cdc.readers.logminer.mining.rows import Code, LogRow, place
-from cdc.readers.logminer.mining.session import MiningSession
-from cdc.readers.logminer.redo_sql.charsets import codec
-from cdc.readers.logminer.redo_sql.ddl import (
+from cdc.readers.logminer.ddl.columns import AlteredColumns, altered_columns
+from cdc.readers.logminer.ddl.statements import (
     exchanged_table,
     is_of_partitions,
     read_ddl,
     rows_lost_by_alter,
     takes_key,
 )
-from cdc.readers.logminer.redo_sql.ddl_columns import AlteredColumns, altered_columns
+from cdc.readers.logminer.mining.rows import Code, LogRow, place
+from cdc.readers.logminer.mining.session import MiningSession
+from cdc.readers.logminer.redo_sql.charsets import codec
 from cdc.readers.logminer.redo_sql.redo_values import RedoSyntaxError
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
 from cdc.readers.logminer.tables import dictionary

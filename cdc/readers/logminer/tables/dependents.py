@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import oracledb
 
 from cdc.changes import TableName
-from cdc.readers.logminer.redo_sql.ddl import taking_along
+from cdc.readers.logminer.ddl.statements import taking_along
 from cdc.readers.logminer.tables import dictionary
 from cdc.readers.logminer.transactions.events import DdlSeen
 

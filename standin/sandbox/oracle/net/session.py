@@ -12,11 +12,12 @@ import time
 import structlog
 
 from sandbox.oracle.interface import Database, Disconnect, OracleFault
-from sandbox.oracle.net import answers, handshake, piggybacks
+from sandbox.oracle.net import answers, piggybacks
 from sandbox.oracle.net.answers import CallResult
 from sandbox.oracle.net.execute import Executor
 from sandbox.oracle.net.faults import fault_result, guarded
-from sandbox.oracle.net.login import Login
+from sandbox.oracle.net.opening import handshake
+from sandbox.oracle.net.opening.login import Login
 from sandbox.oracle.net.packets import (
     END_OF_RESPONSE,
     BreakReceived,

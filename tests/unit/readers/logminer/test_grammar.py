@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.readers.logminer.redo_sql.blocks import read_lob
-from cdc.readers.logminer.redo_sql.ddl import (
+from cdc.readers.logminer.ddl.columns import altered_columns
+from cdc.readers.logminer.ddl.statements import (
     Ddl,
     exchanged_table,
     is_of_partitions,
@@ -13,7 +13,7 @@ from cdc.readers.logminer.redo_sql.ddl import (
     rows_lost_by_alter,
     takes_key,
 )
-from cdc.readers.logminer.redo_sql.ddl_columns import altered_columns
+from cdc.readers.logminer.redo_sql.blocks import read_lob
 from cdc.readers.logminer.redo_sql.formats import timestamp_tz_text
 from cdc.readers.logminer.redo_sql.internal import decode
 from cdc.readers.logminer.redo_sql.redo_values import Call, Hex, RedoSyntaxError

@@ -9,8 +9,8 @@ from __future__ import annotations
 import structlog
 
 from sandbox.oracle.interface import Client, Database, OracleFault, Session
-from sandbox.oracle.net.auth import Logon, Pair, unknown_user
 from sandbox.oracle.net.faults import guarded
+from sandbox.oracle.net.opening.auth import Logon, Pair, unknown_user
 from sandbox.oracle.net.terms import Terms
 from sandbox.oracle.net.wire import Reader, long_text, ub
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cdc.readers.logminer.redo_sql.ddl import words_of
+from cdc.readers.logminer.ddl.statements import words_of
 from cdc.readers.logminer.redo_sql.redo_values import RedoSyntaxError
 from cdc.readers.logminer.redo_sql.scanner import Scanner
 
