@@ -471,7 +471,7 @@ target_binding = Table(
     column(
         "seen_at",
         DateTime,
-        "Transmissions up to this time of CC&B's clock were compared with receipts",
+        "What the target had of us up to this time of its own clock was compared with staging",
         null=True,
     ),
     moment("bound_at", "When the target was bound", server_default=NOW),

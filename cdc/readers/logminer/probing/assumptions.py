@@ -316,7 +316,7 @@ ASSUMPTIONS = (
         "ddl-row",
         "DDL is a row that names owner and table, its INFO begins with USER DDL",
         _RECORDED,
-        "captured, ddl",
+        "captured, statements",
     ),
     Assumption(
         "truncate-row",
