@@ -6,4 +6,4 @@ change log; all give the same number for the same row. `sort_key` is the key of 
 alike everywhere. Nothing here connects to a database.
 """
 
-__all__ = ["definition", "frames", "postgres", "sort_key"]
+__all__ = ["definition", "frames", "oracle", "postgres", "sort_key"]

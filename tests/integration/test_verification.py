@@ -48,10 +48,9 @@ class Found:
         self.chunks.append(chunk)
         self.differences += found
 
-    @property
-    def classes(self) -> dict[str, str]:
-        """Key -> class."""
-        return {str(one.key["id"]): one.kind for one in self.differences}
+    def kinds(self, key: str = "id") -> dict[str, str]:
+        """Key -> class; `key` is its column."""
+        return {str(one.key[key]): one.kind for one in self.differences}
 
 
 @pytest.fixture
@@ -190,7 +189,7 @@ def test_planted_differences_are_found_and_named_exactly(prepaid: Prepaid) -> No
         staged(one)
         plant(one)
         found = compare(one)
-        assert found.classes == {key: kind for key, (kind, _) in PLANTED.items()}
+        assert found.kinds() == {key: kind for key, (kind, _) in PLANTED.items()}
         assert covered(found.chunks)
         by_key = {str(one_.key["id"]): one_ for one_ in found.differences}
         assert (by_key["30"].columns, by_key["30"].source, by_key["30"].staged) == (
@@ -278,9 +277,9 @@ def verified_under_traffic(prepaid: Prepaid, runs: int) -> None:
             spoil(one, f"delete from staging.source_row where key = '113{500 + number}\x01\x01'")
             found = compare(one, rows=random.Random(number).choice([300, 1_000, 6_000]))  # noqa: S311
             assert covered(found.chunks)
-            postponed = {key for key, kind in found.classes.items() if kind == "postponed"}
+            postponed = {key for key, kind in found.kinds().items() if kind == "postponed"}
             assert postponed <= {str(key) for key in Traffic.HOT}
-            assert {key: kind for key, kind in found.classes.items() if key not in postponed} == planted
+            assert {key: kind for key, kind in found.kinds().items() if key not in postponed} == planted
             # as a repair would do
             prepaid.execute(f"update t set v = v || '!' where id in ({10 + number}, {500 + number})")
         assert traffic.done > 20 * runs

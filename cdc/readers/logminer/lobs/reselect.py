@@ -98,7 +98,7 @@ class Reselect:
             if scn is not None:
                 binds[f"s{number}"] = scn + 1  # a commit may become visible one SCN behind its record
             for row, key in enumerate(some):
-                texts = map(_bind_text, keys, key)
+                texts = map(bind_text, keys, key)
                 binds |= {f"k{number}_{row}_{at}": text for at, text in enumerate(texts)}
         rows: list[list[str | None]] = []
         with (
@@ -184,7 +184,7 @@ def _branch(
     as_of = f" as of scn :s{number}" if scn is not None else ""
     compared = [identifier(column.name) for column in keys]
     items = [
-        _row([_bound(column, f":k{number}_{row}_{at}") for at, column in enumerate(keys)])
+        _row([bound(column, f":k{number}_{row}_{at}") for at, column in enumerate(keys)])
         for row in range(len(some))
     ]
     where = f"{_row(compared)} in ({', '.join(items)})"
@@ -196,7 +196,7 @@ def _row(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"({', '.join(items)})"
 
 
-def _bind_text(column: SourceColumn, text: str | None) -> str | None:
+def bind_text(column: SourceColumn, text: str | None) -> str | None:
     """A canonical text in the full form that a format model takes."""
     if text is None or column.declared == "DATE":
         return text
@@ -207,7 +207,7 @@ def _bind_text(column: SourceColumn, text: str | None) -> str | None:
     return f"{whole}.{fraction or '0'}" + (" +00:00" if zone else "")
 
 
-def _bound(column: SourceColumn, bind: str) -> str:
+def bound(column: SourceColumn, bind: str) -> str:
     """A canonical text as a value of the column's type."""
     match column.type:
         case SourceType.NUMBER:
