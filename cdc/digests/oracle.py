@@ -76,7 +76,9 @@ def _text(column: SourceColumn) -> str:
         case SourceType.TIMESTAMP:
             return _without_zeros(f"to_char({name}, {_MOMENT})")
         case SourceType.TIMESTAMP_TZ:
-            text = _without_zeros(f"to_char(sys_extract_utc({name}), {_MOMENT})")
+            is_local = column.declared.endswith("LOCAL TIME ZONE")
+            zoned = f"cast({name} as timestamp(9) with time zone)" if is_local else name
+            text = _without_zeros(f"to_char(sys_extract_utc({zoned}), {_MOMENT})")
             return f"case when {name} is not null then {text} || '+00' end"
         case SourceType.BINARY:
             return f"lower(rawtohex({name}))"

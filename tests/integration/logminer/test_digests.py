@@ -59,6 +59,10 @@ TYPES = {
             for text in ("2024-02-29 23:30:00.5 -05:30", "2024-03-01 00:00:00.0 +00:00")
         ],
     ),
+    "a_local_timestamp": (
+        "timestamp(6) with local time zone",
+        ["timestamp '2024-02-29 10:11:12.25'"],
+    ),
     "an_interval_ds": (
         "interval day(3) to second(6)",
         [

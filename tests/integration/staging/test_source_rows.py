@@ -151,6 +151,21 @@ def test_unreadable_value_makes_the_digest_unknown(world: World, session: Connec
     assert staged(session) == {"a": None}
 
 
+def test_character_that_staging_cannot_store_makes_the_digest_unknown(
+    world: World, session: Connection
+) -> None:
+    """In the image `\u2400` stands for U+0000; a source without that character may hold it itself."""
+    rows = {"a": customer("a", "x\0y"), "b": customer("b", "x\u2400y")}
+    stager = world.stager(kind="oracle")
+    stager.stage(created({"a": rows["a"]}))
+    of_oracle = row_digest(CUSTOMER, READ, kind="oracle")
+    refreshed(session, of_oracle)
+    assert staged(session, of_oracle) == {"a": None}
+    stager.stage(batch(Event("d", 2, before={"id": "a"}), Event("c", 3, after=rows["b"])))
+    refreshed(session)
+    assert staged(session) == expected({"b": rows["b"]})
+
+
 def test_row_read_beside_the_stream_does_not_bring_back_a_deleted_one(
     world: World, session: Connection
 ) -> None:
