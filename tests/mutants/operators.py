@@ -49,6 +49,7 @@ PURE = {
     ),
     "cdc/readers/logminer/mining/window.py": ("readers/logminer/test_windows.py",),
     "cdc/readers/pgoutput/wire/messages.py": (
+        "readers/pgoutput/test_messages.py",
         "readers/pgoutput/test_rows.py",
         "readers/pgoutput/test_transactions.py",
     ),

@@ -11,14 +11,23 @@ from cdc.readers.logminer.redo_sql.formats import timestamp_text, timestamp_tz_t
 from cdc.readers.logminer.redo_sql.internal import decode
 from cdc.readers.logminer.redo_sql.redo_values import (
     Bare,
+    Bind,
     Call,
+    Cell,
     Concat,
     Hex,
     RedoSyntaxError,
     Unsupported,
     text_of,
 )
-from cdc.readers.logminer.redo_sql.values import ABSENT, canonical, cell_text, number_text
+from cdc.readers.logminer.redo_sql.values import (
+    ABSENT,
+    EMPTY_LOB,
+    UNKNOWN_LOB,
+    canonical,
+    cell_text,
+    number_text,
+)
 
 
 def column(kind: SourceType) -> SourceColumn:
@@ -148,6 +157,27 @@ def test_what_is_not_reported_is_absent() -> None:
     assert cell_text("", text) is None
     assert cell_text(Hex(""), column(SourceType.BINARY)) is None
     assert cell_text(Bare("5"), column(SourceType.NUMBER)) == "5"
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "expected"),
+    [
+        (None, SourceType.TEXT, None),
+        ("text", SourceType.TEXT, "text"),
+        (Call("TO_CLOB", ("text",)), SourceType.TEXT, "text"),
+        (Call("EMPTY_CLOB", ()), SourceType.TEXT, EMPTY_LOB),
+        (Call("EMPTY_BLOB", ()), SourceType.BINARY, EMPTY_LOB),
+        (Call("XMLTYPE", ("<a/>",)), SourceType.TEXT, UNKNOWN_LOB),
+        (Unsupported(), SourceType.TEXT, UNKNOWN_LOB),
+        (Bind("B1"), SourceType.TEXT, UNKNOWN_LOB),
+        (Hex("C3A9"), SourceType.TEXT, UNKNOWN_LOB),
+        (Hex("00FF"), SourceType.BINARY, "00ff"),
+        ("text", SourceType.BINARY, UNKNOWN_LOB),
+    ],
+)
+def test_large_values_are_empty_known_or_not(cell: Cell, kind: SourceType, expected: str | None) -> None:
+    """What the row itself does not say is read elsewhere, never taken for NULL."""
+    assert cell_text(cell, SourceColumn("C", kind, "", large=True)) == expected
 
 
 def test_column_of_bytes() -> None:
