@@ -160,6 +160,7 @@ def test_what_is_accepted_is_a_function_of_the_row(parts: list[str]) -> None:
         ("LPAD(A, LENGTH(A), 'x')", "length of at most"),
         ("REPLACE(" * 9 + "A" + ", '', 'xxxxxxxxxx')" * 9, "REPLACE: expected"),
         ("REPLACE(" * 9 + "A" + ", 'x', 'xxxxxxxxxx')" * 9, "times longer"),
+        ("REPLACE(" * 9 + "A" + ", 'xx', 'xxx')" * 9, "times longer"),
         ("REPLACE(A, B, A)", "REPLACE: expected"),
         ("(" * 300 + "A" + ")" * 300, "levels of parentheses|words and signs"),
         ("(" * 60 + "A" + ")" * 60, "levels of parentheses"),

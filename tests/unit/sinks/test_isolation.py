@@ -175,6 +175,18 @@ def test_an_error_of_the_server_that_is_doubted_follows_its_row(error: type[psyc
         bisect(5, 6, server_writes=True)
 
 
+def test_an_error_without_a_state_is_not_an_answer_of_the_server() -> None:
+    """The driver's own: it has lost the session, whatever it says of it."""
+    connection: Any = Savepoints()
+
+    def attempt(low: int, high: int) -> None:
+        raise psycopg.OperationalError
+
+    with pytest.raises(psycopg.OperationalError):
+        bisect_until_written(connection, 0, 8, attempt, explained, server_writes=lambda: True)
+    assert connection.attempts == 1
+
+
 @pytest.mark.parametrize("error", [psycopg.errors.UndefinedTable, psycopg.errors.QueryCanceled])
 def test_a_table_that_rejects_everything_is_not_searched_to_the_end(error: type[psycopg.Error]) -> None:
     """A broken trigger rejects ten thousand rows in some hundred tries, and nothing is passed over."""
