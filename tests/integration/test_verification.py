@@ -202,6 +202,7 @@ def test_planted_differences_are_found_and_named_exactly(prepaid: Prepaid) -> No
         assert sum(one_.source_rows for one_ in found.chunks) == ROWS
 
 
+@pytest.mark.slow
 def test_equal_tables_move_no_row(prepaid: Prepaid) -> None:
     """Sums tell."""
     with running(prepaid, RULES, rows=2_000, idle_poll_ms=50) as one:
@@ -287,10 +288,11 @@ def verified_under_traffic(prepaid: Prepaid, runs: int) -> None:
 
 def test_nothing_false_and_nothing_missed_under_traffic(prepaid: Prepaid) -> None:
     """Hot keys, changes of key and deletes while it is compared."""
-    verified_under_traffic(prepaid, 3)
+    verified_under_traffic(prepaid, 2)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_fifty_runs_under_traffic(prepaid: Prepaid) -> None:
     """Fifty times."""
     verified_under_traffic(prepaid, 50)

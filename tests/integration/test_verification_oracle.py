@@ -205,6 +205,7 @@ def change(site: Site, seed: int, stop: threading.Event) -> None:
                 session.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [1555, 1466])
 def test_rows_that_are_no_longer_as_they_were_are_looked_at_again(site: Site, code: int) -> None:
     """Undo was overwritten, or DDL came between: fewer rows at a newer SCN, and every key once."""

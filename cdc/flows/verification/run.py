@@ -20,7 +20,15 @@ import structlog
 from cdc import __version__
 from cdc.config import Settings
 from cdc.digests.sort_key import encode, keyed
-from cdc.errors import CcbridgeError, ConfigurationError, ExitCode, LeaseLost, ResyncRunning, TransientError
+from cdc.errors import (
+    CcbridgeError,
+    ConfigurationError,
+    ExitCode,
+    LeaseLost,
+    ResyncRunning,
+    RowError,
+    TransientError,
+)
 from cdc.flows import wiring
 from cdc.flows.supervision import pause_s
 from cdc.flows.verification.plan import (
@@ -254,7 +262,10 @@ class Verification:
             wait=self._stop.wait,
         )
         if self._scope.keys:
-            comparison.keys(_sort_keys(table, self._scope.keys))
+            try:
+                comparison.keys(_sort_keys(table, self._scope.keys))
+            except RowError as exc:
+                raise ConfigurationError([f"keys: not a value of the key's type: {exc}"]) from exc
             return True
         return comparison.run(number=work.number, low=work.low)
 

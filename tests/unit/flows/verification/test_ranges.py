@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdc.flows.verification.ranges import LEAF_ROWS, PARTS, ChunkSize, Suspects, sums_of, suspects
@@ -55,6 +55,7 @@ KEYS = st.integers(0, 400).map(lambda number: f"{number:04}")
 ROWS = st.dictionaries(KEYS, st.integers(0, 2**60 - 1), max_size=300)
 
 
+@settings(max_examples=30)
 @given(
     ROWS,
     st.dictionaries(KEYS, st.none() | st.integers(0, 2**60 - 1), max_size=20),
