@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 from psycopg import sql
@@ -22,7 +22,7 @@ from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.audit.change_log import storable_json
 from cdc.staging.leases import Lease
-from mapping_rules import Mapped
+from mapping_rules import Mapped, OutboundProgram
 
 DEAD_LETTER_SCHEMA = {
     "stage": pl.String,
@@ -94,22 +94,6 @@ where m.former <> m.key and waiting.resolved_at is null and waiting.stage = 'map
     and waiting.system = %(system)s and m.table_name = waiting.table_name and m.former = waiting.key
     and (m.source_position, m.source_ordinal) > (waiting.source_position, waiting.source_ordinal)
 """
-
-
-class Program(Protocol):
-    """What is needed of `mapping_rules.OutboundProgram`."""
-
-    @property
-    def name(self) -> str:
-        """The rule's name."""
-
-    @property
-    def table(self) -> TableName:
-        """The target table."""
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """Its key columns."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +199,7 @@ class DeadLetters:
         self.record(_refused_deliveries(sink, held))
 
     def settle_deliveries(
-        self, sink: str, desired: Iterable[tuple[Program, pl.DataFrame]], held: pl.DataFrame
+        self, sink: str, desired: Iterable[tuple[OutboundProgram, pl.DataFrame]], held: pl.DataFrame
     ) -> None:
         """Settle what the target took; what it refused stays.
 

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import polars as pl
@@ -24,6 +23,7 @@ from cdc.postgres.copy import copy_frame, execute_as_text, fetch_frame
 from cdc.postgres.errors import postgres_errors
 from cdc.postgres.planning import without_now
 from cdc.postgres.scratch import ScratchRows
+from mapping_rules import OutboundProgram
 
 MAX_KEY_COLUMNS = 8
 _AFFECTED = "pg_temp.affected_key"
@@ -52,30 +52,6 @@ class _Session:
 _sessions: WeakKeyDictionary[Connection, _Session] = WeakKeyDictionary()
 
 
-class DesiredRows(Protocol):
-    """What is needed of `mapping_rules.OutboundProgram`."""
-
-    @property
-    def name(self) -> str:
-        """The rule's name."""
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """Key columns of the target."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The other columns written."""
-
-    @property
-    def changed_keys_sql(self) -> str:
-        """Root keys k1..kn touched with %(low)s < staged_seq <= %(high)s."""
-
-    @property
-    def desired_sql(self) -> str:
-        """Target row, `_deleted` and `_staged_seq` for each root key in pg_temp.affected_key."""
-
-
 def high_staged_seq(connection: Connection) -> int:
     """Highest committed number of any staged version; 0 while there is none.
 
@@ -99,7 +75,7 @@ def newest_staged_seq(connection: Connection) -> Mapping[str, int]:
     return {name: int(str(highest or 0)) for name, highest in zip(session.tables, row, strict=True)}
 
 
-def desired_rows(connection: Connection, program: DesiredRows, low: int, high: int) -> pl.DataFrame:
+def desired_rows(connection: Connection, program: OutboundProgram, low: int, high: int) -> pl.DataFrame:
     """Desired rows of the keys touched with low < staged_seq <= high.
 
     Staging may have moved beyond `high`: rows show its newest state, and come again later.
@@ -121,7 +97,9 @@ def desired_rows(connection: Connection, program: DesiredRows, low: int, high: i
         return _desired(rows, program)
 
 
-def desired_rows_for_keys(connection: Connection, program: DesiredRows, keys: pl.DataFrame) -> pl.DataFrame:
+def desired_rows_for_keys(
+    connection: Connection, program: OutboundProgram, keys: pl.DataFrame
+) -> pl.DataFrame:
     """Desired rows of given keys, for keys that wait.
 
     Args:
@@ -158,7 +136,7 @@ _FOLDED = {
 
 
 def live_keys(
-    connection: Connection, program: DesiredRows, keys: pl.DataFrame, likeness: Mapping[str, str]
+    connection: Connection, program: OutboundProgram, keys: pl.DataFrame, likeness: Mapping[str, str]
 ) -> pl.DataFrame:
     """Keys of rows that should exist and may have one of the given keys for the target.
 
@@ -185,7 +163,7 @@ def live_keys(
 
 
 def _alike(
-    connection: Connection, program: DesiredRows, keys: pl.DataFrame, likeness: Mapping[str, str]
+    connection: Connection, program: OutboundProgram, keys: pl.DataFrame, likeness: Mapping[str, str]
 ) -> pl.DataFrame:
     """Root keys, live or not, that are like a given one in each column."""
     columns = list(enumerate(program.key, 1))
@@ -250,7 +228,7 @@ def _select_desired(desired_sql: str, columns: tuple[str, ...]) -> sql.SQL:
     return sql.SQL(f"select {names} from ({desired_sql}) as desired")  # noqa: S608 - a compiled rule
 
 
-def _key_names(program: DesiredRows) -> str:
+def _key_names(program: OutboundProgram) -> str:
     if len(program.key) > MAX_KEY_COLUMNS:
         raise OperatorError(
             f"outbound rule {program.name}: found {len(program.key)} key columns, "
@@ -260,11 +238,11 @@ def _key_names(program: DesiredRows) -> str:
     return ", ".join(f"k{n}" for n in range(1, len(program.key) + 1))
 
 
-def _columns(program: DesiredRows) -> tuple[str, ...]:
+def _columns(program: OutboundProgram) -> tuple[str, ...]:
     return (*program.key, *program.columns, "_deleted", "_staged_seq")
 
 
-def _desired(cursor: psycopg.Cursor[tuple[object, ...]], program: DesiredRows) -> pl.DataFrame:
+def _desired(cursor: psycopg.Cursor[tuple[object, ...]], program: OutboundProgram) -> pl.DataFrame:
     """The rows of a query that was asked."""
     frame = fetch_frame(cursor, dict.fromkeys(_columns(program), pl.String) | {"_staged_seq": pl.Int64})
     return frame.with_columns_seq(pl.col("_deleted") == "t")

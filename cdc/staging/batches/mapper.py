@@ -7,7 +7,6 @@ staging, or only in the source. So changes are mapped, looked up, and mapped aga
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
 
 import polars as pl
 import psycopg
@@ -18,20 +17,11 @@ from cdc.staging.batches.absent import AbsentValues
 from cdc.staging.batches.lineage import Place
 from cdc.staging.batches.reread import AskSource, Reread, read_again
 from cdc.staging.entity_rows.spool import Spool
-from mapping_rules import Mapped
+from mapping_rules import InboundProgram, Mapped
 from mapping_rules.language.reasons import Reason
 
 Cursor = psycopg.Cursor[tuple[object, ...]]
 _REJECTED = ("source_position", "source_ordinal", "entity_key")
-
-
-class Program(Protocol):
-    """What is needed of `mapping_rules.InboundProgram`."""
-
-    def apply(
-        self, changes: TableChanges, *, unknown: Collection[Place] = (), gone: Collection[Place] = ()
-    ) -> Mapped:
-        """Map the changes of one table."""
 
 
 class BatchMapper:
@@ -51,7 +41,7 @@ class BatchMapper:
     def __init__(
         self,
         system: str,
-        programs: Mapping[TableName, tuple[Program, ...]],
+        programs: Mapping[TableName, tuple[InboundProgram, ...]],
         read: Mapping[TableName, ColumnsRead],
         spools: Mapping[str, Spool],
     ) -> None:

@@ -26,7 +26,7 @@ from cdc.postgres.copy import copy_frame, csv_bytes
 from cdc.postgres.errors import postgres_errors
 from cdc.staging.audit.audit_chain import last_digest
 from cdc.staging.audit.change_log import change_rows, in_stream_order
-from cdc.staging.batches.mapper import BatchMapper, Program
+from cdc.staging.batches.mapper import BatchMapper
 from cdc.staging.batches.open_batch import OpenBatch, Staged
 from cdc.staging.batches.refused_rows import RefusedRows, find, letters, may_concern_a_change, only, places_of
 from cdc.staging.batches.replay_filter import Incoming, SnapshotProgress, incoming
@@ -39,7 +39,7 @@ from cdc.staging.schema.partitions import Month, ensure_partitions, months_of
 from cdc.staging.source_rows.own_changes import note_own_changes
 from cdc.staging.source_tables import SourceTables, StoredTable
 from cdc.staging.staged_seq import lock_sequence, reserve_numbers
-from mapping_rules import RuleSet
+from mapping_rules import InboundProgram, RuleSet
 
 __all__ = ["Staged", "Stager"]
 
@@ -86,7 +86,7 @@ class Stager:
         run_id: uuid.UUID,
         lease: LeaseCheck,
         reader: str = "",
-        programs: Mapping[TableName, tuple[Program, ...]] | None = None,
+        programs: Mapping[TableName, tuple[InboundProgram, ...]] | None = None,
         digest: Algorithm = Algorithm.MD5,
     ) -> None:
         self.system, self._connection, self._lease = system, connection, lease
