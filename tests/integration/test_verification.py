@@ -220,6 +220,7 @@ class Traffic:
     MOVED = range(3_000, 3_050)
     MINE = range(1_000, 2_000)
     """Keys that no difference is planted in."""
+    CHANGED = frozenset(map(str, (*HOT, *MINE, *MOVED, *(-key for key in MOVED))))
 
     def __init__(self, info: str, sessions: int = 2) -> None:
         self._info, self.stop, self.done = info, threading.Event(), 0
@@ -279,7 +280,7 @@ def verified_under_traffic(prepaid: Prepaid, runs: int) -> None:
             found = compare(one, rows=random.Random(number).choice([300, 1_000, 6_000]))  # noqa: S311
             assert covered(found.chunks)
             postponed = {key for key, kind in found.kinds().items() if kind == "postponed"}
-            assert postponed <= {str(key) for key in Traffic.HOT}
+            assert postponed <= Traffic.CHANGED  # while staging is far behind they are never at rest
             assert {key: kind for key, kind in found.kinds().items() if key not in postponed} == planted
             # as a repair would do
             prepaid.execute(f"update t set v = v || '!' where id in ({10 + number}, {500 + number})")
