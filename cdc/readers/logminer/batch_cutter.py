@@ -137,13 +137,14 @@ class BatchCutter:
     def _put(self, transaction: Committed) -> Iterator[ChangeBatch]:
         """Put a transaction into the batch; yield slices of it if it is very large."""
         waiting: Sequence[Kept] = ()
+        size = 0
         rows = transaction.rows if self._large is None else self._large.rows(transaction)
-        for part in _parts(rows, self._max_changes, self._size):
+        for part, characters in _parts(rows, self._max_changes, self._size):
             if waiting:
-                self._add(transaction, waiting)
+                self._add(transaction, waiting, size)
                 yield self._batch(transaction.scn, self._tables(), continues=True)
-            waiting = part
-        self._add(transaction, waiting)
+            waiting, size = part, characters
+        self._add(transaction, waiting, size)
 
     def _flush(self, position: int, *, all_read: bool, held: Sequence[Committed] = ()) -> ChangeBatch:
         """`held` are transactions out of the assembly that are neither in a batch nor waiting."""
@@ -155,11 +156,11 @@ class BatchCutter:
         self._resume = {**self._checkpoint(open_then, position, all_read), "committed": self._committed}
         return self._batch(self._committed, tables, continues=False)
 
-    def _add(self, transaction: Committed, rows: Sequence[Kept]) -> None:
+    def _add(self, transaction: Committed, rows: Sequence[Kept], characters: int) -> None:
         self._slices.append(Slice(transaction, rows, self._ordinal))
         self._ordinal += len(rows)
         self._rows += len(rows)
-        self._characters += sum(map(self._size, rows))
+        self._characters += characters
 
     @property
     def _size(self) -> Callable[[Kept], int]:
@@ -191,15 +192,20 @@ def _redo_place(transaction: Committed) -> tuple[str, str]:
     return transaction.rs_id, transaction.xid
 
 
-def _parts(rows: Iterable[Kept], max_rows: int, size: Callable[[Kept], int]) -> Iterator[Sequence[Kept]]:
-    """Cut a transaction by rows and by the size of their texts; it may be on disk, so it is read once."""
+def _parts(
+    rows: Iterable[Kept], max_rows: int, size: Callable[[Kept], int]
+) -> Iterator[tuple[Sequence[Kept], int]]:
+    """Cut a transaction by rows and by the size of their texts, which is given with each part.
+
+    It may be on disk, so it is read once.
+    """
     part: list[Kept] = []
     characters = 0
     for kept in rows:
         part.append(kept)
         characters += size(kept)
         if len(part) >= max_rows or characters >= MAX_TEXT_CHARACTERS:
-            yield part
+            yield part, characters
             part, characters = [], 0
     if part:
-        yield part
+        yield part, characters

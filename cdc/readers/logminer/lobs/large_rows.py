@@ -34,6 +34,8 @@ MAX_EMPTY = 100_000
 RESELECTED_CHARACTERS = 32_768
 """Room in a batch for the large values of one row."""
 
+_WITHOUT_LOBS = frozenset((Code.DELETE, Code.UNSUPPORTED))
+
 Key = tuple[str | None, ...]
 
 
@@ -130,14 +132,16 @@ class _Joining:
 
     def join(self, rows: Iterable[Marked]) -> Iterator[Kept]:
         """The data rows, each behind those before it."""
-        for (table, row), mark in rows:
-            if mark and mark >> 2 == self._number and self._is_last(table, row):
+        for kept, mark in rows:
+            table, row = kept
+            number, code = mark >> 2, row.operation_code
+            if mark and number == self._number and self._is_last(kept):
                 continue
-            if mark >> 2 != self._number:
-                if self._first is not None and self._number and row.operation_code in LOB_CODES:
+            if number != self._number:
+                if self._first is not None and self._number and code in LOB_CODES:
                     yield from self._end_statement()
-                self._number, self._first = mark >> 2, None
-            if row.operation_code in LOB_CODES:
+                self._number, self._first = number, None
+            if code in LOB_CODES:
                 try:
                     yield from self._lob(table, row)
                 except RedoSyntaxError as exc:
@@ -145,34 +149,35 @@ class _Joining:
                 continue
             yield from self._end_statement()
             self._current, self._located = None, False
-            self._first = table, row
-            if table in self._large and row.operation_code not in (Code.DELETE, Code.UNSUPPORTED):
-                self._statement.kept = table, row
+            self._first = kept
+            if code not in _WITHOUT_LOBS and table in self._large:
+                self._statement.kept = kept
             else:
-                yield from self._loose.give((table, row))
+                yield from self._loose.give(kept)
         yield from self._end_statement()
         yield from self._loose.end()
 
-    def _is_last(self, table: TableName, row: LogRow) -> bool:
+    def _is_last(self, kept: Kept) -> bool:
         """Take the UPDATE that ends the statement before it: it tells nothing but large columns."""
+        table, row = kept
         if row.operation_code != Code.UPDATE or has_no_row_id(row.row_id):
             return False
         if self._first is None and self._statement.kept is None:
-            self._statement.kept = self._first = table, row  # LOBs changed alone, one of them in the row
+            self._statement.kept = self._first = kept  # LOBs changed alone, one of them in the row
             return True
         if self._first is None:
             return False
-        reader = self._readers[table]
         try:
-            cells = reader.changed(row.sql_redo or "")
-            named = [column for name in cells if (column := reader.table.column(name)) is not None]
-            last = {column.name: cell_text(cells[column.name], column) for column in named}
+            last = self._readers[table].changed_large(row.sql_redo or "")
         except RedoSyntaxError:
             return False  # it is refused as any row
-        if not all(column.large for column in named):
+        if last is None:
             return False
+        if self._statement.kept is None:
+            return True  # no rule reads them
         is_new = self._first[1].operation_code == Code.INSERT
-        for name, text in last.items():
+        for column, cell in last:
+            name, text = column.name, cell_text(cell, column)
             if name in self._from_redo.get(table, ()) and text != UNKNOWN_LOB:
                 self._statement.last[name] = None if text in (None, EMPTY_LOB) else str(text)
             elif not (is_new and text is None):
@@ -271,9 +276,15 @@ class _Joining:
 
     # -- data rows -----------------------------------------------------------------------------
 
-    def _end_statement(self) -> Iterator[Kept]:
+    def _end_statement(self) -> Iterable[Kept]:
         """The data row with its LOBs, then updates of other rows whose LOBs alone changed."""
-        statement, self._statement = self._statement, _Statement()
+        statement = self._statement
+        if statement.kept is None and not statement.parts:
+            return ()
+        self._statement = _Statement()
+        return self._ended(statement)
+
+    def _ended(self, statement: _Statement) -> Iterator[Kept]:
         try:
             yield from self._joined(statement)
         except RedoSyntaxError as exc:
@@ -283,8 +294,6 @@ class _Joining:
             yield table, refused(row, str(exc))
 
     def _joined(self, statement: _Statement) -> Iterator[Kept]:
-        if statement.kept is None and not statement.parts:
-            return
         own = statement.last
         others: list[Kept] = []
         keys = self._keys(statement) if statement.parts else ()

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from operator import attrgetter
 
 import polars as pl
 
@@ -46,19 +48,20 @@ class Synthetic(Enum):
     FROM_SOURCE = "from source"
 
 
+@dataclass(slots=True)
 class LargeRow(LogRow):
     """A data row with what LOB rows say about it.
 
     `parts`: texts of its large columns, None where empty.
     """
 
-    parts: Parts
-    made_up: Synthetic
+    parts: Parts = field(default_factory=dict)
+    made_up: Synthetic = Synthetic.NO
 
     @classmethod
     def of(cls, row: LogRow, parts: Parts, made_up: Synthetic = Synthetic.NO) -> LargeRow:
         """The row with its parts."""
-        made = cls(*row)
+        made = cls(*_of_view(row))
         made.parts, made.made_up = parts, made_up
         return made
 
@@ -71,6 +74,9 @@ def from_redo(settings: OracleSystem) -> Mapping[TableName, frozenset[str]]:
         name = TableName(owner[0] if owner else settings.owner, table)
         named[name] = named.get(name, frozenset()) | {column}
     return named
+
+
+_of_view = attrgetter(*(one.name for one in fields(LogRow)))
 
 
 class LargeValues:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cdc.changes import TableName
 from cdc.oracle.connect import identifier
@@ -46,7 +46,7 @@ class LobParts:
         name = f"{identifier(lob.owner or table.schema)}.{identifier(lob.table or table.name)}"
         where = f" where {lob.condition}" if lob.condition else ""
         text = f"update {name} set {identifier(lob.column or '')} = EMPTY_CLOB(){where}"  # noqa: S608
-        return self.first._replace(operation_code=Code.UPDATE, sql_redo=text)
+        return replace(self.first, operation_code=Code.UPDATE, sql_redo=text)
 
 
 def _known(value: LobValue | None) -> str | Fetch | None:

@@ -6,7 +6,7 @@ of one row of the transaction can be meant, it is that one; if more can, none is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -69,8 +69,11 @@ class UnlocatedLobWrites:
             loose = self._waiting[table] = _Loose()
         loose.writes.append(lob)
 
-    def give(self, kept: Kept, columns: tuple[SourceColumn, ...] = ()) -> Iterator[Kept]:
+    def give(self, kept: Kept, columns: tuple[SourceColumn, ...] = ()) -> Iterable[Kept]:
         """Take the next data row and its columns that loose writes may be meant for; yield what is clear."""
+        return self._hold(kept, columns) if self._waiting else (kept,)  # then none is held back
+
+    def _hold(self, kept: Kept, columns: tuple[SourceColumn, ...]) -> Iterator[Kept]:
         loose = self._waiting.get(kept[0])
         if loose is not None and columns:
             binary = any(write is not None and write.binary for write in loose.writes)
@@ -80,16 +83,11 @@ class UnlocatedLobWrites:
         self._held.append(kept)
         if len(self._held) > MAX_HELD:
             yield from self.end()
-        elif not self._waiting:
-            yield from self._release()
 
     def end(self) -> Iterator[Kept]:
         """The transaction ends here: everything that was held back."""
         for table in list(self._waiting):
             self._settle(table)
-        yield from self._release()
-
-    def _release(self) -> Iterator[Kept]:
         held, self._held = self._held, []
         yield from held
 

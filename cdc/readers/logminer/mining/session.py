@@ -364,10 +364,10 @@ def _options() -> Iterator[str]:
     yield from repeat("dbms_logmnr.addfile")
 
 
-def _log_row(row: tuple[object, ...]) -> LogRow:
+def _log_row(row: tuple[Any, ...]) -> LogRow:
     """A fetched row; XID and PXID are RAW."""
-    values = list(row)
-    xid, pxid = values[2], values[18]
-    values[2] = xid.hex() if isinstance(xid, bytes) else ""
-    values[18] = values[2] if pxid == xid else pxid.hex() if isinstance(pxid, bytes) else ""
-    return LogRow._make(values)
+    made = LogRow(*row)
+    xid, pxid = row[2], row[18]
+    made.xid = xid.hex() if isinstance(xid, bytes) else ""
+    made.pxid = made.xid if pxid == xid else pxid.hex() if isinstance(pxid, bytes) else ""
+    return made

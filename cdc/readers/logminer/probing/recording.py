@@ -91,10 +91,10 @@ class Recording:
 
 def log_row(row: Row) -> LogRow:
     """The row as the reader takes it."""
-    values = [row.get(name) for name in COLUMNS]
-    made = LogRow._make(values)
-    when = made.when
-    return made._replace(when=datetime.fromisoformat(when) if isinstance(when, str) else when)
+    values: list[Any] = [row.get(name) for name in COLUMNS]
+    made = LogRow(*values)
+    made.when = datetime.fromisoformat(made.when) if isinstance(made.when, str) else made.when
+    return made
 
 
 @dataclass(frozen=True)

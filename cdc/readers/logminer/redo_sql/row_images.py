@@ -149,15 +149,29 @@ class ImageReader:
         """What an UPDATE sets, its conditions not read; see `statement`."""
         if self._relaxed:  # only the whole text says where a value ends
             return self.statement(text).values
-        return self.named(Statement("UPDATE", None, "", read_set_clause(text))).values
+        cells = read_set_clause(text)
+        if not self._columns.keys().isdisjoint(cells):
+            return cells  # decoded
+        return self.named(Statement("UPDATE", None, "", cells)).values
 
     def tells_large_only(self, text: str | None) -> bool:
         """False if an UPDATE sets a column that is not large; True also where its text cannot be read."""
         try:
-            cells = self.changed(text or "")
+            return self.changed_large(text or "") is not None
         except RedoSyntaxError:
             return True
-        return all(name not in self._columns or self._columns[name].large for name in cells)
+
+    def changed_large(self, text: str) -> Sequence[tuple[SourceColumn, Cell]] | None:
+        """The captured columns that an UPDATE sets if all are large, else None; see `statement`."""
+        large = []
+        for name, cell in self.changed(text).items():
+            column = self._columns.get(name)
+            if column is None:
+                continue
+            if not column.large:
+                return None
+            large.append((column, cell))
+        return large
 
     def key_of(self, cells: Mapping[str, Cell] | None) -> tuple[str | None, ...] | None:
         """Canonical key of an image; None if a column of it is absent."""

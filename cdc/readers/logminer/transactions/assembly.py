@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from cdc.changes import TableName
 from cdc.errors import RedoNotAvailable, RedoUnreadable, snapshot_hint
@@ -113,6 +114,9 @@ class Assembly:
             RedoUnreadable: what was read cannot be trusted, whatever the table.
         """
         code = row.operation_code
+        if code in DATA and row.status in _GOOD_STATUS and not (row.csf or self._pieces):
+            self._data(row)  # most rows
+            return None
         if (row.status not in _GOOD_STATUS or code == Code.MISSING_SCN) and self._refused_status(row):
             return None
         if row.csf or self._pieces:
@@ -147,17 +151,19 @@ class Assembly:
         if table is None:
             self._other(row)
             return
-        if (row.sql_redo or "").startswith("/* No SQL_REDO for temporary tables"):
+        text = row.sql_redo
+        if text is None:
+            if not row.rollback:  # what undoes a row needs no text
+                self._refuse(row, table, "row without SQL_REDO")
+                return
+        elif text.startswith("/* No SQL_REDO for temporary tables"):
             self.counts["rows of temporary tables"] += 1
-            return
-        if row.sql_redo is None and not row.rollback:  # what undoes a row needs no text
-            self._refuse(row, table, "row without SQL_REDO")
             return
         transaction = self._transaction(row)
         if row.scn <= transaction.on_disk_to:
             return  # kept before a restart
         if not row.rollback:
-            self._append(transaction, table, row)
+            self._append(transaction, table, row)  # most rows
         elif not transaction.undo(table, row, self._ends_statement):
             # what changed a LOB alone may have no row of its own, its compensation has one
             only_lob = (
@@ -191,7 +197,7 @@ class Assembly:
             return
         opened = self._transaction(row)
         if row.scn > opened.on_disk_to:
-            self._append(opened, table, row._replace(sql_redo=None))
+            self._append(opened, table, replace(row, sql_redo=None))
 
     def _lob(self, row: LogRow) -> None:
         table = self._table_of(row)
@@ -233,7 +239,7 @@ class Assembly:
         elif table is None:
             self.counts["rows of unknown operations"] += 1
         elif row.operation == "DIRECT INSERT":
-            self._data(row._replace(operation_code=Code.INSERT))
+            self._data(replace(row, operation_code=Code.INSERT))
         else:
             self._refuse(row, table, f"unknown operation {row.operation_code} ({row.operation})")
 
@@ -252,7 +258,8 @@ class Assembly:
 
     def _append(self, transaction: Transaction, table: TableName, row: LogRow) -> None:
         self._bytes += transaction.append(table, row)
-        self._spill_if_full()
+        if self._bytes > self._max_bytes:
+            self._spill_if_full()
 
     def _spill_if_full(self) -> None:
         if self._bytes > self._max_bytes and self._spill is not None:
@@ -299,7 +306,7 @@ class Assembly:
     # -- transactions --------------------------------------------------------------------------
 
     def _transaction(self, row: LogRow) -> Transaction:
-        key = transaction_key(row)
+        key = row.xid if row.pxid == row.xid else transaction_key(row)
         transaction = self._open.get(key)
         if transaction is None:
             found = self._alike(key, self._open)
@@ -357,7 +364,7 @@ class Assembly:
             return row
         del self._pieces[key]
         text = healed("".join(piece.sql_redo or "" for piece in (*pieces, row)))
-        return pieces[0]._replace(sql_redo=text, csf=0)
+        return replace(pieces[0], sql_redo=text, csf=0)
 
     # -- errors ------------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ from cdc.readers.logminer.mining.rows import NO_ROW, Code, LogRow, has_no_row_id
 from cdc.readers.logminer.transactions.undo import ANY, DATA, ONLY_LOBS, fits_statement
 
 _NO_LOB = DATA | {Code.INTERNAL, Code.UNSUPPORTED}
+_ALONE = frozenset((Code.DELETE, Code.INTERNAL))
+_ENDS = frozenset((Code.UPDATE, Code.INTERNAL))
 _BEGINS = frozenset((Code.XML_BEGIN, Code.LONG_BEGIN))
 
 
@@ -69,18 +71,19 @@ class Statements:
     def mark(self, table: TableName, row: LogRow) -> int:
         """What the next row is marked with, 0 for a statement of its own."""
         code, row_id = row.operation_code, row.row_id
-        if code in DATA and not self.open and row_id and not row_id.endswith(NO_ROW):
+        has_row_id = row_id and not row_id.endswith(NO_ROW)
+        if has_row_id and not self.open and code in DATA:
             return 0  # most rows
         if code not in _NO_LOB:
             return self._lob(table, row).mark
-        if not has_no_row_id(row_id):
+        if has_row_id:
             return self._end(table, code, row_id)
-        if code in (Code.DELETE, Code.INTERNAL):
+        if code in _ALONE:
             return 0
         statement = self.open.get(table)
         if statement is None or statement.kind:
             statement = self._begin(table, row)
-        statement.kind = ANY if code == Code.UNSUPPORTED else code
+        statement.kind = code if code in DATA else ANY
         return statement.mark
 
     def table_of(self, data_obj: int | None) -> TableName | None:
@@ -155,7 +158,7 @@ class Statements:
         statement = self.open.get(table)
         if statement is None:
             return 0
-        if code not in (Code.UPDATE, Code.INTERNAL) or statement.row_id not in (None, row_id):
+        if code not in _ENDS or statement.row_id not in (None, row_id):
             self._leave(table)
             return 0
         del self.open[table]

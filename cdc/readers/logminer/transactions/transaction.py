@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cdc.changes import TableName
@@ -115,14 +115,14 @@ class Transaction:
         mark = self.statements.mark(table, row)
         if self.statements.open[table] is open_before:
             return 0
-        self._tail.append((table, row._replace(operation_code=Code.INTERNAL, sql_redo=None)), mark)
+        self._tail.append((table, replace(row, operation_code=Code.INTERNAL, sql_redo=None)), mark)
         self.memory_bytes += ROW_BYTES
         return ROW_BYTES
 
     def append_alone(self, table: TableName, row: LogRow) -> int:
         """Keep a row that nothing undoes but the end of the transaction."""
         self.changed = True
-        self._tail.append((table, row._replace(row_id=None)))
+        self._tail.append((table, replace(row, row_id=None)))
         self.memory_bytes += ROW_BYTES
         return ROW_BYTES
 

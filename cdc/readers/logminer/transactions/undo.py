@@ -50,10 +50,9 @@ class RowStack:
 
     def append(self, kept: Kept, mark: int = 0) -> None:
         """Keep a row."""
-        index = len(self.rows)
-        self.rows.append(kept)
         if mark:
-            self.marks[index] = mark
+            self.marks[len(self.rows)] = mark
+        self.rows.append(kept)
         if kept[1].operation_code:
             self.live += 1
 
@@ -84,7 +83,7 @@ class RowStack:
     def marked(self) -> Iterator[Marked]:
         """Rows that are there, with their marks."""
         for index, kept in enumerate(self.rows):
-            if kept is not None and is_change(kept):
+            if kept is not None and kept[1].operation_code:
                 yield kept, self.marks.get(index, 0)
 
     def members(self, statement: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -132,7 +133,7 @@ def test_with_an_apply_log_its_row_alone_decides(
 def test_unreadable_row_is_named_without_its_values() -> None:
     """The error says table, SCN, transaction and place in the redo, and nothing of what the row holds."""
     table, bad = row(PER, "secret")
-    bad = bad._replace(sql_redo=(bad.sql_redo or "") + " garbage")
+    bad = replace(bad, sql_redo=(bad.sql_redo or "") + " garbage")
     one = committed((table, bad))
     with pytest.raises(RedoUnreadable) as caught:
         maker().tables([Slice(one, tuple(one.rows), 0)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,28 +116,29 @@ class Writer:
         shown = "undone" if kind == "undone" else ""
         self._log(work, insert, shown)
         if kind == "undone":
-            self._log(work, insert._replace(operation_code=Code.DELETE, rollback=1, sql_redo=None), shown)
+            self._log(work, replace(insert, operation_code=Code.DELETE, rollback=1, sql_redo=None), shown)
             return
         work.keys.append(key)
 
     def _noted(self, work: Work, insert: LogRow, key: str, kind: str) -> None:
         """An insert into a table with a LOB that no rule reads: rows of one statement, SCNs rising."""
-        insert = insert._replace(
+        insert = replace(
+            insert,
             sql_redo=f'insert into "CISADM"."CI_NOTED"("ID","NOTE") values (\'{key}\',EMPTY_CLOB())',
             data_obj=2,
             table=NOTED.name,
         )
-        self._log(work, insert._replace(row_id="AAASMq" + NO_ROW))
+        self._log(work, replace(insert, row_id="AAASMq" + NO_ROW))
         if kind == "long":
-            lob = insert._replace(row_id="A" * 18, sql_redo="declare ..")
-            self._log(work, lob._replace(operation_code=Code.SELECT_LOB_LOCATOR), "lob")
-            self._log(work, lob._replace(operation_code=Code.LOB_WRITE), "lob")
-            end = insert._replace(operation_code=Code.INTERNAL, sql_redo=None, owner=None, table=None)
-            self._log(work, end._replace(sequence=4), "internal")
+            lob = replace(insert, row_id="A" * 18, sql_redo="declare ..")
+            self._log(work, replace(lob, operation_code=Code.SELECT_LOB_LOCATOR), "lob")
+            self._log(work, replace(lob, operation_code=Code.LOB_WRITE), "lob")
+            end = replace(insert, operation_code=Code.INTERNAL, sql_redo=None, owner=None, table=None)
+            self._log(work, replace(end, sequence=4), "internal")
         else:
             where = f"where \"ID\" = '{key}' and ROWID = '{insert.row_id}'"
             text = f'update "CISADM"."CI_NOTED" set "NOTE" = \'n\' {where}'
-            self._log(work, insert._replace(operation_code=Code.UPDATE, sql_redo=text, sequence=2))
+            self._log(work, replace(insert, operation_code=Code.UPDATE, sql_redo=text, sequence=2))
         work.keys.append(key)
 
     def _end(self, ending: list[Work]) -> None:
@@ -161,7 +162,7 @@ class Writer:
         self._scn += moves
         self._places[work.thread] += 1
         place = f" 0x000007.{self._places[work.thread]:08x}.0010 "
-        row = row._replace(scn=self._scn, thread=work.thread, rs_id=place, when=NOON)
+        row = replace(row, scn=self._scn, thread=work.thread, rs_id=place, when=NOON)
         self._made.rows.append((row, shown))
         return row
 

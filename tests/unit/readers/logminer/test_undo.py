@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -207,7 +207,7 @@ def test_a_lob_alone_is_changed_in_a_partition_that_came_since() -> None:
     place = "AAASMqAAMAAA000001"
     for code, row_id, rollback in ((10, ZERO, 0), (0, place, 0), (3, place, 0), (3, place, 1)):
         made = writer.row(LOBS, code, row_id, rollback=rollback, text=None if code == 0 else "t")
-        writer.rows.append(made._replace(data_obj=99))
+        writer.rows.append(replace(made, data_obj=99))
     writer.commit()
     assembly = Assembly("undo", recorded_table, lobs=LobFilter(EveryTable(), EveryTable()))
     (done,) = [event for row in writer.rows if isinstance(event := assembly.add(row), Committed)]
