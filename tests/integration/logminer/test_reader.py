@@ -652,7 +652,7 @@ def test_lob_columns_are_left_out(source: OracleSource) -> None:
         with source.session() as session:
             session.execute(f"insert into {table} values (1, '<a>{'x' * 200}</a>', 'n')")
             session.execute(
-                f"insert into {table} values (2, rpad('x', 3999, 'y') || rpad('x', 3999, 'y'), 'm')"
+                f"insert into {table} values (2, to_clob(rpad('x', 3999, 'y')) || rpad('x', 3999, 'y'), 'm')"
             )
             session.execute(f"update {table} set data_area = 'short' where id = 1")
             session.execute(f"update {table} set name = 'z' where id = 2")
