@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cdc.changes import SourceColumn, SourceTable, SourceType, TableName
-from cdc.readers.logminer.batch_cutter import BatchCutter
-from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
+from cdc.readers.logminer.streaming.batch_cutter import BatchCutter
+from cdc.readers.logminer.streaming.batches import BatchMaker
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 from cdc.readers.logminer.transactions.open_transactions import SpillStore

@@ -61,7 +61,7 @@ KINDS: Mapping[str, SystemKind] = {
             "logminer": "cdc.readers.logminer.reader:open_reader",
             "debezium": "cdc.readers.debezium.reader:open_reader",
         },
-        tables="cdc.readers.logminer.table_reader:open_table_reader",
+        tables="cdc.readers.logminer.flashback.table_reader:open_table_reader",
         texts="oracle",
         sinks={"ccb_payment_upload": "sinks.ccb_payment_upload.kind:PAYMENT_UPLOAD"},
         grants="cdc.flows.checks.grants:oracle_grants",

@@ -9,7 +9,7 @@ import pytest
 
 from cdc.changes import TableName
 from cdc.ports import TableReader
-from cdc.readers.logminer.table_reader import OracleTableReader
+from cdc.readers.logminer.flashback.table_reader import OracleTableReader
 from cdc.readers.pgoutput.table_reader import PgTableReader
 from tests.contract.logminer_source import OracleSource, oracle_server, system_session
 from tests.contract.table_reader_suite import TableReaderSuite, TableSource, reader, write

@@ -24,7 +24,7 @@ from cdc.flows.verification.staged import StagedTable
 from cdc.flows.verification.tables import TableComparison
 from cdc.postgres.connect import connect
 from cdc.readers.logminer import LogMinerReader
-from cdc.readers.logminer.table_reader import OracleTableReader
+from cdc.readers.logminer.flashback.table_reader import OracleTableReader
 from cdc.staging.batches.stage import Stager
 from tests.contract.logminer_source import OracleSource, needs_stand_in, system_session
 from tests.integration.test_verification import Found, covered

@@ -33,6 +33,7 @@ from cdc.ports import (
     StopAsked,
 )
 from cdc.readers.logminer.checks import preflight
+from cdc.readers.logminer.flashback.snapshot import Snapshot, take_point
 from cdc.readers.logminer.lobs.large_values import LargeValues, from_redo
 from cdc.readers.logminer.lobs.reselect import Reselect
 from cdc.readers.logminer.mining.idle_threads import IdleThreads
@@ -40,8 +41,7 @@ from cdc.readers.logminer.mining.nudges import Nudges
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.mining.window import WindowSize
 from cdc.readers.logminer.recovery import SESSION_ERRORS, Recovery, wait
-from cdc.readers.logminer.snapshot import Snapshot, take_point
-from cdc.readers.logminer.stream import Stream
+from cdc.readers.logminer.streaming.stream import Stream
 from cdc.readers.logminer.tables import dictionary
 from cdc.readers.logminer.tables.captured import CapturedTables
 from cdc.readers.logminer.transactions.open_transaction_age import OldestOpen

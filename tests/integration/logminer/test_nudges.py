@@ -18,9 +18,10 @@ from cdc.changes import ChangeBatch, TableName
 from cdc.errors import RedoHeldBack
 from cdc.oracle.heartbeat import heartbeat
 from cdc.ports import Finding
-from cdc.readers.logminer import LogMinerReader, stream
+from cdc.readers.logminer import LogMinerReader
 from cdc.readers.logminer.checks.grants import sys_grant
 from cdc.readers.logminer.mining import idle_threads, nudges, session
+from cdc.readers.logminer.streaming import stream
 from sandbox.oracle_process import OracleProcess
 from tests.contract.logminer_source import TABLES, OracleSource, needs_stand_in, prepared, system_session
 from tests.integration.logminer.test_failures import Follower, administer, inject, write

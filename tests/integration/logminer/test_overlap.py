@@ -14,8 +14,9 @@ import pytest
 from cdc.changes import TableName
 from cdc.errors import RedoUnreadable
 from cdc.ports import ColumnsRead
-from cdc.readers.logminer import LogMinerReader, stream
+from cdc.readers.logminer import LogMinerReader
 from cdc.readers.logminer.mining.session import MiningSession
+from cdc.readers.logminer.streaming import stream
 from cdc.readers.logminer.transactions import missed_ends
 from tests.contract.logminer_source import BRIDGE, OracleSource, needs_stand_in, system_session
 from tests.contract.reader_suite import events, insert

@@ -13,12 +13,12 @@ from functools import partial
 
 from cdc.changes import AFTER, BEFORE, TableChanges, TableName
 from cdc.errors import CcbridgeError
-from cdc.readers.logminer.batches import BatchMaker, Slice
 from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.probing.recording import Recording, StepRecord, key_text, log_row
 from cdc.readers.logminer.redo_sql.charsets import codec
 from cdc.readers.logminer.redo_sql.redo_values import RedoSyntaxError
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
+from cdc.readers.logminer.streaming.batches import BatchMaker, Slice
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 

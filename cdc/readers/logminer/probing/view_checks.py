@@ -11,6 +11,7 @@ from cdc.assumptions import Check, NotTried, Said, judge
 from cdc.changes import TableName
 from cdc.errors import NotGranted
 from cdc.oracle.errors import oracle_errors
+from cdc.readers.logminer.flashback.snapshot import NOW, OLDEST_OPEN
 from cdc.readers.logminer.mining.available_logs import available_logs
 from cdc.readers.logminer.mining.rows import Code
 from cdc.readers.logminer.mining.session import MiningSession
@@ -22,7 +23,6 @@ from cdc.readers.logminer.probing.scratch import Scratch
 from cdc.readers.logminer.probing.watch import Watch
 from cdc.readers.logminer.probing.workload import OPEN_STEP
 from cdc.readers.logminer.redo_sql.charsets import codec
-from cdc.readers.logminer.snapshot import NOW, OLDEST_OPEN
 from cdc.readers.logminer.tables.dictionary import object_ids
 from cdc.readers.logminer.tables.selected import quoted
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cdc.errors import RedoUnreadable
-from cdc.readers.logminer.batch_cutter import BatchCutter
-from cdc.readers.logminer.batches import BatchMaker
+from cdc.readers.logminer.streaming.batch_cutter import BatchCutter
+from cdc.readers.logminer.streaming.batches import BatchMaker
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 

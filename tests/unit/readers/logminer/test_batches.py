@@ -11,10 +11,10 @@ import pytest
 
 from cdc.changes import WHO, SourceColumn, SourceTable, SourceType, TableName
 from cdc.errors import RedoUnreadable
-from cdc.readers.logminer.batches import BatchMaker, Slice
 from cdc.readers.logminer.mining.host_time import HostTime
 from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
+from cdc.readers.logminer.streaming.batches import BatchMaker, Slice
 from cdc.readers.logminer.transactions.events import Committed
 
 PER = TableName("CISADM", "CI_PER")

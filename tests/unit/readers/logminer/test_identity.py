@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from cdc.changes import ChangeBatch, SourceColumn, SourceTable, SourceType, TableName
-from cdc.readers.logminer.batch_cutter import ORDINALS, BatchCutter
-from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.lobs.large_rows import LargeRows
 from cdc.readers.logminer.mining.rows import NO_ROW, Code, LogRow, transaction_name
 from cdc.readers.logminer.redo_sql.row_images import ImageReader
+from cdc.readers.logminer.streaming.batch_cutter import ORDINALS, BatchCutter
+from cdc.readers.logminer.streaming.batches import BatchMaker
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 from cdc.readers.logminer.transactions.open_transactions import SpillStore

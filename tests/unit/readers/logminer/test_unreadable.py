@@ -6,9 +6,9 @@ import pytest
 
 from cdc.changes import NOT_TEXT, UNREADABLE, SourceColumn, SourceTable, SourceType, TableName, unreadable
 from cdc.oracle.decoding import ESCAPED, healed
-from cdc.readers.logminer.batches import BatchMaker, Slice
 from cdc.readers.logminer.mining.rows import LogRow, refused
 from cdc.readers.logminer.redo_sql.row_images import COLUMNAR_ROWS, ImageReader
+from cdc.readers.logminer.streaming.batches import BatchMaker, Slice
 from cdc.readers.logminer.transactions.events import Committed
 
 OTHER = TableName("CISADM", "CI_Y")

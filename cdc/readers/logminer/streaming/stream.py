@@ -16,8 +16,6 @@ from cdc.changes import ChangeBatch
 from cdc.config import OracleSystem
 from cdc.oracle.apply_log import apply_log
 from cdc.ports import StopAsked
-from cdc.readers.logminer.batch_cutter import BatchCutter
-from cdc.readers.logminer.batches import BatchMaker
 from cdc.readers.logminer.lobs.large_rows import LargeRows
 from cdc.readers.logminer.lobs.large_values import LargeValues
 from cdc.readers.logminer.mining.idle_threads import IdleThreads
@@ -25,6 +23,8 @@ from cdc.readers.logminer.mining.rows import LogRow
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.mining.window import FLUSH_S, WindowSize, session_start, window_end
 from cdc.readers.logminer.recovery import Recovery, wait
+from cdc.readers.logminer.streaming.batch_cutter import BatchCutter
+from cdc.readers.logminer.streaming.batches import BatchMaker
 from cdc.readers.logminer.tables.captured import CapturedTables
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed, DdlSeen

@@ -1,6 +1,6 @@
 """Committed transactions to change batches: one frame a table, positions and ordinals given.
 
-Ordinals are given by `cdc.readers.logminer.batch_cutter`.
+Ordinals are given by `cdc.readers.logminer.streaming.batch_cutter`.
 """
 
 from __future__ import annotations

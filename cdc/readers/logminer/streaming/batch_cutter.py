@@ -16,8 +16,8 @@ from typing import Any
 from cdc.changes import ChangeBatch, TableChanges, TableName
 from cdc.errors import OperatorError, RedoUnreadable
 from cdc.positions import Scn
-from cdc.readers.logminer.batches import BatchMaker, Slice
 from cdc.readers.logminer.lobs.large_rows import LargeRows, text_size
+from cdc.readers.logminer.streaming.batches import BatchMaker, Slice
 from cdc.readers.logminer.transactions.assembly import Assembly
 from cdc.readers.logminer.transactions.events import Committed
 from cdc.readers.logminer.transactions.transaction import Transaction
