@@ -21,15 +21,18 @@ import cdc.readers.logminer
 from cdc.assumptions import NotTried, Said, differs, holds
 from cdc.changes import SourceTable, TableName
 from cdc.config import OracleSystem
+from cdc.digests.definition import row_digest
+from cdc.digests.sort_key import encode, keyed
 from cdc.kinds import EXTENSIONS, resolved
 from cdc.oracle.apply_log import apply_log
 from cdc.oracle.connect import entering
 from cdc.oracle.errors import ora_code, oracle_errors
 from cdc.oracle.heartbeat import heartbeat
-from cdc.ports import OracleStatements
+from cdc.ports import KeyRange, OracleStatements
 from cdc.readers.logminer.checks.grants import DICTIONARY_VIEWS, needed_views, sys_grant
 from cdc.readers.logminer.checks.preflight import VISIBLE
 from cdc.readers.logminer.checks.table_checks import needing
+from cdc.readers.logminer.flashback.range_queries import RangeQueries
 from cdc.readers.logminer.lobs import reselect
 from cdc.readers.logminer.mining.contents import commits_query, contents_query
 from cdc.readers.logminer.tables.selected import select_as_of
@@ -153,6 +156,7 @@ def statements(
         found += [Statement(f"{right} {name}", text, Place.TABLES) for right, text in needing(name).items()]
         found.append(Statement(f"snapshot {name}", select_as_of(table), Place.TABLES))
         found += [Statement(f"re-select {name} {label}", text, Place.TABLES) for label, text in _again(table)]
+        found += [Statement(f"{label} {name}", text, Place.TABLES) for label, text in _of_ranges(table)]
     log = apply_log(settings)
     if log is not None:
         found += [Statement(f"apply log {n}", text, Place.TABLES) for n, text in enumerate(log.statements, 1)]
@@ -186,6 +190,21 @@ def _again(table: SourceTable) -> Iterator[tuple[str, str]]:
             group = [(1, (key,) * size)] * branches
             yield f"{size} x {branches}", reselect.query(table, columns, group)
     yield "now", reselect.query(table, columns, [(None, (key,))])
+
+
+def _of_ranges(table: SourceTable) -> Iterator[tuple[str, str]]:
+    """What verification sends, of a database whose texts have to be converted, and of one in UTF-8."""
+    if not table.key:
+        return
+    digest = row_digest(table, table.column_names, kind="oracle")
+    low = encode(keyed(digest), ["00"] * len(table.key))
+    for set_name in ("AL32UTF8", "WE8MSWIN1252"):
+        queries = RangeQueries(digest, 1, set_name)
+        yield f"sums ({set_name})", queries.sums(KeyRange().cut([low])).text
+        yield f"digests ({set_name})", queries.digests(KeyRange(low)).text
+    yield "rows by key", queries.rows([low]).text
+    yield "key behind", queries.key_behind(KeyRange(low), 1).text
+    yield "every key", queries.every_key(KeyRange(low), 2).text
 
 
 def parsed(connection: oracledb.Connection, statement: Statement, user: str) -> Said:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -20,20 +19,18 @@ import polars as pl
 from cdc.changes import AFTER, SourceColumn, SourceTable, TableName
 from cdc.config import OracleSystem
 from cdc.digests.definition import RowDigest
-from cdc.digests.oracle import digest as digest_sql
-from cdc.digests.sort_key import decode, keyed, sort_key
+from cdc.digests.sort_key import keyed, sort_key
 from cdc.errors import TransientError
-from cdc.oracle.connect import identifier
 from cdc.oracle.errors import oracle_errors
 from cdc.oracle.identity import database_identity
 from cdc.ports import RANGE_SCHEMA, ColumnsRead, KeyRange, ReaderOpening
 from cdc.positions import Scn
-from cdc.readers.logminer.lobs.reselect import bind_text, bound
+from cdc.readers.logminer.flashback.range_queries import Query, RangeQueries
 from cdc.readers.logminer.mining.session import MiningSession
 from cdc.readers.logminer.redo_sql.values import canonical, marked
 from cdc.readers.logminer.tables import dictionary
 from cdc.readers.logminer.tables.captured import CHARACTER_SET
-from cdc.readers.logminer.tables.selected import as_text, quoted, text_of_large
+from cdc.readers.logminer.tables.selected import text_of_large
 
 KEYS_OF_A_QUERY = 500
 ROWS_OF_AN_ARRAY = 1_000
@@ -115,22 +112,6 @@ class OracleTableReader:
         self._prepared = None
 
 
-@dataclass
-class _Binds:
-    """Values of a statement, and the types of those that are not of the database's own set."""
-
-    values: dict[str, object] = field(default_factory=dict)
-    sizes: dict[str, oracledb.DbType] = field(default_factory=dict)
-
-    def add(self, column: SourceColumn, text: str) -> str:
-        """Bind a canonical text; the expression of the column's type."""
-        name = f"b{len(self.values)}"
-        self.values[name] = bind_text(column, text)
-        if column.declared.startswith(("NCHAR", "NVARCHAR2")):
-            self.sizes[name] = oracledb.DB_TYPE_NVARCHAR
-        return bound(column, f":{name}")
-
-
 class OracleTableLook:
     """A source as of one SCN; see the port.
 
@@ -148,21 +129,13 @@ class OracleTableLook:
 
     def range_sums(self, digest: RowDigest, within: KeyRange, bounds: Sequence[str] = ()) -> pl.DataFrame:
         """One query, a branch a range; see the port."""
-        binds = _Binds()
-        branches = [
-            f"select {number} n, count(*) c, nvl(sum(d), 0) s, count(d) k from "  # noqa: S608 - quoted names
-            f"(select {self._digest(digest)} d from {self._rows_in(digest, one, binds)})"
-            for number, one in enumerate(within.cut(bounds))
-        ]
-        rows = self._fetch(digest, " union all ".join(branches), binds)
+        rows = self._fetch(digest, self._queries(digest).sums(within.cut(bounds)))
         found = [(int(n), int(c), int(s) % 2**64, int(c) - int(k)) for n, c, s, k in rows]
         return pl.DataFrame(found, schema=RANGE_SCHEMA, orient="row").sort("range_no")
 
     def digests_in(self, digest: RowDigest, within: KeyRange) -> pl.DataFrame:
         """See the port."""
-        binds = _Binds()
-        what = ", ".join([*map(as_text, digest.key), self._digest(digest)])
-        rows = self._fetch(digest, f"select {what} from {self._rows_in(digest, within, binds)}", binds)  # noqa: S608
+        rows = self._fetch(digest, self._queries(digest).digests(within))
         numbers = [None if row[-1] is None else int(Decimal(row[-1])) for row in rows]
         keys = _texts([row[:-1] for row in rows], digest.key)
         return keys.select(sort_key(keyed(digest), AFTER).alias("sort_key")).with_columns(
@@ -173,82 +146,38 @@ class OracleTableLook:
         """See the port."""
         columns = digest.columns
         found = [pl.DataFrame(schema=dict.fromkeys(("sort_key", *(c.name for c in columns)), pl.String))]
-        compared = ", ".join(identifier(column.name) for column in digest.key)
-        what = ", ".join(map(as_text, columns))
         for first in range(0, len(keys), KEYS_OF_A_QUERY):
-            binds = _Binds()
-            listed = [
-                ", ".join(
-                    binds.add(column, text)
-                    for column, text in zip(digest.key, decode(keyed(digest), key), strict=True)
-                )
-                for key in keys[first : first + KEYS_OF_A_QUERY]
-            ]
-            where = f"({compared}) in ({', '.join(f'({one})' for one in listed)})"
-            query = f"select {what} from {self._table(digest)} where {where}"  # noqa: S608 - quoted names
-            frame = _texts(self._fetch(digest, query, binds), columns)
+            query = self._queries(digest).rows(keys[first : first + KEYS_OF_A_QUERY])
+            frame = _texts(self._fetch(digest, query), columns)
             texts = (pl.col(AFTER + column.name).alias(column.name) for column in columns)
             found.append(frame.select(sort_key(keyed(digest), AFTER).alias("sort_key"), *texts))
         return pl.concat(found)
 
     def bound(self, digest: RowDigest, within: KeyRange, *, rows: int) -> str | None:
         """See the port."""
-        found = self._numbered(digest, within, f"n_ = {rows + 1} and n_ <= {rows + 1}")
+        found = self._keys(digest, self._queries(digest).key_behind(within, rows))
         return found[0] if found else None
 
     def bounds(self, digest: RowDigest, within: KeyRange, *, rows: int) -> list[str]:
         """See the port."""
-        return sorted(self._numbered(digest, within, f"n_ > 1 and mod(n_, {max(rows, 2)}) = 1"))
+        return sorted(self._keys(digest, self._queries(digest).every_key(within, max(rows, 2))))
 
-    def _numbered(self, digest: RowDigest, within: KeyRange, where: str) -> list[str]:
-        """Sort keys of rows by their number in the range, from 1."""
-        binds = _Binds()
-        names = ", ".join(identifier(column.name) for column in digest.key)
-        numbered = f"select {names}, row_number() over (order by {names}) n_ from "  # noqa: S608
-        query = (
-            f"select {', '.join(map(as_text, digest.key))} from "  # noqa: S608 - quoted names
-            f"({numbered}{self._rows_in(digest, within, binds)}) where {where}"
-        )
-        frame = _texts(self._fetch(digest, query, binds), digest.key)
+    def _queries(self, digest: RowDigest) -> RangeQueries:
+        return RangeQueries(digest, int(self.position), self._reader.character_set)
+
+    def _keys(self, digest: RowDigest, query: Query) -> list[str]:
+        frame = _texts(self._fetch(digest, query), digest.key)
         keys: list[str] = frame.select(sort_key(keyed(digest), AFTER)).to_series().to_list()
         return keys
 
-    def _digest(self, digest: RowDigest) -> str:
-        return digest_sql(digest, character_set=self._reader.character_set)
-
-    def _table(self, digest: RowDigest) -> str:
-        return f"{quoted(digest.table)} as of scn {int(self.position)}"
-
-    def _rows_in(self, digest: RowDigest, within: KeyRange, binds: _Binds) -> str:
-        """The table and the condition of a range."""
-        conditions = [
-            _compared(digest.key, decode(keyed(digest), end), sign, last, binds)
-            for sign, last, end in ((">", ">=", within.low), ("<", "<", within.high))
-            if end is not None
-        ]
-        where = f" where {' and '.join(conditions)}" if conditions else ""
-        return f"{self._table(digest)}{where}"
-
-    def _fetch(self, digest: RowDigest, query: str, binds: _Binds) -> list[tuple[Any, ...]]:
+    def _fetch(self, digest: RowDigest, query: Query) -> list[tuple[Any, ...]]:
         subject = f"{self._reader.system}: {digest.table}"
         with oracle_errors(subject), self._reader.connection.cursor() as cursor:
             cursor.arraysize = cursor.prefetchrows = ROWS_OF_AN_ARRAY
-            if binds.sizes:
-                cursor.setinputsizes(**binds.sizes)
-            cursor.execute(query, binds.values)
+            if query.sizes:
+                cursor.setinputsizes(**query.sizes)
+            cursor.execute(query.text, query.values)
             return list(cursor.fetchall())
-
-
-def _compared(
-    columns: Sequence[SourceColumn], texts: Sequence[str], sign: str, last: str, binds: _Binds
-) -> str:
-    """A key before or behind another one, column by column; the first column's own bound is for its index."""
-    name = identifier(columns[0].name)
-    if len(columns) == 1:
-        return f"{name} {last} {binds.add(columns[0], texts[0])}"
-    at_least, beyond = (binds.add(columns[0], texts[0]) for _ in range(2))
-    rest = _compared(columns[1:], texts[1:], sign, last, binds)
-    return f"{name} {sign}= {at_least} and ({name} {sign} {beyond} or {rest})"
 
 
 def _texts(rows: Sequence[Sequence[Any]], columns: Sequence[SourceColumn]) -> pl.DataFrame:
