@@ -7,6 +7,7 @@ cells into the canonical text of a column's type.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -141,9 +142,12 @@ def _units(cell: Cell) -> Iterator[str]:
             yield unistr(argument)
     elif isinstance(cell, Call) and cell.name in ("CHR", "NCHR") and len(cell.args) == 1:
         argument = cell.args[0]
-        if not isinstance(argument, Bare) or not argument.text.isdigit():
+        if not isinstance(argument, Bare) or not argument.text.isdecimal():
             raise RedoSyntaxError("CHR without a number", 0)
-        yield chr(int(argument.text))
+        code = int(argument.text)
+        if code > sys.maxunicode:
+            raise RedoSyntaxError("CHR of no character", 0)
+        yield chr(code)
     elif isinstance(cell, Call) and cell.name in ("TO_CLOB", "TO_NCLOB") and len(cell.args) == 1:
         yield from _units(cell.args[0])
     else:

@@ -29,6 +29,8 @@ BAD = [
     ("NAME", f"'{BYTES}'", NOT_TEXT, r"caf\xe9 noir"),
     ("NAME", r"UNISTR('\d83d')", "half a surrogate pair in UNISTR", r"\d83d"),
     ("NAME", r"UNISTR('\00')", "short UNISTR escape", r"\00"),
+    ("NAME", "CHR(1114112)", "CHR of no character", "1114112"),
+    ("NAME", "CHR(99999999999)", "CHR of no character", "99999999999"),
     ("AMOUNT", "'ten'", "not a number", "ten"),
     ("AMOUNT", f"'{BYTES}'", NOT_TEXT, r"caf\xe9 noir"),
     ("SETUP_DT", "TO_DATE('-4712-01-01', 'SYYYY-MM-DD')", BEFORE, "-4712-01-01"),
