@@ -62,6 +62,7 @@ left join lateral (
         and e.system = c.system and e.schema_name = c.schema_name and e.table_name = c.table_name
         and e.key = c.key and e.after ? n.name
         and (e.source_position, e.source_ordinal) < (c.source_position, c.source_ordinal)
+        and e.source_position > coalesce(r.own_position, -1)  -- what we wrote is in no image
     order by e.source_position desc, e.source_ordinal desc limit 1) e on true
 where r.system = %(system)s and r.schema_name = %(schema)s and r.table_name = %(table)s
     and r.key = any (%(keys)s) and c.operation in ('c', 'u', 'r')

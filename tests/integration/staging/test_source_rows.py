@@ -22,6 +22,7 @@ from cdc.digests.sort_key import decode, encode
 from cdc.errors import RowError
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.source_rows import refresh as refreshing
+from cdc.staging.source_rows.compared import ComparedTable
 from cdc.staging.source_rows.ranges import bounds, digests_in, range_sums
 from cdc.staging.source_rows.refresh import Refreshed, refresh
 from sandbox.postgres import PostgresServer
@@ -232,6 +233,21 @@ def test_own_write_read_back_is_known(world: World, session: Connection) -> None
     assert refreshed(session).position == 5
     assert staged(session) == expected(rows | {"c": customer("c", "again by us")})
     assert world.query("select positions from staging.own_change") == [([5],)]
+
+
+def test_value_behind_our_own_write_is_not_taken_from_before_it(world: World, session: Connection) -> None:
+    """What we wrote is in no image: an older value would be reported as a difference that is none."""
+    stager = world.stager()
+    part = {name: value for name, value in customer("a", "Eve").items() if name != "note"}
+    stager.stage(batch(Event("c", 1, after=customer("a", note="old"))))
+    ours = Event("u", 2, before={"id": "a"}, after=customer("a", note="ours"), ours=True)
+    stager.stage(batch(ours))
+    stager.stage(batch(Event("u", 3, before={"id": "a"}, after=part)))
+    refreshed(session)
+    assert staged(session) == {"a": None}
+    with session.transaction():
+        texts = ComparedTable(session, "shop", defined()).texts([encode(CUSTOMER, ["a"])])
+    assert texts == {encode(CUSTOMER, ["a"]): {name: part[name] for name in ("id", "name", "credit")}}
 
 
 def test_other_columns_or_another_hash_are_computed_from_the_raw_images(
