@@ -94,7 +94,7 @@ docs: $(DOCS_STAMP) ## build the docs site into build/docs; warnings are errors
 	$(BIN)/python -m sphinx -b html -c docs/site -W --keep-going --quiet -d build/doctrees . build/docs
 	@echo "build/docs/docs/site/contents.html"
 
-coverage: $(STAMP) ## what `make test` tests, with the branch coverage of the product
+coverage: $(STAMP) ## what `make test` tests, with the branch coverage of the product and its floor
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 sbom: $(STAMP) ## write ccbridge.cdx.json: all that is installed in production, CycloneDX

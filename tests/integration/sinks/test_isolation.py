@@ -100,7 +100,7 @@ def test_whatever_refuses_one_row_the_others_are_written(target: Target, sink: U
             "drop table if exists t; drop function if exists refuse, late, one_over;"
             f"create table t (id text primary key, v text); {statement}"
         )
-        sink.close()
+        target.close(sink)
         assert refused_one(target, sink) == ({"2": code}, {"4": code}), refusal
 
 
@@ -223,7 +223,7 @@ def test_an_error_about_the_server_that_only_one_table_has_is_that_tables(
             f"$$ begin raise exception 'x' using errcode = '{code}'; end $$;"
             f"create {kind} down {WHEN[when]} execute function down()"
         )
-        sink.close()
+        target.close(sink)
         refused = desired(ROW, *([str(row), "x"] for row in range(6)))
         taken = desired(OTHER, [str(number), "x"])
         written = sink.write([(ROW, refused), (OTHER, taken)], up_to=number, record=target.record)
@@ -237,6 +237,7 @@ def test_an_error_about_the_server_that_only_one_table_has_is_that_tables(
     for rows in (1, 6):
         with pytest.raises(CcbridgeError):
             sink.write([(ROW, refused.head(rows)), (OTHER, taken)], up_to=50, record=target.record)
+        target.close(sink)  # it closed its session already
     assert sink.position() < 50
 
 
@@ -246,8 +247,8 @@ def test_a_server_that_is_read_only_is_waited_for(target: Target, sink: UpsertSi
     sink.write([(ROW, desired(ROW, ["0", "x"]))], up_to=1, record=target.record)
     sink.doubtful = True
     target.run(f"alter database {target.settings.database} set default_transaction_read_only = on")
-    sink.close()
     for rows in (1, 8):
+        target.close(sink)
         frame = desired(ROW, *([str(row), "x"] for row in range(rows)))
         with pytest.raises(TransientError, match="25006"):
             sink.write([(ROW, frame)], up_to=2, record=target.record)

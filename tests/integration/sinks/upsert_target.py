@@ -117,6 +117,17 @@ class Target:
         with psycopg.connect(self.conninfo) as connection:
             connection.execute(statement)
 
+    def close(self, sink: UpsertSink) -> None:
+        """Close a sink, and wait until the server has ended its sessions: the next one needs their origin."""
+        sink.close()
+        deadline = time.monotonic() + 10
+        while self.rows(
+            "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() "
+            "and backend_type = 'client backend'"
+        ):
+            assert time.monotonic() < deadline, "a session does not end"
+            time.sleep(0.01)
+
     def drop_origin(self) -> None:
         """Drop the origin, as a server has few of them, once the session that had it is gone."""
         deadline = time.monotonic() + 10
