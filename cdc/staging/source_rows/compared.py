@@ -6,15 +6,16 @@ the caller's, REPEATABLE READ.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from psycopg import sql
 
 from cdc.changes import UNREADABLE, Operation, TableName
 from cdc.digests.definition import RowDigest
-from cdc.digests.postgres import literal, sort_key_of_images
+from cdc.digests.postgres import sort_key_of_images
 from cdc.postgres.connect import Connection
+from cdc.staging.source_rows.images import gave_up_a_key, value_of
 
 _STATE = """
 -- how far the rows are, and whether the table is followed at all
@@ -36,7 +37,7 @@ order by key offset %(rows)s limit 1
 """
 _CHANGES = """
 -- changes behind a position, with the key each one touched and the one that it gave up
-select c.operation, {key}, case when c.operation = 'u' and c.before ?& {key_names} then {former_key} end,
+select c.operation, {key}, case when {key_moved} then {former_key} end,
     c.source_position, c.transaction_id
 from staging.change c
 where c.system = %(system)s and c.schema_name = %(schema)s and c.table_name = %(table)s
@@ -48,24 +49,16 @@ where c.system = %(system)s and c.schema_name = %(schema)s and c.table_name = %(
     and o.position > %(low)s and o.position <= %(position)s
 """
 _TEXTS = """
--- the last image of each row; what it leaves out is taken from earlier changes of the row, if they have it
-select r.key, n.name, coalesce(c.after ? n.name, false) or coalesce(c.before ? n.name, false) or e.known,
-    case when c.after ? n.name then c.after ->> n.name when c.before ? n.name then c.before ->> n.name
-        else e.value end
-from staging.source_row r
-join staging.change c on c.system = r.system and c.source_position = r.source_position
-    and c.source_ordinal = r.source_ordinal
-cross join lateral unnest(%(names)s::text[]) n (name)
-left join lateral (
-    select true as known, e.after ->> n.name as value from staging.change e
-    where not c.after ? n.name and not coalesce(c.before ? n.name, false)
-        and e.system = c.system and e.schema_name = c.schema_name and e.table_name = c.table_name
-        and e.key = c.key and e.after ? n.name
-        and (e.source_position, e.source_ordinal) < (c.source_position, c.source_ordinal)
-        and e.source_position > coalesce(r.own_position, -1)  -- what we wrote is in no image
-    order by e.source_position desc, e.source_ordinal desc limit 1) e on true
-where r.system = %(system)s and r.schema_name = %(schema)s and r.table_name = %(table)s
-    and r.key = any (%(keys)s) and c.operation in ('c', 'u', 'r')
+-- every value of these rows that the change log knows
+select key, name, value #>> '{{}}' from (
+    select r.key, n.name, {value} as value
+    from staging.source_row r
+    join staging.change c on c.system = r.system and c.source_position = r.source_position
+        and c.source_ordinal = r.source_ordinal
+    cross join lateral unnest(%(names)s::text[]) n (name)
+    where r.system = %(system)s and r.schema_name = %(schema)s and r.table_name = %(table)s
+        and r.key = any (%(keys)s) and c.operation in ('c', 'u', 'r')) known
+where value is not null
 """
 _LETTERS = """
 select key, dead_letter_id, reason_code from staging.dead_letter
@@ -116,7 +109,7 @@ class ComparedTable:
         query = _CHANGES.format(
             key=sort_key_of_images(self._digest, "c.key").replace("%", "%%"),
             former_key=sort_key_of_images(self._digest, "c.before").replace("%", "%%"),
-            key_names=_array([column.name for column in self._digest.key]),
+            key_moved=gave_up_a_key(self._digest, "c").replace("%", "%%"),
         )
         parameters = {**self._names, "low": low, "position": position}
         rows: list[Any] = self._connection.execute(sql.SQL(query), parameters).fetchall()
@@ -130,9 +123,10 @@ class ComparedTable:
         names = [column.name for column in self._digest.columns]
         parameters = {**self._names, "keys": list(keys), "names": names}
         found: dict[str, dict[str, str | None]] = {}
-        rows: list[Any] = self._connection.execute(_TEXTS, parameters).fetchall()
-        for key, name, is_known, text in rows:
-            if is_known and not (text or "").startswith(UNREADABLE):
+        query = _TEXTS.format(value=value_of(self._digest, "n.name"))
+        rows: list[Any] = self._connection.execute(sql.SQL(query), parameters).fetchall()
+        for key, name, text in rows:
+            if not (text or "").startswith(UNREADABLE):
                 found.setdefault(key, {})[name] = text
         return found
 
@@ -158,7 +152,3 @@ def counted_rows(connection: Connection, system: str) -> dict[TableName, int]:
         [system],
     ).fetchall()
     return {TableName(schema, name): count for schema, name, count in rows}
-
-
-def _array(names: Sequence[str]) -> str:
-    return f"array[{', '.join(map(literal, names))}]::text[]"

@@ -1,7 +1,7 @@
 """Brings `staging.source_row` up to date with the change log.
 
-While changes are staged nothing is written here: that would cost a fifth of the time of replication, for rows
-that may change again before anybody compares them. A comparison refreshes first, and again before
+While changes are staged nothing is written here: that would cost more than half of what staging them costs,
+for rows that may change again before anybody compares them. A comparison refreshes first, and again before
 judging. The rows are then exactly those after one batch; which one, and at which checkpoint, is in
 `staging.source_row_state`.
 
@@ -23,9 +23,10 @@ from psycopg.types.json import Jsonb
 
 from cdc.changes import TableName
 from cdc.digests.definition import RowDigest
-from cdc.digests.postgres import digest_of_images, literal, sort_key_of_images
+from cdc.digests.postgres import digest_of_images, sort_key_of_images
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
+from cdc.staging.source_rows.images import gave_up_a_key, names_array, value_of
 
 CHANGES_OF_A_PIECE = 200_000
 """Changes taken over in one transaction, about."""
@@ -77,8 +78,7 @@ with found as (
     union all                            -- the key that an update gave up
     select {former_key}, true, null, c.source_position, c.source_ordinal, c.batch_id, null
     from staging.change c
-    where {window} and c.operation = 'u' and c.before ?& {key_names}
-        and ({key_moved})
+    where {window} and {key_moved}
     union all                            -- our own writes
     select o.key, o.gone, case when c.definition_identity = %(identity)s then o.digest end,
         o.position, o.ordinal, c.batch_id, o.position
@@ -119,35 +119,21 @@ where {table} and (source_position, source_ordinal) < (%(emptied_position)s, %(e
 """
 _COMPLETE = """
 -- updates that left columns out of the log: their values are those of earlier changes of the row
-with partial as materialized (
-    select r.key as row_key, c.key, c.before, c.after, c.source_position, c.source_ordinal,
-        coalesce(r.own_position, -1) as own_position
+with whole as (
+    select r.key, c.after || (
+        select coalesce(jsonb_object_agg(v.name, v.value), '{{}}')
+        from (select n.name, {value} as value from unnest({names}) n (name)) v
+        where v.value is not null) as image
     from staging.source_row r
     join staging.change c on c.system = r.system and c.source_position = r.source_position
         and c.source_ordinal = r.source_ordinal
     where r.system = %(system)s and r.schema_name = %(schema)s and r.table_name = %(table)s
         and r.key = any (%(keys)s) and not c.after ?& {names}
-),
-whole as (
-    select p.row_key, p.after || (
-        select coalesce(jsonb_object_agg(n.name, e.value), '{{}}')
-        from unnest({names}) n (name)
-        cross join lateral (
-            select case when p.before ? n.name then p.before -> n.name else (
-                select e.after -> n.name from staging.change e
-                where e.system = %(system)s and e.schema_name = %(schema)s and e.table_name = %(table)s
-                    and e.key = p.key and e.after ? n.name and e.operation in ('c', 'u', 'r')
-                    and (e.source_position, e.source_ordinal) < (p.source_position, p.source_ordinal)
-                    and e.source_position > p.own_position  -- what we wrote is in no image
-                order by e.source_position desc, e.source_ordinal desc limit 1) end as value
-        ) e
-        where not p.after ? n.name and e.value is not null) as image
-    from partial p
 )
 update staging.source_row r set digest = {whole_digest}
 from whole
 where r.system = %(system)s and r.schema_name = %(schema)s and r.table_name = %(table)s
-    and r.key = whole.row_key and whole.image ?& {names}
+    and r.key = whole.key and whole.image ?& {names}
 """
 _REDEFINE = """
 -- some rows with digests of an older definition: computed again from the change that brought them
@@ -263,7 +249,7 @@ class _Refresh:
                 self._take(low, high)
                 kept = self._parameters["definition_id"] if is_ours else None
                 self._save(high, max(stored_position, piece_position), kept, swept)
-                log.debug("source_rows_refreshed", table=self._name, batch_id=high, to_batch_id=last)
+                log.info("source_rows_refreshed", table=self._name, batch_id=high, to_batch_id=last)
                 return None
             if not is_ours:
                 self._execute(_MIXED)
@@ -336,20 +322,12 @@ class _Refresh:
 
 def _parts(definition: RowDigest) -> dict[str, str]:
     """What the statements are made of; `%` doubled, as in any statement with parameters."""
-    key_names, names = (
-        f"array[{', '.join(literal(column.name) for column in columns)}]::text[]"
-        for columns in (definition.key, definition.columns)
-    )
-    moved = " or ".join(
-        f"c.before ->> {literal(column.name)} is distinct from c.key ->> {literal(column.name)}"
-        for column in definition.key
-    )
+    names = names_array(definition.columns)
     parts = {
         "names": names,
-        "key_names": key_names,
         "key": sort_key_of_images(definition, "c.key"),
         "former_key": sort_key_of_images(definition, "c.before"),
-        "key_moved": moved,
+        "key_moved": gave_up_a_key(definition, "c"),
         "digest": f"case when c.after ?& {names} then {digest_of_images(definition, 'c.after')} end",
         "whole_digest": digest_of_images(definition, "whole.image"),
     }
@@ -359,6 +337,7 @@ def _parts(definition: RowDigest) -> dict[str, str]:
         "and c.batch_id > %(low)s and c.batch_id <= %(high)s"
     )
     return {name: text.replace("%", "%%") for name, text in parts.items()} | {
+        "value": value_of(definition, "n.name"),
         "table": table,
         "window": window,
     }
