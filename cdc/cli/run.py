@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from types import FrameType
-
-import structlog
-
 import cdc.log
 from cdc import config as configuration
 from cdc.terminal.options import DEFAULT_CONFIG, Config, LogFile, LogFormat, Verbose
-
-log = structlog.get_logger(__name__)
+from cdc.terminal.signals import stop_on_signals
 
 
 def command(
@@ -31,14 +24,7 @@ def command(
     from cdc.flows.progress.state import FlowState
     from cdc.flows.replicate import replicate
 
-    stop = threading.Event()
-
-    def ask_to_stop(number: int, _frame: FrameType | None) -> None:
-        log.info("stop_requested", signal=signal.Signals(number).name)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, ask_to_stop)
+    stop = stop_on_signals()
     state = FlowState()
     with progress_shown(state):
         replicate(settings, stop=stop, state=state)

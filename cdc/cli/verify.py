@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +14,7 @@ import cdc.log
 from cdc import config as configuration
 from cdc.terminal.options import DEFAULT_CONFIG, Config, Format, LogFile, LogFormat, Verbose
 from cdc.terminal.output import say, show
+from cdc.terminal.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from cdc.changes import TableName
@@ -99,7 +97,7 @@ def command(
     from cdc.flows.verification.plan import Scope, personal_columns
     from cdc.flows.verification.run import Options, Verification
 
-    stop = _stopped_by_signals()
+    stop = stop_on_signals()
     scope = Scope(tuple(system or ()), tuple(tables or ()), tuple(keys or ()))
     with Verification(settings, scope, stop) as verification:
         planned = verification.plan()
@@ -118,17 +116,6 @@ def command(
         )
     _show_outcome(outcome, hidden, form)
     raise typer.Exit(outcome.exit_code)
-
-
-def _stopped_by_signals() -> threading.Event:
-    stop = threading.Event()
-
-    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, ask_to_stop)
-    return stop
 
 
 def _moment(until: str | None) -> float | None:

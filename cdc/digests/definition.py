@@ -105,6 +105,11 @@ class RowDigest:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def identifier(name: str) -> str:
+    """The name of a column as the digests' expressions have it, in either database."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def row_digest(
     table: SourceTable,
     names: Collection[str],

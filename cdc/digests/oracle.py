@@ -16,7 +16,7 @@ Operator" for the limit of 4,000 bytes.
 from __future__ import annotations
 
 from cdc.changes import SourceColumn, SourceType
-from cdc.digests.definition import HEX_DIGITS, Algorithm, Piece, RowDigest
+from cdc.digests.definition import HEX_DIGITS, Algorithm, Piece, RowDigest, identifier
 
 UTF8 = "AL32UTF8"
 _POINT = "'NLS_NUMERIC_CHARACTERS=''.,'''"
@@ -42,11 +42,6 @@ def digest(definition: RowDigest, *, character_set: str = UTF8) -> str:
     found = f"to_number({digits}, '{'X' * HEX_DIGITS}')"
     doubts = [doubt for column in definition.columns for doubt in _doubts(column, character_set)]
     return f"case when {' or '.join(doubts)} then null else {found} end" if doubts else found
-
-
-def identifier(name: str) -> str:
-    """A name as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _group(group: tuple[Piece, ...], character_set: str) -> str:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 
 from cdc.changes import UNREADABLE, SourceColumn, SourceType
-from cdc.digests.definition import HEX_DIGITS, Algorithm, Piece, RowDigest
+from cdc.digests.definition import HEX_DIGITS, Algorithm, Piece, RowDigest, identifier
 
 _FLOATS = frozenset(("real", "double precision"))
 _STRING = re.compile(r"text|character varying(\(\d+\))?|character\(\d+\)")
@@ -94,11 +94,6 @@ def digest_of_groups(algorithm: Algorithm, groups: list[str], *, encoding: str =
         text_encoding = "UTF8"  # digits are the same in all
     digits = f"left({_hexadecimal(algorithm, text, text_encoding)}, {HEX_DIGITS})"
     return f"('x' || {digits})::bit({4 * HEX_DIGITS})::bigint"
-
-
-def identifier(name: str) -> str:
-    """A name as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from typing import Protocol
 
 from psycopg.errors import LockNotAvailable, UndefinedTable
 
@@ -68,6 +69,13 @@ its lease while the transaction lasts, and keeps others from taking it over: onl
 
 class _RowLocked(Exception):
     """The lease's row is locked by a transaction that verified it."""
+
+
+class LeaseCheck(Protocol):
+    """What writers of staging need of a lease."""
+
+    def verify(self, connection: Connection) -> None:
+        """Raise LeaseLost unless the lease is ours."""
 
 
 class Lease:

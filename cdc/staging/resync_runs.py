@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -18,6 +18,7 @@ from cdc.changes import TableName
 from cdc.ports import KeyRange
 from cdc.postgres.connect import Connection
 from cdc.postgres.errors import postgres_errors
+from cdc.staging.leases import LeaseCheck
 
 Ending = Literal["done", "interrupted", "window ended", "failed"]
 UNFINISHED = ("running", "interrupted", "window ended", "failed")
@@ -85,13 +86,6 @@ where c.run_id = %(run)s
 group by c.system, c.schema_name, c.table_name, d.missing, d.extra, d.different, d.postponed
 order by c.system, c.schema_name, c.table_name
 """
-
-
-class LeaseCheck(Protocol):
-    """What is needed of `cdc.staging.leases.Lease`."""
-
-    def verify(self, connection: Connection) -> None:
-        """Raise LeaseLost unless the lease is ours."""
 
 
 @dataclass(frozen=True)

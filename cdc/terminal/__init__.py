@@ -3,4 +3,4 @@
 Knows no command. May use the vocabulary.
 """
 
-__all__ = ["manual", "options", "output"]
+__all__ = ["manual", "options", "output", "signals"]

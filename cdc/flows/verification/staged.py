@@ -46,25 +46,18 @@ class StagedTable:
 
     def range_sums(self, within: KeyRange, bounds: Sequence[str] = ()) -> pl.DataFrame:
         """Counts and sums of the parts: RANGE_SCHEMA."""
-        parts = [(part.low, part.high) for part in within.cut(bounds)]
         with postgres_errors(self._subject), self._connection.transaction():
-            found = ranges.range_sums(self._connection, self._system, self._digest.table, parts)
-        return found.rename({"range": "range_no", "rows": "count"})
+            return ranges.range_sums(self._connection, self._system, self._digest.table, within.cut(bounds))
 
     def digests_in(self, within: KeyRange) -> pl.DataFrame:
         """`sort_key` and `digest` of each row."""
         with postgres_errors(self._subject), self._connection.transaction():
-            found = ranges.digests_in(
-                self._connection, self._system, self._digest.table, within.low, within.high
-            )
-        return found.select(pl.col("key").alias("sort_key"), "digest")
+            return ranges.digests_in(self._connection, self._system, self._digest.table, within)
 
     def bounds(self, within: KeyRange, *, rows: int) -> list[str]:
         """Keys that cut the range into parts of so many rows."""
         with postgres_errors(self._subject), self._connection.transaction():
-            return ranges.bounds(
-                self._connection, self._system, self._digest.table, rows, low=within.low, high=within.high
-            )
+            return ranges.bounds(self._connection, self._system, self._digest.table, rows, within)
 
     def bound(self, within: KeyRange, *, rows: int) -> str | None:
         """Key of the row that has so many rows before it; None if there is none."""

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import polars as pl
 import psycopg
@@ -35,6 +35,7 @@ from cdc.staging.dead_letters import DeadLetters, map_rejections
 from cdc.staging.entity_rows.merge import FOLLOW_KEYS, EntityMerge
 from cdc.staging.entity_rows.snapshot_deletes import sweep
 from cdc.staging.entity_rows.versions import versions
+from cdc.staging.leases import LeaseCheck
 from cdc.staging.schema.partitions import Month, ensure_partitions, months_of
 from cdc.staging.source_rows.own_changes import note_own_changes
 from cdc.staging.source_tables import SourceTables, StoredTable
@@ -46,13 +47,6 @@ __all__ = ["Staged", "Stager"]
 Cursor = psycopg.Cursor[tuple[object, ...]]
 _NEXT_BATCH = "select nextval('staging.batch_id')"
 READERS = {"oracle": "logminer", "postgres": "pgoutput"}
-
-
-class LeaseCheck(Protocol):
-    """What is needed of `cdc.staging.leases.Lease`."""
-
-    def verify(self, connection: Connection) -> None:
-        """Raise LeaseLost unless the lease is ours."""
 
 
 class Stager:

@@ -1,7 +1,6 @@
 """What verification asks of `staging.source_row`: sums by key range, and the digests of one range.
 
-A range is a pair of sort keys (`cdc.digests.sort_key`), the first included and the second not; None is an
-open end, so ranges can cover every key there is. The rows are those as of `staging.source_row_state`.
+The rows are those as of `staging.source_row_state`.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ import polars as pl
 import psycopg
 
 from cdc.changes import TableName
+from cdc.ports import RANGE_SCHEMA, KeyRange
 from cdc.postgres.connect import Connection
 from cdc.postgres.copy import execute_as_text, fetch_frame
-
-KeyRange = tuple[str | None, str | None]
 
 _ROWS = "system = %(system)s and schema_name = %(schema)s and table_name = %(table)s and not tombstone"
 _SUMS = f"""
@@ -39,9 +37,9 @@ select key from (
     where {_ROWS} and key >= %(low)s {{below}}) as numbered
 where number > 1 and (number - 1) %% %(rows)s = 0 order by key
 """  # noqa: S608
-_SUM_SCHEMA = {"range": pl.Int64, "rows": pl.Int64, "sum": pl.String, "unknown": pl.Int64}
+_SUM_SCHEMA = {**RANGE_SCHEMA, "sum": pl.String}
 _DIGEST_SCHEMA = {
-    "key": pl.String,
+    "sort_key": pl.String,
     "digest": pl.Int64,
     "source_position": pl.Int64,
     "source_ordinal": pl.Int64,
@@ -51,53 +49,40 @@ _DIGEST_SCHEMA = {
 def range_sums(
     connection: Connection, system: str, table: TableName, ranges: Sequence[KeyRange]
 ) -> pl.DataFrame:
-    """Count and add up the rows of each range.
-
-    Returns:
-        range (index into `ranges`), rows, sum (UInt64, modulo 2^64), unknown (rows whose digest is not known,
-        which the sum leaves out); a row for each range, in order.
-    """
+    """Count and add up the rows of each range: RANGE_SCHEMA, in order; `unknown` rows are not in the sum."""
     found = []
     # an open end would hide the bound of the others from the index
     for is_open, below in ((False, "and key < r.high"), (True, "")):
-        numbers = [number for number, (_, high) in enumerate(ranges) if (high is None) is is_open]
+        numbers = [number for number, one in enumerate(ranges) if (one.high is None) is is_open]
         if not numbers:
             continue
         parameters = {
             **_names(system, table),
-            "lows": [ranges[number][0] or "" for number in numbers],
-            "highs": [ranges[number][1] for number in numbers],
+            "lows": [ranges[number].low or "" for number in numbers],
+            "highs": [ranges[number].high for number in numbers],
         }
         with connection.cursor() as cursor:
             execute_as_text(cursor, psycopg.sql.SQL(_SUMS.format(below=below)), parameters)
             sums = fetch_frame(cursor, _SUM_SCHEMA)
-        found.append(sums.with_columns(pl.Series("range", numbers, dtype=pl.Int64)))
+        found.append(sums.with_columns(pl.Series("range_no", numbers, dtype=pl.Int64)))
     if not found:
-        return pl.DataFrame(schema={**_SUM_SCHEMA, "sum": pl.UInt64})
-    return pl.concat(found).with_columns(pl.col("sum").cast(pl.UInt64)).sort("range")
+        return pl.DataFrame(schema=RANGE_SCHEMA)
+    return pl.concat(found).with_columns(pl.col("sum").cast(pl.UInt64)).sort("range_no")
 
 
-def digests_in(
-    connection: Connection, system: str, table: TableName, low: str | None, high: str | None
-) -> pl.DataFrame:
-    """The rows of one range: key, digest (null: not known), source_position, source_ordinal; by key."""
+def digests_in(connection: Connection, system: str, table: TableName, within: KeyRange) -> pl.DataFrame:
+    """The rows of a range: sort_key, digest (null: not known), source_position, source_ordinal; by key."""
     with connection.cursor() as cursor:
-        _of_range(cursor, _DIGESTS, system, table, low, high)
+        _of_range(cursor, _DIGESTS, system, table, within)
         return fetch_frame(cursor, _DIGEST_SCHEMA)
 
 
 def bounds(
-    connection: Connection,
-    system: str,
-    table: TableName,
-    rows: int,
-    *,
-    low: str | None = None,
-    high: str | None = None,
+    connection: Connection, system: str, table: TableName, rows: int, within: KeyRange | None = None
 ) -> list[str]:
     """Keys at which a range can be cut into ranges of `rows` rows; the last one may have fewer."""
     with connection.cursor() as cursor:
-        _of_range(cursor, _BOUNDS, system, table, low, high, rows=rows)
+        _of_range(cursor, _BOUNDS, system, table, within or KeyRange(), rows=rows)
         return [str(key) for (key,) in cursor.fetchall()]
 
 
@@ -106,12 +91,11 @@ def _of_range(
     query: str,
     system: str,
     table: TableName,
-    low: str | None,
-    high: str | None,
+    within: KeyRange,
     **others: object,
 ) -> None:
-    below = "" if high is None else "and key < %(high)s"
-    parameters = {**_names(system, table), "low": low or "", "high": high, **others}
+    below = "" if within.high is None else "and key < %(high)s"
+    parameters = {**_names(system, table), "low": within.low or "", "high": within.high, **others}
     execute_as_text(cursor, psycopg.sql.SQL(query.format(below=below)), parameters)
 
 

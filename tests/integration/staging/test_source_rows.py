@@ -20,6 +20,7 @@ from cdc.digests.frames import digests
 from cdc.digests.postgres import sort_key_of_images
 from cdc.digests.sort_key import decode, encode
 from cdc.errors import RowError
+from cdc.ports import KeyRange
 from cdc.postgres.connect import Connection, connect
 from cdc.staging.source_rows import refresh as refreshing
 from cdc.staging.source_rows.compared import ComparedTable
@@ -89,9 +90,9 @@ def staged(session: Connection, definition: RowDigest | None = None) -> dict[str
     """Key -> digest, as a comparison would read them."""
     definition = definition or defined()
     with session.transaction():
-        found = digests_in(session, "shop", definition.table, None, None)
+        found = digests_in(session, "shop", definition.table, KeyRange())
     table = CUSTOMER if definition.table == CUSTOMER.name else PURCHASE
-    return {decode(table, key)[0]: digest for key, digest in found.select("key", "digest").iter_rows()}
+    return {decode(table, key)[0]: digest for key, digest in found.select("sort_key", "digest").iter_rows()}
 
 
 def expected(rows: Rows, definition: RowDigest | None = None) -> dict[str, int | None]:
@@ -137,8 +138,8 @@ def test_value_that_is_not_known_makes_the_digest_unknown(world: World, session:
     )
     refreshed(session)
     assert staged(session) == {"a": None, **expected({"b": customer("b")})}
-    sums = range_sums(session, "shop", CUSTOMER.name, [(None, None)])
-    assert sums.select("rows", "unknown").row(0) == (2, 1)
+    sums = range_sums(session, "shop", CUSTOMER.name, [KeyRange()])
+    assert sums.select("count", "unknown").row(0) == (2, 1)
     assert sums["sum"][0] == expected({"b": customer("b")})["b"]
 
 
@@ -336,17 +337,17 @@ def test_ranges_cover_every_key_and_sum_what_is_in_them(world: World, session: C
     refreshed(session, definition)
     low, high = encode(PURCHASE, ("a", "-3")), encode(PURCHASE, ("a", "42"))
     beyond = encode(PURCHASE, ("b", "0"))
-    all_rows = digests_in(session, "shop", PURCHASE.name, None, None)
-    assert [int(decode(PURCHASE, key)[1]) for key in all_rows["key"]] == numbers
-    ranges = [(None, low), (low, high), (high, beyond), (beyond, None)]
+    all_rows = digests_in(session, "shop", PURCHASE.name, KeyRange())
+    assert [int(decode(PURCHASE, key)[1]) for key in all_rows["sort_key"]] == numbers
+    ranges = KeyRange().cut([low, high, beyond])
     sums = range_sums(session, "shop", PURCHASE.name, ranges)
     by_hand = [all_rows["digest"][a:b].to_list() for a, b in ((0, 1), (1, 4), (4, 7), (7, 7))]
     assert sums.rows() == [(n, len(some), sum(some) % 2**64, 0) for n, some in enumerate(by_hand)]
-    assert bounds(session, "shop", PURCHASE.name, 3) == [all_rows["key"][3], all_rows["key"][6]]
-    assert bounds(session, "shop", PURCHASE.name, 2, low=low, high=high) == [all_rows["key"][3]]
+    assert bounds(session, "shop", PURCHASE.name, 3) == [all_rows["sort_key"][3], all_rows["sort_key"][6]]
+    assert bounds(session, "shop", PURCHASE.name, 2, KeyRange(low, high)) == [all_rows["sort_key"][3]]
     assert (
-        digests_in(session, "shop", PURCHASE.name, low, high)["key"].to_list()
-        == all_rows["key"][1:4].to_list()
+        digests_in(session, "shop", PURCHASE.name, KeyRange(low, high))["sort_key"].to_list()
+        == all_rows["sort_key"][1:4].to_list()
     )
 
 
@@ -357,7 +358,7 @@ def test_sums_are_modulo_2_to_the_64(world: World, session: Connection) -> None:
     refreshed(session)
     total = sum(digest or 0 for digest in expected(rows).values())
     assert total > 2**64
-    assert range_sums(session, "shop", CUSTOMER.name, [(None, None)])["sum"][0] == total % 2**64
+    assert range_sums(session, "shop", CUSTOMER.name, [KeyRange()])["sum"][0] == total % 2**64
 
 
 PARTS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=5)
